@@ -1,0 +1,1 @@
+"""aecompiler: a compiler for attention mechanisms."""

@@ -1,0 +1,7 @@
+"""The `attn` dialect: attention programs as MLIR (docs/dialect.md)."""
+
+from aecompiler.dialect.attention import AttentionOp, RowReduceOp, YieldOp
+from aecompiler.dialect.core import Attn, make_context
+from aecompiler.dialect.recurrence import RecurrenceOp, StepYieldOp
+
+__all__ = ["AttentionOp", "Attn", "RecurrenceOp", "RowReduceOp", "StepYieldOp", "YieldOp", "make_context"]
