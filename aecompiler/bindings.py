@@ -36,7 +36,8 @@ def _is_complete(prefix: str) -> bool:
     """Whether `prefix` has the parts that are needed; LLVM's placeholder on the package index has none."""
     try:
         return all(
-            importlib.util.find_spec(f"{prefix}.{part}") for part in ("ir", "execution_engine", "dialects.ext")
+            importlib.util.find_spec(f"{prefix}.{part}")
+            for part in ("ir", "execution_engine", "dialects.ext")
         )
     except ModuleNotFoundError:
         return False

@@ -3,5 +3,15 @@
 from aecompiler.dialect.attention import AttentionOp, RowReduceOp, YieldOp
 from aecompiler.dialect.core import Attn, make_context
 from aecompiler.dialect.recurrence import RecurrenceOp, StepYieldOp
+from aecompiler.dialect.regions import captures
 
-__all__ = ["AttentionOp", "Attn", "RecurrenceOp", "RowReduceOp", "StepYieldOp", "YieldOp", "make_context"]
+__all__ = [
+    "AttentionOp",
+    "Attn",
+    "RecurrenceOp",
+    "RowReduceOp",
+    "StepYieldOp",
+    "YieldOp",
+    "captures",
+    "make_context",
+]

@@ -1,0 +1,237 @@
+"""What the regions of attention ops may hold, and the analyses that verifiers and passes share.
+
+Regions are not isolated: a value from outside that a region uses is a *capture* (see `captures`).
+"""
+
+from collections.abc import Iterator, Sequence
+
+from aecompiler.bindings import ir
+from aecompiler.dialect.core import Invalid
+
+SCALAR_OPS = frozenset({"tensor.extract", "tensor.dim", "ub.poison"})
+"""Ops besides `arith` and `math` that a region of `attn.attention` may hold."""
+
+STEP_OPS = SCALAR_OPS | {
+    f"tensor.{name}"
+    for name in [
+        "cast",
+        "collapse_shape",
+        "concat",
+        "empty",
+        "expand_shape",
+        "extract_slice",
+        "from_elements",
+        "insert_slice",
+        "splat",
+    ]
+}
+"""Ops besides `arith`, `math` and `linalg` that the region of `attn.recurrence` may hold."""
+
+_LINEAR = frozenset({"arith.addf", "arith.subf", "arith.negf", "arith.extf", "arith.truncf"}) | STEP_OPS
+_OPS_WITH_A_WRITTEN_BODY = frozenset({"linalg.generic", "linalg.map", "linalg.reduce"})
+_BODY_OPS = frozenset({"linalg.yield", "linalg.index"})
+
+
+def name_of(op) -> str:
+    """The op's name, `dialect.op` (`op.name` is the symbol of a function)."""
+    return op.operation.name
+
+
+def is_scalar(type_: ir.Type) -> bool:
+    """An integer, an index or a float."""
+    return isinstance(type_, (ir.IntegerType, ir.IndexType, ir.FloatType))
+
+
+def is_capturable(type_: ir.Type) -> bool:
+    """A scalar, or a ranked tensor of scalars."""
+    return is_scalar(type_) or (isinstance(type_, ir.RankedTensorType) and is_scalar(type_.element_type))
+
+
+def nested(op) -> Iterator:
+    """All ops inside `op`, in order, each before those inside it."""
+    for region in op.operation.regions:
+        for block in region.blocks:
+            for child in block.operations:
+                yield child
+                yield from nested(child)
+
+
+def defined_inside(op) -> set[ir.Value]:
+    """Block arguments and results that `op`'s regions define."""
+    values: set[ir.Value] = set()
+    for holder in (op, *nested(op)):
+        for region in holder.operation.regions:
+            for block in region.blocks:
+                values.update(block.arguments)
+        if holder is not op:
+            values.update(holder.operation.results)
+    return values
+
+
+def captures(op) -> list[ir.Value]:
+    """The values that `op`'s regions use and that are defined outside of it, in the order of first use."""
+    inside = defined_inside(op)
+    return list(dict.fromkeys(v for child in nested(op) for v in child.operation.operands if v not in inside))
+
+
+def single_block(op, index: int, name: str, arguments: Sequence[ir.Type], terminator: str) -> ir.Block:
+    """Check block count, arguments and terminator of region `index`; return its block."""
+    blocks = list(op.operation.regions[index].blocks)
+    if len(blocks) != 1:
+        raise Invalid(op, f"expects region '{name}' to have exactly one block, got {len(blocks)}")
+    block = blocks[0]
+    got = [argument.type for argument in block.arguments]
+    if got != list(arguments):
+        raise Invalid(
+            op, f"expects region '{name}' to have arguments ({_types(arguments)}), got ({_types(got)})"
+        )
+    operations = list(block.operations)
+    last = name_of(operations[-1]) if operations else None
+    if last != terminator:
+        found = f"got '{last}'" if last else "got an empty block"
+        raise Invalid(op, f"expects region '{name}' to end with '{terminator}', {found}")
+    return block
+
+
+def check_yield(op, block: ir.Block, name: str, expected: Sequence[ir.Type]) -> None:
+    """The terminator hands over values of exactly these types."""
+    terminator = block.operations[len(block.operations) - 1]
+    got = [value.type for value in terminator.operation.operands]
+    if len(got) != len(expected):
+        raise Invalid(terminator, f"expects {len(expected)} values in region '{name}', got {len(got)}")
+    for position, (have, want) in enumerate(zip(got, expected, strict=True)):
+        if have != want:
+            raise Invalid(
+                terminator, f"expects operand {position} in region '{name}' to be {want}, got {have}"
+            )
+
+
+def check_scalar_region(
+    op, block: ir.Block, name: str, terminator: str, extra: frozenset = frozenset()
+) -> None:
+    """Only scalar arith and math, reads of captures, and the ops in `extra`."""
+    for child in block.operations:
+        child_name = name_of(child)
+        if child_name in (terminator, *extra) or child_name in SCALAR_OPS:
+            continue
+        if not child_name.startswith(("arith.", "math.")):
+            raise Invalid(
+                child,
+                f"expects to stand outside region '{name}' of '{name_of(op)}', "
+                "which holds scalar arith, math, tensor.extract and tensor.dim operations",
+            )
+        for result in child.operation.results:
+            if not is_scalar(result.type) and child_name != "arith.constant":
+                raise Invalid(child, f"expects scalar results in region '{name}', got {result.type}")
+    check_captures(op)
+
+
+def check_captures(op) -> None:
+    """Every capture is a scalar, or a ranked tensor of scalars."""
+    inside = defined_inside(op)
+    for child in nested(op):
+        for value in child.operation.operands:
+            if value not in inside and not is_capturable(value.type):
+                raise Invalid(child, f"expects captures to be ranked tensors or scalars, got {value.type}")
+
+
+def row_varying(block: ir.Block, varying: Sequence[ir.Value]) -> set[ir.Value]:
+    """Values of a normalize block that differ between the elements of a row.
+
+    They are the values in `varying` and what is computed from them, up to the next `attn.row_reduce`, whose
+    result is the same for the whole row.
+    """
+    found = set(varying)
+    for child in block.operations:
+        if name_of(child) != "attn.row_reduce" and any(v in found for v in child.operation.operands):
+            found.update(child.operation.results)
+    return found
+
+
+def check_step_region(op, block: ir.Block, terminator: str) -> None:
+    """Only arith, math, linalg and tensor ops on values of static shape."""
+    for child in nested(op):
+        child_name = name_of(child)
+        if child_name == terminator or child_name in STEP_OPS:
+            pass
+        elif not child_name.startswith(("arith.", "math.", "linalg.")):
+            raise Invalid(
+                child,
+                f"expects to stand outside region 'step' of '{name_of(op)}', "
+                "which holds arith, math, linalg and tensor operations",
+            )
+        for result in child.operation.results:
+            if isinstance(result.type, ir.RankedTensorType):
+                if not result.type.has_static_shape:
+                    raise Invalid(child, f"expects static shapes in region 'step', got {result.type}")
+            elif not is_scalar(result.type):
+                raise Invalid(child, f"expects tensors and scalars in region 'step', got {result.type}")
+    check_captures(op)
+
+
+def check_affine(block: ir.Block, state: ir.Value) -> set[ir.Value]:
+    """The values of a step that depend on the state; raise `Invalid` at an op that is not affine in it.
+
+    Sums, differences and casts of affine values are affine, and so is a product or quotient of an affine
+    value by one that does not depend on the state. Casts count as exact.
+    """
+    dependent = {state}
+    for child in block.operations:
+        _affine_op(child, dependent)
+    return dependent
+
+
+def _affine_op(op, dependent: set[ir.Value]) -> None:
+    operation = op.operation
+    flags = [operand in dependent for operand in operation.operands]
+    if not any(flags):
+        if any(v in dependent for child in nested(op) for v in child.operation.operands):
+            raise _not_affine(op)
+        return
+    name = name_of(op)
+    if name.startswith("attn."):
+        return
+    if name.startswith("linalg.") and name not in _BODY_OPS:
+        _affine_body(op, flags, dependent)
+    elif not (
+        name in _LINEAR
+        or name in _BODY_OPS
+        or (name == "arith.mulf" and sum(flags) == 1)
+        or (name == "arith.divf" and not flags[1])
+        or (name == "arith.select" and not flags[0])
+        or (name == "math.fma" and not (flags[0] and flags[1]))
+    ):
+        raise _not_affine(op)
+    dependent.update(operation.results)
+
+
+def _affine_body(op, flags: list[bool], dependent: set[ir.Value]) -> None:
+    """A structured op: its body is affine in the elements of the operands that depend on the state."""
+    body = op.operation.regions[0].blocks[0]
+    outputs = len(op.operation.results)
+    inputs = len(flags) - outputs
+    for position, argument in enumerate(body.arguments):
+        # An accumulator holds earlier elements: it depends on the state as soon as any operand does.
+        if flags[position] or (position >= inputs and _has_reduction(op)):
+            dependent.add(argument)
+    for child in body.operations:
+        try:
+            _affine_op(child, dependent)
+        except Invalid as error:
+            # The body of a named op is not written in the program: report on the op itself.
+            raise error if name_of(op) in _OPS_WITH_A_WRITTEN_BODY else _not_affine(op) from None
+
+
+def _has_reduction(op) -> bool:
+    if name_of(op) in ("linalg.broadcast", "linalg.fill", "linalg.map", "linalg.transpose", "linalg.copy"):
+        return False
+    attributes = op.operation.attributes
+    return "iterator_types" not in attributes or "reduction" in str(attributes["iterator_types"])
+
+
+def _not_affine(op) -> Invalid:
+    return Invalid(op, "expects the step to be affine in the state, got a term that is not")
+
+
+def _types(types: Sequence[ir.Type]) -> str:
+    return ", ".join(str(type_) for type_ in types)
