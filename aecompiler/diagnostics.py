@@ -1,0 +1,140 @@
+"""Findings about IR: reporting them on an op, collecting them from MLIR, rendering them for a person."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from aecompiler.bindings import ir
+from aecompiler.errors import CompileError
+
+_OP_DUMP = "see current operation"
+"""MLIR adds the op's text as a note to most errors; the bindings can't switch it off, and it only repeats."""
+
+_MEMORY_BUFFER = "-"
+"""The file name that MLIR gives to text parsed from memory."""
+
+
+class Position(NamedTuple):
+    """A place in a source file; what is not known is `None`."""
+
+    file: str | None
+    line: int | None
+    column: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnostic:
+    """One finding: `severity` is "error", "warning", "remark" or "note"; `line` and `column` count from 1."""
+
+    severity: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    notes: tuple[Diagnostic, ...] = ()
+
+    def render(self) -> str:
+        """`file:line:col: error: message`, without the parts that are not known; one more line per note."""
+        place = [str(part) for part in (self.file, self.line, self.column) if part is not None]
+        head = ":".join(place) + ": " if place else ""
+        lines = [f"{head}{self.severity}: {self.message}"]
+        return "\n".join(lines + [note.render() for note in self.notes])
+
+
+def render_with_source(diagnostic: Diagnostic, source: str) -> str:
+    """As `Diagnostic.render`, with the line of `source` that it points at and a caret below the column."""
+    own = dataclasses.replace(diagnostic, notes=())
+    rendered = [own.render()]
+    lines = source.split("\n")
+    if diagnostic.line is not None and diagnostic.column is not None and 0 < diagnostic.line <= len(lines):
+        text = lines[diagnostic.line - 1].rstrip("\r")
+        if diagnostic.column <= len(text) + 1 and len(text) <= 400 and text.isprintable():
+            rendered += [text, " " * (diagnostic.column - 1) + "^"]
+    rendered += [render_with_source(note, source) for note in diagnostic.notes]
+    return "\n".join(rendered)
+
+
+def locate(location: ir.Location, file: str | None = None) -> Position:
+    """The source position that `location` stands for; `file` replaces the name of a memory buffer.
+
+    A call site counts as its callee (the innermost frame), a fused or named location as the first of its
+    parts that has a position.
+    """
+    if isinstance(location, ir.FileLineColLoc):
+        name = location.filename
+        return Position(
+            file if name == _MEMORY_BUFFER else name, location.start_line or None, location.start_col or None
+        )
+    for part in _parts(location):
+        position = locate(part, file)
+        if position.line is not None:
+            return position
+    return Position(None, None, None)
+
+
+def _parts(location: ir.Location) -> Iterable[ir.Location]:
+    if isinstance(location, ir.CallSiteLoc):
+        return (location.callee, location.caller)
+    if isinstance(location, ir.NameLoc):
+        return (location.child_loc,)
+    if isinstance(location, ir.FusedLoc):
+        return location.locations
+    return ()
+
+
+def emit(op: Any, message: str) -> None:
+    """Report the error `'<op name>' op <message>` at the location of `op` (an operation or its view)."""
+    operation = op.operation
+    operation.location.emit_error(f"'{operation.name}' op {message}")
+
+
+def convert(info: Any, file: str | None = None) -> Diagnostic:
+    """A diagnostic of the bindings as a plain value that may outlive its context."""
+    position = locate(info.location, file)
+    notes = tuple(convert(note, file) for note in info.notes if not note.message.startswith(_OP_DUMP))
+    return Diagnostic(info.severity.name.lower(), info.message.rstrip("\n"), *position, notes)
+
+
+def collect(error: ir.MLIRError, file: str | None = None) -> list[Diagnostic]:
+    """The findings inside `error`, in the order they were reported; never empty.
+
+    MLIR names text parsed from memory "-"; `file` stands for it in the result.
+    """
+    found = [convert(info, file) for info in error.error_diagnostics]
+    return [d for d in found if not d.message.startswith(_OP_DUMP)] or [
+        Diagnostic("error", str(error.message).strip().rstrip(":"), file)
+    ]
+
+
+def to_compile_error(error: ir.MLIRError, file: str | None = None) -> CompileError:
+    """The findings inside `error` as the exception that the Python API raises."""
+    return compile_error(collect(error, file))
+
+
+def compile_error(diagnostics: Iterable[Diagnostic]) -> CompileError:
+    """A `CompileError` whose text is the rendered `diagnostics`."""
+    diagnostics = tuple(diagnostics)
+    return CompileError("\n".join(d.render() for d in diagnostics), diagnostics)
+
+
+@contextmanager
+def capture(context: ir.Context, file: str | None = None) -> Iterator[list[Diagnostic]]:
+    """Collect what is reported in `context` and not thrown as an `MLIRError`: warnings, remarks, `emit`.
+
+    The list grows while the block runs. Without this, MLIR prints such findings to stderr.
+    """
+    found: list[Diagnostic] = []
+
+    def handle(info: Any) -> bool:
+        if not info.message.startswith(_OP_DUMP):
+            found.append(convert(info, file))
+        return True
+
+    handler = context.attach_diagnostic_handler(handle)
+    try:
+        yield found
+    finally:
+        handler.detach()
