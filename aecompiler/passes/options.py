@@ -86,11 +86,7 @@ def convert(text: str, type_: Any) -> Any:
             raise ValueError(text)
         return _BOOLEANS[text]
     if isinstance(type_, type) and issubclass(type_, enum.Enum):
-        return (
-            next(member for member in type_ if str(member.value) == text)
-            if text in _choices(type_)
-            else _bad(text)
-        )
+        return _member(text, type_)
     if typing.get_origin(type_) is typing.Literal:
         return text if text in _choices(type_) else _bad(text)
     if type_ is int:
