@@ -196,6 +196,13 @@ def _optional(type_: Any) -> Any:
     return members[0]
 
 
+def _member(text: str, type_: type[enum.Enum]) -> enum.Enum:
+    for member in type_:
+        if str(member.value) == text:
+            return member
+    raise ValueError(text)
+
+
 def _choices(type_: Any) -> list[str]:
     if isinstance(type_, type) and issubclass(type_, enum.Enum):
         return [str(member.value) for member in type_]

@@ -1,8 +1,8 @@
 """Pass pipelines that mix Python passes with MLIR's own, resolved from text and run pass by pass.
 
-The bindings can't register a Python pass with MLIR's own parser, so pipelines are parsed here, and each pass is
-run on its own. That also tells which pass is running when the process dies, and lets tools look at the
-IR between any two passes.
+The bindings can't register a Python pass with MLIR's own parser, so pipelines are parsed here, and each pass
+is run on its own. That also tells which pass is running when the process dies, and lets tools look at the IR
+between any two passes.
 
 `builtin.module(func.func(a,b),c)` runs `a` on every function, then `b` on every function, then `c`. MLIR runs
 `a,b` function by function; the results are equal, since a pass sees no more than the op it is anchored on.
@@ -10,6 +10,7 @@ IR between any two passes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ from aecompiler.passes.registry import ANY, PASSES, PIPELINES, NamedPipeline, Pa
 
 MODULE = "builtin.module"
 _MAX_EXPANSIONS = 32
+UNKNOWN_PASS = "does not refer to a registered pass"
+_RESTRICTED = re.compile(r"restricted to '([^']*)'")
 
 
 class InvalidIRError(CompileError):
@@ -102,12 +105,12 @@ class Pipeline:
     ) -> list[Diagnostic]:
         """Run on `op` in place; return the warnings and remarks.
 
-        `verify` checks the IR after each pass; `file` is the name diagnostics give to text parsed from memory;
-        `stop_before` ends the run before the step with that index.
+        `verify` checks the IR after each pass; `file` is the name that diagnostics give to text parsed from
+        memory; `stop_before` ends the run before the step with that index.
 
-        Raises `CompileError` when a pass fails, `InvalidIRError` when a pass leaves invalid IR, `PipelineError`
-        when `op` is not what the pipeline is anchored on. A pass's bug surfaces as its own exception, with a note
-        that names the pass.
+        Raises `CompileError` when a pass fails, `InvalidIRError` when a pass leaves invalid IR, and
+        `PipelineError` when `op` is not what the pipeline is anchored on. A pass's bug surfaces as its own
+        exception, with a note that names the pass.
         """
         root = op.operation
         if self.anchor not in (root.name, ANY):
@@ -127,7 +130,8 @@ class Pipeline:
 def run_pipeline(module: Any, text: str) -> list[Diagnostic]:
     """Run the pipeline `text` on `module` in place; return the warnings and remarks.
 
-    Raises `PipelineError` for bad text. Raises `CompileError` when a pass fails; its text ends with the pipeline.
+    Raises `PipelineError` for bad text, and `CompileError`, whose text ends with a command that replays the
+    pipeline, when a pass fails.
     """
     operation = module.operation
     with operation.context:
@@ -221,10 +225,15 @@ def _build(pipeline: NamedPipeline, element: Element) -> str:
 
 def _check_upstream(element: Element, anchor: str) -> None:
     """Raise `PipelineError` unless MLIR knows the pass, its options and that it may run on `anchor`."""
-    if anchor_error := upstream_error(str(element), anchor):
-        if "does not refer to a registered pass" in anchor_error:
-            anchor_error = f"unknown pass or pipeline '{element.name}'{_suggestion(element.name)}"
-        raise element.error(anchor_error)
+    problem = upstream_error(str(element), anchor)
+    if problem is None:
+        return
+    if UNKNOWN_PASS in problem:
+        raise element.error(f"unknown pass or pipeline '{element.name}'{_suggestion(element.name)}")
+    if match := _RESTRICTED.search(problem):
+        hint = f": write {match[1]}({element.name})" if anchor == MODULE else ""
+        raise element.error(f"pass '{element.name}' runs on '{match[1]}', not on '{anchor}'{hint}")
+    raise element.error(f"pass '{element.name}': {problem}")
 
 
 def upstream_error(spec: str, anchor: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The text form of a pass pipeline: `builtin.module(attn-canonicalize,func.func(cse,canonicalize{top-down=false}))`."""
+"""The text form of a pass pipeline: `builtin.module(attn-canonicalize,func.func(cse,sccp))`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def normalize(options: str) -> str:
 
 
 def parse_pipeline(text: str) -> tuple[Element, ...]:
-    """The elements of `text`, names not yet looked up; raise `PipelineError` with a caret at a syntax error."""
+    """The elements of `text`, names not yet looked up; `PipelineError` shows a syntax error with a caret."""
     parser = _Parser(text)
     elements = parser.elements(depth=0) if text.strip() else ()
     parser.skip_space()

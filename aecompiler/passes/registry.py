@@ -52,7 +52,7 @@ class Pass:
 
 @dataclasses.dataclass(frozen=True)
 class NamedPipeline:
-    """A pipeline with a name: `build(**options)` returns pipeline text that may stand in place of the name."""
+    """A pipeline with a name; `build(**options)` returns the pipeline text that the name stands for."""
 
     name: str
     build: Callable[..., str]
