@@ -4,13 +4,13 @@ A person writes what an attention variant computes, as a few lines of mathematic
 a kernel. The usual way in::
 
     import aecompiler as aec
-    from aecompiler import masks, normalizers
+    from aecompiler import masks
 
     x = aec.tensor("B", 8, "S", 64)                    # batch, heads, sequence, feature; f32
 
     @aec.program(q=x, k=x, v=x)
     def causal(q, k, v):
-        return aec.attention(q, k, v, score=lambda s: s / 8, mask=masks.causal(), normalize=normalizers.softmax)
+        return aec.attention(q, k, v, score=lambda s: s / 8, mask=masks.causal())    # softmax by default
 
     o = aec.compile(causal, target="cpu")(q, k, v)
 
