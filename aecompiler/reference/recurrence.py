@@ -1,0 +1,97 @@
+"""`attn.recurrence` by its definition: one step after the other, all batch rows and heads at once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from aecompiler.reference.machine import Frame, Instruction, implements
+
+Array = np.ndarray
+
+BLOCK_ELEMENTS = 1 << 21
+"""State elements evaluated at a time; batch rows are independent."""
+
+
+@implements("attn.recurrence")
+def _recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
+    q, k, v, initial, *offsets = args
+    heads = initial.shape[1]
+    _check_sizes(op, q.shape, k.shape, v.shape, initial.shape, offsets[0].shape[0] if offsets else None)
+    q, k, v = (_all_heads(operand, heads) for operand in (q, k, v))
+    length = q.shape[2]
+    o = np.zeros((q.shape[0], heads, length, v.shape[3]))
+    final = np.array(initial)
+    if offsets:
+        bounds = np.clip(offsets[0], 0, length)
+        for n, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            _run(op, q, k, v, o, final[n : n + 1], slice(0, 1), range(start, stop), frame)
+    else:
+        at_once = max(1, BLOCK_ELEMENTS // max(1, initial[0].size)) if len(initial) else 1
+        for start in range(0, q.shape[0], at_once):
+            rows = slice(start, min(start + at_once, q.shape[0]))
+            _run(op, q, k, v, o, final[rows], rows, range(length), frame)
+    return [o, final]
+
+
+def _run(
+    op: Instruction,
+    q: Array,
+    k: Array,
+    v: Array,
+    o: Array,
+    state: Array,
+    rows: slice,
+    positions: range,
+    outer: Frame,
+) -> None:
+    """Take `state` [b, h, Dk, Dv] through `positions` of the batch `rows`; write `o` and `state`."""
+    lanes = state.shape[:2]
+    b = np.arange(rows.start, rows.stop, dtype=np.int64).reshape(-1, 1)
+    h = np.arange(lanes[1], dtype=np.int64).reshape(1, -1)
+    current = np.array(state)
+    for t in positions:
+        step = Frame(lanes, outer)
+        inputs = [x[rows, :, t] for x in (q, k, v)]
+        current, out = step.run(op.body, [current, *inputs, b, h, np.full((1, 1), t, np.int64)])
+        o[rows, :, t] = out
+        outer.misses.extend(np.broadcast_to(miss, lanes) for miss in step.misses)
+    state[...] = current
+
+
+def _all_heads(operand: Array, heads: int) -> Array:
+    """The operand with each of its heads repeated for the heads that read it."""
+    own = operand.shape[1]
+    return operand if own == heads else operand[:, np.arange(heads) // (heads // own)]
+
+
+def _check_sizes(
+    op: Instruction,
+    q: Sequence[int],
+    k: Sequence[int],
+    v: Sequence[int],
+    initial: Sequence[int],
+    offsets: int | None,
+) -> None:
+    """What the verifier can't see of dynamic sizes."""
+    expectations: dict[str, tuple[int, ...]] = {
+        "batch sizes of q, k and v": (q[0], k[0], v[0]),
+        "sequence lengths of q, k and v": (q[2], k[2], v[2]),
+    }
+    if offsets is None:
+        expectations["batch sizes of q and initial"] = (q[0], initial[0])
+    else:
+        expectations["counts of sequences in offsets and initial"] = (offsets - 1, initial[0])
+        expectations["batch size of q and 1"] = (q[0], 1)
+    for what, sizes in expectations.items():
+        if len(set(sizes)) != 1:
+            raise ValueError(
+                f"'attn.recurrence' op expects equal {what}, got {' and '.join(map(str, sizes))}"
+            )
+    for name, own in {"q": q[1], "k": k[1], "v": v[1]}.items():
+        if initial[1] and (not own or initial[1] % own):
+            raise ValueError(
+                f"'attn.recurrence' op expects {name}'s head count to divide {initial[1]}, got {own}"
+            )
