@@ -1,0 +1,55 @@
+"""What the arguments of a program are: `tensor(...)` and `scalar(...)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aecompiler.builder import dtypes
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A ranked tensor argument. A dimension is an int (static), a name (dynamic; equal names are equal sizes)
+    or None (dynamic)."""
+
+    shape: tuple[int | str | None, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        dims = ", ".join("?" if dim is None else str(dim) for dim in self.shape)
+        return f"{self.dtype}[{dims}]"
+
+
+@dataclass(frozen=True)
+class ScalarSpec:
+    """A scalar argument."""
+
+    dtype: str
+
+    def __str__(self) -> str:
+        return self.dtype
+
+
+def tensor(*shape: int | str | None, dtype: Any = "f32") -> TensorSpec:
+    """Declare a tensor argument, for example `tensor("B", 32, "S", 128, dtype="f16")`.
+
+    Each dimension is an int (static), a name (dynamic; dimensions of one name must have one size at the call)
+    or None (dynamic). `dtype` is a name (f16, bf16, f32, f64, i1, i8, i16, i32, i64, index), or a torch or numpy
+    dtype. Raises TypeError and ValueError for anything else.
+    """
+    for dim in shape:
+        if isinstance(dim, bool) or not isinstance(dim, (int, str, type(None))):
+            raise TypeError(f"expects dimensions to be int, str or None, got {dim!r}")
+        if isinstance(dim, int) and dim < 0:
+            raise ValueError(
+                f"expects static dimensions to be at least 0, got {dim}; write None or a name for a dynamic one"
+            )
+        if isinstance(dim, str) and not dim.isidentifier():
+            raise ValueError(f"expects names of dimensions to be identifiers, got {dim!r}")
+    return TensorSpec(shape, dtypes.parse_dtype(dtype))
+
+
+def scalar(dtype: Any = "f32") -> ScalarSpec:
+    """Declare a scalar argument: f32, f64, i32, i64, index, i1, ... Raises ValueError for an unknown type."""
+    return ScalarSpec(dtypes.parse_dtype(dtype))
