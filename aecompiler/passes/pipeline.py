@@ -26,7 +26,7 @@ from aecompiler.passes.registry import ANY, PASSES, PIPELINES, NamedPipeline, Pa
 MODULE = "builtin.module"
 _MAX_EXPANSIONS = 32
 UNKNOWN_PASS = "does not refer to a registered pass"
-_RESTRICTED = re.compile(r"restricted to '([^']*)'")
+RESTRICTED = re.compile(r"restricted to '([^']*)'")
 
 
 class InvalidIRError(CompileError):
@@ -230,7 +230,7 @@ def _check_upstream(element: Element, anchor: str) -> None:
         return
     if UNKNOWN_PASS in problem:
         raise element.error(f"unknown pass or pipeline '{element.name}'{_suggestion(element.name)}")
-    if match := _RESTRICTED.search(problem):
+    if match := RESTRICTED.search(problem):
         hint = f": write {match[1]}({element.name})" if anchor == MODULE else ""
         raise element.error(f"pass '{element.name}' runs on '{match[1]}', not on '{anchor}'{hint}")
     raise element.error(f"pass '{element.name}': {problem}")

@@ -1,0 +1,420 @@
+"""The work of aec-opt, done in a supervised child process: parse, run passes, print."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import re
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from aecompiler import diagnostics as diags
+from aecompiler.bindings import ir
+from aecompiler.diagnostics import Diagnostic
+from aecompiler.dialect import make_context
+from aecompiler.errors import CompileError
+from aecompiler.passes.infra import ANY, PASSES, PIPELINES, Instrumentation, InvalidIRError, Pipeline, Step
+from aecompiler.passes.pipeline import MODULE, RESTRICTED, UNKNOWN_PASS, upstream_error
+from aecompiler.tools import opt_info
+from aecompiler.tools.opt_expect import check_expectations
+from aecompiler.tools.opt_flags import UsageError, build_parser
+from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
+from aecompiler.tools.opt_reproducer import Reproducer, comment, find_reproducer
+from aecompiler.tools.supervise import Reporter
+
+BYTECODE = b"ML\xefR"
+SEPARATOR = "// -----"
+_SPLIT = re.compile(rf"^{SEPARATOR}[ \t]*\r?$", re.MULTILINE)
+
+_REGISTRARS = ("aecompiler.passes", "aecompiler.backends.cpu.pipelines")
+"""The modules whose import registers our passes and pipelines."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One part of the input; text keeps its line numbers by empty lines in front."""
+
+    data: bytes
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run failed: in which chunk, and before which step of the pipeline (-1: while parsing)."""
+
+    chunk: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.chunk}:{self.step}"
+
+    @staticmethod
+    def parse(text: str) -> Place:
+        """Read what `str` made."""
+        chunk, step = text.split(":")
+        return Place(int(chunk), int(step))
+
+
+class Driver:
+    """One run of aec-opt on `data`, the content of the input file."""
+
+    def __init__(self, args: Namespace, data: bytes, report: Reporter):
+        self.args, self.report = args, report
+        self.name = "<stdin>" if args.input == "-" else args.input
+        self.data = data
+        self.timing = Timing()
+        self.place = Place(0, -1)
+
+    # ---- the whole run -----------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Do what the flags say; returns the exit status. Raises `UsageError` and `PipelineError`."""
+        self.report("doing", "starting")
+        self._register()
+        if self._inform():
+            return 0
+        chunks = self.chunks()
+        if isinstance(chunks, Diagnostic):
+            sys.stderr.write(f"{chunks.render()}\n")
+            return 1
+        pipeline = self.pipeline(chunks[0])
+        if self.args.dump_pass_pipeline:
+            sys.stderr.write(f"Pass Manager with {len(pipeline.steps)} passes:\n{pipeline}\n")
+        hooks = self._instrumentation(pipeline)
+        outputs: list[str | bytes] = []
+        status = 0
+        for index, chunk in enumerate(chunks):
+            self._at(Place(index, -1), "parsing the input")
+            ok, output = self._process(chunk, pipeline, hooks)
+            if not ok and status == 0:
+                status = 1
+                self.report("failed_at", str(self.place))
+            if output is not None:
+                outputs.append(output)
+        self._at(self.place, "writing the output")
+        if status == 0 or self.args.output == "-":
+            self._write(outputs)
+        if self.args.timing:
+            sys.stderr.write(self.timing.report())
+        return status
+
+    def reproduce(self, place: Place, header: str, path: str) -> int:
+        """Write the IR at `place` and the remaining pipeline to `path`."""
+        self._register()
+        chunks = self.chunks()
+        if isinstance(chunks, Diagnostic):
+            return 1
+        chunk = chunks[place.chunk]
+        pipeline = self.pipeline(chunks[0])
+        with self._context() as context, diags.capture(context, self.name):
+            module = ir.Module.parse(chunk.data)
+            _name_file(module.operation, self.name)
+            pipeline.run(module.operation, verify=False, stop_before=place.step)
+            # Not `assume_verified`: the pass before may have left IR that only the generic form can show.
+            text = module.operation.get_asm(enable_debug_info=True)
+        resource = self._reproducer(pipeline.text(place.step)).resource()
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(comment(header) + text + resource)
+        return 0
+
+    def reproduce_input(self, place: Place, header: str, path: str) -> int:
+        """Write the input of the failing chunk as it stands, and the whole pipeline, to `path`."""
+        self._register()
+        chunks = self.chunks()
+        chunk = Chunk(self.data, None) if isinstance(chunks, Diagnostic) else chunks[place.chunk]
+        if chunk.text is None:
+            content = chunk.data
+        else:
+            pipeline = self.pipeline(chunk).text()
+            content = (comment(header) + chunk.text + self._reproducer(pipeline).resource()).encode()
+        with open(path, "wb") as file:
+            file.write(content)
+        return 0
+
+    def _reproducer(self, pipeline: str) -> Reproducer:
+        return Reproducer(pipeline, self.args.verify_each, self.args.allow_unregistered_dialect)
+
+    # ---- set-up ------------------------------------------------------------------------------------------
+
+    def _register(self) -> None:
+        for name in _REGISTRARS:
+            importlib.import_module(name)
+        for number, path in enumerate(self.args.load_pass_module):
+            _load_pass_module(path, f"aecompiler_loaded_passes_{number}")
+
+    def _inform(self) -> bool:
+        for flag, text in (
+            ("help", opt_info.help_text),
+            ("version", opt_info.versions),
+            ("list_passes", opt_info.list_passes),
+            ("show_dialects", opt_info.show_dialects),
+        ):
+            if getattr(self.args, flag):
+                _write_stdout(text().encode())
+                return True
+        return False
+
+    def chunks(self) -> list[Chunk] | Diagnostic:
+        """The parts of the input, or why it is no text."""
+        if self.data.startswith(BYTECODE):
+            if self.args.split_input_file or self.args.verify_diagnostics or self.args.run_reproducer:
+                raise UsageError(
+                    "--split-input-file, --verify-diagnostics and --run-reproducer need text, got bytecode"
+                )
+            return [Chunk(self.data, None)]
+        try:
+            text = self.data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = self.data.count(b"\n", 0, error.start) + 1
+            column = error.start - self.data.rfind(b"\n", 0, error.start)
+            message = f"expects UTF-8 text or MLIR bytecode, got byte 0x{self.data[error.start]:02x}"
+            return Diagnostic("error", message, self.name, line, column)
+        if "\0" in text:
+            start = text.index("\0")
+            column = start - text.rfind("\n", 0, start)
+            message = "expects UTF-8 text or MLIR bytecode, got byte 0x00"
+            return Diagnostic("error", message, self.name, text.count("\n", 0, start) + 1, column)
+        texts = list(_split(text)) if self.args.split_input_file else [text]
+        return [Chunk(part.encode("utf-8"), part) for part in texts]
+
+    def pipeline(self, chunk: Chunk) -> Pipeline:
+        """The pipeline that the flags or the reproducer in `chunk` ask for."""
+        args = self.args
+        if args.run_reproducer:
+            found = find_reproducer(chunk.text or "")
+            if found is None:
+                raise UsageError(f"{self.name} holds no reproducer")
+            args.verify_each = args.verify_each and found.verify_each
+            args.allow_unregistered_dialect = (
+                args.allow_unregistered_dialect or found.allow_unregistered_dialect
+            )
+            return Pipeline(found.pipeline)
+        if args.pass_pipeline is not None:
+            return Pipeline(args.pass_pipeline)
+        if not args.passes:
+            return Pipeline("")
+        with ir.Context():
+            elements = [_flag_element(name, options) for name, options in args.passes]
+        return Pipeline(f"{MODULE}({','.join(elements)})")
+
+    def _instrumentation(self, pipeline: Pipeline) -> Instrumentation:
+        args = self.args
+        parts: list[Instrumentation] = [_Progress(self)]
+        if args.timing:
+            parts.append(self.timing)
+        known = {step.name for step in pipeline.steps}
+        for flag, names in (("before", args.print_ir_before), ("after", args.print_ir_after)):
+            for name in names:
+                if name not in known:
+                    raise UsageError(f"--print-ir-{flag}: the pipeline has no pass '{name}'")
+        after_all = args.print_ir_after_all or (args.print_ir_after_change and not args.print_ir_after)
+        if after_all or args.print_ir_before_all or args.print_ir_before or args.print_ir_after:
+            before = None if args.print_ir_before_all else frozenset(args.print_ir_before)
+            after = None if after_all else frozenset(args.print_ir_after)
+            parts.insert(0, PrintIR(before, after, args.print_ir_after_change, self._to_text))
+        return Instrumentations(parts)
+
+    @contextlib.contextmanager
+    def _context(self) -> Iterator[ir.Context]:
+        with make_context(allow_unregistered_dialects=self.args.allow_unregistered_dialect) as context:
+            yield context
+
+    # ---- one chunk ---------------------------------------------------------------------------------------
+
+    def _process(
+        self, chunk: Chunk, pipeline: Pipeline, hooks: Instrumentation
+    ) -> tuple[bool, str | bytes | None]:
+        """Whether all is well, and what to print. A new context: a failed conversion may leave bad IR."""
+        output = None
+        invalid: InvalidIRError | None = None
+        with self._context() as context, diags.capture(context, self.name) as found:
+            try:
+                with self._timed("Parser"):
+                    module = ir.Module.parse(chunk.data)
+                    if self.args.mlir_print_debuginfo or self.args.emit_bytecode:
+                        _name_file(module.operation, self.name)
+                found += pipeline.run(
+                    module.operation, verify=self.args.verify_each, file=self.name, instrumentation=hooks
+                )
+                self._at(Place(self.place.chunk, len(pipeline.steps)), "printing the output")
+                with self._timed("Output"):
+                    output = self._to_output(module.operation)
+            except ir.MLIRError as error:
+                found += diags.collect(error, self.name)
+            except CompileError as error:
+                found += error.diagnostics
+                invalid = error if isinstance(error, InvalidIRError) else None
+        if self.args.verify_diagnostics and chunk.text is not None:
+            found = check_expectations(chunk.text, found, self.name)
+            invalid = None
+        for diagnostic in found:
+            here = chunk.text is not None and diagnostic.file == self.name
+            text = diags.render_with_source(diagnostic, chunk.text or "") if here else diagnostic.render()
+            sys.stderr.write(f"{text}\n")
+        if invalid is not None:
+            raise invalid
+        return not any(d.severity == "error" for d in found), output
+
+    def _to_text(self, op: ir.Operation) -> str:
+        return op.get_asm(
+            enable_debug_info=self.args.mlir_print_debuginfo,
+            print_generic_op_form=self.args.mlir_print_op_generic,
+        )
+
+    def _to_output(self, op: ir.Operation) -> str | bytes:
+        if not self.args.emit_bytecode:
+            return self._to_text(op)
+        import io
+
+        buffer = io.BytesIO()
+        op.write_bytecode(buffer)
+        return buffer.getvalue()
+
+    def _at(self, place: Place, doing: str) -> None:
+        self.place = place
+        self.report("place", str(place))
+        self.report("doing", doing)
+
+    @contextlib.contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.timing.phase(name, time.perf_counter() - start)
+
+    # ---- output ------------------------------------------------------------------------------------------
+
+    def _write(self, outputs: list[str | bytes]) -> None:
+        if self.args.emit_bytecode:
+            data = b"".join(output for output in outputs if isinstance(output, bytes))
+        else:
+            texts = [str(output).rstrip("\n") + "\n" for output in outputs]
+            data = f"{SEPARATOR}\n".join(texts).encode("utf-8", "surrogateescape")
+        if self.args.output == "-":
+            if self.args.emit_bytecode and sys.stdout.isatty():
+                raise UsageError("bytecode does not belong on a terminal: use -o or a pipe")
+            _write_stdout(data)
+        else:
+            write_file(self.args.output, data)
+
+
+class _Progress(Instrumentation):
+    """Tells the parent which pass is running."""
+
+    def __init__(self, driver: Driver):
+        self._driver = driver
+
+    def before_pass(self, step: Step, op: ir.Operation) -> None:
+        self._driver._at(Place(self._driver.place.chunk, step.index), f"pass '{step.name}'")
+
+
+def write_file(path: str, data: bytes) -> None:
+    """Replace the content of `path` in one go, so that a failure leaves the old; raises `UsageError`."""
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as file:  # a device or a pipe
+                file.write(data)
+            return
+        target = os.path.realpath(path)
+        temporary = f"{target}.{os.getpid()}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+            if os.path.exists(target):
+                os.chmod(temporary, os.stat(target).st_mode & 0o7777)
+            os.replace(temporary, target)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write '{path}': {error.strerror or error}") from None
+
+
+def _write_stdout(data: bytes) -> None:
+    try:
+        sys.stdout.flush()
+        view = memoryview(data)
+        while view:
+            view = view[os.write(1, view) :]
+    except BrokenPipeError:
+        pass  # the reader has seen enough
+    except OSError as error:
+        raise UsageError(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def _split(text: str) -> Iterator[str]:
+    start = 0
+    for match in _SPLIT.finditer(text):
+        yield "\n" * text.count("\n", 0, start) + text[start : match.start()]
+        start = match.end()
+    yield "\n" * text.count("\n", 0, start) + text[start:]
+
+
+def _flag_element(name: str, options: str) -> str:
+    """The flag `--name=options` as pipeline text, with the anchor that the pass needs. Needs a context."""
+    text = f"{name}{{{options}}}" if options else name
+    if name in PASSES:
+        anchor = PASSES[name].ANCHOR
+        return text if anchor in (MODULE, ANY) else f"{anchor}({text})"
+    if name in PIPELINES:
+        return text
+    problem = upstream_error(text, MODULE)
+    if problem is not None and UNKNOWN_PASS in problem:
+        import difflib
+
+        flags = {
+            flag.removeprefix("--") for action in build_parser()._actions for flag in action.option_strings
+        }
+        close = difflib.get_close_matches(name, [*PASSES, *PIPELINES, *flags], n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise UsageError(f"--{name} is no flag, pass or pipeline{hint}")
+    restricted = RESTRICTED.search(problem or "")
+    return f"{restricted[1]}({text})" if restricted else text
+
+
+def _load_pass_module(path: str, name: str) -> None:
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not os.path.isfile(path):
+        raise UsageError(f"cannot load pass module '{path}': expects a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"cannot load pass module '{path}': {type(error).__name__}: {error}") from error
+
+
+def _name_file(root: ir.Operation, name: str) -> None:
+    """Give locations of text parsed from memory the name of the file it came from."""
+    known: dict[ir.Location, ir.Location] = {}
+
+    def rename(location: ir.Location) -> ir.Location:
+        if location not in known:
+            known[location] = _renamed(location, name, rename)
+        return known[location]
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        op.location = rename(op.location)
+        for region in op.regions:
+            for block in region.blocks:
+                for argument in block.arguments:
+                    argument.set_location(rename(argument.location))
+        return ir.WalkResult.ADVANCE
+
+    with root.context:
+        root.walk(visit)
+
+
+def _renamed(location: ir.Location, name: str, rename: Callable[[ir.Location], ir.Location]) -> ir.Location:
+    if isinstance(location, ir.FileLineColLoc) and location.filename == "-":
+        return ir.Location.file(name, location.start_line, location.start_col)
+    if isinstance(location, ir.NameLoc):
+        return ir.Location.name(location.name_str, rename(location.child_loc))
+    if isinstance(location, ir.CallSiteLoc):
+        return ir.Location.callsite(rename(location.callee), [rename(location.caller)])
+    return location
