@@ -1,0 +1,197 @@
+"""numpy and torch arrays as a kernel sees them: checked against what it was compiled for, without a copy.
+
+torch is never imported here: an object can be a torch tensor only if somebody else has imported it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import struct
+import sys
+from typing import Any
+
+import numpy as np
+
+from aecompiler.backends.base import Buffer, Scalar
+
+_NUMPY_NAMES = {
+    "f16": "float16",
+    "f32": "float32",
+    "f64": "float64",
+    "i1": "bool",
+    "i8": "int8",
+    "i16": "int16",
+    "i32": "int32",
+    "i64": "int64",
+    "index": "int64",
+}
+_TORCH_NAMES = {**_NUMPY_NAMES, "bf16": "bfloat16"}
+_INTEGER_BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "index": 64}
+
+DTYPES = frozenset(_TORCH_NAMES)
+"""The element types that arguments and results may have."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """An argument or result of a kernel.
+
+    `kind` is "tensor" or "scalar"; `shape` holds a number for a static size, the dimension's name for a named
+    one, None for any size; `dtype` is the element type as in the IR: "f32", "bf16", "i32", "index", ...
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int | str | None, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {format_shape(self.shape)}{self.dtype}"
+
+
+def format_shape(shape: tuple[int | str | None, ...]) -> str:
+    """`(B, 8, ?, 64) ` with a space behind it, or nothing for a scalar."""
+    return f"({', '.join('?' if d is None else str(d) for d in shape)}) " if shape else ""
+
+
+def numpy_dtype(dtype: str) -> np.dtype:
+    """The numpy type of an element type; bfloat16 is that of ml_dtypes."""
+    if dtype == "bf16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(_NUMPY_NAMES[dtype])
+
+
+def is_torch(value: Any) -> bool:
+    """Whether `value` is a torch tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ...] | int | float, Any]:
+    """What the kernel gets for an argument, its shape (or value), and what must stay alive during the call.
+
+    Raises `TypeError` for a wrong kind of object or element type, `ValueError` for a wrong rank, static size,
+    device or layout; the message names the argument.
+    """
+    if argument.kind == "scalar":
+        number = _number(argument, value)
+        return Scalar(_pack(argument, number)), number, None
+    if is_torch(value):
+        return _take_torch(argument, value)
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _take_numpy(argument, np.asarray(value))
+    raise TypeError(
+        f"argument '{argument.name}': expects a numpy array or a torch tensor, got {_kind(value)}"
+    )
+
+
+def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buffer, Any]:
+    """A new contiguous array for a result, and its buffer."""
+    strides = tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+    array: Any
+    if like_torch:
+        torch = sys.modules["torch"]
+        array = torch.empty(shape, dtype=getattr(torch, _TORCH_NAMES[dtype]))
+        return Buffer(array.data_ptr(), shape, strides), array
+    array = np.empty(shape, numpy_dtype(dtype))
+    return Buffer(array.ctypes.data, shape, strides), array
+
+
+def to_numpy(value: Any) -> Any:
+    """A torch tensor as a numpy array (bfloat16 through ml_dtypes); anything else as it is."""
+    if not is_torch(value):
+        return value
+    torch = sys.modules["torch"]
+    value = value.detach()
+    if value.dtype == torch.bfloat16:
+        return value.contiguous().view(torch.int16).numpy().view(numpy_dtype("bf16"))
+    return value.numpy()
+
+
+def _take_torch(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ...], Any]:
+    torch = sys.modules["torch"]
+    name = argument.name
+    if value.device.type != "cpu":
+        raise ValueError(f"argument '{name}': expects a tensor on the CPU, got device '{value.device}'")
+    if value.layout is not torch.strided:
+        raise ValueError(f"argument '{name}': expects a dense tensor, got layout {value.layout}")
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(
+            f"argument '{name}': expects a tensor without gradient, since kernels are not differentiated: "
+            "pass it through .detach(), or call under torch.no_grad()"
+        )
+    expected = getattr(torch, _TORCH_NAMES[argument.dtype])
+    if value.dtype != expected:
+        raise TypeError(f"argument '{name}': expects dtype {argument.dtype}, got {value.dtype}")
+    value = value.detach().resolve_neg()
+    shape = tuple(value.shape)
+    _check_shape(argument, shape)
+    return Buffer(value.data_ptr(), shape, tuple(value.stride())), shape, value
+
+
+def _take_numpy(argument: Argument, value: np.ndarray) -> tuple[Buffer, tuple[int, ...], Any]:
+    name = argument.name
+    expected = numpy_dtype(argument.dtype)
+    if value.dtype != expected or not value.dtype.isnative:
+        raise TypeError(f"argument '{name}': expects dtype {argument.dtype}, got {value.dtype}")
+    _check_shape(argument, value.shape)
+    if any(stride < 0 or stride % value.itemsize for stride in value.strides) or not value.flags.aligned:
+        # The compiled code computes addresses in whole elements, upwards from the first: the exception to
+        # "without a copy".
+        value = np.ascontiguousarray(value).reshape(value.shape)
+    strides = tuple(stride // value.itemsize for stride in value.strides)
+    return Buffer(value.ctypes.data, value.shape, strides), value.shape, value
+
+
+def _check_shape(argument: Argument, shape: tuple[int, ...]) -> None:
+    expected = argument.shape
+    text = format_shape(expected).strip() or "()"
+    where = f"argument '{argument.name}'"
+    if len(shape) != len(expected):
+        raise ValueError(f"{where}: expects {len(expected)} dimensions {text}, got {len(shape)}")
+    for dimension, (want, got) in enumerate(zip(expected, shape, strict=True)):
+        if isinstance(want, int) and want != got:
+            raise ValueError(f"{where}: expects size {want} in dimension {dimension} of {text}, got {got}")
+
+
+def _number(argument: Argument, value: Any) -> int | float:
+    """A scalar argument as a Python number; 0-d arrays and numpy scalars count as numbers."""
+    if (is_torch(value) or isinstance(value, (np.ndarray, np.generic))) and value.ndim == 0:
+        if is_torch(value) and value.requires_grad:
+            value = value.detach()
+        value = value.item() if argument.dtype != "bf16" or is_torch(value) else float(value)
+    if argument.dtype in _INTEGER_BITS:
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise TypeError(f"argument '{argument.name}': expects an integer, got {_kind(value)}") from None
+        bits = _INTEGER_BITS[argument.dtype]
+        low, high = (0, 1) if bits == 1 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        if not low <= number <= high:
+            raise ValueError(f"argument '{argument.name}': expects {low} to {high}, got {number}")
+        return number
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(f"argument '{argument.name}': expects a number, got {_kind(value)}")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"argument '{argument.name}': expects a number, got {_kind(value)}") from None
+
+
+def _pack(argument: Argument, number: int | float) -> bytes:
+    if argument.dtype in _INTEGER_BITS:
+        return int(number).to_bytes(8, sys.byteorder, signed=True)
+    if argument.dtype == "f64":
+        return struct.pack("d", number)
+    with np.errstate(over="ignore"):
+        return np.asarray(number, np.float64).astype(numpy_dtype(argument.dtype)).tobytes()
+
+
+def _kind(value: Any) -> str:
+    if is_torch(value) or isinstance(value, np.ndarray):
+        return f"an array of shape {tuple(value.shape)}"
+    return f"'{type(value).__name__}'"

@@ -1,0 +1,127 @@
+"""What a backend is: a target, a schedule, a pipeline as text, and an artifact; and the registry of backends.
+
+A backend module defines `BACKEND`, an object with the methods of `Backend`, and is imported when it is first
+asked for. `aec.compile` goes through nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+
+from aecompiler.errors import BackendError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a chip has. Backends add fields; nothing else in the compiler knows numbers of a machine."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What the passes may choose for a target. The fields a backend adds are the options of `compile`."""
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """A schedule from keyword options; raise `TypeError` for one that does not exist."""
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"unknown option '{name}' (options: {', '.join(known)})")
+        return cls(**options)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """What a backend emits for one function: it is loaded by the backend's launcher, on the target.
+
+    `binary` is what the launcher takes, `metadata` how to call it. `render` prints the code as text.
+    """
+
+    target: str
+    entry: str
+    binary: bytes
+    metadata: Mapping[str, Any]
+    render: Callable[[], str] = dataclasses.field(compare=False, repr=False)
+
+    @property
+    def text(self) -> str:
+        """The code as text, for reading and for tests."""
+        return self.render()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Buffer:
+    """An array in the target's memory: the address of its first element, sizes, and strides in elements."""
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scalar:
+    """A scalar argument: its bytes in the target's order, at most 8."""
+
+    data: bytes
+
+
+class Executable(Protocol):
+    """A loaded artifact. Calls may overlap in several threads."""
+
+    def __call__(self, arguments: Sequence[Buffer | Scalar], results: Sequence[Buffer]) -> None:
+        """Run on arguments in the function's order; `results` are contiguous arrays to write to."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Compiles functions whose signature is ranked tensors and scalars for one kind of target."""
+
+    name: ClassVar[str]
+
+    def schedule(self, options: Mapping[str, Any]) -> Schedule:
+        """The schedule that `options` ask for; `TypeError` or `ValueError` for a bad option."""
+
+    def pipeline(self, schedule: Schedule) -> str:
+        """Pipeline text that `aec-opt` can replay."""
+
+    def emit(self, module: Any, entry: str, schedule: Schedule) -> Artifact:
+        """Compile `module` (changed in place) and return the code of its function `entry`; launch nothing."""
+
+    def load(self, artifact: Artifact) -> Executable:
+        """Make an artifact callable on this machine."""
+
+
+_MODULES: dict[str, str] = {"cpu": "aecompiler.backends.cpu"}
+_LOADED: dict[str, Backend] = {}
+_FAILED: dict[str, ImportError] = {}
+
+
+def register_backend(name: str, module: str) -> None:
+    """Announce a backend: `module` is imported when `name` is first asked for, and has `BACKEND`."""
+    _MODULES[name] = module
+    _LOADED.pop(name, None)
+    _FAILED.pop(name, None)
+
+
+def backend_names() -> list[str]:
+    """The names that `get_backend` knows, whether their modules can be imported here or not."""
+    return sorted(_MODULES)
+
+
+def get_backend(name: str) -> Backend:
+    """The backend `name`; `BackendError` when it is unknown or its dependencies are missing here."""
+    if name not in _MODULES:
+        raise BackendError(f"unknown target '{name}' (targets: {', '.join(backend_names())})")
+    if name not in _LOADED and name not in _FAILED:
+        try:
+            _LOADED[name] = importlib.import_module(_MODULES[name]).BACKEND
+        except ImportError as error:
+            _FAILED[name] = error
+    if name in _FAILED:
+        raise BackendError(f"target '{name}' is not available here: {_FAILED[name]}") from _FAILED[name]
+    return _LOADED[name]

@@ -1,0 +1,56 @@
+"""The CPU backend's compiler half: a program to the LLVM dialect. `launch.py` runs what it emits."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from aecompiler.backends.base import Artifact, Executable
+from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.cpu.schedule import CpuSchedule
+from aecompiler.passes.infra import run_pipeline
+
+
+class CpuBackend:
+    """Direct lowering to LLVM, compiled and run in this process."""
+
+    name: ClassVar[str] = "cpu"
+
+    def schedule(self, options: Mapping[str, Any]) -> CpuSchedule:
+        """The schedule with these options; see `CpuSchedule`."""
+        return CpuSchedule.from_options(options)
+
+    def pipeline(self, schedule: CpuSchedule) -> str:
+        """Pipeline text that `aec-opt --pass-pipeline` replays."""
+        return f"builtin.module(attn-cpu-reference{{block-q={schedule.block_q}}})"
+
+    def emit(self, module: Any, entry: str, schedule: CpuSchedule) -> Artifact:
+        """Lower `module` in place; the artifact's binary is the bytecode of the result."""
+        run_pipeline(module, self.pipeline(schedule))
+        buffer = io.BytesIO()
+        module.operation.write_bytecode(buffer)
+        code = buffer.getvalue()
+        return Artifact(
+            target=self.name,
+            entry=entry,
+            binary=code,
+            metadata={"opt_level": schedule.opt_level},
+            render=lambda: _text(code),
+        )
+
+    def load(self, artifact: Artifact) -> Executable:
+        """Compile the artifact to machine code in this process."""
+        from aecompiler.backends.cpu.launch import CpuExecutable
+
+        return CpuExecutable(artifact)
+
+
+def _text(code: bytes) -> str:
+    from aecompiler.bindings import ir
+
+    with ir.Context():
+        return str(ir.Module.parse(code))
+
+
+BACKEND = CpuBackend()

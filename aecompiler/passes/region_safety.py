@@ -1,0 +1,308 @@
+"""Make the regions of an attn op total: no operation in them can trap or read outside a tensor.
+
+A lowering evaluates regions at elements where the program does not (padding, masked elements, the clamped
+rows of a last block), and captured indices may be any integer. The dialect defines the result of both
+(docs/dialect.md):
+
+- an index of a captured tensor is clamped to [0, size - 1]; an empty captured tensor reads as 0;
+- integer division by zero gives 0, the remainder by zero is the dividend, and `MIN / -1` wraps;
+- a float outside the range of the integer it is converted to saturates, and NaN converts to 0.
+
+`make_total` writes these rules out with ordinary operations, in place, so that what follows may clone and
+speculate the regions freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aecompiler.bindings import arith, ir, scf, tensor
+from aecompiler.passes import rewriting as rw
+
+_DIVISIONS = ("arith.divsi", "arith.floordivsi", "arith.ceildivsi")
+_UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
+
+
+def make_total(op: ir.Operation) -> None:
+    """Rewrite the regions of an attn op in place; captures that may be empty are replaced before it."""
+    op = op.operation
+    nonempty: dict[ir.Value, ir.Value] = {}
+
+    def readable(source: ir.Value) -> ir.Value:
+        if source not in nonempty:
+            with ir.InsertionPoint(op), op.location:
+                nonempty[source] = _nonempty(source)
+        return nonempty[source]
+
+    for child in rw.walk_list(op):
+        guard = _GUARDS.get(child.name)
+        if guard is None:
+            continue
+        if child.name in ("tensor.extract", "tensor.extract_slice") and _is_outside(child.operands[0], op):
+            child.operands[0] = readable(child.operands[0])
+        with ir.InsertionPoint(child), child.location:
+            guard(child)
+
+
+def _is_outside(value: ir.Value, op: ir.Operation) -> bool:
+    """Whether `value` is defined outside the regions of `op`."""
+    owner = value.owner
+    parent = owner.owner if isinstance(owner, ir.Block) else owner.operation.parent
+    while parent is not None:
+        if parent.operation == op:
+            return False
+        parent = parent.operation.parent
+    return True
+
+
+def _nonempty(source: ir.Value) -> ir.Value:
+    """`source`, or where one of its sizes is 0, a tensor of zeros with that size 1."""
+    shaped = source.type
+    dynamic = [d for d in range(shaped.rank) if shaped.is_dynamic_dim(d)]
+    if not dynamic or 0 in shaped.shape:
+        return source  # a static size of 0 is dealt with where it is read
+    zero, one = rw.index(0), rw.index(1)
+    sizes = [tensor.dim(source, rw.index(d)) for d in dynamic]
+    empty = None
+    for size in sizes:
+        is_zero = arith.cmpi(arith.CmpIPredicate.eq, size, zero)
+        empty = is_zero if empty is None else arith.ori(empty, is_zero)
+    choice = scf.IfOp(empty, [shaped], has_else=True)
+    with ir.InsertionPoint(choice.then_block):
+        padded = [arith.maxui(size, one) for size in sizes]
+        scf.YieldOp([tensor.splat(shaped, rw.constant(shaped.element_type, 0), padded)])
+    with ir.InsertionPoint(choice.else_block):
+        scf.YieldOp([source])
+    return choice.results[0]
+
+
+# ---- guards: each is called with the insertion point before the operation ------------------------
+
+
+def _replace(op: ir.Operation, value: ir.Value) -> None:
+    op.results[0].replace_all_uses_with(value)
+    op.erase()
+
+
+def clamp_index(position: ir.Value, last: ir.Value | int) -> ir.Value:
+    """`position` clamped to [0, last]; nothing is created where it is known to lie there."""
+    known = rw.constant_value(position)
+    if isinstance(last, int):
+        if known is not None:
+            return position if 0 <= known <= last else rw.index(max(0, min(known, last)))
+        if last <= 0:
+            return rw.index(0)
+        last = rw.index(last)
+    return arith.maxsi(arith.minsi(position, last), rw.index(0))
+
+
+def _last(source: ir.Value, dimension: int) -> ir.Value | int:
+    """The last index of a dimension."""
+    shaped = source.type
+    if shaped.is_dynamic_dim(dimension):
+        return arith.subi(tensor.dim(source, rw.index(dimension)), rw.index(1))
+    return shaped.shape[dimension] - 1
+
+
+def _guard_extract(op: ir.Operation) -> None:
+    source, *positions = op.operands
+    if 0 in source.type.shape:
+        _replace(op, rw.constant(source.type.element_type, 0))
+        return
+    for d, position in enumerate(positions):
+        op.operands[d + 1] = clamp_index(position, _last(source, d))
+
+
+def _slice_parts(op: ir.Operation, first: int) -> tuple[list[int | ir.Value], ...]:
+    """Offsets, sizes, strides of a slice operation, numbers where static; `first` operands come before."""
+    dynamic = list(op.operands)[first:]
+    parts = []
+    for name in ("static_offsets", "static_sizes", "static_strides"):
+        static = list(op.attributes[name])
+        parts.append([dynamic.pop(0) if number == rw.DYNAMIC else number for number in static])
+    return tuple(parts)
+
+
+def _guard_extract_slice(op: ir.Operation) -> None:
+    """Read elements with clamped indices, unless the slice is full or of size 1 in each dimension."""
+    source, result = op.operands[0], op.results[0]
+    shape = source.type.shape
+    offsets, sizes, strides = _slice_parts(op, 1)
+    if 0 in shape:
+        _replace(op, rw.constant_like(result, 0))
+        return
+    static = all(isinstance(number, int) for number in (*offsets, *sizes, *strides))
+    if static and rw.DYNAMIC not in shape:
+        return  # verified
+    dropped = _dropped_dimensions(sizes, result.type)
+    if all(
+        size == 1 or (offset == 0 and stride == 1 and size == extent)
+        for offset, size, stride, extent in zip(offsets, sizes, strides, shape, strict=True)
+    ):
+        clamped: list[int | ir.Value] = []
+        for d, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+            if size == 1:
+                position = rw.index(offset) if isinstance(offset, int) else offset
+                last = _last(source, d)
+                fits = isinstance(offset, int) and isinstance(last, int) and 0 <= offset <= last
+                clamped.append(offset if fits else clamp_index(position, last))
+            else:
+                clamped.append(0)
+        keep = [d for d in range(len(shape)) if d not in dropped]
+        _replace(op, rw.extract_slice(source, clamped, sizes, keep))
+        return
+    keep = [d for d in range(len(shape)) if d not in dropped]
+    lasts = [_last(source, d) for d in range(len(shape))]
+
+    def element(_inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
+        positions = []
+        for d in range(len(shape)):
+            position = _as_index(offsets[d])
+            if d in keep:
+                step = arith.muli(rw.loop_index(keep.index(d)), _as_index(strides[d]))
+                position = arith.addi(position, step)
+            positions.append(clamp_index(position, lasts[d]))
+        return [tensor.extract(source, positions)]
+
+    out = tensor.empty([sizes[d] for d in keep], result.type.element_type)
+    loops = tuple(range(len(keep)))
+    (read,) = rw.generic([], [(out, loops)], "p" * len(keep), element)
+    if read.type != result.type:
+        read = tensor.cast(result.type, read)
+    _replace(op, read)
+
+
+def _as_index(number: int | ir.Value) -> ir.Value:
+    return rw.index(number) if isinstance(number, int) else number
+
+
+def _dropped_dimensions(sizes: list[int | ir.Value], result: ir.RankedTensorType) -> set[int]:
+    """The dimensions of size 1 that a rank-reduced slice drops: the earliest that fit, as in MLIR."""
+    dropped: set[int] = set()
+    shape = list(result.shape)
+    for d, size in enumerate(sizes):
+        wanted = size if isinstance(size, int) else rw.DYNAMIC
+        remaining = len(sizes) - d
+        if shape and shape[0] == wanted and (wanted != 1 or remaining <= len(shape)):
+            shape.pop(0)
+        else:
+            dropped.add(d)
+    return dropped
+
+
+def _guard_insert_slice(op: ir.Operation) -> None:
+    """Clamp the offsets so that the slice lies inside."""
+    value, into = op.operands[0], op.operands[1]
+    offsets, sizes, strides = _slice_parts(op, 2)
+    shape = into.type.shape
+    if all(isinstance(number, int) for number in (*offsets, *sizes, *strides)) and rw.DYNAMIC not in shape:
+        return  # verified
+    if any(stride != 1 for stride in strides):
+        return
+    clamped: list[int | ir.Value] = []
+    for d, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
+        last = arith.subi(rw.dim(into, d), _as_index(size))
+        clamped.append(offset if offset == 0 else clamp_index(_as_index(offset), last))
+    _replace(op, rw.insert_slice(value, into, clamped, sizes))
+
+
+def _compare(predicate: str, value: ir.Value, number: int) -> ir.Value:
+    return arith.cmpi(getattr(arith.CmpIPredicate, predicate), value, rw.constant_like(value, number))
+
+
+def _replace_after(op: ir.Operation, build: Callable[[ir.Value], ir.Value]) -> None:
+    """Replace the uses of the result of `op`, which stays, by what `build(result)` makes of it."""
+    result = op.results[0]
+    uses = [(use.owner, use.operand_number) for use in result.uses]
+    with ir.InsertionPoint.after(op), op.location:
+        replacement = build(result)
+    for owner, number in uses:
+        owner.operation.operands[number] = replacement
+
+
+def _guard_division(op: ir.Operation) -> None:
+    dividend, divisor = op.operands
+    signed = op.name in _DIVISIONS
+    known = rw.constant_value(divisor)
+    if known is not None and known != 0 and not (signed and known == -1):
+        return
+    zero, one = rw.constant_like(divisor, 0), rw.constant_like(divisor, 1)
+    by_zero = arith.cmpi(arith.CmpIPredicate.eq, divisor, zero)
+    special = by_zero
+    if signed:
+        by_minus_one = _compare("eq", divisor, -1)
+        special = arith.ori(by_zero, by_minus_one)
+    op.operands[1] = arith.select(special, one, divisor)
+
+    def choose(quotient: ir.Value) -> ir.Value:
+        if signed:
+            quotient = arith.select(by_minus_one, arith.subi(zero, dividend), quotient)
+        return arith.select(by_zero, zero, quotient)
+
+    _replace_after(op, choose)
+
+
+def _guard_remainder(op: ir.Operation) -> None:
+    dividend, divisor = op.operands
+    signed = op.name == "arith.remsi"
+    known = rw.constant_value(divisor)
+    if known is not None and known != 0 and not (signed and known == -1):
+        return
+    by_zero = special = _compare("eq", divisor, 0)
+    if signed:
+        special = arith.ori(by_zero, _compare("eq", divisor, -1))
+    op.operands[1] = arith.select(special, rw.constant_like(divisor, 1), divisor)
+    _replace_after(op, lambda remainder: arith.select(by_zero, dividend, remainder))
+
+
+def _guard_ipowi(op: ir.Operation) -> None:
+    """0 to a negative power, which the expansion computes as 1 / 0, is 0 like every division by zero."""
+    base, exponent = op.operands
+    undefined = arith.andi(_compare("eq", base, 0), _compare("slt", exponent, 0))
+    zero = rw.constant_like(exponent, 0)
+    op.operands[1] = arith.select(undefined, zero, exponent)
+    _replace_after(op, lambda power: arith.select(undefined, rw.constant_like(power, 0), power))
+
+
+def _guard_float_to_int(op: ir.Operation) -> None:
+    value, result = op.operands[0], op.results[0]
+    element = result.type.element_type if isinstance(result.type, ir.RankedTensorType) else result.type
+    signed = op.name == "arith.fptosi"
+    width = element.width
+    low, high = (-(2 ** (width - 1)), 2 ** (width - 1)) if signed else (0, 2**width)
+    lower, upper = rw.constant_like(value, float(low)), rw.constant_like(value, float(high))
+    too_high = arith.cmpf(arith.CmpFPredicate.OGE, value, upper)
+    inside = arith.andi(
+        arith.cmpf(arith.CmpFPredicate.OGE, value, lower),
+        arith.cmpf(arith.CmpFPredicate.OLT, value, upper),
+    )
+    op.operands[0] = arith.select(inside, value, rw.constant_like(value, 0.0))
+
+    def saturate(number: ir.Value) -> ir.Value:
+        largest = high - 1 if signed else -1  # the attribute holds the bits
+        number = arith.select(too_high, rw.constant_like(number, largest), number)
+        if signed:
+            too_low = arith.cmpf(arith.CmpFPredicate.OLT, value, lower)
+            number = arith.select(too_low, rw.constant_like(number, low), number)
+        return number
+
+    _replace_after(op, saturate)
+
+
+def _guard_poison(op: ir.Operation) -> None:
+    """Poison that reaches an index or a divisor would be undefined behaviour: any value will do, take 0."""
+    _replace(op, rw.constant_like(op.results[0], 0))
+
+
+_GUARDS: dict[str, Callable[[ir.Operation], None]] = {
+    "tensor.extract": _guard_extract,
+    "tensor.extract_slice": _guard_extract_slice,
+    "tensor.insert_slice": _guard_insert_slice,
+    "arith.remsi": _guard_remainder,
+    "arith.remui": _guard_remainder,
+    "arith.fptosi": _guard_float_to_int,
+    "arith.fptoui": _guard_float_to_int,
+    "math.ipowi": _guard_ipowi,
+    "ub.poison": _guard_poison,
+    **dict.fromkeys((*_DIVISIONS, *_UNSIGNED_DIVISIONS), _guard_division),
+}

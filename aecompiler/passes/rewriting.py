@@ -1,0 +1,255 @@
+"""What passes share when they build IR: cloning, loops, `linalg.generic`, constants, dimensions.
+
+The bindings have no IRMapping and no inlineBlockBefore; `clone_op` and `inline_block` are both. Everything is
+created at the current insertion point and location (`with InsertionPoint(...), op.location:`), except clones,
+which keep the location of the operation they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping, Sequence
+
+from aecompiler.bindings import arith, ir, scf, tensor
+
+DYNAMIC = -(1 << 63)
+"""The size of a dynamic dimension in `RankedTensorType.shape`."""
+
+
+def walk_list(op: ir.Operation, name_prefix: str = "") -> list[ir.Operation]:
+    """The operations nested in `op` (`op` itself excluded) whose name starts with `name_prefix`, post-order.
+
+    A list, so that the caller may change the IR while going through it.
+    """
+    found: list[ir.Operation] = []
+
+    def visit(child: ir.Operation) -> ir.WalkResult:
+        if child != op and child.name.startswith(name_prefix):
+            found.append(child)
+        return ir.WalkResult.ADVANCE
+
+    op = op.operation
+    op.walk(visit)
+    return found
+
+
+# ---- cloning -------------------------------------------------------------------------------------
+
+
+def clone_op(op: ir.Operation, mapping: MutableMapping[ir.Value, ir.Value]) -> ir.Operation:
+    """Clone `op` at the insertion point, with operands (those in nested regions too) replaced by `mapping`.
+
+    The results of the clone are added to `mapping`.
+    """
+    new = op.operation.clone()
+    _remap(new, mapping)
+    if len(new.regions):
+        for nested in walk_list(new):
+            _remap(nested, mapping)
+    mapping.update(zip(op.operation.results, new.results, strict=True))
+    return new
+
+
+def _remap(op: ir.Operation, mapping: MutableMapping[ir.Value, ir.Value]) -> None:
+    for index, operand in enumerate(op.operands):
+        if operand in mapping:
+            op.operands[index] = mapping[operand]
+
+
+def inline_block(
+    block: ir.Block, args: Sequence[ir.Value], mapping: MutableMapping[ir.Value, ir.Value] | None = None
+) -> list[ir.Value]:
+    """Clone the operations of `block` at the insertion point, with `args` for its arguments.
+
+    Returns what the clone of the block's terminator would have passed on; the terminator itself is not
+    cloned. `mapping` may replace values from outside the block as well.
+    """
+    mapping = dict(mapping or {})
+    mapping.update(zip(block.arguments, args, strict=True))
+    *body, terminator = block.operations
+    for op in body:
+        clone_op(op, mapping)
+    return [mapping.get(value, value) for value in terminator.operands]
+
+
+# ---- constants and dimensions --------------------------------------------------------------------
+
+
+def index(value: int) -> ir.Value:
+    """A constant of type index."""
+    return arith.constant(ir.IndexType.get(), value)
+
+
+def constant(element_type: ir.Type, value: int | float) -> ir.Value:
+    """A scalar constant; `value` is converted to the type."""
+    if isinstance(element_type, (ir.IntegerType, ir.IndexType)):
+        return arith.constant(element_type, int(value))
+    return arith.constant(element_type, float(value))
+
+
+def constant_like(like: ir.Value, value: int | float) -> ir.Value:
+    """A constant of the type of `like`: a scalar, or a tensor with `value` everywhere."""
+    shaped = like.type
+    if not isinstance(shaped, ir.RankedTensorType):
+        return constant(shaped, value)
+    element = shaped.element_type
+    if shaped.has_static_shape:
+        integer = isinstance(element, (ir.IntegerType, ir.IndexType))
+        scalar = ir.IntegerAttr.get(element, int(value)) if integer else ir.FloatAttr.get(element, value)
+        return arith.constant(shaped, ir.DenseElementsAttr.get_splat(shaped, scalar))
+    sizes = [tensor.dim(like, index(d)) for d in range(shaped.rank) if shaped.is_dynamic_dim(d)]
+    return tensor.splat(shaped, constant(element, value), sizes)
+
+
+def constant_value(value: ir.Value) -> int | None:
+    """The integer that `value` always is, or None."""
+    if isinstance(value.owner, ir.Block) or value.owner.operation.name != "arith.constant":
+        return None
+    attribute = value.owner.operation.attributes["value"]
+    if isinstance(attribute, ir.IntegerAttr):
+        return attribute.value
+    if isinstance(attribute, ir.DenseIntElementsAttr) and attribute.is_splat:
+        splat = attribute.get_splat_value()
+        return splat.value if isinstance(splat, ir.IntegerAttr) else None
+    return None
+
+
+def dim(value: ir.Value, dimension: int) -> ir.Value:
+    """The size of a dimension of a tensor, as a constant where it is static."""
+    shaped = ir.RankedTensorType(value.type)
+    if shaped.is_dynamic_dim(dimension):
+        return tensor.dim(value, index(dimension))
+    return index(shaped.shape[dimension])
+
+
+def sizes(value: ir.Value) -> list[int | ir.Value]:
+    """The sizes of a tensor: a number where static, else a `tensor.dim`."""
+    shaped = ir.RankedTensorType(value.type)
+    return [
+        tensor.dim(value, index(d)) if shaped.is_dynamic_dim(d) else shaped.shape[d]
+        for d in range(shaped.rank)
+    ]
+
+
+# ---- structured operations -----------------------------------------------------------------------
+
+
+def for_loop(
+    lower: ir.Value,
+    upper: ir.Value,
+    step: ir.Value,
+    inits: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """`scf.for` whose `body(induction_variable, carried)` returns the next carried values."""
+    loop = scf.ForOp(lower, upper, step, list(inits))
+    with ir.InsertionPoint(loop.body):
+        scf.YieldOp(list(body(loop.induction_variable, list(loop.inner_iter_args))))
+    return list(loop.results)
+
+
+def loop_nest(
+    bounds: Sequence[ir.Value],
+    inits: Sequence[ir.Value],
+    body: Callable[[list[ir.Value], list[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """Nested `scf.for` from 0 by 1 to each of `bounds`, outermost first."""
+    zero, one = index(0), index(1)
+
+    def nest(indices: list[ir.Value], carried: list[ir.Value]) -> Sequence[ir.Value]:
+        if len(indices) == len(bounds):
+            return body(indices, carried)
+        return for_loop(zero, bounds[len(indices)], one, carried, lambda i, inner: nest([*indices, i], inner))
+
+    return list(nest([], list(inits)))
+
+
+Indexed = tuple[ir.Value, Sequence[int]]
+"""An operand of `generic` and the loops that index it."""
+
+
+def generic(
+    ins: Sequence[Indexed],
+    outs: Sequence[Indexed],
+    iterators: str,
+    body: Callable[[list[ir.Value], list[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """`linalg.generic`, on tensors with one result per output, or on buffers without results.
+
+    Each operand stands with the loops that index it: `(k, (0, 1))` is k[d0, d1]. `iterators` has one letter
+    per loop, "p" (parallel) or "r" (reduction). `body(inputs, outputs)` gets the elements and returns what
+    to store.
+    """
+    from aecompiler.bindings import linalg  # slow to import: paid by the passes that build with it
+
+    operands = [*ins, *outs]
+    maps = [
+        ir.AffineMap.get(len(iterators), 0, [ir.AffineDimExpr.get(loop) for loop in loops])
+        for _, loops in operands
+    ]
+    kinds = {"p": linalg.IteratorType.parallel, "r": linalg.IteratorType.reduction}
+    op = linalg.GenericOp(
+        [value.type for value, _ in outs if isinstance(value.type, ir.RankedTensorType)],
+        [value for value, _ in ins],
+        [value for value, _ in outs],
+        ir.ArrayAttr.get([ir.AffineMapAttr.get(m) for m in maps]),
+        [kinds[letter] for letter in iterators],
+    )
+    block = op.regions[0].blocks.append(*(value.type.element_type for value, _ in operands))
+    with ir.InsertionPoint(block):
+        arguments = list(block.arguments)
+        linalg.YieldOp(list(body(arguments[: len(ins)], arguments[len(ins) :])))
+    return list(op.results)
+
+
+def loop_index(loop: int) -> ir.Value:
+    """`linalg.index`, inside the body of a `generic`."""
+    from aecompiler.bindings import linalg
+
+    return linalg.IndexOp(loop).result
+
+
+def filled(shape: Sequence[int | ir.Value], element_type: ir.Type, value: int | float) -> ir.Value:
+    """A new tensor with `value` everywhere."""
+    from aecompiler.bindings import linalg
+
+    return linalg.fill(constant(element_type, value), outs=[tensor.empty(shape, element_type)])
+
+
+def _mixed(values: Sequence[int | ir.Value]) -> tuple[list[ir.Value], list[int]]:
+    """Split sizes or offsets into the operands and the static attribute that slice operations take."""
+    dynamic = [value for value in values if not isinstance(value, int)]
+    return dynamic, [value if isinstance(value, int) else DYNAMIC for value in values]
+
+
+def extract_slice(
+    source: ir.Value,
+    offsets: Sequence[int | ir.Value],
+    sizes: Sequence[int | ir.Value],
+    keep: Sequence[int],
+) -> ir.Value:
+    """A slice with unit strides of which only the dimensions `keep` stay; the others must have size 1."""
+    (dyn_offsets, static_offsets), (dyn_sizes, static_sizes) = _mixed(offsets), _mixed(sizes)
+    result = ir.RankedTensorType.get([static_sizes[d] for d in keep], source.type.element_type)
+    ones = [1] * len(static_sizes)
+    return tensor.extract_slice(
+        result, source, dyn_offsets, dyn_sizes, [], static_offsets, static_sizes, ones
+    )
+
+
+def insert_slice(
+    value: ir.Value, into: ir.Value, offsets: Sequence[int | ir.Value], sizes: Sequence[int | ir.Value]
+) -> ir.Value:
+    """`into` with `value` at a slice of unit strides; missing dimensions of `value` have size 1."""
+    (dyn_offsets, static_offsets), (dyn_sizes, static_sizes) = _mixed(offsets), _mixed(sizes)
+    ones = [1] * len(static_sizes)
+    return tensor.insert_slice(value, into, dyn_offsets, dyn_sizes, [], static_offsets, static_sizes, ones)
+
+
+def convert_float(value: ir.Value, element_type: ir.Type) -> ir.Value:
+    """`value`, a float or a tensor of floats, in another float type; no operation if it has that type."""
+    shaped = isinstance(value.type, ir.RankedTensorType)
+    source = value.type.element_type if shaped else value.type
+    if source == element_type:
+        return value
+    target = ir.RankedTensorType.get(value.type.shape, element_type) if shaped else element_type
+    return (arith.extf if element_type.width > source.width else arith.truncf)(target, value)
