@@ -8,8 +8,8 @@
 // CHECK-SAME:    (%[[Q:.+]]: tensor<?x1x?x8xbf16>, %[[V:.+]]: tensor<?x4x?x16xbf16>, %[[I:.+]]: tensor<?x4x8x16xf32>, %[[G:.+]]: tensor<?x4x?x8xf32>)
 // CHECK:         %[[O:.+]]:2 = "attn.recurrence"(%[[Q]], %[[Q]], %[[V]], %[[I]]) ({
 // CHECK-NEXT:    ^{{.+}}(%[[S:.+]]: tensor<8x16xf32>, %[[QT:.+]]: tensor<8xf32>, %{{.+}}: tensor<8xf32>, %{{.+}}: tensor<16xf32>, %{{.+}}: index, %{{.+}}: index, %{{.+}}: index):
-// CHECK:           tensor.extract_slice %[[G]]
 // CHECK:           linalg.vecmat ins(%[[QT]], %[[S]]
+// CHECK:           tensor.extract_slice %[[G]]
 // CHECK:           "attn.step_yield"(%{{.+}}, %{{.+}}) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
 // CHECK:         return %[[O]]#0, %[[O]]#1
 // CLEAN-LABEL: func.func @diagonal
