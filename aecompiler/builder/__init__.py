@@ -1,7 +1,7 @@
 """The builder: attention programs written as Python functions, traced into IR.
 
-`program` and `trace` turn a function into a `Program`; `attention` and `recurrence` build the operations; the rest are
-the functions that programs are written with.
+`program` and `trace` turn a function into a `Program`; `attention` and `recurrence` build the operations; the
+rest are the functions that programs are written with.
 """
 
 from aecompiler.builder.attention_op import attention

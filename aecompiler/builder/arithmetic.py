@@ -1,8 +1,9 @@
-"""Elementwise operations on traced values: operands, promotion, broadcasting, and one emission for each scope.
+"""Elementwise operations on traced values: operands, promotion, broadcasting, and one emission for each
+scope.
 
-Scalars become `arith`/`math` operations. Tensors of a step have static shapes: their operands are broadcast and
-the same operations are applied to whole tensors. Tensors of the function's body have dynamic shapes and become
-one `linalg.generic` per operation.
+Scalars become `arith`/`math` operations. Tensors of a step have static shapes: their operands are broadcast
+and the same operations are applied to whole tensors. Tensors of the function's body have dynamic shapes and
+become one `linalg.generic` per operation.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def usable(value: values.Value) -> values.Value:
         raise TraceError("a traced value of another program can't be used here; pass it as an argument")
     if not scope.contains(value._scope):
         raise TraceError(
-            f"a value of {value._scope.title} can't be used in {scope.title}: it exists in its own region only; "
-            "return it, or compute it again"
+            f"a value of {value._scope.title} can't be used in {scope.title}: "
+            "it exists in its own region only; return it, or compute it again"
         )
     return value
 
@@ -99,8 +100,8 @@ def elements(scope: Scope, value: values.Value) -> values.Value:
 
 def shape_text(value: values.Value) -> str:
     """The shape of a tensor as the user knows it, dynamic dimensions by their names."""
-    dims = value._dims
-    return f"({', '.join('?' if isinstance(d, str) and '.' in d else str(d) for d in dims)}{',' if len(dims) == 1 else ''})"
+    texts = ["?" if isinstance(dim, str) and "." in dim else str(dim) for dim in value._dims]
+    return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 def result_dtype(scope: Scope, operands: Sequence[Operand], *, floating: bool = False) -> str:
@@ -153,14 +154,13 @@ def broadcast(trace: Trace, shapes: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...
                 common = dim
             elif not trace.dims.unify(common, dim):
                 texts = " and ".join(f"({', '.join(map(str, shape))})" for shape in shapes)
-                reason = (
-                    ""
-                    if isinstance(common, int) and isinstance(dim, int)
-                    else (
-                        ": dynamic and other sizes can't be checked to be equal; declare both with one name or one number"
+                message = f"expects shapes that broadcast, got {texts}"
+                if isinstance(common, str) or isinstance(dim, str):
+                    message += (
+                        ", whose equality can't be checked at the call; "
+                        "declare both dimensions with one name or one number"
                     )
-                )
-                raise TraceError(f"expects shapes that broadcast, got {texts}{reason}")
+                raise TraceError(message)
         result.append(common)
     return tuple(reversed(result))
 
@@ -172,7 +172,8 @@ def elementwise(
     produced: str,
     result: str | None = None,
 ) -> values.Value:
-    """Apply `kernel` to operands cast to the types `computes`; it gives `produced`, which is cast to `result`.
+    """Apply `kernel` to operands cast to the types `computes`; it gives `produced`, which is cast to
+    `result`.
 
     Shapes broadcast. Errors: shapes that don't, and tensors where the scope takes scalars only.
     """
@@ -306,12 +307,14 @@ def binary(name: str, left: Any, right: Any) -> values.Value:
     has_bool = any(isinstance(x, values.Value) and x.dtype == dtypes.BOOL for x in (left, right))
     if has_bool and name not in (*_BITWISE, "eq", "ne"):
         raise TraceError(
-            f'{symbol(name)} expects numbers, got a boolean; use aec.where(cond, a, b), or aec.cast(cond, "f32") for 0 and 1'
+            f"{symbol(name)} expects numbers, got a boolean; use aec.where(cond, a, b), "
+            'or aec.cast(cond, "f32") for 0 and 1'
         )
     dtype = result_dtype(scope, (left, right), floating=name == "truediv")
     if has_bool and dtype != dtypes.BOOL:
         raise TraceError(
-            f"{symbol(name)} expects two booleans or two integers, got a boolean and {dtype}; compare the number first"
+            f"{symbol(name)} expects two booleans or two integers, got a boolean and {dtype}; "
+            "compare the number first"
         )
     if has_bool and any(not isinstance(x, (values.Value, bool)) for x in (left, right)):
         raise TraceError(f"{symbol(name)} of a boolean expects a boolean, got a number; compare it first")
@@ -337,7 +340,10 @@ def _width(dtype: str) -> int:
 
 
 def unary(kernel_of: Any, value: Any, *, floating: bool) -> values.Value:
-    """An element function of one operand; `kernel_of(dtype)` builds it, and `floating` ones take integers as floats."""
+    """An element function of one operand.
+
+    `kernel_of(dtype)` builds it, and `floating` ones take integers as floats.
+    """
     value = operand(value)
     scope = current_scope()
     if value.dtype == dtypes.BOOL:

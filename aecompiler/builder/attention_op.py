@@ -25,16 +25,18 @@ def attention(
     normalize: Callable | None = None,
     out_dtype: Any = None,
 ) -> Any:
-    """Attention of q [B, Hq, Sq, Dqk] over k [B, Hkv, Skv, Dqk] and v [B, Hkv, Skv, Dv]; Hq is a multiple of Hkv.
+    """Attention of q [B, Hq, Sq, Dqk] over k [B, Hkv, Skv, Dqk] and v [B, Hkv, Skv, Dv]; Hq is a multiple of
+    Hkv.
 
-    `score(s, b, h, i, j)` maps the product of query i and key j of head h of batch b to its score (default: as it
-    is). `mask(b, h, i, j)` is true where key j takes part (default: everywhere). `normalize(row, b, h, i, j)` gives
-    the weight of one element of a row of scores, using `row.max()`, `.min()`, `.sum()` and `.prod()` (default:
-    softmax); it may return `weight, extra, ...`, where extras are the same for the whole row. The functions may
-    take fewer arguments, from the front or by these names, and the lengths as `q_len` and `kv_len`.
+    `score(s, b, h, i, j)` maps the product of query i and key j of head h of batch b to its score (default:
+    as it is). `mask(b, h, i, j)` is true where key j takes part (default: everywhere). `normalize(row, b, h,
+    i, j)` gives the weight of one element of a row of scores, using `row.max()`, `.min()`, `.sum()` and
+    `.prod()` (default: softmax); it may return `weight, extra, ...`, where extras are the same for the whole
+    row. The functions may take fewer arguments, from the front or by these names, and the lengths as `q_len`
+    and `kv_len`.
 
-    Returns o [B, Hq, Sq, Dv], in q's type or f32 (`out_dtype="f32"`), or `(o, extra, ...)` with extras
-    [B, Hq, Sq] of f32 (f64 for f64). Raises TraceError at the user's line for wrong shapes, types and functions.
+    Returns o [B, Hq, Sq, Dv], in q's type or f32 (`out_dtype="f32"`), or `(o, extra, ...)` with extras [B,
+    Hq, Sq] of f32 (f64 for f64). Raises TraceError at the user's line for wrong shapes, types and functions.
     """
     scope = operands.function_scope("aec.attention")
     named = operands.tensors("aec.attention", q=q, k=k, v=v)
@@ -54,15 +56,16 @@ def attention(
     dims: tuple[Dim, ...] = (*q._dims[:3], v._dims[3])
     o_type = operands.type_of(dims, operands.output_dtype("aec.attention", out_dtype, q.dtype))
     lengths = (q.shape[2], k.shape[2])
+    features = q._dims[3] if isinstance(q._dims[3], int) else 0
     inputs = [value._ir for value in named.values()]
     draft = ir.Operation.create("attn.attention", [o_type], inputs, regions=3, loc=loc)
-    normalize = normalize or _softmax
+    normalize = _softmax if normalize is None else normalize
     extras = 0
 
     def region(
         position: int, kind: str, function: Callable, finish: Callable[[Scope, Any, Place], list]
     ) -> None:
-        inner = Scope(trace, kind, scope, acc, lengths=lengths, features=_features(q))
+        inner = Scope(trace, kind, scope, acc, lengths=lengths, heads=q._dims[1], features=features)
         indices = [("index", (), name == "j" and kind == "normalize") for name in "bhij"]
         arguments = indices if kind == "mask" else [(acc, (), kind == "normalize"), *indices]
         regions.build(
@@ -84,8 +87,8 @@ def attention(
         for position, part in enumerate(parts[1:]):
             if isinstance(part, values.Value) and part._varying:
                 raise TraceError(
-                    f"expects extra {position} of the normalize function to be the same for the whole row, got a value "
-                    "that varies along it; reduce it with .max(), .min(), .sum() or .prod()",
+                    f"expects extra {position} of the normalize function to be the same for the whole row, "
+                    "got a value that varies along it; reduce it with .max(), .min(), .sum() or .prod()",
                     place,
                 )
         names = ["the weight", *[f"extra {position}" for position in range(extras)]]
@@ -98,13 +101,13 @@ def attention(
         region(
             0,
             "score",
-            score or _identity,
+            _identity if score is None else score,
             lambda inner, x, place: [regions.scalar_result(inner, x, acc, "the score", place)],
         )
         region(
             1,
             "mask",
-            mask or _everywhere,
+            _everywhere if mask is None else mask,
             lambda inner, x, place: [regions.scalar_result(inner, x, dtypes.BOOL, "the mask", place)],
         )
         region(2, "normalize", normalize, normalized)
@@ -125,12 +128,6 @@ def attention(
     if not rest:
         return result
     return (result, *[values.Value(extra, acc, dims[:3], scope) for extra in rest])
-
-
-def _features(q: values.Value) -> int:
-    """The feature size of q, which is static."""
-    size = q._dims[3]
-    return size if isinstance(size, int) else 0
 
 
 def _identity(s: values.Value) -> values.Value:

@@ -66,7 +66,10 @@ def accumulator(dtype: str) -> str:
 
 
 def promote(left: str, right: str) -> str:
-    """The type of a result of `left` and `right`: floats over integers, wider over narrower, index over integers."""
+    """The type of a result of `left` and `right`.
+
+    Floats over integers, wider over narrower, index over integers.
+    """
     if left == right:
         return left
     if is_float(left) and is_float(right):

@@ -1,4 +1,7 @@
-"""Single operations on MLIR values: constants, casts and the element functions, alike for scalars and tensors."""
+"""Single operations on MLIR values.
+
+Constants, casts and the element functions, alike for scalars and tensors.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,10 @@ def index(number: int, loc: ir.Location) -> ir.Value:
 
 
 def cast(value: ir.Value, source: str, target: str, loc: ir.Location) -> ir.Value:
-    """`value` with elements of `target`: floats round, floats to integers truncate, anything to a boolean is `!= 0`."""
+    """`value` with elements of `target`.
+
+    Floats round, floats to integers truncate, anything to a boolean is `!= 0`.
+    """
     if source == target:
         return value
     type_ = like(value.type, target)

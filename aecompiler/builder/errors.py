@@ -31,7 +31,9 @@ class UnknownAttributeError(TraceError, AttributeError):
 
 
 def no_truth_value() -> TraceError:
-    """The error for `if`, `and`, `not`, chained comparisons and builtins that ask a traced value for its truth."""
+    """The error for `if`, `and`, `not`, chained comparisons and builtins that ask a traced value for its
+    truth.
+    """
     place = user_place()
     node = truth_test(place)
     match node:

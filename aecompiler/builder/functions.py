@@ -175,7 +175,10 @@ def clamp(x: Any, low: Any = None, high: Any = None) -> Any:
 
 
 def where(cond: Any, a: Any, b: Any) -> Any:
-    """a where `cond` is true and b elsewhere. Both are computed. Raises TraceError unless `cond` is boolean."""
+    """a where `cond` is true and b elsewhere.
+
+    Both are computed. Raises TraceError unless `cond` is boolean.
+    """
     cond, a, b = arithmetic.operand(cond), arithmetic.operand(a), arithmetic.operand(b)
     if isinstance(cond, bool):
         cond_dtype = dtypes.BOOL
@@ -243,7 +246,10 @@ def sum(x: Any, axis: Any = None, *, keepdims: bool = False) -> values.Value:
 
 
 def transpose(x: Any, permutation: Any) -> values.Value:
-    """The tensor with its dimensions reordered: dimension n of the result is dimension `permutation[n]` of x."""
+    """The tensor with its dimensions reordered.
+
+    Dimension n of the result is dimension `permutation[n]` of x.
+    """
     return tensors.transpose(x, permutation)
 
 

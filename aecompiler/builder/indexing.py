@@ -13,7 +13,10 @@ from aecompiler.builder.tracing import Dim, Scope, current_scope
 
 @dataclass
 class _Axis:
-    """What an index does with one dimension: where the part starts, and its size (None: one element, no dimension)."""
+    """What an index does with one dimension.
+
+    Where the part starts, and its size (None: one element, no dimension).
+    """
 
     start: int | ir.Value
     size: Dim | None
@@ -31,9 +34,10 @@ def getitem(value: values.Value, key: Any) -> values.Value:
     if all(not isinstance(item, slice) for item in items) and len(items) == len(value._dims):
         return _element(scope, value, items)
     if scope.kind in ("score", "mask", "normalize"):
+        given = sum(not isinstance(item, slice) for item in indices)
         raise TraceError(
-            f"{scope.title} reads one element at a time: expects {len(value._dims)} indices for a tensor of shape "
-            f"{arithmetic.shape_text(value)}, got {sum(not isinstance(item, slice) for item in indices)}"
+            f"{scope.title} reads one element at a time: expects {len(value._dims)} indices "
+            f"for a tensor of shape {arithmetic.shape_text(value)}, got {given}"
         )
     axes = [_axis(scope, value, axis, item) for axis, item in enumerate(indices)]
     varying = value._varying or any(isinstance(item, values.Value) and item._varying for item in indices)
@@ -146,7 +150,10 @@ def _axis(scope: Scope, value: values.Value, axis: int, item: Any) -> _Axis:
 
 
 def _dynamic_axis(scope: Scope, value: values.Value, axis: int, bounds: list[Any]) -> _Axis:
-    """A slice of a size that is known at run time; bounds are clamped as in Python, traced ones count from the start."""
+    """A slice of a size that is known at run time.
+
+    Bounds are clamped as in Python, traced ones count from the start.
+    """
     trace, loc, dim = scope.trace, scope.trace.location(), value._dims[axis]
     zero = emit.index(0, loc)
     size = emit.index(dim, loc) if isinstance(dim, int) else size_of(value, axis)
@@ -176,9 +183,8 @@ def _dynamic_axis(scope: Scope, value: values.Value, axis: int, bounds: list[Any
 
 def _slice(scope: Scope, value: values.Value, axes: list[_Axis]) -> tuple[ir.Value, tuple[Dim, ...]]:
     dims = tuple(axis.size for axis in axes if axis.size is not None)
-    if dims == value._dims and all(axis.start == 0 for axis in axes if not isinstance(axis.start, ir.Value)):
-        if not any(isinstance(axis.start, ir.Value) for axis in axes):
-            return value._ir, dims
+    if dims == value._dims and not any(isinstance(axis.start, ir.Value) or axis.start for axis in axes):
+        return value._ir, dims
     for position, axis in enumerate(axes):
         if scope.kind != "function" and isinstance(axis.size, str):
             raise TraceError(

@@ -80,6 +80,6 @@ def unify(caller: str, what: str, axis: int, named: dict[str, values.Value]) -> 
         return
     raise TraceError(
         f"{caller} expects {left_name} and {right_name} to have equal {what}, got "
-        f"{arithmetic.shape_text(left)} and {arithmetic.shape_text(right)}, which can't be checked at the call; "
-        "declare both dimensions with one name or one number"
+        f"{arithmetic.shape_text(left)} and {arithmetic.shape_text(right)}, "
+        "which can't be checked at the call; declare both dimensions with one name or one number"
     )

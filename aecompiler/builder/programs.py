@@ -33,9 +33,9 @@ class Argument:
 class Program:
     """A traced program: one function in an MLIR module, in a context of its own.
 
-    `name`, `arguments`, `results` describe it, `module` is the IR, `str(program)` its text, `function` the Python
-    function it was traced from. `aec.compile(program)` makes a kernel of it. Called while another program is traced,
-    it is traced into that one.
+    `name`, `arguments`, `results` describe it, `module` is the IR, `str(program)` its text, `function` the
+    Python function it was traced from. `aec.compile(program)` makes a kernel of it. Called while another
+    program is traced, it is traced into that one.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Program:
         return f"<Program {self.name}({arguments}) -> ({results})>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Trace the function into the program under construction; TypeError outside of one."""
         if is_tracing():
             return self.function(*args, **kwargs)
         raise TypeError(
@@ -99,12 +100,12 @@ def trace(
 ) -> Program:
     """Call `function` once with traced values and record what it does as a Program.
 
-    `specs` declares each parameter with `aec.tensor` or `aec.scalar`; parameters with a default may be left out. The
-    function returns a tensor, a tuple of tensors, or a dict of tensors by name. Without names (`results`) the
-    outputs are called o, the extras of a normaliser lse or extra0, a state final.
+    `specs` declares each parameter with `aec.tensor` or `aec.scalar`; parameters with a default may be left
+    out. The function returns a tensor, a tuple of tensors, or a dict of tensors by name. Without names
+    (`results`) the outputs are called o, the extras of a normaliser lse or extra0, a state final.
 
-    Raises TypeError when the declarations don't fit the function, TraceError at the user's line when it can't be
-    traced, and CompileError when the IR is invalid.
+    Raises TypeError when the declarations don't fit the function, TraceError at the user's line when it can't
+    be traced, and CompileError when the IR is invalid.
     """
     name = name or getattr(function, "__name__", "program").replace("<lambda>", "program")
     _check_specs(function, name, specs)
@@ -146,7 +147,7 @@ def _check_specs(function: Callable, name: str, specs: Mapping[str, Any]) -> Non
     for each, spec in specs.items():
         if not isinstance(spec, Spec):
             raise TypeError(
-                f"program {name!r} expects {each} to be declared by aec.tensor(...) or aec.scalar(...), got {spec!r}"
+                f"program {name!r} expects {each} to be declared by aec.tensor or aec.scalar, got {spec!r}"
             )
     parameters = inspect.signature(function).parameters.values()
     for parameter in parameters:
@@ -158,7 +159,7 @@ def _check_specs(function: Callable, name: str, specs: Mapping[str, Any]) -> Non
             )
         if parameter.name not in specs and parameter.default is parameter.empty:
             raise TypeError(
-                f"program {name!r} expects a declaration of parameter {parameter.name!r}: aec.tensor(...) or aec.scalar(...)"
+                f"program {name!r} expects parameter {parameter.name!r} to be declared by aec.tensor or aec.scalar"
             )
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         known = {parameter.name for parameter in parameters}
@@ -191,7 +192,7 @@ def _outputs(
         names, parts = list(returned), list(returned.values())
     else:
         parts = list(returned) if isinstance(returned, (tuple, list)) else [returned]
-    if not parts or parts == [None]:
+    if not parts or returned is None:
         raise TraceError(
             "expects the program to return at least one tensor, got nothing; add a `return`", place
         )

@@ -68,8 +68,8 @@ class Refusals:
 
     def __index__(self) -> NoReturn:
         raise TraceError(
-            "a traced value can't be used where Python needs an integer, such as range() or the index of a list or "
-            "array; declare the table as an argument of the program and index that"
+            "a traced value can't be used where Python needs an integer, such as range() "
+            "or the index of a list or array; declare the table as an argument of the program and index that"
         )
 
     def __round__(self, digits: int | None = None) -> NoReturn:
@@ -105,6 +105,7 @@ class Refusals:
         raise TraceError("a traced value is immutable: its elements can't be deleted")
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse to be called."""
         raise TraceError("a traced value is not a function; index it with [...]")
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:

@@ -25,14 +25,16 @@ def recurrence(
     offsets: values.Value | None = None,
     out_dtype: Any = None,
 ) -> tuple[values.Value, values.Value]:
-    """A recurrence over the positions of q, k [B, Hx, T, Dk] and v [B, Hx, T, Dv] with a state per batch and head.
+    """A recurrence over the positions of q, k [B, Hx, T, Dk] and v [B, Hx, T, Dv] with a state per batch and
+    head.
 
-    `step(S, q, k, v, b, h, t)` gets the state [Dk, Dv], the vectors of position t of head h of batch b, all in f32
-    (f64 for f64), and returns the new state and the output [Dv]. It must be affine in S. H is the largest head
-    count; an operand with Hx heads is read at h / (H / Hx). `initial` [B, H, Dk, Dv] defaults to zeros.
+    `step(S, q, k, v, b, h, t)` gets the state [Dk, Dv], the vectors of position t of head h of batch b, all
+    in f32 (f64 for f64), and returns the new state and the output [Dv]. It must be affine in S. H is the
+    largest head count; an operand with Hx heads is read at h / (H / Hx). `initial` [B, H, Dk, Dv] defaults to
+    zeros.
 
-    `offsets` (i32, N + 1 cumulative lengths) packs N sequences into batch row 0, with a state for each: `initial`
-    and the final state are [N, H, Dk, Dv].
+    `offsets` (i32, N + 1 cumulative lengths) packs N sequences into batch row 0, with a state for each:
+    `initial` and the final state are [N, H, Dk, Dv].
 
     Returns (o [B, H, T, Dv] in q's type or f32, final state). Raises TraceError at the user's line.
     """
@@ -69,9 +71,9 @@ def recurrence(
     inputs = [value._ir for value in (*named.values(), initial, *([] if offsets is None else [offsets]))]
     types = [o_type, operands.type_of(initial._dims, acc)]
     op = ir.Operation.create("attn.recurrence", types, inputs, regions=1, loc=trace.location())
-    inner = Scope(trace, "step", scope, acc)
-    key, value = (k._dims[3],), (v._dims[3],)
-    state = (*key, *value)
+    state = tuple(dim for dim in (k._dims[3], v._dims[3]) if isinstance(dim, int))
+    key, column = state[:1], state[1:]
+    inner = Scope(trace, "step", scope, acc, heads=heads, features=state[0])
     with trace.building(op):
         regions.build(
             op.regions[0],
@@ -81,12 +83,12 @@ def recurrence(
                 (acc, state, False),
                 (acc, key, False),
                 (acc, key, False),
-                (acc, value, False),
+                (acc, column, False),
                 *[("index", (), False)] * 3,
             ],
             {},
             "attn.step_yield",
-            lambda returned, place: _step_results(inner, returned, place, state, value),
+            lambda returned, place: _step_results(inner, returned, place, state, column),
         )
     o, final = op.results
     trace.hints[o], trace.hints[final] = "o", "final"
@@ -111,7 +113,8 @@ def _zeros(
     trace, loc = scope.trace, scope.trace.location()
     heads = max((x._dims[1] for x in named.values()), key=lambda dim: dim if isinstance(dim, int) else 0)
     if offsets is None:
-        batch, size = q._dims[0], q.shape[0]
+        size = q.shape[0]
+        batch: Dim = q._dims[0]
         sequences = size if isinstance(size, int) else size._ir
     elif isinstance(count := offsets._dims[0], int):
         batch = sequences = max(count - 1, 0)
@@ -120,8 +123,9 @@ def _zeros(
         sequences = arith.subi(offsets.shape[0]._ir, emit.index(1, loc), loc=loc)
         trace.sizes.setdefault(batch, sequences)
     head_count = heads if isinstance(heads, int) else q.shape[1]._ir
-    dims = (batch, heads, k._dims[3], v._dims[3])
-    built = emit.filled(0, [sequences, head_count, *dims[2:]], acc, loc)
+    dims: tuple[Dim, ...] = (batch, heads, k._dims[3], v._dims[3])
+    sizes = [sequences, head_count, *[dim for dim in dims[2:] if isinstance(dim, int)]]
+    built = emit.filled(0, sizes, acc, loc)
     return values.Value(built, acc, dims, scope)
 
 
@@ -142,9 +146,9 @@ def _step_results(
     scope: Scope, returned: Any, place: Place, state: tuple[Dim, ...], value: tuple[Dim, ...]
 ) -> list[ir.Value]:
     if not isinstance(returned, (tuple, list)) or len(returned) != 2:
-        got = f"{len(returned)} values" if isinstance(returned, (tuple, list)) else "one value"
+        count = f"{len(returned)} values" if isinstance(returned, (tuple, list)) else "one value"
         raise TraceError(
-            f"expects the step function to return the new state and the output, got {got}", place
+            f"expects the step function to return the new state and the output, got {count}", place
         )
     results = []
     for what, thing, dims in (("the new state", returned[0], state), ("the output", returned[1], value)):

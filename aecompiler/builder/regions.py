@@ -10,7 +10,7 @@ from aecompiler.bindings import ir
 from aecompiler.builder import arithmetic, dtypes, emit, values
 from aecompiler.builder.errors import TraceError
 from aecompiler.builder.source import Place, definition_of, return_of
-from aecompiler.builder.tracing import Dim, Scope
+from aecompiler.builder.tracing import Dim, Scope, current_scope
 
 ARGUMENTS = {
     "score": ("s", "b", "h", "i", "j"),
@@ -25,9 +25,10 @@ _LEADING = {"score": 1, "mask": 0, "normalize": 1, "step": 4}  # values, which t
 def call(kind: str, function: Callable, arguments: Mapping[str, Any]) -> Any:
     """Call a user's region function with the arguments it asks for.
 
-    A function takes `ARGUMENTS[kind]` from the front, or those of them that it names; of values (`s`; `S, q, k, v`)
-    the name is free. Parameters called q_len and kv_len get the lengths. A parameter with a default keeps it unless
-    it has one of these names. Raises TraceError at the function's definition for anything else.
+    A function takes `ARGUMENTS[kind]` from the front, or those of them that it names; of values (`s`; `S, q,
+    k, v`) the name is free. Parameters called q_len and kv_len get the lengths. A parameter with a default
+    keeps it unless it has one of these names. Raises TraceError at the function's definition for anything
+    else.
     """
     signature = _signature(kind, function)
     available = ARGUMENTS[kind]
@@ -77,9 +78,9 @@ def _matched(kind: str, function: Callable, positional: list[str]) -> list[str]:
     if kind == "step" and len(positional) < leading:
         raise _signature_error(kind, function, f"got {len(positional)} parameters with other names")
     free, rest = positional[:leading], positional[leading:]
-    if all(name in available[leading:] for name in rest) and not any(name in available for name in free[:-1]):
-        if len(free) == leading:  # values under names of the user's, then indices by their names
-            return [*available[:leading], *rest]
+    own_names = not any(name in available for name in free[:-1])
+    if len(free) == leading and own_names and all(name in available[leading:] for name in rest):
+        return [*available[:leading], *rest]  # values under names of the user's, then indices by their names
     for name, meaning in zip(positional, available, strict=False):
         if name in available and name != meaning:
             raise _signature_error(kind, function, f"parameter {name!r} stands in the place of {meaning!r}")
@@ -112,8 +113,8 @@ def build(
 ) -> None:
     """Trace `function` into the empty `region`, in the new `scope`.
 
-    `arguments` are those of the region; `finish` checks what the function returned and turns it into the operands of
-    the `terminator`.
+    `arguments` are those of the region; `finish` checks what the function returned and turns it into the
+    operands of the `terminator`.
     """
     trace, kind = scope.trace, scope.kind
     loc = trace.at(definition_of(function))
@@ -183,3 +184,12 @@ def returned_value(thing: Any, what: str, place: Place) -> Any:
         return arithmetic.operand(thing)
     except TraceError as error:
         raise TraceError(f"{what}: {error.message}", place) from None
+
+
+def apply(kind: str, function: Callable, *arguments: Any) -> Any:
+    """Call a region function inside of another one of its kind, with the arguments of that one in order.
+
+    `function` may take fewer arguments than `ARGUMENTS[kind]`, as everywhere, and the lengths.
+    """
+    lengths = current_scope().lengths or (None, None)
+    return call(kind, function, dict(zip((*ARGUMENTS[kind], *LENGTHS), (*arguments, *lengths), strict=True)))

@@ -89,14 +89,15 @@ def _code(function: Callable) -> CodeType | None:
     """The code object of a user's function, through partials and callable objects; None without one."""
     while hasattr(function, "func"):
         function = function.func
-    if not hasattr(function, "__code__"):
-        function = getattr(type(function), "__call__", function)
-    code = getattr(function, "__code__", None)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return code if isinstance(code, CodeType) and not _library(code.co_filename) else None
 
 
 def definition_of(function: Callable) -> Place:
-    """Where a function is defined; where it is used, for a function that is not written in Python by the user."""
+    """Where a function is defined.
+
+    Where it is used, for a function that is not written in Python by the user.
+    """
     code = _code(function)
     return user_place() if code is None else Place(code.co_filename, code.co_firstlineno)
 
@@ -113,7 +114,10 @@ def return_of(function: Callable) -> Place:
 
 
 def truth_test(place: Place) -> ast.AST | None:
-    """The construct at `place` that asked for a truth value: an `if`, `and`, `not`, a chained comparison, a call."""
+    """The construct at `place` that asked for a truth value.
+
+    An `if`, `and`, `not`, a chained comparison, a call.
+    """
     try:
         tree = ast.parse("".join(linecache.getlines(place.file)))
     except (SyntaxError, ValueError):

@@ -35,15 +35,16 @@ def tensor(*shape: int | str | None, dtype: Any = "f32") -> TensorSpec:
     """Declare a tensor argument, for example `tensor("B", 32, "S", 128, dtype="f16")`.
 
     Each dimension is an int (static), a name (dynamic; dimensions of one name must have one size at the call)
-    or None (dynamic). `dtype` is a name (f16, bf16, f32, f64, i1, i8, i16, i32, i64, index), or a torch or numpy
-    dtype. Raises TypeError and ValueError for anything else.
+    or None (dynamic). `dtype` is a name (f16, bf16, f32, f64, i1, i8, i16, i32, i64, index), or a torch or
+    numpy dtype. Raises TypeError and ValueError for anything else.
     """
     for dim in shape:
         if isinstance(dim, bool) or not isinstance(dim, (int, str, type(None))):
             raise TypeError(f"expects dimensions to be int, str or None, got {dim!r}")
         if isinstance(dim, int) and dim < 0:
             raise ValueError(
-                f"expects static dimensions to be at least 0, got {dim}; write None or a name for a dynamic one"
+                f"expects static dimensions to be at least 0, got {dim}; "
+                "write None or a name for a dynamic one"
             )
         if isinstance(dim, str) and not dim.isidentifier():
             raise ValueError(f"expects names of dimensions to be identifiers, got {dim!r}")

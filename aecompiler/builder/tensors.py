@@ -23,6 +23,10 @@ def _tensor(value: Any, what: str) -> values.Value:
     return value
 
 
+def _shapes(*tensors: values.Value) -> str:
+    return " and ".join(arithmetic.shape_text(value) for value in tensors)
+
+
 def as_dtype(value: values.Value, dtype: str) -> ir.Value:
     """The tensor as `dtype`, through an elementwise operation where the type differs."""
     if value.dtype == dtype:
@@ -37,13 +41,10 @@ def matmul(left: Any, right: Any) -> values.Value:
     name = _PRODUCTS.get((a.ndim, b.ndim))
     if name is None:
         raise TraceError(
-            f"unsupported: `@` of tensors of shapes {arithmetic.shape_text(a)} and {arithmetic.shape_text(b)}; "
-            "expects vectors and matrices"
+            f"unsupported: `@` of tensors of shapes {_shapes(a, b)}; expects vectors and matrices"
         )
     if not scope.trace.dims.unify(a._dims[-1], b._dims[0]):
-        raise TraceError(
-            f"`@` expects equal inner sizes, got shapes {arithmetic.shape_text(a)} and {arithmetic.shape_text(b)}"
-        )
+        raise TraceError(f"`@` expects equal inner sizes, got shapes {_shapes(a, b)}")
     dtype = arithmetic.result_dtype(scope, (a, b), floating=True)
     compute = arithmetic.compute_dtype(dtype)
     trace, loc = scope.trace, scope.trace.location()
@@ -66,9 +67,7 @@ def outer(left: Any, right: Any) -> values.Value:
     """The outer product of two vectors: element (i, j) is left[i] * right[j]."""
     a, b = _tensor(left, "aec.outer"), _tensor(right, "aec.outer")
     if a.ndim != 1 or b.ndim != 1:
-        raise TraceError(
-            f"aec.outer expects two vectors, got shapes {arithmetic.shape_text(a)} and {arithmetic.shape_text(b)}"
-        )
+        raise TraceError(f"aec.outer expects two vectors, got shapes {_shapes(a, b)}")
     return a[:, None] * b[None, :]
 
 
@@ -141,7 +140,7 @@ def transpose(value: Any, permutation: Sequence[int]) -> values.Value:
     axes = [axis % value.ndim if isinstance(axis, int) else axis for axis in permutation]
     if sorted(axes) != list(range(value.ndim)):
         raise TraceError(
-            f"transpose expects a permutation of the {value.ndim} dimensions of shape {arithmetic.shape_text(value)}, "
+            f"transpose expects a permutation of the {value.ndim} dimensions of shape {_shapes(value)}, "
             f"got {tuple(permutation)}"
         )
     scope = current_scope()
@@ -166,7 +165,7 @@ def concat(parts: Sequence[Any], axis: int = -1) -> values.Value:
     if any(part.ndim != rank for part in tensors) or not -rank <= axis < rank:
         raise TraceError(
             f"aec.concat expects tensors of one rank and an axis of them, got axis {axis} and shapes "
-            + ", ".join(arithmetic.shape_text(part) for part in tensors)
+            + _shapes(*tensors)
         )
     axis %= rank
     dtype = arithmetic.result_dtype(scope, tensors)
@@ -182,8 +181,7 @@ def concat(parts: Sequence[Any], axis: int = -1) -> values.Value:
                 continue
             if not trace.dims.unify(dims[other], dim):
                 raise TraceError(
-                    "aec.concat expects equal sizes outside of its axis, got shapes "
-                    + ", ".join(arithmetic.shape_text(part) for part in tensors)
+                    "aec.concat expects equal sizes outside of its axis, got shapes " + _shapes(*tensors)
                 )
             if isinstance(dim, str):
                 trace.size(part._ir, other, dim)

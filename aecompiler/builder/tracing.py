@@ -1,4 +1,7 @@
-"""The state of a trace: which function or region is being traced, where its operations go, and sizes of dimensions."""
+"""The state of a trace.
+
+Which function or region is being traced, where its operations go, and sizes of dimensions.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,9 @@ Dim = int | str  # a static size, or the symbol of a dynamic one
 class Dims:
     """The symbols of a program's dynamic dimensions, and which of them must be equal.
 
-    The symbol of an argument's dimension is its name, or `argument.axis` without one; such sizes can be checked
-    when the kernel is called. The symbol of a slice's size is derived from another one, for example `S[1:]`.
+    The symbol of an argument's dimension is its name, or `argument.axis` without one; such sizes can be
+    checked when the kernel is called. The symbol of a slice's size is derived from another one, for example
+    `S[1:]`.
     """
 
     def __init__(self) -> None:
@@ -50,14 +54,16 @@ class Dims:
             return True
         if not (left in self._checkable and right in self._checkable):
             return False
-        assert isinstance(left, str) and isinstance(right, str)
         if right in self._named and left not in self._named:
             left, right = right, left
         self._parents[right] = left
         return True
 
     def name(self, symbol: str) -> str:
-        """The name under which the argument's dimension is checked at the call; empty without a need for one."""
+        """The name under which the argument's dimension is checked at the call.
+
+        Empty without a need for one.
+        """
         root = self.find(symbol)
         shared = root in self._named or symbol != root or root in self._parents.values()
         return str(root) if shared else ""
@@ -67,8 +73,9 @@ class Dims:
 class Scope:
     """A function or region that is being traced.
 
-    `kind` is function, score, mask, normalize or step. `acc` is the type of its scores and states. `lengths`
-    are the sizes of the query and key sequences, `features` the size of a key, inside of a region of attention.
+    `kind` is function, score, mask, normalize or step. `acc` is the type of its scores and states. In a
+    region, `lengths` are the sizes of the query and key sequences, `heads` and `features` those of a query; a
+    step knows heads and features only.
     """
 
     trace: Trace
@@ -77,7 +84,8 @@ class Scope:
     acc: str = "f32"
     block: ir.Block | None = None
     lengths: tuple[Value | int, Value | int] | None = None
-    features: int | None = None
+    heads: Dim = 1
+    features: int = 0
     closed: bool = False
 
     @property
@@ -156,7 +164,9 @@ class Trace:
             yield
 
     def size(self, value: ir.Value, axis: int, symbol: str) -> ir.Value:
-        """The run-time size of a dynamic dimension of a tensor of the function's body, computed once per symbol."""
+        """The run-time size of a dynamic dimension of a tensor of the function's body, computed once per
+        symbol.
+        """
         known = self.sizes.get(symbol)
         if known is None:
             with self.outside():

@@ -13,10 +13,10 @@ from aecompiler.builder.tracing import Dim, Scope, current_scope
 class Value(protocols.Refusals):
     """A value of a program that is being traced: a scalar, or a ranked tensor.
 
-    Operators build operations, on either side of a Python number: `+ - * / // % ** @`, comparisons, `& | ~ ^ << >>`,
-    `abs`, `divmod`, indexing. `//` and `%` floor. Python numbers take the type of the other operand; integers meet
-    floats as floats; inside of regions floats have at least the precision of the score. Whatever needs the
-    value itself, such as `if`, `int()` or `math.exp`, raises TraceError.
+    Operators build operations, on either side of a Python number: `+ - * / // % ** @`, comparisons, `& | ~ ^
+    << >>`, `abs`, `divmod`, indexing. `//` and `%` floor. Python numbers take the type of the other operand;
+    integers meet floats as floats; inside of regions floats have at least the precision of the score.
+    Whatever needs the value itself, such as `if`, `int()` or `math.exp`, raises TraceError.
     """
 
     __slots__ = ("_dims", "_dtype", "_ir", "_scope", "_varying")
@@ -233,8 +233,8 @@ class Value(protocols.Refusals):
             else "tensor"
         )
         raise UnknownAttributeError(
-            f"a traced {what} has no attribute {name!r}; it has dtype, shape, ndim, T, astype, sum, max, min and prod, "
-            "and functions such as aec.exp and aec.where"
+            f"a traced {what} has no attribute {name!r}; it has dtype, shape, ndim, T, astype, sum, max, "
+            "min and prod, and functions such as aec.exp and aec.where"
         )
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
