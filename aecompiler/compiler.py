@@ -92,6 +92,13 @@ class Kernel:
             raise TypeError(f"{self.name}() is missing argument {', '.join(map(repr, missing))}")
         return [values[name] for name in names]
 
+    def complete_shapes(self, shapes: Sequence[Sequence[int | None]]) -> list[list[int | None]]:
+        """The shapes of a call with unknown sizes (None) filled in where they follow from known ones.
+
+        `shapes` holds one for each of `arguments`; that of a scalar is empty.
+        """
+        return self._sizes.complete(shapes)
+
     def evaluate_reference(self, *args: Any, **kwargs: Any) -> Any:
         """The program in float64, by `aecompiler.reference.evaluate` (slow, whole rows): a list of arrays."""
         from aecompiler.reference.evaluate import evaluate

@@ -104,6 +104,21 @@ class Sizes:
             shapes.append(tuple(max(0, value) for value in values if value is not None))
         return shapes
 
+    def complete(self, shapes: Sequence[Sequence[int | None]]) -> list[list[int | None]]:
+        """The shapes of arguments with the unknown sizes (None) filled in that follow from known ones.
+
+        Sizes that are given stay as they are, also where they do not agree.
+        """
+        found = [list(shape) for shape in shapes]
+        for size in self.classes:
+            if size.parent is not None:
+                continue
+            known = [found[argument][dimension] for argument, dimension in size.places]
+            value = next((each for each in (size.constant, *known) if each is not None), None)
+            for (argument, dimension), given in zip(size.places, known, strict=True):
+                found[argument][dimension] = value if given is None else given
+        return found
+
     def _place(self, place: tuple[int, int]) -> str:
         return f"{self.names[place[0]]}.shape[{place[1]}]"
 
@@ -254,7 +269,7 @@ class _Analysis:
             for dimension, size in enumerate(self.dims(argument)):
                 size.places.append((number, dimension))
             names = dictionaries[number] if number < len(dictionaries) else {}
-            for dimension, name in enumerate(names.get("attn.dims", [])):
+            for dimension, name in enumerate(names["attn.dims"] if "attn.dims" in names else []):
                 text = ir.StringAttr(name).value
                 if text:
                     self.sizes.dimension_names[number, dimension] = text

@@ -61,7 +61,9 @@ class _Recurrence:
                 features = ir.RankedTensorType(value.type).shape[3]
                 row = rw.extract_slice(value, [batch, input_head, t, 0], [1, 1, 1, features], keep=(3,))
                 rows.append(rw.convert_float(row, self.acc))
-            state, out = rw.inline_block(self.step, [state, *rows, batch, head, t])
+            new_state, out = rw.inline_block(self.step, [state, *rows, batch, head, t])
+            # Into the old state, so that one buffer carries it through the loop.
+            state = rw.copy(new_state, state)
             out = rw.convert_float(out, self.o_type.element_type)
             o = rw.insert_slice(out, o, [batch, head, t, 0], [1, 1, 1, self.o_type.shape[3]])
             return [state, o]

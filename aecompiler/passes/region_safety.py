@@ -26,22 +26,22 @@ _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
 def make_total(op: ir.Operation) -> None:
     """Rewrite the regions of an attn op in place; captures that may be empty are replaced before it."""
     op = op.operation
-    nonempty: dict[ir.Value, ir.Value] = {}
-
-    def readable(source: ir.Value) -> ir.Value:
-        if source not in nonempty:
-            with ir.InsertionPoint(op), op.location:
-                nonempty[source] = _nonempty(source)
-        return nonempty[source]
-
-    for child in rw.walk_list(op):
-        guard = _GUARDS.get(child.name)
-        if guard is None:
-            continue
-        if child.name in ("tensor.extract", "tensor.extract_slice") and _is_outside(child.operands[0], op):
-            child.operands[0] = readable(child.operands[0])
+    guarded = [child for child in rw.walk_list(op) if child.name in _GUARDS]
+    reads: dict[ir.Value, list[ir.Operation]] = {}
+    for child in guarded:
+        if child.name in _READS and _may_be_empty(child.operands[0]) and _is_outside(child.operands[0], op):
+            reads.setdefault(child.operands[0], []).append(child)
+    for source, readers in reads.items():
+        with ir.InsertionPoint(op), op.location:
+            readable = _nonempty(source, readers)
+        for reader in readers:
+            reader.operands[0] = readable
+    for child in guarded:
         with ir.InsertionPoint(child), child.location:
-            guard(child)
+            _GUARDS[child.name](child)
+
+
+_READS = ("tensor.extract", "tensor.extract_slice")
 
 
 def _is_outside(value: ir.Value, op: ir.Operation) -> bool:
@@ -55,25 +55,39 @@ def _is_outside(value: ir.Value, op: ir.Operation) -> bool:
     return True
 
 
-def _nonempty(source: ir.Value) -> ir.Value:
-    """`source`, or where one of its sizes is 0, a tensor of zeros with that size 1."""
-    shaped = source.type
-    dynamic = [d for d in range(shaped.rank) if shaped.is_dynamic_dim(d)]
-    if not dynamic or 0 in shaped.shape:
-        return source  # a static size of 0 is dealt with where it is read
-    zero, one = rw.index(0), rw.index(1)
-    sizes = [tensor.dim(source, rw.index(d)) for d in dynamic]
+def _may_be_empty(source: ir.Value) -> bool:
+    """Whether only a dynamic size can be 0; a read of a tensor with a static size of 0 is replaced by 0."""
+    return rw.DYNAMIC in source.type.shape and 0 not in source.type.shape
+
+
+def _nonempty(source: ir.Value, readers: list[ir.Operation]) -> ir.Value:
+    """`source`, or where one of its sizes is 0, a constant tensor of zeros with sizes 1.
+
+    Sizes that a reader takes a slice of stay static. The constant needs no memory to be freed later, unlike a
+    tensor of the sizes that `source` has.
+    """
+    shape = source.type.shape
+    sliced = {
+        d
+        for reader in readers
+        if reader.name == "tensor.extract_slice"
+        for d, size in enumerate(reader.attributes["static_sizes"])
+        if size != 1
+    }
+    kept = [size if d in sliced else rw.DYNAMIC for d, size in enumerate(shape)]
+    choice = ir.RankedTensorType.get(kept, source.type.element_type)
+    zeros = ir.RankedTensorType.get([1 if size == rw.DYNAMIC else size for size in kept], choice.element_type)
     empty = None
-    for size in sizes:
-        is_zero = arith.cmpi(arith.CmpIPredicate.eq, size, zero)
-        empty = is_zero if empty is None else arith.ori(empty, is_zero)
-    choice = scf.IfOp(empty, [shaped], has_else=True)
-    with ir.InsertionPoint(choice.then_block):
-        padded = [arith.maxui(size, one) for size in sizes]
-        scf.YieldOp([tensor.splat(shaped, rw.constant(shaped.element_type, 0), padded)])
-    with ir.InsertionPoint(choice.else_block):
-        scf.YieldOp([source])
-    return choice.results[0]
+    for d, size in enumerate(shape):
+        if size == rw.DYNAMIC:
+            is_zero = arith.cmpi(arith.CmpIPredicate.eq, tensor.dim(source, rw.index(d)), rw.index(0))
+            empty = is_zero if empty is None else arith.ori(empty, is_zero)
+    branch = scf.IfOp(empty, [choice], has_else=True)
+    with ir.InsertionPoint(branch.then_block):
+        scf.YieldOp([tensor.cast(choice, rw.constant_of(zeros, 0))])
+    with ir.InsertionPoint(branch.else_block):
+        scf.YieldOp([source if source.type == choice else tensor.cast(choice, source)])
+    return branch.results[0]
 
 
 # ---- guards: each is called with the insertion point before the operation ------------------------

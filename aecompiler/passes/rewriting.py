@@ -91,13 +91,18 @@ def constant_like(like: ir.Value, value: int | float) -> ir.Value:
     shaped = like.type
     if not isinstance(shaped, ir.RankedTensorType):
         return constant(shaped, value)
-    element = shaped.element_type
     if shaped.has_static_shape:
-        integer = isinstance(element, (ir.IntegerType, ir.IndexType))
-        scalar = ir.IntegerAttr.get(element, int(value)) if integer else ir.FloatAttr.get(element, value)
-        return arith.constant(shaped, ir.DenseElementsAttr.get_splat(shaped, scalar))
+        return constant_of(shaped, value)
     sizes = [tensor.dim(like, index(d)) for d in range(shaped.rank) if shaped.is_dynamic_dim(d)]
-    return tensor.splat(shaped, constant(element, value), sizes)
+    return tensor.splat(shaped, constant(shaped.element_type, value), sizes)
+
+
+def constant_of(shaped: ir.RankedTensorType, value: int | float) -> ir.Value:
+    """A constant tensor of a static type with `value` everywhere."""
+    element = shaped.element_type
+    integer = isinstance(element, (ir.IntegerType, ir.IndexType))
+    scalar = ir.IntegerAttr.get(element, int(value)) if integer else ir.FloatAttr.get(element, value)
+    return arith.constant(shaped, ir.DenseElementsAttr.get_splat(shaped, scalar))
 
 
 def constant_value(value: ir.Value) -> int | None:
@@ -213,6 +218,13 @@ def filled(shape: Sequence[int | ir.Value], element_type: ir.Type, value: int | 
     from aecompiler.bindings import linalg
 
     return linalg.fill(constant(element_type, value), outs=[tensor.empty(shape, element_type)])
+
+
+def copy(value: ir.Value, into: ir.Value) -> ir.Value:
+    """`value`, stored where the tensor `into` is."""
+    from aecompiler.bindings import linalg
+
+    return linalg.copy(value, outs=[into])
 
 
 def _mixed(values: Sequence[int | ir.Value]) -> tuple[list[ir.Value], list[int]]:

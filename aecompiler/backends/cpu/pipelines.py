@@ -14,7 +14,7 @@ _BUFFERIZE = (
     "convert-elementwise-to-linalg",
     "canonicalize",
     "cse",
-    "one-shot-bufferize{bufferize-function-boundaries=true}",
+    "one-shot-bufferize{allow-return-allocs-from-loops=true bufferize-function-boundaries=true}",
     # modify-public-functions: without it this pass silently leaves public functions alone
     "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true}",
     "buffer-deallocation-pipeline",
