@@ -1,0 +1,171 @@
+"""Arrays in files: .npy, .npz and .safetensors, read by name and written so that no half file is ever left.
+
+bfloat16 is exact in .safetensors; .npy and .npz have no such type, so that it is written there as float32,
+which holds every bfloat16.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from aecompiler.arrays import numpy_dtype
+
+SUFFIXES = (".npy", ".npz", ".safetensors")
+
+
+class FileError(Exception):
+    """A file can't be read or written as asked."""
+
+
+def is_array_file(path: str) -> bool:
+    """Whether the name of a file says that it holds arrays."""
+    return Path(path).suffix in SUFFIXES
+
+
+def split_key(text: str) -> tuple[str, str | None]:
+    """`FILE` or `FILE:KEY` as path and key; a colon inside of the path is no separator."""
+    path, separator, key = text.rpartition(":")
+    if separator and is_array_file(path):
+        return path, key
+    return text, None
+
+
+def read(path: str, key: str | None = None, prefer: str | None = None) -> np.ndarray:
+    """One array of a file. In an archive: entry `key`, else entry `prefer`, else the only one.
+
+    Raises FileError, which names the file, when it can't be read or has no such entry.
+    """
+    if Path(path).suffix == ".npy":
+        if key is not None:
+            raise FileError(f"'{path}' is a single array and has no entry '{key}'")
+        array = _guarded(path, lambda: np.load(path, allow_pickle=False))
+        if not isinstance(array, np.ndarray):
+            raise FileError(f"cannot read '{path}': it is not a .npy file")
+        return array
+    names = entries(path)
+    if key is None:
+        key = prefer if prefer in names or len(names) != 1 else names[0]
+    if key not in names:
+        raise FileError(f"'{path}' has no entry '{key}' (entries: {', '.join(names) or 'none'})")
+    return _read_entry(path, key)
+
+
+def entries(path: str) -> list[str]:
+    """The names of the arrays in an archive. Raises FileError."""
+    if Path(path).suffix == ".safetensors":
+        from safetensors import safe_open
+
+        def names() -> list[str]:
+            with safe_open(path, framework="np") as archive:
+                return list(archive.keys())
+
+        return _guarded(path, names)
+
+    def npz_names() -> list[str]:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it is not a .npz file")
+        with archive:
+            return list(archive.files)
+
+    return _guarded(path, npz_names)
+
+
+def _read_entry(path: str, key: str) -> np.ndarray:
+    if Path(path).suffix == ".npz":
+
+        def npz_entry() -> np.ndarray:
+            with np.load(path, allow_pickle=False) as archive:
+                return archive[key]
+
+        return _guarded(path, npz_entry)
+    from safetensors import safe_open
+
+    def entry() -> np.ndarray:
+        with safe_open(path, framework="np") as archive:
+            return archive.get_tensor(key)
+
+    return _guarded(path, entry)
+
+
+def _guarded(path: str, reader: Any) -> Any:
+    """Call a reader; whatever a library makes of a bad file becomes one kind of error."""
+    try:
+        return reader()
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"cannot read '{path}': {error.strerror or error}") from None
+    except Exception as error:
+        # Corrupt files raise ValueError, EOFError, BadZipFile, zlib.error, SafetensorError, KeyError, ...
+        reason = str(error).partition("\n")[0]
+        raise FileError(f"cannot read '{path}': {reason or type(error).__name__}") from None
+
+
+def write(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a file, all of them or, as .npy, the only one. The file appears when it is complete.
+
+    Raises FileError, which names the file.
+    """
+    suffix = Path(path).suffix
+    folder = os.path.dirname(os.path.abspath(path))
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".aec-run-", suffix=suffix)
+        with os.fdopen(handle, "wb") as file:
+            if suffix == ".safetensors":
+                from safetensors.numpy import save
+
+                file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+            elif suffix == ".npz":
+                # By parts: np.savez takes names as keywords, and `file` is one of its own.
+                np.savez(file, **{name: _storable(array) for name, array in arrays.items()})
+            else:
+                (array,) = arrays.values()
+                np.save(file, _storable(array))
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise FileError(f"cannot write '{path}': {error.strerror or error}") from None
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _storable(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
+
+
+def convert(array: np.ndarray, dtype: str, *, rounding: bool = False) -> np.ndarray:
+    """The array with elements of `dtype` (a name such as "bf16").
+
+    A conversion that changes a value raises ValueError, unless `rounding` allows it between float types.
+    """
+    target = numpy_dtype(dtype)
+    if array.dtype == target:
+        return array
+    if array.dtype.kind not in "biufV" or (array.dtype.kind == "V" and array.dtype != ml_dtypes.bfloat16):
+        raise ValueError(f"expects {dtype}, got {array.dtype}")
+    with np.errstate(all="ignore"):
+        converted = array.astype(target)
+        back = converted.astype(array.dtype)
+    floats = dtype in ("f16", "bf16", "f32", "f64") and array.dtype.kind not in "biu"
+    if rounding and floats:
+        return converted
+    same = (back == array) | ((back != back) & (array != array))
+    if not np.all(same):
+        advice = "; --cast rounds them" if floats else ""
+        raise ValueError(f"expects {dtype}, got {array.dtype} with values that {dtype} does not have{advice}")
+    return converted

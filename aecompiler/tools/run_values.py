@@ -1,0 +1,232 @@
+"""What `--input NAME=VALUE` may say: files, numbers, lists and distributions."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from aecompiler.arrays import numpy_dtype
+from aecompiler.tools import run_files
+from aecompiler.tools.run_files import FileError
+
+HELP = """\
+values of --input:
+  FILE.npy, FILE.npz[:KEY], FILE.safetensors[:KEY]
+                      an array; without a key the entry named as the argument, or the only one
+  0.125, -3, true     a number: the value of a scalar, or of all elements of a tensor
+  '[0, 5, 12]'        a JSON list: the elements of a tensor
+  zeros, ones         0 or 1 everywhere
+  arange[:FIRST[,STEP]]
+                      counting along the elements (default: 0, 1, 2, ...)
+  randn[:MEAN,STD]    normal numbers (default: 0,1)
+  uniform[:LOW,HIGH]  uniform in LOW <= x < HIGH (default: 0,1)
+  randint:LOW,HIGH    integers in LOW <= x < HIGH
+  sorted:LOW,HIGH     the same, growing along the last dimension: document ids
+  bernoulli[:P]       1 with probability P, else 0 (default: 0.5)
+  offsets:LENGTH      random cumulative lengths, from 0 to LENGTH (a number or the name of a dimension)
+
+Tensors without an --input are random: floats randn, i1 bernoulli, integers randint:0,4. Scalars have no
+default. A file of another type is taken where no value changes (as float32 for bf16, from .npy);
+--cast rounds. Sizes come from files, lists, --shape and --dim; those that the program makes equal follow."""
+
+
+class InputError(Exception):
+    """An input can't be made as asked; the text names the argument."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """Numbers from the command line: rounded to the argument's type, as numbers in a source text are."""
+
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A way of filling an array, with its parameters."""
+
+    name: str
+    parameters: tuple[float | str, ...] = ()
+
+
+Value = np.ndarray | Literal | Distribution
+
+# The parameters by name and, where they can be left out, by default.
+_PARAMETERS: dict[str, tuple[str, tuple[float, ...] | None]] = {
+    "zeros": ("", ()),
+    "ones": ("", ()),
+    "arange": ("FIRST,STEP", (0, 1)),
+    "randn": ("MEAN,STD", (0.0, 1.0)),
+    "uniform": ("LOW,HIGH", (0.0, 1.0)),
+    "randint": ("LOW,HIGH", None),
+    "sorted": ("LOW,HIGH", None),
+    "bernoulli": ("P", (0.5,)),
+    "offsets": ("LENGTH", None),
+}
+
+
+def parse_value(name: str, text: str) -> Value:
+    """The value of `--input name=text`. Raises InputError."""
+    path, key = run_files.split_key(text)
+    if run_files.is_array_file(path):
+        try:
+            return run_files.read(path, key, prefer=name)
+        except FileError as error:
+            raise InputError(f"input '{name}': {error}") from None
+    if text.startswith("["):
+        return _parse_list(name, text)
+    if text in ("true", "false"):
+        return Literal(np.array(text == "true"))
+    number = _parse_number(text)
+    if number is not None:
+        return Literal(np.array(number))
+    kind, separator, rest = text.partition(":")
+    if kind not in _PARAMETERS:
+        raise InputError(
+            f"input '{name}': expects a file ({', '.join(run_files.SUFFIXES)}), a number, a list, or one of "
+            f"{', '.join(_PARAMETERS)}; got '{text}'"
+        )
+    return Distribution(kind, _parse_parameters(name, kind, rest if separator else None))
+
+
+def default_value(dtype: str) -> Distribution:
+    """How a tensor without an --input is filled."""
+    if dtype in ("f16", "bf16", "f32", "f64"):
+        return Distribution("randn", (0.0, 1.0))
+    return Distribution("bernoulli", (0.5,)) if dtype == "i1" else Distribution("randint", (0, 4))
+
+
+def make_tensor(
+    name: str,
+    dtype: str,
+    value: Value,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    lengths: Mapping[str, int],
+    *,
+    cast: bool = False,
+) -> np.ndarray:
+    """The array for a tensor argument of element type `dtype`; `lengths` holds the sizes of named dimensions.
+
+    Raises InputError.
+    """
+    try:
+        if isinstance(value, np.ndarray):
+            return run_files.convert(value, dtype, rounding=cast)
+        if isinstance(value, Literal):
+            array = value.numbers if value.numbers.ndim else np.broadcast_to(value.numbers, shape)
+            return _fit(array, dtype, "numbers")
+        return _fit(_fill(value, shape, rng, lengths), dtype, value.name)
+    except ValueError as error:
+        raise InputError(f"input '{name}': {error}") from None
+
+
+def make_scalar(name: str, dtype: str, value: Value | None) -> int | float:
+    """The number for a scalar argument. Raises InputError."""
+    if value is None:
+        raise InputError(f"input '{name}': scalars have no default; give --input {name}=NUMBER")
+    if isinstance(value, Distribution):
+        raise InputError(f"input '{name}': expects a number for a scalar, got {value.name}")
+    numbers = value.numbers if isinstance(value, Literal) else value
+    if numbers.size != 1:
+        raise InputError(
+            f"input '{name}': expects a number for a scalar, got an array of shape {numbers.shape}"
+        )
+    try:
+        return _fit(numbers.reshape(()), dtype, "numbers").item()
+    except ValueError as error:
+        raise InputError(f"input '{name}': {error}") from None
+
+
+def _fill(
+    distribution: Distribution, shape: tuple[int, ...], rng: np.random.Generator, lengths: Mapping[str, int]
+) -> np.ndarray:
+    name = distribution.name
+    if name == "offsets":
+        return _offsets(distribution.parameters[0], shape, rng, lengths)
+    low, high = (*(float(p) for p in distribution.parameters), 0.0, 0.0)[:2]
+    match name:
+        case "zeros" | "ones":
+            return np.full(shape, float(name == "ones"))
+        case "arange":
+            return (low + high * np.arange(math.prod(shape))).reshape(shape)
+        case "randn":
+            return low + high * rng.standard_normal(shape)
+        case "uniform":
+            return rng.uniform(low, high, shape)
+        case "bernoulli":
+            return rng.random(shape) < low
+    integers = rng.integers(int(low), int(high), shape)
+    return np.sort(integers, axis=-1) if name == "sorted" else integers
+
+
+def _offsets(
+    length: float | str, shape: tuple[int, ...], rng: np.random.Generator, lengths: Mapping[str, int]
+) -> np.ndarray:
+    if isinstance(length, str):
+        if length not in lengths:
+            known = f" (dimensions: {', '.join(lengths)})" if lengths else ""
+            raise ValueError(f"no dimension is named '{length}'{known}")
+        length = lengths[length]
+    if len(shape) != 1 or not shape[0]:
+        raise ValueError(f"offsets are a tensor of one dimension and at least one element, got shape {shape}")
+    cuts = np.sort(rng.integers(0, int(length) + 1, max(shape[0] - 2, 0)))
+    return np.concatenate([[0], cuts, [int(length)]])[: shape[0]]
+
+
+def _fit(array: np.ndarray, dtype: str, what: str) -> np.ndarray:
+    """Numbers of our own making as `dtype`: floats are rounded, what an integer can't hold is an error."""
+    target = numpy_dtype(dtype)
+    with np.errstate(all="ignore"):
+        converted = array.astype(target)
+    if dtype not in ("f16", "bf16", "f32", "f64") and not np.array_equal(converted, array):
+        raise ValueError(f"expects {dtype}, got {what} that {dtype} does not have")
+    return converted
+
+
+def _parse_number(text: str) -> int | float | None:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return None
+
+
+def _parse_list(name: str, text: str) -> Literal:
+    try:
+        array = np.array(json.loads(text))
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"input '{name}': bad list '{text}': {reason}") from None
+    if array.dtype.kind not in "bif":
+        raise InputError(f"input '{name}': expects a list of numbers, got '{text}'")
+    return Literal(array)
+
+
+def _parse_parameters(name: str, kind: str, text: str | None) -> tuple[float | str, ...]:
+    names, defaults = _PARAMETERS[kind]
+    if text is None and defaults is not None:
+        return defaults
+    if kind == "offsets" and text and text.isidentifier():
+        return (text,)
+    numbers = [] if text is None else [_parse_number(part) for part in text.split(",")]
+    if kind == "arange" and len(numbers) == 1:
+        numbers.append(1)
+    expected = len(names.split(",")) if names else 0
+    if len(numbers) != expected or any(n is None or not math.isfinite(n) for n in numbers):
+        raise InputError(f"input '{name}': expects {kind}{names and ':' + names}, got '{kind}:{text or ''}'")
+    found = tuple(n for n in numbers if n is not None)
+    if kind in ("randint", "sorted", "offsets") and not all(isinstance(n, int) for n in found):
+        raise InputError(f"input '{name}': expects integers after {kind}:, got '{text}'")
+    if kind in ("uniform", "randint", "sorted") and not found[0] < found[1]:
+        raise InputError(f"input '{name}': expects LOW < HIGH in {kind}:LOW,HIGH, got '{text}'")
+    if kind == "bernoulli" and not 0 <= found[0] <= 1:
+        raise InputError(f"input '{name}': expects a probability from 0 to 1, got '{text}'")
+    if (kind == "randn" and found[1] < 0) or (kind == "offsets" and found[0] < 0):
+        raise InputError(f"input '{name}': expects {names.rpartition(',')[2]} to be at least 0, got '{text}'")
+    return found
