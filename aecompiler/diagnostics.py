@@ -63,6 +63,7 @@ def locate(location: ir.Location, file: str | None = None) -> Position:
     A call site counts as its callee (the innermost frame), a fused or named location as the first of its
     parts that has a position.
     """
+    location = _downcast(location)
     if isinstance(location, ir.FileLineColLoc):
         name = location.filename
         return Position(
@@ -73,6 +74,16 @@ def locate(location: ir.Location, file: str | None = None) -> Position:
         if position.line is not None:
             return position
     return Position(None, None, None)
+
+
+def _downcast(location: ir.Location) -> ir.Location:
+    """The location as its own class: a diagnostic hands out plain `ir.Location`s."""
+    for cls in (ir.FileLineColLoc, ir.CallSiteLoc, ir.NameLoc, ir.FusedLoc):
+        try:
+            return cls(location)
+        except ValueError:
+            continue
+    return location
 
 
 def _parts(location: ir.Location) -> Iterable[ir.Location]:
