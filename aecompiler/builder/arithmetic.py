@@ -9,6 +9,7 @@ become one `linalg.generic` per operation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from aecompiler.bindings import ir, linalg, tensor
@@ -100,7 +101,12 @@ def elements(scope: Scope, value: values.Value) -> values.Value:
 
 def shape_text(value: values.Value) -> str:
     """The shape of a tensor as the user knows it, dynamic dimensions by their names."""
-    texts = ["?" if isinstance(dim, str) and "." in dim else str(dim) for dim in value._dims]
+    return dims_text(value._dims)
+
+
+def dims_text(dims: Sequence[Dim]) -> str:
+    """A shape for a message."""
+    texts = ["?" if isinstance(dim, str) and "." in dim else str(dim) for dim in dims]
     return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
 
 
@@ -124,10 +130,9 @@ def result_dtype(scope: Scope, operands: Sequence[Operand], *, floating: bool = 
 def number(value: float, dtype: str) -> float:
     """A Python number as a constant of `dtype`, or an error when the type has no such value."""
     if dtypes.is_float(dtype):
-        try:
-            return float(value)
-        except OverflowError:
-            raise TraceError(f"the constant {value:.3e} is out of range for {dtype}") from None
+        if dtypes.LARGEST[dtype] < abs(value) != inf:
+            raise TraceError(f'the constant is out of range for {dtype}; infinity is float("inf")')
+        return float(value)
     if dtype == dtypes.BOOL:
         return int(bool(value))
     if isinstance(value, float):
@@ -153,7 +158,7 @@ def broadcast(trace: Trace, shapes: Sequence[tuple[Dim, ...]]) -> tuple[Dim, ...
             if common == 1:
                 common = dim
             elif not trace.dims.unify(common, dim):
-                texts = " and ".join(f"({', '.join(map(str, shape))})" for shape in shapes)
+                texts = " and ".join(dims_text(shape) for shape in shapes if shape)
                 message = f"expects shapes that broadcast, got {texts}"
                 if isinstance(common, str) or isinstance(dim, str):
                     message += (

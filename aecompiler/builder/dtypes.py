@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from aecompiler.bindings import ir
@@ -26,6 +27,12 @@ _ALIASES = {
     "int32": "i32",
     "int64": "i64",
     "int": "i64",
+}
+LARGEST = {
+    "f16": 65504.0,
+    "bf16": 3.3895313892515355e38,
+    "f32": 3.4028234663852886e38,
+    "f64": sys.float_info.max,
 }
 _RANGES = {"i8": 7, "i16": 15, "i32": 31, "i64": 63, "index": 63}
 

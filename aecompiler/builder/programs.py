@@ -211,9 +211,7 @@ def _outputs(
     if not all(isinstance(name, str) and name.isidentifier() for name in names) or len(set(names)) != len(
         names
     ):
-        raise TraceError(
-            f"expects names of results to be different identifiers, got {', '.join(map(repr, names))}", place
-        )
+        raise TraceError(f"expects results to have different identifiers as names, got {list(names)}", place)
     return dict(zip(names, parts, strict=True))
 
 

@@ -109,7 +109,10 @@ class Refusals:
         raise TraceError("a traced value is not a function; index it with [...]")
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TraceError("a traced value can't become a numpy array: it is known only when the kernel runs")
+        raise TraceError(
+            "a traced value can't become a numpy array: it is known only when the kernel runs; "
+            "to index an array with it, declare the array as an argument of the program"
+        )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         # Reached for `numpy.float32(2) * x` too, where numpy's operator comes first.

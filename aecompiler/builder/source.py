@@ -156,6 +156,8 @@ def _asks(node: ast.AST, place: Place) -> bool:
         return _covers(node, place)
     if isinstance(node, ast.UnaryOp):
         return _exactly(node, place) or _exactly(node.operand, place)
+    if isinstance(node, ast.Assert):
+        return node.lineno == place.line
     return _exactly(getattr(node, "test", None), place)
 
 

@@ -147,6 +147,8 @@ class Value(protocols.Refusals):
     def __ne__(self, other: Any) -> Value:  # type: ignore[override]
         return arithmetic.binary("ne", self, other)
 
+    __hash__ = protocols.Refusals.__hash__  # Python drops it where __eq__ is defined
+
     def __and__(self, other: Any) -> Value:
         return arithmetic.binary("and", self, other)
 
