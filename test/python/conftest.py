@@ -27,6 +27,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+REPORT = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session")
+def report_lines(request: pytest.FixtureRequest) -> list[str]:
+    """Lines that a test wants to see printed after the run, whatever its outcome."""
+    return request.config.stash.setdefault(REPORT, [])
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if lines := config.stash.get(REPORT, []):
+        terminalreporter.section("measurements")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 def _device() -> str | None:
     """`cuda` or `rocm` when torch finds such a device."""
     try:

@@ -1,0 +1,570 @@
+"""Random attention programs: hypothesis strategies that write programs of the builder as Python source.
+
+What is drawn is text, so that a failing example is a program one can paste and run. Expressions are built to
+be well conditioned: scores grow with the depth of a tree by sums only, every function has a slope of about 1
+at most, and nothing jumps at a value that is computed in floats (conditions look at integers and at captured
+values, which both sides have exactly). A difference beyond rounding is therefore a bug.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+Draw = Callable[[st.SearchStrategy], Any]
+
+LENGTHS = (0, 1, 2, 3, 5, 7, 13, 17, 31, 32, 33, 67)
+FEATURES = (1, 2, 3, 5, 8, 13, 16)
+HEADS = ((1, 1), (2, 1), (2, 2), (3, 3), (4, 2), (6, 2), (5, 1))
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor argument. Dimensions as for `aec.tensor`; `values` says what it is filled with."""
+
+    dims: tuple[int | str | None, ...]
+    dtype: str
+    values: str = "normal"
+
+    def __str__(self) -> str:
+        return f"aec.tensor({', '.join(map(repr, self.dims))}, dtype={self.dtype!r})"
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A scalar argument and its value."""
+
+    dtype: str
+    value: float | int
+
+    def __str__(self) -> str:
+        return f"aec.scalar({self.dtype!r})"
+
+
+@dataclass
+class RandomProgram:
+    """A program as source text, how to compile it, and the sizes and seeds of its calls."""
+
+    body: list[str]
+    arguments: dict[str, Tensor | Scalar]
+    calls: list[dict[str, Any]]
+    options: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def element(self) -> str:
+        """The element type of q, k and v."""
+        return self.arguments["q"].dtype
+
+    @property
+    def source(self) -> str:
+        """The program as a person would write it."""
+        specs = "".join(f"    {name}={spec},\n" for name, spec in self.arguments.items())
+        lines = "".join(f"    {line}\n" for line in self.body)
+        return f"@aec.program(\n{specs})\ndef program({', '.join(self.arguments)}):\n{lines}"
+
+    def __repr__(self) -> str:
+        return f"RandomProgram:\n{self.source}# options {self.options}\n# calls {self.calls}\n"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # hypothesis would list the fields
+
+    def trace(self) -> Any:
+        """The program of the builder."""
+        import aecompiler as aec
+
+        source = self.source
+        name = f"<random program {hash(source)}>"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        scope: dict[str, Any] = {"aec": aec, "inf": float("inf")}
+        exec(compile(source, name, "exec"), scope)
+        return scope["program"]
+
+    def inputs(self, call: Mapping[str, Any]) -> list[Any]:
+        """The arguments of one of `calls`."""
+        rng = np.random.default_rng(call["seed"])
+        made = []
+        for name, spec in self.arguments.items():
+            if isinstance(spec, Scalar):
+                made.append(spec.value)
+                continue
+            shape = [
+                dim if isinstance(dim, int) else call["sizes"][dim if dim else f"{name}.{axis}"]
+                for axis, dim in enumerate(spec.dims)
+            ]
+            made.append(_fill(rng, name, shape, spec, call))
+        return made
+
+
+def _fill(
+    rng: np.random.Generator, name: str, shape: list[int], spec: Tensor, call: Mapping[str, Any]
+) -> Any:
+    if spec.values == "offsets":
+        return _offsets(rng, shape[0], call["sizes"]["T"])
+    if spec.dtype in ("i32", "i64", "index"):
+        return rng.integers(-3, 9, shape).astype("i4" if spec.dtype == "i32" else "i8")
+    if spec.dtype == "i1":
+        return rng.random(shape) < 0.6
+    values = rng.standard_normal(shape)
+    if spec.values == "with -inf":
+        values[rng.random(shape) < 0.2] = -np.inf
+    if call.get("nan") and name in ("k", "v") and shape[2]:
+        values[:, :, rng.integers(0, shape[2])] = np.nan
+    values = values.astype(_dtype(spec.dtype))
+    if call.get("bshd") and name in ("q", "k", "v"):
+        values = np.ascontiguousarray(values.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
+    return values
+
+
+def _offsets(rng: np.random.Generator, count: int, length: int) -> np.ndarray:
+    """Cumulative lengths: mostly well formed, sometimes with gaps at the ends."""
+    bounds = np.sort(rng.integers(0, length + 1, count))
+    if rng.random() < 0.7 and count > 1:
+        bounds[0], bounds[-1] = 0, length
+    return bounds.astype(np.int32)
+
+
+def _dtype(name: str) -> Any:
+    if name == "bf16":
+        import ml_dtypes
+
+        return ml_dtypes.bfloat16
+    return {"f16": np.float16, "f32": np.float32, "f64": np.float64}[name]
+
+
+class Writer:
+    """Draws expressions as text, and collects the arguments that they capture.
+
+    `integers` are the integer names in scope; `sizes` the sizes that some of them run over, for captures of
+    the shape that one would expect.
+    """
+
+    def __init__(self, draw: Draw, precise: str):
+        self.draw = draw
+        self.precise = precise
+        self.arguments: dict[str, Tensor | Scalar] = {}
+        self.integers: tuple[str, ...] = ()
+        self.sizes: dict[str, int | str | None] = {}
+
+    def pick(self, *choices: Any) -> Any:
+        """One of `choices`; the first is the simplest."""
+        return self.draw(st.sampled_from(choices))
+
+    def chance(self, one_in: int) -> bool:
+        """True once in `one_in` times."""
+        return self.draw(st.integers(0, one_in - 1)) == one_in - 1
+
+    def number(self, low: float, high: float) -> str:
+        """A float constant."""
+        return repr(round(self.draw(st.floats(low, high, allow_nan=False)), 3))
+
+    def argument(self, spec: Tensor | Scalar) -> str:
+        """A new argument, or one of the same kind that is there."""
+        same = [name for name, other in self.arguments.items() if other == spec]
+        if same and self.chance(2):
+            return same[0]
+        name = f"c{len(self.arguments)}"
+        self.arguments[name] = spec
+        return name
+
+    def capture(self, dtype: str, depth: int, values: str = "normal") -> str:
+        """A read of a captured tensor: at its own indices, or at any integer expressions."""
+        known = [name for name in self.integers if name in self.sizes]
+        if self.chance(3) or not known:
+            rank = self.draw(st.integers(1, 3))
+            dims = tuple(self.pick(None, 1, 2, 3, 7) for _ in range(rank))
+            indices = [self.integer(max(depth - 1, 1)) for _ in dims]
+        else:
+            count = self.draw(st.integers(1, min(len(known), 3)))
+            indices = sorted(self.draw(st.permutations(known))[:count], key=known.index)
+            dims = tuple(self.sizes[name] for name in indices)
+        return f"{self.argument(Tensor(dims, dtype, values))}[{', '.join(indices)}]"
+
+    # ---- integers and booleans ----
+
+    def integer(self, depth: int) -> str:
+        """An integer expression; its value is bounded only by the sizes and a few factors of up to 9."""
+        if depth <= 0:
+            choice = self.draw(st.integers(0, 5))
+            if choice == 4:
+                return self.argument(Scalar(self.pick("index", "i32", "i64"), self.draw(st.integers(-5, 9))))
+            return str(self.draw(st.integers(0, 9))) if choice == 5 else self.pick(*self.integers)
+        a, b = self.integer(depth - 1), self.pick(*self.integers)
+        constant = self.draw(st.integers(1, 9))
+        form = self.pick(
+            "{a} + {b}", "{a} - {b}", "{b} - {a}", "{b} * {c}", "{b} // {c}", "{b} % {c}", "capture"
+        )
+        form = self.pick(
+            form,
+            "{a} // {b}",
+            "{a} % {b}",
+            "aec.minimum({a}, {b})",
+            "aec.maximum({b}, {c})",
+            "aec.abs({a} - {b})",
+            "-{b}",
+            "{b} >> 1",
+            "{b} << 2",
+            "{b} & {c}",
+            "{b} ^ {c}",
+            "where",
+        )
+        if form == "capture":
+            return self.capture(self.pick("i32", "i64", "index"), depth - 1)
+        if form == "where":
+            return f"aec.where({self.boolean(depth - 1)}, {b}, {b} + {constant})"
+        return "(" + form.format(a=a, b=b, c=constant) + ")"
+
+    def small(self, depth: int) -> str:
+        """An integer expression in -4 .. 4."""
+        return f"({self.integer(depth)} % 9 - 4)"
+
+    def boolean(self, depth: int) -> str:
+        """A condition on integers and captures, which are exact."""
+        a, b = self.integer(depth - 1), self.pick(*self.integers)
+        form = self.pick(
+            *("{b} >= {a}", "{b} < {a}", "{b} == {a}", "{b} != {a}", "{b} % {c} == 0", "{b} - {a} < {c}"),
+            *("capture", "float", "and", "or", "not", "xor"),
+        )
+        if depth <= 0 and form in ("and", "or", "not", "xor"):
+            form = "{b} <= {a}"
+        if form == "capture":
+            return self.capture("i1", depth - 1)
+        if form == "float":
+            return f"({self.capture(self.precise, depth - 1)} > {self.number(-1, 1)})"
+        if form == "not":
+            return f"~{self.boolean(depth - 1)}"
+        if form in ("and", "or", "xor"):
+            symbol = {"and": "&", "or": "|", "xor": "^"}[form]
+            return f"({self.boolean(depth - 1)} {symbol} {self.boolean(depth - 1)})"
+        return "(" + form.format(a=a, b=b, c=self.draw(st.integers(1, 5))) + ")"
+
+    # ---- floats ----
+
+    def real(self, depth: int, leaves: Sequence[str]) -> str:
+        """A float expression in `leaves`, constants and captures; slopes of about 1, no growing products."""
+        if depth <= 0:
+            choice = self.draw(st.integers(0, 6))
+            if choice == 5:
+                return f"{self.small(1)} * {self.number(-0.5, 0.5)}"
+            if choice == 6:
+                return self.argument(Scalar(self.precise, float(self.number(-2, 2))))
+            return self.pick(*leaves) if leaves and choice < 4 else self.capture(self.precise, 1)
+        x = self.real(depth - 1, leaves)
+        form = self.pick(
+            *(
+                "({x} + {y})",
+                "({x} - {y})",
+                "({c} - {x})",
+                "{x} * {c}",
+                "aec.tanh({x})",
+                "-{x}",
+                "aec.abs({x})",
+            ),
+            *("aec.sigmoid({x})", "aec.erf({x})", "aec.sin({x})", "aec.cos({x})", "aec.exp(-aec.abs({x}))"),
+            *(
+                "aec.exp(aec.minimum({x}, 1.0))",
+                "aec.exp2(aec.minimum({x}, 0.5))",
+                "aec.expm1(-aec.abs({x}))",
+            ),
+            *("aec.log1p(aec.abs({x}))", "aec.log({x} * {x} + 1.0)", "aec.log2(aec.abs({x}) + 1.0)"),
+            *("aec.sqrt(aec.abs({x}) + 0.5)", "aec.rsqrt(aec.abs({x}) + 0.5)", "aec.clamp({x}, -1.5, 2.0)"),
+            *("{x} / (1.0 + aec.abs({y}))", "{x} * aec.tanh({y})", "1 / (1.5 + aec.tanh({x}))"),
+            *("aec.maximum({x}, {y})", "aec.minimum({x}, {y})", "aec.tanh({x}) ** 2", "aec.tanh({x}) ** 3"),
+            *("2 ** aec.tanh({x})", "(aec.abs({x}) + 1.0) ** 0.5", "aec.maximum({x}, 0)"),
+            *("aec.where({p}, {x}, {y})", "aec.where({p}, {x}, {c})"),
+        )
+        parts = {"x": x}
+        if "{y}" in form:
+            parts["y"] = self.real(depth - 1, leaves)
+        if "{c}" in form:
+            parts["c"] = self.number(-1, 1)
+        if "{p}" in form:
+            parts["p"] = self.boolean(1)
+        return form.format(**parts)
+
+    # ---- the regions of attention ----
+
+    def score(self, features: int) -> str:
+        """A score function."""
+        base = f"s * {round(features**-0.5, 4)}"
+        expression = self.pick(base, self.real(self.draw(st.integers(0, 3)), [f"({base})"]))
+        if self.chance(4):
+            bias = self.capture(self.precise, 1, "with -inf")
+            expression = f"{expression} + {bias}"
+        if self.chance(5):
+            expression = f"aec.where({self.boolean(1)}, {expression}, -inf)"
+        return f"lambda s, b, h, i, j, q_len, kv_len: {expression}"
+
+    def mask(self) -> str:
+        """A mask function, biased to what people write."""
+        known = self.pick(
+            *("j <= i", "True", "(j <= i) & (i - j < 5)", "j <= i + (kv_len - q_len)", "i // 4 == j // 4"),
+            *("(j <= i) | (j < 3)", "(i - j) % 3 == 0", "False", "j < 0", "i % 2 == 0", "random", "random"),
+        )
+        expression = self.boolean(self.draw(st.integers(1, 2))) if known == "random" else known
+        return f"lambda b, h, i, j, q_len, kv_len: {expression}"
+
+    def normalizer(self) -> list[str]:
+        """The statements of a normaliser, named `normalize`."""
+        lines = self.pick(self._softmax, self._cascade)()
+        return ["def normalize(s, b, h, i, j):", *(f"    {line}" for line in lines)]
+
+    def _softmax(self) -> list[str]:
+        x = self.pick("s", "s * 0.7", self.real(1, ["s"]))
+        lines = [f"x = {x}", "m = x.max()"]
+        extra = ""
+        sink = self.pick("", "", "0.0", self.row_uniform())
+        if sink:
+            lines.append(f"m = aec.maximum(m, {sink})")
+            extra = f" + aec.exp({sink} - m)"
+        lines += ["p = aec.exp(x - m)", f"l = p.sum(){extra}"]
+        if self.chance(2):
+            return [*lines, "return p / l, m + aec.log(l)"]
+        return [*lines, "return p / l"]
+
+    def row_uniform(self) -> str:
+        """A float that is the same along a row."""
+        saved, self.integers = self.integers, ("h", "b", "i")
+        try:
+            return self.real(self.draw(st.integers(0, 1)), [])
+        finally:
+            self.integers = saved
+
+    def _cascade(self) -> list[str]:
+        """Several reductions, each of elements that may depend on the ones before."""
+        lines, uniform = ["n = aec.maximum((j * 0 + 1).sum(), 1.0)"], []
+        for number in range(self.draw(st.integers(0, 3))):
+            x = self.real(
+                self.draw(st.integers(0, 2)), ["s", "s", *[f"aec.tanh({name})" for name in uniform]]
+            )
+            form = self.pick(
+                *(
+                    "({x}).max()",
+                    "({x}).min()",
+                    "({x}).sum() / n",
+                    "aec.abs({x}).max()",
+                    "aec.abs({x}).sum()",
+                ),
+                *(
+                    "(({x}) * ({x})).sum() / n",
+                    "(1.0 + 0.1 * aec.tanh({x})).prod()",
+                    "aec.sigmoid({x}).sum()",
+                ),
+                "aec.where({p}, 1.0, 0.0).sum()",
+            )
+            reduced = form.format(x=x, p=self.boolean(1) if "{p}" in form else "")
+            lines.append(f"r{number} = {reduced}")
+            uniform.append(f"r{number}")
+        x = self.real(self.draw(st.integers(0, 2)), ["s", *[f"aec.tanh({name})" for name in uniform]])
+        lines.append(f"x = {x}")
+        weight = self.pick(
+            *(
+                "aec.sigmoid(x)",
+                "aec.maximum(x, 0.0)",
+                "aec.maximum(x, 0.0) ** 2 / n",
+                "x / n",
+                "aec.tanh(x)",
+            ),
+            *(
+                "x / aec.maximum(aec.abs(x).sum(), 1.0)",
+                "aec.exp(x - x.max())",
+                "1.0 / n",
+                "aec.where({p}, x, 0.5)",
+            ),
+            *("softmax", "aec.log1p(aec.exp(-aec.abs(x)))"),
+        )
+        if weight == "softmax":
+            lines.append("x = aec.exp(x - x.max())")
+            weight = "x / x.sum()"
+        extras = [
+            self.pick(
+                name,
+                f"aec.log1p(aec.abs({name}))",
+                f"aec.tanh({name}) + {self.row_uniform()}",
+                f"1.0 - {name}",
+            )
+            for name in uniform
+            if self.chance(2)
+        ]
+        if self.chance(4):
+            extras.append(self.row_uniform())
+        values = [weight.format(p=self.boolean(1) if "{p}" in weight else ""), *extras]
+        return [*lines, f"return {', '.join(values)}"]
+
+
+def _element(draw: Draw) -> str:
+    return draw(st.sampled_from(("f32", "f32", "f32", "f64", "f16", "bf16")))
+
+
+def _calls(draw: Draw, arguments: Mapping[str, Tensor | Scalar], limits: Mapping[str, Sequence[int]]) -> list:
+    """One call, or two for a program with dynamic sizes."""
+    names = []
+    for name, spec in arguments.items():
+        if isinstance(spec, Tensor):
+            dims = [
+                dim if dim else f"{name}.{axis}"
+                for axis, dim in enumerate(spec.dims)
+                if not isinstance(dim, int)
+            ]
+            names += [dim for dim in dims if dim not in names]
+    calls = []
+    for _ in range(2 if names else 1):
+        sizes = {name: draw(st.sampled_from(limits.get(name, (3, 0, 1, 2, 7)))) for name in names}
+        seed, layout = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 3))
+        calls.append({"sizes": sizes, "seed": seed, "bshd": layout == 1, "nan": layout == 3})
+    return calls
+
+
+@st.composite
+def attention_programs(draw: Draw) -> RandomProgram:
+    """A program with one `attention`, possibly with arithmetic around it."""
+    element = _element(draw)
+    precise = "f64" if element == "f64" else "f32"
+    writer = Writer(draw, precise)
+    q_heads, kv_heads = draw(st.sampled_from(HEADS))
+    dqk, dv = draw(st.sampled_from(FEATURES)), draw(st.sampled_from(FEATURES))
+    batch = writer.pick("B", "B", 1, 2)
+    q_length = writer.pick("Sq", "Sq", "S", draw(st.sampled_from(LENGTHS)))
+    kv_length = writer.pick("Skv", "Skv", "S", draw(st.sampled_from(LENGTHS)))
+    latent = writer.chance(8) and dv <= dqk
+    heads: tuple[Any, Any] = (q_heads, kv_heads)
+    if q_heads == kv_heads and writer.chance(4):
+        heads = ("H", "H")
+    arguments: dict[str, Tensor | Scalar] = {
+        "q": Tensor((batch, heads[0], q_length, dqk), element),
+        "k": Tensor((batch, heads[1], kv_length, dqk), element),
+    }
+    if not latent:
+        arguments["v"] = Tensor((batch, heads[1], kv_length, dv), element)
+    writer.integers = ("i", "j", "h", "b")
+    writer.sizes = {"b": batch, "h": heads[0], "i": q_length, "j": kv_length}
+    body = [f"v = k[..., :{dv}]"] if latent else []
+    if element == precise and writer.chance(4):
+        body.append(writer.pick("q = q * 0.5", "q = aec.tanh(q) + 0.25", "k = k - 0.125 * k"))
+    options = [f"score={writer.score(dqk)}"] if writer.chance(2) or writer.chance(2) else []
+    if writer.chance(2) or writer.chance(2):
+        options.append(f"mask={writer.mask()}")
+    if writer.chance(2) or writer.chance(2):
+        body += writer.normalizer()
+        options.append("normalize=normalize")
+    if writer.chance(4):
+        options.append('out_dtype="f32"' if element != "f64" else "out_dtype=None")
+    lines = "".join(f"    {option},\n    " for option in options)
+    body.append(f"result = aec.attention(\n        q, k, v,\n    {lines})")
+    if element == precise and writer.chance(4):
+        change = writer.pick(
+            "{o} * 0.5", "aec.tanh({o})", "{o} + q[..., :1]", "aec.where({o} > inf, 0.0, {o})"
+        )
+        if 'out_dtype="f32"' in options or element == precise:
+            body.append("o, *rest = result if isinstance(result, tuple) else (result,)")
+            body.append(f"result = ({change.format(o='o')}, *rest)")
+    body.append("return result")
+    arguments.update(writer.arguments)
+    limits = {"B": (1, 2, 3, 0), "H": (2, 1, 3, 0), "Sq": (*LENGTHS[1:], 0), "Skv": (*LENGTHS[1:], 0)}
+    limits["S"] = limits["Sq"]
+    schedule = {"opt_level": writer.pick(0, 2), "block_q": writer.pick(32, 1, 3, 8)}
+    return RandomProgram(body, arguments, _calls(draw, arguments, limits), schedule)
+
+
+@st.composite
+def recurrence_programs(draw: Draw) -> RandomProgram:
+    """A program with one `recurrence`: scalar, diagonal and rank-one transitions, packed or not."""
+    element = _element(draw)
+    precise = "f64" if element == "f64" else "f32"
+    writer = Writer(draw, precise)
+    varlen = writer.chance(3)
+    heads = draw(st.sampled_from(((1, 1, 1), (2, 2, 2), (2, 1, 4), (1, 1, 3), (4, 2, 2), (3, 3, 1))))
+    most = max(heads)
+    dk, dv = draw(st.sampled_from((1, 2, 3, 5, 8))), draw(st.sampled_from((1, 2, 3, 4, 7)))
+    batch: Any = 1 if varlen else writer.pick("B", "B", 2)
+    length = writer.pick("T", "T", "T", 5) if not varlen else "T"
+    arguments: dict[str, Tensor | Scalar] = {
+        name: Tensor((batch, count, length, size), element)
+        for name, count, size in zip("qkv", heads, (dk, dk, dv), strict=True)
+    }
+    options = []
+    if writer.chance(2):
+        arguments["initial"] = Tensor(("N" if varlen else batch, most, dk, dv), precise)
+        options.append("initial=initial")
+    if varlen:
+        arguments["offsets"] = Tensor(("N1",), "i32", "offsets")
+        options.append("offsets=offsets")
+    writer.integers, writer.sizes = ("t", "h", "b"), {"b": batch, "h": most, "t": length}
+    body = ["def step(S, q, k, v, b, h, t):", *(f"    {line}" for line in _step(writer, dk, dv))]
+    body.append(f"return aec.recurrence({', '.join(['q', 'k', 'v', 'step', *options])})")
+    arguments.update(writer.arguments)
+    calls = _calls(draw, arguments, {"B": (1, 2, 3, 0), "T": (5, 1, 2, 3, 17, 33, 0), "N1": (3, 1, 2, 5)})
+    for call in calls:
+        call["nan"] = False  # a NaN would spread over the state and hide everything else
+        call["sizes"]["N"] = call["sizes"].get("N1", 1) - 1
+    return RandomProgram(body, arguments, calls, {"opt_level": writer.pick(0, 2)})
+
+
+def _vector(writer: Writer, size: int) -> str:
+    """A captured vector of the step, from a tensor of the natural shape or at random indices."""
+    indices = writer.pick(("b", "h", "t"), ("h",), ("b", "t"), None)
+    if indices is None:
+        dims: tuple[Any, ...] = (None, None)
+        indices = (writer.integer(1), writer.integer(1))
+    else:
+        dims = tuple(writer.sizes[name] for name in indices)
+    return f"{writer.argument(Tensor((*dims, size), writer.precise))}[{', '.join(indices)}]"
+
+
+def _step(writer: Writer, dk: int, dv: int) -> list[str]:
+    """The statements of a step that keeps the state bounded."""
+    lines = []
+    if writer.chance(3):
+        lines.append(f"q = {writer.pick(f'q * {dk**-0.5:.3f}', 'aec.tanh(q)', f'q * {_vector(writer, dk)}')}")
+    rank_one = writer.chance(2)
+    if rank_one:
+        lines.append("k = k * aec.rsqrt((k * k).sum() + 0.25)")
+    elif writer.chance(3):
+        factor = writer.real(1, [])
+        key = writer.pick("k * 0.5", f"k * {factor}", "aec.sigmoid(k)", "aec.tanh(k) + v.sum()")
+        lines.append(f"k = {key}")
+    decay = writer.pick(
+        *(
+            "aec.exp(-aec.abs({x})) * S",
+            "aec.sigmoid({x}) * S",
+            "0.9 * S",
+            "S",
+            "(1.0 - aec.exp2(-1.0 - h)) * S",
+        ),
+        *(
+            "aec.exp(-aec.abs({d}))[:, None] * S",
+            "S * aec.sigmoid({e})[None, :]",
+            "aec.sigmoid(k)[:, None] * S",
+        ),
+        *("aec.where({p}, S * 0.5, S)", "aec.exp(-aec.abs({d}))[:, None] * (S * {c})", "S - 0.25 * S"),
+    )
+    parts = {"c": writer.number(-0.9, 0.9)}
+    for name, make in {
+        "x": lambda: writer.real(writer.draw(st.integers(0, 1)), []),
+        "p": lambda: writer.boolean(1),
+        "d": lambda: _vector(writer, dk),
+        "e": lambda: _vector(writer, dv),
+    }.items():
+        if f"{{{name}}}" in decay:
+            parts[name] = make()
+    lines.append(f"S1 = {decay.format(**parts)}")
+    if rank_one:
+        beta = writer.pick("0.5", f"aec.sigmoid({writer.real(0, [])})")
+        seen = writer.pick("k @ S1", "k @ S1", "(k[:, None] * S1).sum(0)", "S1.T @ k")
+        lines.append(f"S1 = S1 + aec.outer({beta} * k, v - {seen})")
+    else:
+        lines.append(
+            writer.pick(
+                "S1 = S1 + aec.outer(k, v)", "S1 = S1 + k[:, None] * v", "S1 += 0.5 * aec.outer(k, v)"
+            )
+        )
+    read = writer.pick("q @ S1", "q @ S", "(q[:, None] * S1).sum(0)", "S1.T @ q", "bonus")
+    if read == "bonus":
+        read = f"q @ (S + {_vector(writer, dk)}[:, None] * aec.outer(k, v))"
+    if writer.chance(3):
+        read = f"{read} + {writer.pick('v', f'{writer.real(0, [])} * v', f'{_vector(writer, dv)} * v')}"
+    return [*lines, f"return S1, {read}"]

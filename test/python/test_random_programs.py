@@ -1,0 +1,201 @@
+"""Random programs: the CPU against the float64 reference, and transformations that keep the meaning.
+
+By default a fixed set of 300 different programs is compiled. `--programs N` draws N new ones; a failure
+prints the program as source and how to reproduce it.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from random_programs import RandomProgram, attention_programs, recurrence_programs
+
+import aecompiler as aec
+from aecompiler.bindings import ir, passmanager
+from aecompiler.dialect import make_context
+from aecompiler.reference import evaluate
+
+ATTENTION, RECURRENCE, TRANSFORMED = 220, 80, 80
+"""Programs of the fixed set: compiled ones with each op, and ones that are only transformed."""
+
+ACCUMULATED = {"f64": 2e-13, "f32": 1e-5}
+"""Error of a value before it is rounded to its type, relative to the largest value of its row, at least 1."""
+
+ROUNDING = {"f64": 0.0, "f32": 0.0, "f16": 2.0**-11, "bf16": 2.0**-8}
+"""Relative error of rounding a result to its type: half a unit in the last place of f16, one of bf16."""
+
+
+@dataclass
+class Campaign:
+    """Runs a check on different programs and remembers the largest errors."""
+
+    programs: int = 0
+    results: int = 0
+    errors: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _seen: set[str] = field(default_factory=set)
+
+    def run(self, strategy: Any, check: Callable[[RandomProgram], None], count: int, fixed: bool) -> None:
+        """`check` on `count` different programs."""
+        failed: list[RandomProgram] = []
+
+        @settings(
+            max_examples=count,
+            derandomize=fixed,
+            database=None,
+            deadline=None,
+            print_blob=not fixed,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(program=strategy)
+        def property_(program: RandomProgram) -> None:
+            if program.source in self._seen and not failed:
+                reject()
+            try:
+                check(program)
+            except BaseException:
+                failed.append(program)  # from here on hypothesis reduces it, and runs programs again
+                raise
+            self._seen.add(program.source)
+            self.programs += 1
+
+        property_()
+
+    def compare(self, name: str, element: str, got: np.ndarray, want: np.ndarray) -> None:
+        """Check one result of a kernel, of element type `element`."""
+        assert got.shape == want.shape, f"{name}: shape {got.shape}, expected {want.shape}"
+        got = got.astype(np.float64)
+        finite = np.isfinite(want)
+        np.testing.assert_array_equal(got[~finite], want[~finite], err_msg=f"{name}: infinities and NaN")
+        row = np.where(finite, np.abs(want), 0.0)
+        scale = (
+            np.maximum(row.max(axis=-1, keepdims=True, initial=0.0), 1.0)
+            if row.ndim
+            else np.maximum(row, 1.0)
+        )
+        accumulated = ACCUMULATED["f64" if element == "f64" else "f32"]
+        error = np.where(finite, np.abs(got - np.where(finite, want, 0.0)), 0.0)
+        allowed = accumulated * scale + ROUNDING[element] * row
+        if error.size:
+            worst = np.unravel_index(np.argmax(error / allowed), error.shape)
+            assert error[worst] <= allowed[worst], (
+                f"{name}[{', '.join(map(str, worst))}] is {got[worst]!r}, expected {want[worst]!r}: "
+                f"error {error[worst]:.2e}, allowed {allowed[worst]:.2e}"
+            )
+            self.errors[element] = max(self.errors[element], float((error / scale).max()))
+        self.results += 1
+
+
+def check_on_cpu(campaign: Campaign, program: RandomProgram) -> None:
+    """Compile, run each call, and compare with the reference; inputs stay as they were."""
+    kernel = aec.compile(program.trace(), target="cpu", **program.options)
+    for call in program.calls:
+        inputs = program.inputs(call)
+        copies = [np.array(x) for x in inputs]
+        outputs = kernel(*inputs)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        expected = kernel.evaluate_reference(*inputs)
+        for result, got, want in zip(kernel.results, outputs, expected, strict=True):
+            campaign.compare(result.name, result.dtype, np.asarray(got), want)
+        for x, copy in zip(inputs, copies, strict=True):
+            np.testing.assert_array_equal(np.asarray(x).view(), copy, err_msg="an input was written to")
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(
+    ("strategy", "default"),
+    [
+        pytest.param(attention_programs(), ATTENTION, id="attention"),
+        pytest.param(recurrence_programs(), RECURRENCE, id="recurrence"),
+    ],
+)
+def test_cpu_agrees_with_the_reference(strategy, default, request, report_lines):
+    wanted = request.config.getoption("--programs")
+    share = default / (ATTENTION + RECURRENCE)
+    count = default if wanted is None else max(1, round(wanted * share))
+    campaign, start = Campaign(), time.monotonic()
+    try:
+        campaign.run(strategy, lambda program: check_on_cpu(campaign, program), count, fixed=wanted is None)
+    finally:
+        errors = ", ".join(f"{dtype} {error:.1e}" for dtype, error in sorted(campaign.errors.items()))
+        report_lines.append(
+            f"{request.node.callspec.id}: {campaign.programs} random programs on the CPU, {campaign.results} "
+            f"results, largest error relative to the row: {errors} ({time.monotonic() - start:.0f} s)"
+        )
+    assert campaign.programs >= count
+
+
+# ---- transformations ----
+
+
+def module_bytes(module: ir.Module) -> bytes:
+    buffer = io.BytesIO()
+    module.operation.write_bytecode(buffer)
+    return buffer.getvalue()
+
+
+def results_of(module: ir.Module, program: RandomProgram) -> list[np.ndarray]:
+    function = module.body.operations[0]
+    return [array for call in program.calls for array in evaluate(function, program.inputs(call))]
+
+
+def assert_same_meaning(before: list[np.ndarray], after: list[np.ndarray], what: str) -> None:
+    for old, new in zip(before, after, strict=True):
+        finite = np.isfinite(old)
+        np.testing.assert_array_equal(new[~finite], old[~finite], err_msg=what)
+        # Constants of f32 programs are folded in f32.
+        np.testing.assert_allclose(new[finite], old[finite], rtol=1e-5, atol=1e-5, err_msg=what)
+
+
+def check_transformations(campaign: Campaign, program: RandomProgram) -> None:
+    """Text and bytecode round-trip; upstream cleanups and attn-canonicalize keep what is computed."""
+    import aecompiler.passes  # noqa: F401  registers the passes
+    from aecompiler.passes.infra import run_pipeline
+
+    traced = program.trace().module
+    with make_context():
+        original = ir.Module.parse(module_bytes(traced))
+        text = str(original)
+        generic = original.operation.get_asm(print_generic_op_form=True)
+        assert str(ir.Module.parse(text)) == text, "the text does not round-trip"
+        assert str(ir.Module.parse(generic)) == text, "the generic text does not round-trip"
+        assert str(ir.Module.parse(module_bytes(original))) == text, "the bytecode does not round-trip"
+        before = results_of(original, program)
+
+        cleaned = ir.Module.parse(text)
+        passmanager.PassManager.parse("builtin.module(canonicalize,cse,canonicalize)").run(cleaned.operation)
+        assert cleaned.operation.verify()
+        assert_same_meaning(before, results_of(cleaned, program), "canonicalize,cse changed the result")
+
+        for start, what in (
+            (ir.Module.parse(text), "attn-canonicalize"),
+            (cleaned, "attn-canonicalize after cse"),
+        ):
+            run_pipeline(start, "attn-canonicalize")
+            assert start.operation.verify()
+            assert_same_meaning(before, results_of(start, program), f"{what} changed the result")
+    campaign.results += len(before)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize(
+    "strategy", [attention_programs(), recurrence_programs()], ids=["attention", "recurrence"]
+)
+def test_transformations_keep_the_meaning(strategy, request, report_lines):
+    wanted = request.config.getoption("--programs")
+    count = TRANSFORMED // 2 if wanted is None else max(1, wanted // 4)
+    campaign, start = Campaign(), time.monotonic()
+    campaign.run(
+        strategy, lambda program: check_transformations(campaign, program), count, fixed=wanted is None
+    )
+    report_lines.append(
+        f"{request.node.callspec.id}: {campaign.programs} random programs round-tripped and canonicalized "
+        f"({time.monotonic() - start:.0f} s)"
+    )
