@@ -355,6 +355,19 @@ class _Analysis:
     def _cast(self, op: ir.Operation) -> None:
         self.define(op.results[0], self.dims(op.operands[0]), op)
 
+    def _insert(self, op: ir.Operation) -> None:
+        self.define(op.results[0], self.dims(op.operands[1]), op)
+
+    def _pad(self, op: ir.Operation) -> None:
+        dynamic = list(op.operands)[1:]
+        low, high = (
+            [self.index(dynamic.pop(0)) if n == _DYNAMIC else self.new(n) for n in op.attributes[name]]
+            for name in ("static_low", "static_high")
+        )
+        parts = zip(low, self.dims(op.operands[0]), high, strict=True)
+        for own, part in zip(self.dims(op.results[0]), parts, strict=True):
+            own.root().formulas.append(_sum(part))
+
     def _new_tensor(self, op: ir.Operation) -> None:
         """tensor.empty, tensor.splat, tensor.generate: the operands of type index are the dynamic sizes."""
         sizes = iter([v for v in op.operands if isinstance(v.type, ir.IndexType)][-_dynamic_rank(op) :])
@@ -487,6 +500,8 @@ _HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
     "attn.attention": _Analysis._attention,
     "attn.recurrence": _Analysis._recurrence,
     "tensor.cast": _Analysis._cast,
+    "tensor.insert": _Analysis._insert,
+    "tensor.pad": _Analysis._pad,
     "tensor.empty": _Analysis._new_tensor,
     "tensor.splat": _Analysis._new_tensor,
     "tensor.generate": _Analysis._new_tensor,

@@ -6,15 +6,16 @@ rows of a last block), and captured indices may be any integer. The dialect defi
 
 - an index of a captured tensor is clamped to [0, size - 1]; an empty captured tensor reads as 0;
 - integer division by zero gives 0, the remainder by zero is the dividend, and `MIN / -1` wraps;
+- a shift by the width or more gives 0, or the sign;
 - a float outside the range of the integer it is converted to saturates, and NaN converts to 0.
 
 `make_total` writes these rules out with ordinary operations, in place, so that what follows may clone and
-speculate the regions freely.
+speculate the regions freely. `make_surroundings_total` does the same for scalar operations around attn ops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aecompiler.bindings import arith, ir, scf, tensor
 from aecompiler.passes import rewriting as rw
@@ -24,35 +25,54 @@ _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
 
 
 def make_total(op: ir.Operation) -> None:
-    """Rewrite the regions of an attn op in place; captures that may be empty are replaced before it."""
-    op = op.operation
-    guarded = [child for child in rw.walk_list(op) if child.name in _GUARDS]
-    reads: dict[ir.Value, list[ir.Operation]] = {}
-    for child in guarded:
-        if child.name in _READS and _may_be_empty(child.operands[0]) and _is_outside(child.operands[0], op):
-            reads.setdefault(child.operands[0], []).append(child)
-    for source, readers in reads.items():
+    """Rewrite what is inside `op`, an attn op, in place; captures that may be empty are replaced before it."""
+    _guard_all([child for child in rw.walk_list(op) if child.name in _GUARDS])
+
+
+def make_surroundings_total(op: ir.Operation) -> None:
+    """Rewrite the scalar operations inside `op` that are not inside an attn op."""
+    inside = {nested for program in rw.walk_list(op, "attn.") for nested in rw.walk_list(program)}
+    slices = ("tensor.extract_slice", "tensor.insert_slice")
+    _guard_all(
+        [
+            child
+            for child in rw.walk_list(op)
+            if child.name in _GUARDS and child.name not in slices and child not in inside
+        ]
+    )
+
+
+def _guard_all(ops: list[ir.Operation]) -> None:
+    readers: dict[ir.Value, list[ir.Operation]] = {}
+    for op in ops:
+        if op.name in _READS and _may_be_empty(op.operands[0]):
+            readers.setdefault(op.operands[0], []).append(op)
+    for source, reads in readers.items():
+        for before, group in _by_place(source, reads):
+            with ir.InsertionPoint(before), before.location:
+                readable = _nonempty(source, group)
+            for read in group:
+                read.operands[0] = readable
+    for op in ops:
         with ir.InsertionPoint(op), op.location:
-            readable = _nonempty(source, readers)
-        for reader in readers:
-            reader.operands[0] = readable
-    for child in guarded:
-        with ir.InsertionPoint(child), child.location:
-            _GUARDS[child.name](child)
+            _GUARDS[op.name](op)
 
 
 _READS = ("tensor.extract", "tensor.extract_slice")
 
 
-def _is_outside(value: ir.Value, op: ir.Operation) -> bool:
-    """Whether `value` is defined outside the regions of `op`."""
-    owner = value.owner
-    parent = owner.owner if isinstance(owner, ir.Block) else owner.operation.parent
-    while parent is not None:
-        if parent.operation == op:
-            return False
-        parent = parent.operation.parent
-    return True
+def _by_place(
+    source: ir.Value, reads: list[ir.Operation]
+) -> Iterable[tuple[ir.Operation, list[ir.Operation]]]:
+    """The reads of `source`, with the operation in the block that defines it which they stand in."""
+    block = source.owner if isinstance(source.owner, ir.Block) else source.owner.operation.block
+    places: dict[ir.Operation, list[ir.Operation]] = {}
+    for read in reads:
+        place = read
+        while place.block != block:
+            place = place.parent.operation
+        places.setdefault(place, []).append(read)
+    return places.items()
 
 
 def _may_be_empty(source: ir.Value) -> bool:
@@ -269,6 +289,20 @@ def _guard_remainder(op: ir.Operation) -> None:
     _replace_after(op, lambda remainder: arith.select(by_zero, dividend, remainder))
 
 
+def _guard_shift(op: ir.Operation) -> None:
+    amount = op.operands[1]
+    element = amount.type.element_type if isinstance(amount.type, ir.RankedTensorType) else amount.type
+    width = 64 if isinstance(element, ir.IndexType) else element.width
+    known = rw.constant_value(amount)
+    if known is not None and 0 <= known < width:
+        return
+    inside = _compare("ult", amount, width)
+    arithmetic = op.name == "arith.shrsi"
+    op.operands[1] = arith.select(inside, amount, rw.constant_like(amount, width - 1 if arithmetic else 0))
+    if not arithmetic:
+        _replace_after(op, lambda result: arith.select(inside, result, rw.constant_like(result, 0)))
+
+
 def _guard_ipowi(op: ir.Operation) -> None:
     """0 to a negative power, which the expansion computes as 1 / 0, is 0 like every division by zero."""
     base, exponent = op.operands
@@ -314,6 +348,9 @@ _GUARDS: dict[str, Callable[[ir.Operation], None]] = {
     "tensor.insert_slice": _guard_insert_slice,
     "arith.remsi": _guard_remainder,
     "arith.remui": _guard_remainder,
+    "arith.shli": _guard_shift,
+    "arith.shrsi": _guard_shift,
+    "arith.shrui": _guard_shift,
     "arith.fptosi": _guard_float_to_int,
     "arith.fptoui": _guard_float_to_int,
     "math.ipowi": _guard_ipowi,

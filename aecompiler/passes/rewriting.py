@@ -240,6 +240,8 @@ def extract_slice(
     keep: Sequence[int],
 ) -> ir.Value:
     """A slice with unit strides of which only the dimensions `keep` stay; the others must have size 1."""
+    if 0 in sizes:  # not valid as a slice: offset 0 is out of bounds where the size is 0
+        return tensor.empty([sizes[d] for d in keep], source.type.element_type)
     (dyn_offsets, static_offsets), (dyn_sizes, static_sizes) = _mixed(offsets), _mixed(sizes)
     result = ir.RankedTensorType.get([static_sizes[d] for d in keep], source.type.element_type)
     ones = [1] * len(static_sizes)
@@ -252,6 +254,8 @@ def insert_slice(
     value: ir.Value, into: ir.Value, offsets: Sequence[int | ir.Value], sizes: Sequence[int | ir.Value]
 ) -> ir.Value:
     """`into` with `value` at a slice of unit strides; missing dimensions of `value` have size 1."""
+    if 0 in sizes:
+        return into
     (dyn_offsets, static_offsets), (dyn_sizes, static_sizes) = _mixed(offsets), _mixed(sizes)
     ones = [1] * len(static_sizes)
     return tensor.insert_slice(value, into, dyn_offsets, dyn_sizes, [], static_offsets, static_sizes, ones)

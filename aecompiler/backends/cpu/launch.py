@@ -28,7 +28,10 @@ class CpuExecutable:
         # The engine compiles at the first look-up, and knows a wrapper `void(void **)` by this name.
         address = self._engine.raw_lookup(f"_mlir_ciface_{artifact.entry}")
         if not address:
-            raise BackendError(f"the compiled code has no function '{artifact.entry}'")
+            raise BackendError(
+                f"'{artifact.entry}' can't be linked: it calls a function that this process does not have, "
+                "named on the standard error stream"
+            )
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
 
     def __call__(self, arguments: Sequence[Buffer | Scalar], results: Sequence[Buffer]) -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from aecompiler.backends.cpu.passes import expand_copies, prepare_functions  # noqa: F401  (registers)
+from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
+    expand_copies,
+    expand_math,
+    guard_operations,
+    prepare_functions,
+)
 from aecompiler.passes import convert_attn_to_linalg  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
 
@@ -30,8 +35,9 @@ _TO_LLVM = (
     "convert-scf-to-cf",
     "expand-strided-metadata",
     "lower-affine",
+    "cpu-expand-math",
     "convert-math-to-funcs",
-    "math-expand-ops",
+    "math-expand-ops{ops=clampf}",
     "math-extend-to-supported-types",
     # bf16 arithmetic happens in f32, and casts are expanded: LLVM would call a function of compiler-rt
     "arith-emulate-unsupported-floats{source-types=bf16 target-type=f32}",
@@ -53,4 +59,6 @@ def cpu_reference(*, block_q: Annotated[int, "query rows of attn.attention compu
 
     Results are passed through memory: each result tensor becomes an argument after the others.
     """
-    return ",".join((f"convert-attn-to-linalg{{block-q={block_q}}}", *_BUFFERIZE, *_TO_LLVM))
+    return ",".join(
+        ("cpu-guard-operations", f"convert-attn-to-linalg{{block-q={block_q}}}", *_BUFFERIZE, *_TO_LLVM)
+    )

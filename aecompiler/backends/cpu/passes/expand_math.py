@@ -1,0 +1,105 @@
+"""The pass `cpu-expand-math`: what MLIR does not lower, or lowers to functions that are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aecompiler.bindings import arith, ir, math
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, register_pass
+
+_SMALLEST_NORMAL = {"f16": 2.0**-14, "bf16": 2.0**-126, "f32": 2.0**-126, "f64": 2.0**-1022}
+
+
+@register_pass
+class ExpandMath(Pass):
+    """Expand scalar operations that can't be taken to LLVM, or that LLVM would take to a missing function.
+
+    *Before*: scalar arith and math operations. *After*: there is no `math.isinf`, no `math.isnormal`, no
+    `math.ipowi` on index, no `math.fma` on f16 or bf16, and no `arith.truncf` from f64 to f16 or bf16: the
+    latter two take the way over f32.
+
+    ```mlir
+    %0 = math.isinf %x : f32
+    ```
+    becomes
+    ```mlir
+    %a = math.absf %x : f32
+    %0 = arith.cmpf oeq, %a, %inf : f32
+    ```
+    """
+
+    NAME = "cpu-expand-math"
+
+    def run(self, op: ir.Operation) -> None:
+        """Rewrite operations in `op`."""
+        for child in rw.walk_list(op):
+            expand = _EXPANSIONS.get(child.name)
+            if expand is None or any(isinstance(v.type, ir.ShapedType) for v in child.operands):
+                continue
+            with ir.InsertionPoint(child), child.location:
+                new = expand(child)
+            if new is not None:
+                child.results[0].replace_all_uses_with(new)
+                child.erase()
+
+
+def _narrow(type_: ir.Type) -> bool:
+    return isinstance(type_, (ir.F16Type, ir.BF16Type))
+
+
+def _isinf(op: ir.Operation) -> ir.Value:
+    value = op.operands[0]
+    return arith.cmpf(arith.CmpFPredicate.OEQ, math.absf(value), rw.constant(value.type, float("inf")))
+
+
+def _isnormal(op: ir.Operation) -> ir.Value:
+    value = op.operands[0]
+    size = math.absf(value)
+    smallest = rw.constant(value.type, _SMALLEST_NORMAL[str(value.type)])
+    return arith.andi(
+        arith.cmpf(arith.CmpFPredicate.OGE, size, smallest),
+        arith.cmpf(arith.CmpFPredicate.OLT, size, rw.constant(value.type, float("inf"))),
+    )
+
+
+def _ipowi(op: ir.Operation) -> ir.Value | None:
+    base, exponent = op.operands
+    if not isinstance(base.type, ir.IndexType):
+        return None
+    i64 = ir.IntegerType.get_signless(64)
+    power = math.ipowi(arith.index_cast(i64, base), arith.index_cast(i64, exponent))
+    return arith.index_cast(base.type, power)
+
+
+def _fma(op: ir.Operation) -> ir.Value | None:
+    type_ = op.results[0].type
+    if not _narrow(type_):
+        return None
+    f32 = ir.F32Type.get()
+    return arith.truncf(type_, math.fma(*(arith.extf(f32, value) for value in op.operands)))
+
+
+def _truncf(op: ir.Operation) -> ir.Value | None:
+    (value,), type_ = op.operands, op.results[0].type
+    if not (isinstance(value.type, ir.F64Type) and _narrow(type_)):
+        return None
+    # Rounding twice is rounding once if the first rounds to odd: towards zero, with a sticky last bit.
+    f32, i32 = ir.F32Type.get(), ir.IntegerType.get_signless(32)
+    nearest = arith.truncf(f32, value)
+    back = arith.extf(value.type, nearest)
+    bits = arith.bitcast(i32, nearest)
+    larger = arith.cmpf(arith.CmpFPredicate.OGT, math.absf(back), math.absf(value))
+    towards_zero = arith.subi(bits, arith.extui(i32, larger))
+    odd = arith.bitcast(f32, arith.ori(towards_zero, rw.constant(i32, 1)))
+    inexact = arith.cmpf(arith.CmpFPredicate.ONE, back, value)
+    return arith.truncf(type_, arith.select(inexact, odd, nearest))
+
+
+_EXPANSIONS: dict[str, Callable[[ir.Operation], ir.Value | None]] = {
+    "math.isinf": _isinf,
+    "math.isnormal": _isnormal,
+    "math.ipowi": _ipowi,
+    "math.fma": _fma,
+    "arith.truncf": _truncf,
+}

@@ -1,0 +1,35 @@
+"""The pass `cpu-guard-operations`: no input of a kernel kills the process."""
+
+from __future__ import annotations
+
+from aecompiler.bindings import ir
+from aecompiler.passes.infra import Pass, register_pass
+from aecompiler.passes.region_safety import make_surroundings_total
+
+
+@register_pass
+class GuardOperations(Pass):
+    """Make integer divisions, float to integer casts and `tensor.extract` around attn operations total.
+
+    On a CPU an integer division by zero ends the process, and a read out of bounds may. *Before*: any IR on
+    tensors. *After*: outside attn operations, whose lowering does the same for their regions, such operations
+    have the results that the dialect defines for regions: division by zero gives 0, the remainder is then the
+    dividend, `MIN / -1` wraps, casts saturate, and indices are clamped.
+
+    ```mlir
+    %0 = arith.divui %a, %b : i32
+    ```
+    becomes
+    ```mlir
+    %zero = arith.cmpi eq, %b, %c0 : i32
+    %divisor = arith.select %zero, %c1, %b : i32
+    %quotient = arith.divui %a, %divisor : i32
+    %0 = arith.select %zero, %c0, %quotient : i32
+    ```
+    """
+
+    NAME = "cpu-guard-operations"
+
+    def run(self, op: ir.Operation) -> None:
+        """Rewrite operations in `op`."""
+        make_surroundings_total(op)
