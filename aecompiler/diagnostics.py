@@ -63,7 +63,7 @@ def locate(location: ir.Location, file: str | None = None) -> Position:
     A call site counts as its callee (the innermost frame), a fused or named location as the first of its
     parts that has a position.
     """
-    location = _downcast(location)
+    location = downcast(location)
     if isinstance(location, ir.FileLineColLoc):
         name = location.filename
         return Position(
@@ -76,7 +76,7 @@ def locate(location: ir.Location, file: str | None = None) -> Position:
     return Position(None, None, None)
 
 
-def _downcast(location: ir.Location) -> ir.Location:
+def downcast(location: ir.Location) -> ir.Location:
     """The location as its own class: a diagnostic hands out plain `ir.Location`s."""
     for cls in (ir.FileLineColLoc, ir.CallSiteLoc, ir.NameLoc, ir.FusedLoc):
         try:

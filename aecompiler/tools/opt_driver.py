@@ -411,6 +411,7 @@ def _name_file(root: ir.Operation, name: str) -> None:
 
 
 def _renamed(location: ir.Location, name: str, rename: Callable[[ir.Location], ir.Location]) -> ir.Location:
+    location = diags.downcast(location)
     if isinstance(location, ir.FileLineColLoc) and location.filename == "-":
         return ir.Location.file(name, location.start_line, location.start_col)
     if isinstance(location, ir.NameLoc):
