@@ -268,8 +268,11 @@ class _Analysis:
                 continue
             for dimension, size in enumerate(self.dims(argument)):
                 size.places.append((number, dimension))
+            # A DictAttr, whose `get` is no dictionary's.
             names = dictionaries[number] if number < len(dictionaries) else {}
-            for dimension, name in enumerate(names["attn.dims"] if "attn.dims" in names else []):
+            if "attn.dims" not in names:
+                continue
+            for dimension, name in enumerate(names["attn.dims"]):
                 text = ir.StringAttr(name).value
                 if text:
                     self.sizes.dimension_names[number, dimension] = text

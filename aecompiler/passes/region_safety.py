@@ -25,7 +25,7 @@ _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
 
 
 def make_total(op: ir.Operation) -> None:
-    """Rewrite what is inside `op`, an attn op, in place; captures that may be empty are replaced before it."""
+    """Rewrite what is inside an attn op, in place; captures that may be empty are replaced before it."""
     _guard_all([child for child in rw.walk_list(op) if child.name in _GUARDS])
 
 
