@@ -25,9 +25,9 @@ __version__ = "0.1.0"
 _NAMES_BY_MODULE = {
     "aecompiler.errors": "AecError BackendError CompileError PipelineError UnsupportedError",
     "aecompiler.builder": (
-        "Program attention program recurrence scalar tensor trace "
-        "abs cast ceil clamp cos erf exp exp2 expm1 floor log log1p log2 max maximum min minimum outer rsqrt "
-        "sigmoid sin sqrt sum tanh where"
+        "Program TraceError attention program recurrence scalar tensor trace "
+        "abs cast ceil clamp concat cos erf exp exp2 expm1 floor log log1p log2 max maximum min minimum "
+        "outer rsqrt sigmoid sin sqrt sum tanh transpose where"
     ),
     "aecompiler.compiler": "Kernel check compile",
 }

@@ -9,6 +9,7 @@ become one `linalg.generic` per operation.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from math import inf
 from typing import Any
 
@@ -111,17 +112,19 @@ def dims_text(dims: Sequence[Dim]) -> str:
 
 
 def result_dtype(scope: Scope, operands: Sequence[Operand], *, floating: bool = False) -> str:
-    """The common type of `operands`; numbers are weak, and floats of a region have at least its precision."""
-    dtype: str | None = None
-    number_float = False
-    for value in operands:
-        if isinstance(value, values.Value):
-            dtype = value.dtype if dtype is None else dtypes.promote(dtype, value.dtype)
-        else:
-            number_float |= isinstance(value, float)
-    assert dtype is not None
-    if not dtypes.is_float(dtype) and (floating or number_float):
-        dtype = scope.acc
+    """The common type of `operands`; floats of a region have at least the precision of its scores.
+
+    Numbers are weak, and so are scalars beside tensors: they decide only whether the result is a float.
+    """
+    traced = [value for value in operands if isinstance(value, values.Value)]
+    strong = [value for value in traced if value._dims] or traced
+    dtype = reduce(dtypes.promote, [value.dtype for value in strong])
+    weak = [value.dtype for value in traced if dtypes.is_float(value.dtype)]
+    if not dtypes.is_float(dtype):
+        if weak:
+            dtype = reduce(dtypes.promote, weak)
+        elif floating or any(isinstance(value, float) for value in operands):
+            dtype = scope.acc
     if dtypes.is_float(dtype) and scope.kind != "function":
         dtype = dtypes.promote(dtype, scope.acc)
     return dtype

@@ -135,7 +135,7 @@ def _axis(scope: Scope, value: values.Value, axis: int, item: Any) -> _Axis:
     static = not any(isinstance(bound, values.Value) for bound in bounds)
     if static and isinstance(dim, int):
         part = range(*slice(bounds[0], bounds[1], step).indices(dim))
-        return _Axis(part.start, len(part), step)
+        return _Axis(part.start if part else 0, len(part), step)  # an empty part starts in bounds
     if static and bounds[0] in (None, 0) and bounds[1] is None and step == 1:
         if isinstance(dim, str):
             size_of(value, axis)

@@ -159,7 +159,7 @@ def _check_specs(function: Callable, name: str, specs: Mapping[str, Any]) -> Non
             )
         if parameter.name not in specs and parameter.default is parameter.empty:
             raise TypeError(
-                f"program {name!r} expects parameter {parameter.name!r} to be declared by aec.tensor or aec.scalar"
+                f"program {name!r} expects a declaration of {parameter.name!r}: aec.tensor or aec.scalar"
             )
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         known = {parameter.name for parameter in parameters}

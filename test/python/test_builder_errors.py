@@ -783,7 +783,7 @@ def test_values_can_be_printed_and_probed():
         (lambda: aec.tensor("a b"), ValueError, "identifiers, got 'a b'"),
         (lambda: aec.tensor(4, dtype="f8"), ValueError, "expects dtype to be one of"),
         (lambda: aec.scalar("u8"), ValueError, "expects dtype to be one of"),
-        (lambda: aec.trace(lambda q: q), TypeError, "expects parameter 'q' to be declared"),
+        (lambda: aec.trace(lambda q: q), TypeError, "expects a declaration of 'q'"),
         (lambda: aec.trace(lambda: 1, q=aec.tensor(4)), TypeError, "has no parameter 'q'"),
         (lambda: aec.trace(lambda q: q, q="f32"), TypeError, "expects q to be declared by aec.tensor"),
         (lambda: aec.trace("f"), TypeError, "expects a function to trace, got str"),
