@@ -29,7 +29,7 @@ def build(heads=4, features=16, dtype="f32"):
     return additive_bias
 
 
-program = build()
+additive_bias = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=37)
+    demo.run(additive_bias, B=2, S=37)

@@ -31,8 +31,8 @@ def slopes(rng, shape):
     return 2.0 ** (-8.0 * np.arange(1, shape[0] + 1) / shape[0])
 
 
-program = build()
+alibi = build()
 inputs = {"slopes": slopes}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, S=53)
+    demo.run(alibi, inputs, B=2, S=53)

@@ -35,8 +35,8 @@ def build(heads=4, features=16, size=16, dtype="f32"):
     return block_sparse
 
 
-program = build()
+block_sparse = build()
 inputs = {"blocks": lambda rng, shape: rng.random(shape) < 0.4}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, S=61, Blocks=4)
+    demo.run(block_sparse, inputs, B=2, S=61, Blocks=4)

@@ -32,11 +32,11 @@ def build(heads=8, kv_heads=2, features=16, size=16, dtype="f32"):
     return block_sparse_decode
 
 
-program = build()
+block_sparse_decode = build()
 inputs = {
     "blocks": lambda rng, shape: rng.random(shape) < 0.2,
     "length": lambda rng, shape: rng.integers(0, 80, shape),
 }
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=3, S=80, Blocks=5)
+    demo.run(block_sparse_decode, inputs, B=3, S=80, Blocks=5)

@@ -29,7 +29,7 @@ def build(heads=4, features=16, chunk=16, dtype="f32"):
     return chunked
 
 
-program = build()
+chunked = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(chunked, B=2, S=53)

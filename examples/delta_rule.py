@@ -33,8 +33,8 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return delta_rule
 
 
-program = build()
+delta_rule = build()
 inputs = {"k": demo.unit_rows, "beta": demo.rate}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(delta_rule, inputs, B=2, T=37)

@@ -38,8 +38,8 @@ def build(heads=4, features=16, dtype="f32"):
     return differential
 
 
-program = build()
+differential = build()
 inputs = {"weight": 0.8}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, S=53)
+    demo.run(differential, inputs, B=2, S=53)

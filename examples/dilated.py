@@ -28,7 +28,7 @@ def build(heads=4, features=16, window=8, dilation=3, dtype="f32"):
     return dilated
 
 
-program = build()
+dilated = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(dilated, B=2, S=53)

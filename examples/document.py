@@ -40,8 +40,8 @@ def documents(rng, shape):
     return np.cumsum(rng.random(shape) < 1 / 8, axis=-1)
 
 
-program = build()
+document = build()
 inputs = {"document": documents}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, S=59)
+    demo.run(document, inputs, B=2, S=59)

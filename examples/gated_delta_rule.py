@@ -32,8 +32,8 @@ def build(heads=4, qk_heads=2, features=16, value_features=16, dtype="f32"):
     return gated_delta_rule
 
 
-program = build()
+gated_delta_rule = build()
 inputs = {"k": demo.unit_rows, "gate": demo.log_decay, "beta": demo.rate}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(gated_delta_rule, inputs, B=2, T=37)

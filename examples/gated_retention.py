@@ -30,8 +30,8 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return gated_retention
 
 
-program = build()
+gated_retention = build()
 inputs = {"gate": demo.log_decay}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(gated_retention, inputs, B=2, T=37)

@@ -30,8 +30,8 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return gated_retention_packed
 
 
-program = build()
+gated_retention_packed = build()
 inputs = {"gate": demo.log_decay, "offsets": [0, 5, 5, 22, 37]}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, T=37, Bounds=5)
+    demo.run(gated_retention_packed, inputs, T=37, Bounds=5)

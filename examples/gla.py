@@ -29,8 +29,8 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return gla
 
 
-program = build()
+gla = build()
 inputs = {"gate": demo.log_decay}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(gla, inputs, B=2, T=37)

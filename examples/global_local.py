@@ -28,7 +28,7 @@ def build(heads=4, features=16, window=8, globals=4, dtype="f32"):
     return global_local
 
 
-program = build()
+global_local = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(global_local, B=2, S=53)

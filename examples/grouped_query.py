@@ -34,7 +34,7 @@ def build(heads=8, kv_heads=2, features=16, dtype="f32"):
     return grouped_query
 
 
-program = build()
+grouped_query = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=45)
+    demo.run(grouped_query, B=2, S=45)

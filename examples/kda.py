@@ -31,8 +31,8 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return kda
 
 
-program = build()
+kda = build()
 inputs = {"k": demo.unit_rows, "gate": demo.log_decay, "beta": demo.rate}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(kda, inputs, B=2, T=37)

@@ -29,7 +29,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return linear_attention
 
 
-program = build()
+linear_attention = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, T=37)
+    demo.run(linear_attention, B=2, T=37)

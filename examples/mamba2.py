@@ -32,8 +32,8 @@ def build(heads=8, features=16, value_features=8, dtype="f32"):
     return mamba2
 
 
-program = build()
+mamba2 = build()
 inputs = {"dt": demo.step_size, "A": lambda rng, shape: -np.exp(rng.standard_normal(shape))}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(mamba2, inputs, B=2, T=37)

@@ -40,8 +40,8 @@ def lengths(rng, shape):
     return rng.integers(1, 50, shape) * (rng.permutation(shape[0]) > 0)
 
 
-program = build()
+mla = build()
 inputs = {"length": lengths}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=3, Sq=1, Skv=53)
+    demo.run(mla, inputs, B=3, Sq=1, Skv=53)

@@ -31,7 +31,7 @@ def build(heads=4, features=16, dtype="f32"):
     return off_by_one
 
 
-program = build()
+off_by_one = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(off_by_one, B=2, S=53)

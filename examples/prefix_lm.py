@@ -30,8 +30,8 @@ def build(heads=4, features=16, dtype="f32"):
     return prefix_lm
 
 
-program = build()
+prefix_lm = build()
 inputs = {"prefix": lambda rng, shape: rng.integers(0, 20, shape)}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=3, S=43)
+    demo.run(prefix_lm, inputs, B=3, S=43)

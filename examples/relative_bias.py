@@ -47,7 +47,7 @@ def build(heads=4, features=16, buckets=32, max_distance=128, dtype="f32"):
     return relative_bias
 
 
-program = build()
+relative_bias = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=41)
+    demo.run(relative_bias, B=2, S=41)

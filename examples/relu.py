@@ -27,7 +27,7 @@ def build(heads=6, features=16, divide=True, dtype="f32"):
     return relu
 
 
-program = build()
+relu = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=49)
+    demo.run(relu, B=2, S=49)

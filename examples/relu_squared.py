@@ -28,7 +28,7 @@ def build(heads=4, features=16, dtype="f32"):
     return relu_squared
 
 
-program = build()
+relu_squared = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=49)
+    demo.run(relu_squared, B=2, S=49)

@@ -33,7 +33,7 @@ def build(heads=4, features=16, value_features=32, dtype="f32"):
     return retention
 
 
-program = build()
+retention = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(retention, B=2, S=53)

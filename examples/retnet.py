@@ -31,7 +31,7 @@ def build(heads=4, features=16, value_features=32, dtype="f32"):
     return retnet
 
 
-program = build()
+retnet = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, T=37)
+    demo.run(retnet, B=2, T=37)

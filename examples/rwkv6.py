@@ -33,8 +33,8 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     return rwkv6
 
 
-program = build()
+rwkv6 = build()
 inputs = {"w": demo.log_decay}
 
 if __name__ == "__main__":
-    demo.run(program, inputs, B=2, T=37)
+    demo.run(rwkv6, inputs, B=2, T=37)

@@ -32,7 +32,7 @@ def build(heads=4, features=16, dtype="f32"):
     return sigmoid
 
 
-program = build()
+sigmoid = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(sigmoid, B=2, S=53)

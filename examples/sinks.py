@@ -34,7 +34,7 @@ def build(heads=4, features=16, window=24, dtype="f32"):
     return sinks
 
 
-program = build()
+sinks = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(sinks, B=2, S=53)

@@ -29,7 +29,7 @@ def build(heads=4, features=16, window=16, dtype="f32"):
     return sliding_window
 
 
-program = build()
+sliding_window = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(sliding_window, B=2, S=53)

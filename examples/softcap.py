@@ -28,7 +28,7 @@ def build(heads=4, features=16, cap=50.0, window=24, dtype="f32"):
     return softcap
 
 
-program = build()
+softcap = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(softcap, B=2, S=53)

@@ -42,7 +42,7 @@ def build(heads=4, features=24, value_features=16, causal=True, dtype="f32"):
     return softmax
 
 
-program = build()
+softmax = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=67)
+    demo.run(softmax, B=2, S=67)

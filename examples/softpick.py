@@ -33,7 +33,7 @@ def build(heads=4, features=16, epsilon=1e-6, dtype="f32"):
     return softpick
 
 
-program = build()
+softpick = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(softpick, B=2, S=53)

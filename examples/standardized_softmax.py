@@ -31,7 +31,7 @@ def build(heads=4, features=16, epsilon=1e-5, dtype="f32"):
     return standardized_softmax
 
 
-program = build()
+standardized_softmax = build()
 
 if __name__ == "__main__":
-    demo.run(program, B=2, S=53)
+    demo.run(standardized_softmax, B=2, S=53)

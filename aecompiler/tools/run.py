@@ -100,9 +100,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--tolerance",
         metavar="X",
         type=_positive,
-        help="largest error relative to a result's largest value (default: f64 1e-10, f32 1e-5, f16 2e-3, "
+        help="largest error relative to a result's largest value (default: f64 1e-10, f32 2e-5, f16 2e-3, "
         "bf16 1.6e-2)",
     )
+    add("--mlir", action="store_true", help="print the program as MLIR, as aec-opt takes it, and run nothing")
     add("--time", action="store_true", help="print the median time of a call, after a warm-up")
     add("--repeat", metavar="N", type=_natural, default=20, help="calls that --time measures (default: 20)")
     add = parser.add_argument_group("other").add_argument

@@ -32,6 +32,9 @@ def run(args: Any, report: Reporter) -> int:
         program = load(args.program)
     except ProgramError as error:
         raise UsageError(str(error)) from None
+    if args.mlir:
+        print(program.read_text() if isinstance(program, Path) else program, end="")
+        return OK
     report("doing", "compiling")
     kernel = _compile(program, args)
     outputs = _outputs(args.output, kernel)
@@ -169,12 +172,10 @@ def _shapes(args: Any, kernel: Kernel, values: Mapping[str, Value]) -> dict[str,
     ]
     complete = kernel.complete_shapes(partial)
     shapes = {}
-    for argument, sizes in zip(kernel.arguments, complete, strict=True):
-        if argument.kind == "scalar":
-            continue
-        if None in sizes:
-            raise UsageError(_missing_size(argument, sizes.index(None)))
-        shapes[argument.name] = tuple(sizes)
+    for argument, found in zip(kernel.arguments, complete, strict=True):
+        if None in found:
+            raise UsageError(_missing_size(argument, found.index(None)))
+        shapes[argument.name] = tuple(size for size in found if size is not None)
     return shapes
 
 
@@ -219,7 +220,7 @@ def _missing_size(argument: Argument, axis: int) -> str:
 def _outputs(texts: Sequence[str], kernel: Kernel) -> list[tuple[str, list[str]]]:
     """Each file to write, with the names of the results that go there."""
     names = [result.name for result in kernel.results]
-    found = []
+    found: list[tuple[str, list[str]]] = []
     for text in texts:
         name, separator, path = text.partition("=")
         if separator and name.isidentifier():

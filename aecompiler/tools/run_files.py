@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,11 @@ def write(path: str, arrays: Mapping[str, np.ndarray]) -> None:
 
                 file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
             elif suffix == ".npz":
-                # By parts: np.savez takes names as keywords, and `file` is one of its own.
-                np.savez(file, **{name: _storable(array) for name, array in arrays.items()})
+                # As np.savez does, which has a parameter `file` of its own in the way of that name.
+                with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+                    for name, array in arrays.items():
+                        with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                            np.lib.format.write_array(entry, _storable(array), allow_pickle=False)
             else:
                 (array,) = arrays.values()
                 np.save(file, _storable(array))

@@ -5,7 +5,7 @@ and once with an attention program compiled by aecompiler. Prints which sentence
 difference between the two; exits with status 1 when it is above 1e-4.
 
     pip install --no-deps -r examples/minilm/requirements.txt
-    python examples/minilm/embed.py
+    python examples/minilm/run.py
 """
 
 from __future__ import annotations
