@@ -47,7 +47,8 @@ def constant(value: ir.Value) -> float | int | None:
     """The scalar that `value` always is; a true i1 is not 0."""
     op = producer(value, "arith.constant")
     attribute = op.attributes["value"] if op is not None else None
-    return attribute.value if isinstance(attribute, (ir.FloatAttr, ir.IntegerAttr)) else None
+    scalars = (ir.FloatAttr, ir.IntegerAttr, ir.BoolAttr)
+    return attribute.value if isinstance(attribute, scalars) else None
 
 
 def is_minus_infinity(value: ir.Value) -> bool:
