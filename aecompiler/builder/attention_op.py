@@ -32,7 +32,7 @@ def attention(
     as it is). `mask(b, h, i, j)` is true where key j takes part (default: everywhere). `normalize(row, b, h,
     i, j)` gives the weight of one element of a row of scores, using `row.max()`, `.min()`, `.sum()` and
     `.prod()` (default: softmax); it may return `weight, extra, ...`, where extras are the same for the whole
-    row. The functions may take fewer arguments, from the front or by these names, and the lengths as `q_len`
+    row. The functions may take some of these arguments, by these names, and the lengths as `q_len`
     and `kv_len`.
 
     Returns o [B, Hq, Sq, Dv], in q's type or f32 (`out_dtype="f32"`), or `(o, extra, ...)` with extras [B,

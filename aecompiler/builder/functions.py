@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import math as python_math
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from aecompiler.bindings import arith, math
@@ -224,7 +225,9 @@ def cast(x: Any, dtype: Any) -> values.Value:
     x = arithmetic.operand(x)
     if not isinstance(x, values.Value):
         scope = current_scope()
-        value = int(x) if not dtypes.is_float(target) and isinstance(x, float) else x
+        if isinstance(x, float) and not isfinite(x) and not dtypes.is_float(target):
+            raise TraceError(f"aec.cast of {x} to {target} is not defined")
+        value = int(x) if isinstance(x, float) and dtypes.is_integer(target) else x
         built = emit.constant(arithmetic.number(value, target), target, scope.trace.location())
         return values.Value(built, target, (), scope)
     if x.dtype == target:

@@ -13,8 +13,9 @@ from aecompiler.builder.errors import TraceError
 from aecompiler.builder.source import Place, definition_of, return_of
 from aecompiler.builder.specs import ScalarSpec, TensorSpec
 from aecompiler.builder.tracing import Dim, Trace, activate, is_tracing
-from aecompiler.diagnostics import to_compile_error
+from aecompiler.diagnostics import collect
 from aecompiler.dialect import make_context
+from aecompiler.errors import CompileError
 
 Spec = TensorSpec | ScalarSpec
 
@@ -63,7 +64,14 @@ class Program:
         try:
             self.module.operation.verify()
         except ir.MLIRError as error:
-            raise to_compile_error(error) from None
+            diagnostics = tuple(collect(error))
+        else:
+            return
+        text = []
+        for each in diagnostics:
+            place = Place(each.file or "", each.line or 0, each.column or 0)
+            text += [each.render(), *filter(None, [place.excerpt()])]
+        raise CompileError("\n".join(text), diagnostics)
 
     def __str__(self) -> str:
         return str(self.module)
@@ -96,7 +104,7 @@ def program(
 
 
 def trace(
-    function: Callable, *, name: str | None = None, results: Sequence[str] | None = None, **specs: Spec
+    function: Callable, /, *, name: str | None = None, results: Sequence[str] | None = None, **specs: Spec
 ) -> Program:
     """Call `function` once with traced values and record what it does as a Program.
 

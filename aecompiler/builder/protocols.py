@@ -29,6 +29,18 @@ _OPERATORS = {
     "left_shift": operator.lshift,
     "right_shift": operator.rshift,
 }
+_TORCH_NAMES = {
+    "sub": "subtract",
+    "mul": "multiply",
+    "div": "divide",
+    "pow": "power",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+    "eq": "equal",
+    "ne": "not_equal",
+}
 _OURS = {
     "absolute": "abs",
     "fabs": "abs",
@@ -128,11 +140,11 @@ class Refusals:
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Reached for `torch.tensor(2.0) * x` too, where torch's operator comes first.
         name = getattr(function, "__name__", str(function)).strip("_")
-        if any(getattr(x, "ndim", 0) > 0 and not isinstance(x, cls) for x in args):
+        python = _OPERATORS.get(_TORCH_NAMES.get(name, name))
+        if python is not None and len(args) == 2 and not kwargs:
             from aecompiler.builder.arithmetic import operand
 
-            for x in args:
-                if not isinstance(x, (tuple, list)):
-                    operand(x)
+            return python(operand(args[0]), operand(args[1]))
         raise _foreign("torch", name)

@@ -25,10 +25,10 @@ _LEADING = {"score": 1, "mask": 0, "normalize": 1, "step": 4}  # values, which t
 def call(kind: str, function: Callable, arguments: Mapping[str, Any]) -> Any:
     """Call a user's region function with the arguments it asks for.
 
-    A function takes `ARGUMENTS[kind]` from the front, or those of them that it names; of values (`s`; `S, q,
-    k, v`) the name is free. Parameters called q_len and kv_len get the lengths. A parameter with a default
-    keeps it unless it has one of these names. Raises TraceError at the function's definition for anything
-    else.
+    Values (`s`; `S, q, k, v`) come first and may have any name. Indices are matched by their names; under
+    other names all of them must be there, in order. Parameters called q_len and kv_len get the lengths, and
+    one with a default keeps it unless it has one of these names. Raises TraceError at the function's
+    definition.
     """
     signature = _signature(kind, function)
     available = ARGUMENTS[kind]
@@ -73,25 +73,23 @@ def _matched(kind: str, function: Callable, positional: list[str]) -> list[str]:
     available, leading = ARGUMENTS[kind], _LEADING[kind]
     if all(name in available for name in positional):
         return positional
-    if len(positional) > len(available):
-        raise _signature_error(kind, function, f"got {len(positional)} parameters")
-    if kind == "step" and len(positional) < leading:
-        raise _signature_error(kind, function, f"got {len(positional)} parameters with other names")
     free, rest = positional[:leading], positional[leading:]
-    own_names = not any(name in available for name in free[:-1])
-    if len(free) == leading and own_names and all(name in available[leading:] for name in rest):
-        return [*available[:leading], *rest]  # values under names of the user's, then indices by their names
-    for name, meaning in zip(positional, available, strict=False):
+    if len(free) < leading or any(name in available for name in free if name != available[free.index(name)]):
+        raise _signature_error(kind, function, f"got ({', '.join(positional)})")
+    if all(name in available[leading:] for name in rest):
+        return [*available[:leading], *rest]
+    if len(positional) != len(available):  # of a part under other names nobody can say which ones are meant
+        raise _signature_error(kind, function, f"got ({', '.join(positional)})")
+    for name, meaning in zip(rest, available[leading:], strict=True):
         if name in available and name != meaning:
             raise _signature_error(kind, function, f"parameter {name!r} stands in the place of {meaning!r}")
-    return list(available[: len(positional)])
+    return list(available)
 
 
 def _signature_error(kind: str, function: Callable, fact: str) -> TraceError:
-    names = ", ".join(ARGUMENTS[kind])
-    extra = "" if kind == "step" else ", and q_len, kv_len by name"
+    names = ", ".join((*ARGUMENTS[kind], *(() if kind == "step" else LENGTHS)))
     return TraceError(
-        f"expects the {kind} function to take ({names}), from the front or by these names{extra}; {fact}",
+        f"expects the {kind} function to take ({names}), or some of them by these names; {fact}",
         definition_of(function),
     )
 

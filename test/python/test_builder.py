@@ -124,6 +124,16 @@ def test_numpy_scalars_are_numbers():
     close(elementwise(function, X, result="f64"), function(X))
 
 
+def test_torch_scalars_are_numbers():
+    torch = pytest.importorskip("torch")
+
+    def function(x, two, four):
+        return two * x + x / four - two
+
+    found = elementwise(lambda x: function(x, torch.tensor(2.0), torch.tensor(4)), X, result="f64")
+    close(found, function(X, 2, 4))
+
+
 def _erf(x):
     return np.array([math.erf(each) for each in x])
 
@@ -322,6 +332,17 @@ def weights(arguments=(), **options):
 def test_region_functions_take_what_they_name(mask):
     found = weights(mask=lambda: mask, normalize=lambda: lambda row: 1.0)
     np.testing.assert_array_equal(found, np.broadcast_to(np.tril(np.ones((3, 4))), (2, 3, 4)))
+
+
+def test_scores_of_any_number_type_are_scores():
+    for score in (
+        lambda s, j: j,
+        lambda s, j: aec.cast(j, "f16"),
+        lambda: 2,
+        lambda i: aec.where(i > 0, 1, 2),
+    ):
+        found = weights(score=lambda score=score: score, normalize=lambda: lambda row: row)
+        assert found.max() in (2, 3)
 
 
 def test_values_of_a_region_may_have_any_name():
@@ -662,8 +683,7 @@ def test_parameters_with_defaults_stay_python_values():
 
 
 def test_dtypes_of_numpy_and_torch_are_taken():
-    import torch
-
+    torch = pytest.importorskip("torch")
     assert [
         aec.tensor(1, dtype=d).dtype for d in (np.float16, np.dtype("int32"), torch.bfloat16, bool, "float64")
     ] == [

@@ -260,22 +260,19 @@ def numpy_conversion(s, b, h, i, j, slopes, table):
 
 @mistake("torch.exp can't be applied to a traced value; use aec.exp")
 def torch_function(s, b, h, i, j, slopes, table):
-    import torch
-
+    torch = pytest.importorskip("torch")
     return torch.exp(s)  # <-
 
 
 @mistake("got a torch.Tensor of shape (4,); declare it as an argument")
 def torch_tensor(s, b, h, i, j, slopes, table):
-    import torch
-
+    torch = pytest.importorskip("torch")
     return torch.ones(4) * s  # <-
 
 
 @mistake("got a torch.Tensor of shape (4,); declare it as an argument")
 def torch_tensor_on_the_right(s, b, h, i, j, slopes, table):
-    import torch
-
+    torch = pytest.importorskip("torch")
     return s + torch.ones(4)  # <-
 
 
@@ -529,15 +526,31 @@ def mask_that_is_no_function(q, k, v):
     return aec.attention(q, k, v, mask=True)  # <-
 
 
-@mistake("parameter 'h' stands in the place of 'b'")
+@mistake("parameter 'i' stands in the place of 'h'")
 def indices_in_the_wrong_order(q, k, v):
-    def score(x, h, row):  # <-
-        return x
+    def mask(b, i, h, column):  # <-
+        return b + i >= h
+
+    return aec.attention(q, k, v, mask=mask)
+
+
+@mistake("expects the mask function to take (b, h, i, j, q_len, kv_len), or some of them by these names")
+def some_indices_under_other_names(q, k, v):
+    def mask(row, col):  # <-
+        return row >= col
+
+    return aec.attention(q, k, v, mask=mask)
+
+
+@mistake("or some of them by these names; got (j, x)")
+def a_value_in_the_place_of_an_index(q, k, v):
+    def score(j, x):  # <-
+        return x + j
 
     return aec.attention(q, k, v, score=score)
 
 
-@mistake("expects the mask function to take (b, h, i, j)")
+@mistake("or some of them by these names; got (a, b, c, d, e)")
 def too_many_parameters(q, k, v):
     def mask(a, b, c, d, e):  # <-
         return True
@@ -728,6 +741,7 @@ def test_the_verifier_points_at_the_line():
     _, first = inspect.getsourcelines(program)
     (diagnostic,) = error.value.diagnostics
     assert (diagnostic.file, diagnostic.line) == (__file__, first + 2)
+    assert "T = S * S" in str(error.value)
 
 
 def test_a_helper_of_the_user_is_the_line_that_is_named():
