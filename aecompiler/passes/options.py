@@ -75,12 +75,15 @@ def is_supported(type_: Any) -> bool:
 
 
 def convert(text: str, type_: Any) -> Any:
-    """Read a value of `type_`; raise `ValueError` when the text is none."""
+    """Read a value of `type_`, quoted or not; raise `ValueError` when the text is none."""
     if inner := _optional(type_):
         return None if text == "none" else convert(text, inner)
     if typing.get_origin(type_) is tuple:
         element = typing.get_args(type_)[0]
-        return tuple(convert(_unquote(item), element) for item in _split_commas(text))
+        return tuple(convert(item, element) for item in _split_commas(_strip_braces(text)))
+    if type_ is str:
+        return _unquote(text)
+    text = _unquote(text)
     if type_ is bool:
         if text not in _BOOLEANS:
             raise ValueError(text)
@@ -93,13 +96,13 @@ def convert(text: str, type_: Any) -> Any:
         return int(text) if re.fullmatch(r"[+-]?[0-9]{1,40}", text) else _bad(text)
     if type_ is float:
         return float(text)
-    return text
+    raise TypeError(type_)
 
 
 def render(value: Any) -> str:
     """The text of `value`, which `parse_options` reads back as an equal value."""
     if isinstance(value, tuple):
-        return ",".join(render(item) for item in value) if value else '""'
+        return ",".join(render(item) for item in value) or "{}"
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -107,7 +110,7 @@ def render(value: Any) -> str:
     if isinstance(value, enum.Enum):
         value = value.value
     text = repr(value) if isinstance(value, float) else str(value)
-    if _BARE.match(text):
+    if _BARE.match(text) and text != "none":
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
@@ -128,8 +131,7 @@ def parse_options(owner: str, text: str, options: Mapping[str, Option]) -> dict[
             )
         raw = value or ""
         try:
-            is_list = typing.get_origin(_optional(option.type) or option.type) is tuple
-            values[option.name] = convert(_strip_braces(raw) if is_list else _unquote(raw), option.type)
+            values[option.name] = convert(raw, option.type)
         except ValueError:
             expected = describe(option.type)
             raise OptionError(f"option '{key}' of {owner} expects {expected}, got '{raw}'", offset) from None
@@ -220,7 +222,7 @@ def _unquote(text: str) -> str:
 def _strip_braces(text: str) -> str:
     if len(text) >= 2 and text[0] == "{" and text[-1] == "}":
         return text[1:-1].strip()
-    return "" if text in ('""', "''") else text
+    return text
 
 
 def _split_commas(text: str) -> Iterator[str]:

@@ -1,0 +1,26 @@
+// RUN: aec-opt --help | FileCheck %s --check-prefix=HELP
+// RUN: aec-opt -h | FileCheck %s --check-prefix=HELP
+// RUN: aec-opt --list-passes | FileCheck %s --check-prefix=LIST
+// RUN: aec-opt --show-dialects | FileCheck %s --check-prefix=DIALECTS
+// RUN: aec-opt --version | FileCheck %s --check-prefix=VERSION
+
+// HELP: usage: aec-opt [FILE]
+// HELP: input and output:
+// HELP: --split-input-file
+// HELP: passes of aecompiler:
+// HELP: --attn-canonicalize (on any)
+// HELP-NEXT: Simplify attention programs
+// HELP: --convert-attn-to-linalg
+// HELP: block-q=<int> {{.*}}
+// HELP: named pipelines
+// HELP: --attn-cpu-reference
+// HELP: Exit status: 0 success
+
+// LIST: attn-canonicalize {{ +}}Simplify attention programs
+// LIST: convert-attn-to-linalg
+
+// DIALECTS: arith
+// DIALECTS: attn
+// DIALECTS: linalg
+
+// VERSION: aecompiler {{[0-9]}}
