@@ -140,12 +140,14 @@ class Writer:
     """Draws expressions as text, and collects the arguments that they capture.
 
     `integers` are the integer names in scope; `sizes` the sizes that some of them run over, for captures of
-    the shape that one would expect.
+    the shape that one would expect. `folded` programs survive upstream folding, which leaves a division by
+    zero undefined where the dialect defines it.
     """
 
-    def __init__(self, draw: Draw, precise: str):
+    def __init__(self, draw: Draw, precise: str, folded: bool):
         self.draw = draw
         self.precise = precise
+        self.folded = folded
         self.arguments: dict[str, Tensor | Scalar] = {}
         self.integers: tuple[str, ...] = ()
         self.sizes: dict[str, int | str | None] = {}
@@ -212,6 +214,8 @@ class Writer:
             "{b} ^ {c}",
             "where",
         )
+        if self.folded and form in ("{a} // {b}", "{a} % {b}"):
+            form = form.replace("{b}", "({b} * 2 + 1)")
         if form == "capture":
             return self.capture(self.pick("i32", "i64", "index"), depth - 1)
         if form == "where":
@@ -420,11 +424,11 @@ def _calls(draw: Draw, arguments: Mapping[str, Tensor | Scalar], limits: Mapping
 
 
 @st.composite
-def attention_programs(draw: Draw) -> RandomProgram:
+def attention_programs(draw: Draw, folded: bool = False) -> RandomProgram:
     """A program with one `attention`, possibly with arithmetic around it."""
     element = _element(draw)
     precise = "f64" if element == "f64" else "f32"
-    writer = Writer(draw, precise)
+    writer = Writer(draw, precise, folded)
     q_heads, kv_heads = draw(st.sampled_from(HEADS))
     dqk, dv = draw(st.sampled_from(FEATURES)), draw(st.sampled_from(FEATURES))
     batch = writer.pick("B", "B", 1, 2)
@@ -471,11 +475,11 @@ def attention_programs(draw: Draw) -> RandomProgram:
 
 
 @st.composite
-def recurrence_programs(draw: Draw) -> RandomProgram:
+def recurrence_programs(draw: Draw, folded: bool = False) -> RandomProgram:
     """A program with one `recurrence`: scalar, diagonal and rank-one transitions, packed or not."""
     element = _element(draw)
     precise = "f64" if element == "f64" else "f32"
-    writer = Writer(draw, precise)
+    writer = Writer(draw, precise, folded)
     varlen = writer.chance(3)
     heads = draw(st.sampled_from(((1, 1, 1), (2, 2, 2), (2, 1, 4), (1, 1, 3), (4, 2, 2), (3, 3, 1))))
     most = max(heads)

@@ -15,7 +15,7 @@ pytest.importorskip("tokenizers", reason="pip install --no-deps -r examples/mini
 
 FOLDER = Path(__file__).parents[2] / "examples" / "minilm"
 
-# "A man is playing the guitar." by transformers 5.23 (BertModel), mean pooling, normalised: the first features.
+# "A man is playing the guitar." by transformers 5.23 (BertModel), mean pooling, normalised: first features.
 GUITAR = [0.023549577, 0.000699805, -0.006235758, -0.056407083, -0.155201733]
 
 
