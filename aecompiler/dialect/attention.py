@@ -55,9 +55,14 @@ class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
     reduction nor in the sum over v, whatever v holds there. A row with nothing left gives o = 0, and its
     extras are the normaliser with every reduction at its identity (max -inf, min +inf, sum 0, prod 1), a NaN
     there becoming 0. NaN and +inf scores follow IEEE 754. The score is defined only where the mask is true: a
-    lowering may evaluate it elsewhere. An index into a captured tensor is clamped to its bounds (a captured
-    tensor without elements reads as 0); a read out of bounds at an unmasked element is a mistake that
-    `aec-run --check` reports. An integer division by zero gives 0, a remainder by zero the dividend.
+    lowering may evaluate it elsewhere. A read of a captured tensor out of bounds at an unmasked element is a
+    mistake that `aec-run --check` reports.
+
+    **Total operations.** Since regions may be evaluated anywhere, nothing in them is undefined. An index into
+    a captured tensor is clamped to its bounds, and a captured tensor without elements reads as 0. An integer
+    division by zero gives 0, a remainder by zero the dividend, and the lowest integer divided by -1 itself. A
+    shift by the width or more shifts everything out. A cast of a float to an integer saturates, NaN becoming
+    0. `ub.poison` is 0. Indices have 64 bits.
 
     Weights may be rounded to v's type before the product with v.
 

@@ -43,8 +43,8 @@ class RecurrenceOp(Attn.Operation, name="recurrence", traits=[ext.Pure]):
     one block, ended by `attn.step_yield` with the new state and the output. q, k and v arrive converted to
     the accumulator type. The output may read the state before or after the update. The step holds `arith`,
     `math`, `linalg` and `tensor` ops on static shapes and may use captures, tensors and scalars defined
-    outside, read with `tensor.extract` or `tensor.extract_slice`: the gates. Indices into captures are
-    clamped to their bounds, as in `attn.attention`.
+    outside, read with `tensor.extract` or `tensor.extract_slice`: the gates. Its operations are total, and
+    indices into captures clamped, as in `attn.attention`.
 
     The step must be affine in S: sums, and products by what does not depend on S. The transition may then be
     scalar, diagonal, or diagonal plus rank one.

@@ -19,7 +19,7 @@ def dialect_page() -> str:
 
     parts = ["# The `attn` dialect", NOTE, _doc(Attn)]
     parts.append(
-        "Ops print and parse in MLIR's generic form: `%r = \"attn.op\"(%operands) ({regions}) {attributes} : "
+        'Ops print and parse in MLIR\'s generic form: `%r = "attn.op"(%operands) ({regions}) {attributes} : '
         "type`. Passes and their options are in [passes.md](passes.md)."
     )
     for title, classes in (
@@ -42,12 +42,17 @@ def passes_page() -> str:
     register_all()
     parts = ["# Passes and pipelines", NOTE]
     parts.append(
-        "Each is a flag of `aec-opt` (`--name`, `--name=option=value`) and an element of `--pass-pipeline`, beside "
-        "every pass of upstream MLIR."
+        "Each is a flag of `aec-opt` (`--name`, `--name=option=value`) and an element of `--pass-pipeline`, "
+        "beside every pass of upstream MLIR."
     )
     parts.append("## Passes")
     for name, cls in sorted(infra.PASSES.items()):
-        parts += [f"### `{name}`", _doc(cls), f"Runs on `{cls.ANCHOR}`.", _options(infra.options_of(cls).values())]
+        parts += [
+            f"### `{name}`",
+            _doc(cls),
+            f"Runs on `{cls.ANCHOR}`.",
+            _options(infra.options_of(cls).values()),
+        ]
     parts.append("## Named pipelines")
     for name, pipeline in sorted(infra.PIPELINES.items()):
         expansion = str(infra.Pipeline(name)).replace(",", ",\n  ")
@@ -68,12 +73,10 @@ def _doc(documented: Any) -> str:
 def _options(options: Iterable[Any]) -> str:
     from aecompiler.passes import options as opts
 
-    rows = [
-        f"| `{item.key}` | `{opts.metavar(item.type)}` | `{opts.render(item.default)}` | {item.help} |".replace(
-            "|none`", "\\|none`"
-        )
-        for item in options
-    ]
+    rows = []
+    for item in options:
+        value = opts.metavar(item.type).replace("|", "\\|")
+        rows.append(f"| `{item.key}` | `{value}` | `{opts.render(item.default)}` | {item.help} |")
     header = ["| option | value | default | meaning |", "|---|---|---|---|"]
     return "\n".join([*header, *rows]) if rows else "No options."
 
@@ -86,7 +89,9 @@ def main(argv: list[str] | None = None) -> int:
     """Write the pages, or with `--check` print how they differ and return 1."""
     parser = argparse.ArgumentParser(prog="python -m aecompiler.tools.docs", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is not current")
-    parser.add_argument("--directory", type=Path, default=Path("docs"), help="where the pages are (default: docs)")
+    parser.add_argument(
+        "--directory", type=Path, default=Path("docs"), help="where the pages are (default: docs)"
+    )
     args = parser.parse_args(argv)
     stale = 0
     for name, build in PAGES.items():

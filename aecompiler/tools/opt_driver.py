@@ -25,14 +25,12 @@ from aecompiler.tools.opt_expect import check_expectations
 from aecompiler.tools.opt_flags import UsageError, build_parser
 from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
 from aecompiler.tools.opt_reproducer import Reproducer, comment, find_reproducer
+from aecompiler.tools.registration import register_all
 from aecompiler.tools.supervise import Reporter
 
 BYTECODE = b"ML\xefR"
 SEPARATOR = "// -----"
 _SPLIT = re.compile(rf"^{SEPARATOR}[ \t]*\r?$", re.MULTILINE)
-
-_REGISTRARS = ("aecompiler.passes", "aecompiler.backends.cpu.pipelines")
-"""The modules whose import registers our passes and pipelines."""
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,7 @@ class Driver:
     # ---- set-up ------------------------------------------------------------------------------------------
 
     def _register(self) -> None:
-        for name in _REGISTRARS:
-            importlib.import_module(name)
+        register_all()
         for number, path in enumerate(self.args.load_pass_module):
             _load_pass_module(path, f"aecompiler_loaded_passes_{number}")
 
