@@ -19,6 +19,10 @@ Actual = Sequence[int] | int | float | None
 """An argument at a call: the shape of an array, or the value of a scalar."""
 
 
+Formula = Callable[["_Call"], int | None]
+"""Computes a size from those of a call; its docstring, if any, says how."""
+
+
 class _Size:
     """A class of equal sizes (a node of a union-find forest)."""
 
@@ -28,7 +32,7 @@ class _Size:
         self.parent: _Size | None = None
         self.constant = constant
         self.places: list[tuple[int, int]] = []  # argument, dimension
-        self.formulas: list[Callable[[_Call], int | None]] = []
+        self.formulas: list[Formula] = []
 
     def root(self) -> _Size:
         node = self
@@ -73,6 +77,11 @@ class Sizes:
     def check(self, actuals: Sequence[Actual]) -> None:
         """Raise `ValueError` naming the arguments and dimensions whose sizes do not agree."""
         call = _Call(actuals)
+        for size, minimum in self.at_least:
+            got = call.value(size)
+            places = size.root().places
+            if got is not None and got < minimum and places:
+                raise ValueError(f"expects {self.place(places[0])} to be at least {minimum}, got {got}")
         for size in self.classes:
             if size.parent is not None:
                 continue
@@ -84,13 +93,9 @@ class Sizes:
             for formula in size.formulas:
                 computed = formula(call)
                 if computed is not None and computed != expected:
-                    what = self._place(size.places[0]) if size.places else "a size"
-                    raise ValueError(f"expects {what} to be {computed}, got {expected}")
-        for size, minimum in self.at_least:
-            got = call.value(size)
-            places = size.root().places
-            if got is not None and got < minimum and places:
-                raise ValueError(f"expects {self._place(places[0])} to be at least {minimum}, got {got}")
+                    what = self.place(size.places[0]) if size.places else "a size"
+                    how = f", {formula.__doc__}" if formula.__doc__ else ""
+                    raise ValueError(f"expects {what} to be {computed}{how}, got {expected}")
 
     def result_shapes(self, actuals: Sequence[Actual]) -> list[tuple[int, ...] | None]:
         """The shape of each result; None for a scalar."""
@@ -119,16 +124,17 @@ class Sizes:
                 found[argument][dimension] = value if given is None else given
         return found
 
-    def _place(self, place: tuple[int, int]) -> str:
+    def place(self, place: tuple[int, int]) -> str:
+        """How a dimension of an argument is written in messages."""
         return f"{self.names[place[0]]}.shape[{place[1]}]"
 
     def _disagreement(self, size: _Size, place: tuple[int, int], expected: int | None, got: int) -> str:
         if size.constant is not None:
-            return f"expects {self._place(place)} to be {expected}, got {got}"
+            return f"expects {self.place(place)} to be {expected}, got {got}"
         first = size.places[0]
         name = self.dimension_names.get(place)
         same = f" (both are '{name}')" if name and name == self.dimension_names.get(first) else ""
-        both = f"{self._place(first)} and {self._place(place)}"
+        both = f"{self.place(first)} and {self.place(place)}"
         return f"expects {both} to be equal{same}, got {expected} and {got}"
 
 
@@ -353,6 +359,8 @@ class _Analysis:
             value = call.value(edges)
             return None if value is None else value - 1
 
+        if edges.root().places:
+            one_less.__doc__ = f"one less than {self.sizes.place(edges.root().places[0])}"
         sequences.root().formulas.append(one_less)
 
     def _cast(self, op: ir.Operation) -> None:
@@ -474,11 +482,15 @@ def _dynamic_rank(op: ir.Operation) -> int:
     return sum(size == _DYNAMIC for size in op.results[0].type.shape) or len(op.operands) + 1
 
 
-def _scalar(number: int) -> Callable[[_Call], Any]:
-    return lambda call: call.actuals[number]
+def _scalar(number: int) -> Formula:
+    def formula(call: _Call) -> int | None:
+        value = call.actuals[number]
+        return value if isinstance(value, int) else None
+
+    return formula
 
 
-def _product(members: Sequence[_Size]) -> Callable[[_Call], int | None]:
+def _product(members: Sequence[_Size]) -> Formula:
     def formula(call: _Call) -> int | None:
         total = 1
         for member in members:
@@ -491,7 +503,7 @@ def _product(members: Sequence[_Size]) -> Callable[[_Call], int | None]:
     return formula
 
 
-def _sum(members: Sequence[_Size]) -> Callable[[_Call], int | None]:
+def _sum(members: Sequence[_Size]) -> Formula:
     def formula(call: _Call) -> int | None:
         values = [call.value(member) for member in members]
         return None if None in values else sum(v for v in values if v is not None)

@@ -10,7 +10,7 @@ from aecompiler.reference import oracles
 
 INF, NAN = np.inf, np.nan
 DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
-# Against float64 on the same inputs, relative to the largest result; for f16 and bf16 the rounding of o counts.
+# Against float64 on the same inputs, relative to the largest result: o is rounded to its type.
 TOLERANCE = {"f16": 1e-3, "bf16": 8e-3, "f32": 1e-5, "f64": 1e-13}
 NEVER = "%keep = arith.constant false\n    yield %keep"
 

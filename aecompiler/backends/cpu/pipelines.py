@@ -20,8 +20,6 @@ _BUFFERIZE = (
     "canonicalize",
     "cse",
     "one-shot-bufferize{allow-return-allocs-from-loops=true bufferize-function-boundaries=true}",
-    # modify-public-functions: without it this pass silently leaves public functions alone
-    "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true}",
     "buffer-deallocation-pipeline",
     "convert-bufferization-to-memref",
     "cpu-expand-copies",

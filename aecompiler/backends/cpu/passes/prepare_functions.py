@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aecompiler.bindings import func, ir, tensor
+from aecompiler.bindings import bufferization, func, ir, memref
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
 
@@ -11,18 +11,26 @@ from aecompiler.passes.infra import Pass, PassFailure, register_pass
 class PrepareFunctions(Pass):
     """Prepare public functions to be called from Python.
 
-    *Before*: functions on tensors and scalars. *After*, for each public function: tensor arguments are
-    read-only (`bufferization.writable = false`), so that no kernel writes to its inputs; scalar results are
-    tensors of rank 0, so that every result can be returned through memory; a C interface is requested. The
-    names that the builder left on arguments and results (`attn.*`) are dropped.
+    *Before*: functions on tensors and scalars; no operation calls a public one. *After*, for each public
+    function: it returns nothing and takes, after its arguments, a contiguous buffer for each result, which it
+    writes to; a scalar result has a buffer of rank 0. Tensor arguments are read-only
+    (`bufferization.writable = false`), so that no kernel writes to its inputs. A C interface is requested.
+    The names that the builder left on arguments and results (`attn.*`) are dropped.
 
     ```mlir
-    func.func @f(%q: tensor<4xf32> {attn.name = "q"}) -> f32
+    func.func @f(%q: tensor<?xf32> {attn.name = "q"}) -> tensor<?xf32> {
+      ...
+      return %0 : tensor<?xf32>
+    }
     ```
     becomes
     ```mlir
-    func.func @f(%q: tensor<4xf32> {bufferization.writable = false}) -> tensor<f32>
-        attributes {llvm.emit_c_interface}
+    func.func @f(%q: tensor<?xf32> {bufferization.writable = false}, %out: memref<?xf32>)
+        attributes {llvm.emit_c_interface} {
+      ...
+      bufferization.materialize_in_destination %0 in restrict writable %out
+      return
+    }
     ```
     """
 
@@ -30,39 +38,50 @@ class PrepareFunctions(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Change the public functions with a body in `op`, a module."""
-        for function in rw.walk_list(op, "func.func"):
-            if "sym_visibility" in function.attributes or function.opview.is_external:
-                continue  # private or nested: not called from outside
+        public = {
+            ir.StringAttr(function.attributes["sym_name"]).value: function
+            for function in rw.walk_list(op, "func.func")
+            if "sym_visibility" not in function.attributes and not function.opview.is_external
+        }
+        for call in rw.walk_list(op, "func.call"):
+            callee = ir.FlatSymbolRefAttr(call.attributes["callee"]).value
+            if callee in public:
+                raise PassFailure(call, f"unsupported: a call of the public function '{callee}'")
+        for function in public.values():
             with function.location:
                 _prepare(function.opview)
 
 
 def _prepare(function: func.FuncOp) -> None:
-    for type_ in (*function.type.inputs, *function.type.results):
+    inputs, results = list(function.type.inputs), list(function.type.results)
+    for type_ in (*inputs, *results):
         if not isinstance(type_, (ir.RankedTensorType, ir.IntegerType, ir.IndexType, ir.FloatType)):
-            raise PassFailure(
-                function, f"expects arguments and results to be tensors or scalars, got {type_}"
-            )
+            raise PassFailure(function, f"expects tensors and scalars in its signature, got {type_}")
+    buffers = [
+        ir.MemRefType.get(t.shape, t.element_type)
+        if isinstance(t, ir.RankedTensorType)
+        else ir.MemRefType.get([], t)
+        for t in results
+    ]
+    entry = function.body.blocks[0]
+    outs = [entry.add_argument(buffer, function.location) for buffer in buffers]
+    for terminator in rw.walk_list(function.operation, "func.return"):
+        values = list(terminator.operands)
+        with ir.InsertionPoint(terminator), terminator.location:
+            for value, out in zip(values, outs, strict=True):
+                if isinstance(value.type, ir.RankedTensorType):
+                    bufferization.MaterializeInDestinationOp(None, value, out, restrict=True, writable=True)
+                else:
+                    memref.store(value, out, [])
+            func.ReturnOp([])
+        terminator.erase()
     read_only = ir.DictAttr.get({"bufferization.writable": ir.BoolAttr.get(False)})
     nothing = ir.DictAttr.get({})
-    function.attributes["arg_attrs"] = ir.ArrayAttr.get(
-        [read_only if isinstance(t, ir.RankedTensorType) else nothing for t in function.type.inputs]
+    attributes = function.attributes
+    attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get([*inputs, *buffers], []))
+    attributes["arg_attrs"] = ir.ArrayAttr.get(
+        [read_only if isinstance(t, ir.RankedTensorType) else nothing for t in (*inputs, *buffers)]
     )
-    if "res_attrs" in function.attributes:
-        del function.attributes["res_attrs"]
-    function.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
-    results = list(function.type.results)
-    wrapped = [t if isinstance(t, ir.RankedTensorType) else ir.RankedTensorType.get([], t) for t in results]
-    if wrapped == results:
-        return
-    for block in function.body.blocks:
-        terminator = block.operations[len(block.operations) - 1].operation
-        if terminator.name != "func.return":
-            continue
-        with ir.InsertionPoint(terminator), terminator.location:
-            for position, (value, type_) in enumerate(zip(terminator.operands, wrapped, strict=True)):
-                if value.type != type_:
-                    terminator.operands[position] = tensor.from_elements(type_, [value])
-    function.attributes["function_type"] = ir.TypeAttr.get(
-        ir.FunctionType.get(list(function.type.inputs), wrapped)
-    )
+    if "res_attrs" in attributes:
+        del attributes["res_attrs"]
+    attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
