@@ -69,16 +69,14 @@ def _compile(program: Any, args: Any) -> Kernel:
     try:
         return compile(program, args.target, function=args.function)
     except ValueError as error:
-        # Which function is meant: said in the words of the Python interface.
+        # Which of several functions is meant: compile() says it in the words of the Python interface.
         raise UsageError(str(error).replace("function=", "--function")) from None
-    except UnicodeDecodeError:
-        raise UsageError(f"cannot read '{program}': it is not text") from None
 
 
 def _call(kernel: Kernel, inputs: Sequence[Any]) -> tuple[np.ndarray, ...]:
     try:
         results = kernel(*inputs)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise UsageError(str(error)) from None
     return results if isinstance(results, tuple) else (results,)
 

@@ -47,10 +47,7 @@ def read(path: str, key: str | None = None, prefer: str | None = None) -> np.nda
     if Path(path).suffix == ".npy":
         if key is not None:
             raise FileError(f"'{path}' is a single array and has no entry '{key}'")
-        array = _guarded(path, lambda: np.load(path, allow_pickle=False))
-        if not isinstance(array, np.ndarray):
-            raise FileError(f"cannot read '{path}': it is not a .npy file")
-        return array
+        return _guarded(path, lambda: _load_numpy(path))
     names = entries(path)
     if key is None:
         key = prefer if prefer in names or len(names) != 1 else names[0]
@@ -71,10 +68,7 @@ def entries(path: str) -> list[str]:
         return _guarded(path, names)
 
     def npz_names() -> list[str]:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it is not a .npz file")
-        with archive:
+        with _load_numpy(path) as archive:
             return list(archive.files)
 
     return _guarded(path, npz_names)
@@ -84,7 +78,7 @@ def _read_entry(path: str, key: str) -> np.ndarray:
     if Path(path).suffix == ".npz":
 
         def npz_entry() -> np.ndarray:
-            with np.load(path, allow_pickle=False) as archive:
+            with _load_numpy(path) as archive:
                 return archive[key]
 
         return _guarded(path, npz_entry)
@@ -95,6 +89,15 @@ def _read_entry(path: str, key: str) -> np.ndarray:
             return archive.get_tensor(key)
 
     return _guarded(path, entry)
+
+
+def _load_numpy(path: str) -> Any:
+    """np.load, for files that are what their name says: for others it speaks of pickles."""
+    suffix = Path(path).suffix
+    with open(path, "rb") as file:
+        if file.read(4) != {".npy": b"\x93NUM", ".npz": b"PK\x03\x04"}[suffix]:
+            raise FileError(f"cannot read '{path}': it is not a {suffix} file")
+    return np.load(path, allow_pickle=False)
 
 
 def _guarded(path: str, reader: Any) -> Any:

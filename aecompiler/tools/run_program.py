@@ -13,27 +13,48 @@ from typing import Any
 
 from aecompiler.errors import AecError, CompileError
 
+_BYTECODE = b"ML\xefR"  # what a file of MLIR bytecode begins with
+
 
 class ProgramError(Exception):
     """The program can't be found; the text says which part of its name is wrong."""
 
 
 def load(text: str) -> Any:
-    """What `aec.compile` takes, for `FILE.mlir`, `FILE.py:NAME` or `package.module:NAME`.
+    """What `aec.compile` takes, for `FILE.mlir` (or `.mlirbc`), `FILE.py:NAME` or `package.module:NAME`.
 
     NAME is a Program, or a function without arguments that returns one. Raises ProgramError, and CompileError
     when the user's Python fails.
     """
     if text.endswith((".mlir", ".mlirbc")):
-        try:
-            with open(text, "rb"):
-                return Path(text)
-        except OSError as error:
-            raise ProgramError(f"cannot read '{text}': {error.strerror or error}") from None
+        return _mlir(text)
     place, separator, name = text.rpartition(":")
     if not separator or not place or not name:
         raise ProgramError(f"expects FILE.mlir, FILE.py:NAME or MODULE:NAME, got '{text}'")
     return _program(_module(place), place, name)
+
+
+def _mlir(path: str) -> Any:
+    """A path to text as it is; the module in a file of bytecode."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ProgramError(f"cannot read '{path}': {error.strerror or error}") from None
+    if not data.startswith(_BYTECODE):
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            raise ProgramError(f"cannot read '{path}': it is neither text nor MLIR bytecode") from None
+        return Path(path)
+    from aecompiler.bindings import ir
+    from aecompiler.diagnostics import to_compile_error
+    from aecompiler.dialect import make_context
+
+    with make_context() as context:
+        try:
+            return ir.Module.parse(data, context)
+        except ir.MLIRError as error:
+            raise to_compile_error(error, path) from None
 
 
 def _module(place: str) -> ModuleType:

@@ -219,7 +219,8 @@ def _parse_parameters(name: str, kind: str, text: str | None) -> tuple[float | s
         numbers.append(1)
     expected = len(names.split(",")) if names else 0
     if len(numbers) != expected or any(n is None or not math.isfinite(n) for n in numbers):
-        raise InputError(f"input '{name}': expects {kind}{names and ':' + names}, got '{kind}:{text or ''}'")
+        got = kind if text is None else f"{kind}:{text}"
+        raise InputError(f"input '{name}': expects {kind}{names and ':' + names}, got '{got}'")
     found = tuple(n for n in numbers if n is not None)
     if kind in ("randint", "sorted", "offsets") and not all(isinstance(n, int) for n in found):
         raise InputError(f"input '{name}': expects integers after {kind}:, got '{text}'")
