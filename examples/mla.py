@@ -36,7 +36,7 @@ def build(heads=16, latent=64, rope=8, key_features=24, dtype="f32"):
 
 
 def lengths(rng, shape):
-    """Lengths of the caches; the first is empty."""
+    """Lengths of the caches; one of them is empty."""
     return rng.integers(1, 50, shape) * (rng.permutation(shape[0]) > 0)
 
 

