@@ -18,8 +18,8 @@ from typing import Any
 
 from aecompiler.errors import PipelineError
 from aecompiler.tools import opt_flags
-from aecompiler.tools.opt_flags import PROG, UsageError
-from aecompiler.tools.supervise import Outcome, Reporter, supervise
+from aecompiler.tools.opt_flags import PROG, FlagError, UsageError
+from aecompiler.tools.supervise import Outcome, Reporter, open_standard_streams, supervise
 
 OK, DIAGNOSTICS, USAGE, INTERNAL = range(4)
 _MAX_INPUT_BYTES = 1 << 30
@@ -28,6 +28,7 @@ _REPRODUCE_SECONDS = 60
 
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status: 0 ok, 1 diagnostics, 2 usage or pipeline, 3 internal error."""
+    open_standard_streams()
     try:
         args = opt_flags.parse(sys.argv[1:] if argv is None else argv)
         informs = args.help or args.version or args.list_passes or args.show_dialects
@@ -61,7 +62,7 @@ def _read(path: str) -> bytes:
 
 
 def _usage(error: UsageError | PipelineError) -> int:
-    hint = f"\nrun '{PROG} --help' for the flags" if isinstance(error, UsageError) else ""
+    hint = f"\nrun '{PROG} --help' for the flags" if isinstance(error, FlagError) else ""
     sys.stderr.write(f"{PROG}: error: {error}{hint}\n")
     return USAGE
 

@@ -22,7 +22,7 @@ from aecompiler.passes.infra import ANY, PASSES, PIPELINES, Instrumentation, Inv
 from aecompiler.passes.pipeline import MODULE, RESTRICTED, UNKNOWN_PASS, upstream_error
 from aecompiler.tools import opt_info
 from aecompiler.tools.opt_expect import check_expectations
-from aecompiler.tools.opt_flags import UsageError, build_parser
+from aecompiler.tools.opt_flags import FlagError, UsageError, build_parser
 from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
 from aecompiler.tools.opt_reproducer import Reproducer, comment, find_reproducer
 from aecompiler.tools.registration import register_all
@@ -30,6 +30,7 @@ from aecompiler.tools.supervise import Reporter
 
 BYTECODE = b"ML\xefR"
 SEPARATOR = "// -----"
+_MAX_NESTING = 4096
 _SPLIT = re.compile(rf"^{SEPARATOR}[ \t]*\r?$", re.MULTILINE)
 
 
@@ -176,6 +177,9 @@ class Driver:
             column = start - text.rfind("\n", 0, start)
             message = "expects UTF-8 text or MLIR bytecode, got byte 0x00"
             return Diagnostic("error", message, self.name, text.count("\n", 0, start) + 1, column)
+        if _too_deep(self.data):
+            message = f"expects at most {_MAX_NESTING} levels of nesting"
+            return Diagnostic("error", message, self.name)
         texts = list(_split(text)) if self.args.split_input_file else [text]
         return [Chunk(part.encode("utf-8"), part) for part in texts]
 
@@ -352,6 +356,19 @@ def _split(text: str) -> Iterator[str]:
     yield "\n" * text.count("\n", 0, start) + text[start:]
 
 
+def _too_deep(data: bytes) -> bool:
+    """Whether braces or angle brackets nest beyond what MLIR handles in reasonable time (it is quadratic)."""
+    for pair in (b"{}", b"<>"):
+        rest = data.replace(b"->", b"").translate(None, bytes(set(range(256)) - set(pair)))
+        for _ in range(_MAX_NESTING):
+            if pair not in rest:
+                break
+            rest = rest.replace(pair, b"")
+        if pair in rest or (pair == b"{}" and rest.count(b"{") > _MAX_NESTING):
+            return True
+    return False
+
+
 def _flag_element(name: str, options: str) -> str:
     """The flag `--name=options` as pipeline text, with the anchor that the pass needs. Needs a context."""
     text = f"{name}{{{options}}}" if options else name
@@ -369,7 +386,7 @@ def _flag_element(name: str, options: str) -> str:
         }
         close = difflib.get_close_matches(name, [*PASSES, *PIPELINES, *flags], n=1)
         hint = f"; did you mean --{close[0]}?" if close else ""
-        raise UsageError(f"--{name} is no flag, pass or pipeline{hint}")
+        raise FlagError(f"--{name} is no flag, pass or pipeline{hint}")
     restricted = RESTRICTED.search(problem or "")
     return f"{restricted[1]}({text})" if restricted else text
 

@@ -28,12 +28,16 @@ Exit status: 0 success, 1 the input is invalid or a pass refused it, 2 bad usage
 
 
 class UsageError(Exception):
-    """A mistake in the command line."""
+    """A mistake of the user that is not in the IR: flags, files."""
+
+
+class FlagError(UsageError):
+    """A mistake in the command line that a look at the flags helps to mend."""
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+        raise FlagError(message)
 
 
 class _Once(argparse.Action):
@@ -42,7 +46,7 @@ class _Once(argparse.Action):
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: str | None = None) -> None:
         given = namespace.__dict__.setdefault("_given", set())
         if self.dest in given:
-            raise UsageError(f"{option_string} is given twice")
+            raise FlagError(f"{option_string} is given twice")
         given.add(self.dest)
         setattr(namespace, self.dest, values)
 
@@ -108,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--pass-pipeline", action=_Once, metavar="PIPELINE", help="the passes to run, as pipeline text")
     add(
         "--PASS[=OPTIONS]",
-        dest="_pass",
+        dest="placeholder",
         action="store_true",
         help="run a pass or named pipeline; repeatable, in order",
     )
@@ -199,8 +203,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
     for item in rest:
         match = _PASS_FLAG.match(item)
         if not match:
-            raise UsageError(f"unexpected argument '{item}'")
+            raise FlagError(f"unexpected argument '{item}'")
         args.passes.append((match[1], (match[2] or "").strip()))
+    if args.placeholder:
+        raise FlagError("--PASS stands for the name of a pass")
     if len(args.input) > 1:
         raise UsageError(f"expects one input file, got {' and '.join(args.input)}")
     args.input = args.input[0] if args.input else "-"

@@ -71,6 +71,21 @@ class _Ended(BaseException):
         self.number = number
 
 
+def open_standard_streams() -> None:
+    """Give closed standard streams a file, lest a pipe of ours takes their number and receives the output.
+
+    Standard output is one that can't be written: losing the output must be an error.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest number that is free is this one.
+            os.open(os.devnull, os.O_RDONLY if number < 2 else os.O_WRONLY)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
 def can_supervise() -> bool:
     """Whether this platform has what it takes; without, work runs in the process itself, unsupervised."""
     return hasattr(os, "fork")
