@@ -3,7 +3,7 @@
 Floats are float64 throughout, so casts between float types do nothing. Integers wrap at their own width.
 Where upstream leaves a result undefined the dialect's rules apply, or else the harmless choice: division by
 zero gives 0 and remainder by zero the dividend, a shift by the width or more shifts everything out, a float
-out of range converts to the nearest integer and NaN to 0.
+out of range converts to the nearest integer and NaN to 0, poison is 0.
 """
 
 from __future__ import annotations
@@ -357,7 +357,8 @@ def _constant(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Arra
 
 @implements("ub.poison")
 def _poison(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
-    return [unspecified(op.result_types[0], op.result_types[0].static_shape, frame)]
+    type_ = op.result_types[0]
+    return [np.zeros((1,) * len(frame.lanes) + type_.static_shape, type_.dtype)]
 
 
 def unspecified(type_: ValueType, shape: tuple[int, ...], frame: Frame) -> Array:

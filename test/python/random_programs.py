@@ -105,8 +105,8 @@ def _fill(
 ) -> Any:
     if spec.values == "offsets":
         return _offsets(rng, shape[0], call["sizes"]["T"])
-    if spec.dtype in ("i32", "i64", "index"):
-        return rng.integers(-3, 9, shape).astype("i4" if spec.dtype == "i32" else "i8")
+    if spec.dtype in ("i8", "i32", "i64", "index"):
+        return rng.integers(-3, 9, shape).astype({"i8": "i1", "i32": "i4"}.get(spec.dtype, "i8"))
     if spec.dtype == "i1":
         return rng.random(shape) < 0.6
     values = rng.standard_normal(shape)
@@ -217,7 +217,7 @@ class Writer:
         if self.folded and form in ("{a} // {b}", "{a} % {b}"):
             form = form.replace("{b}", "({b} * 2 + 1)")
         if form == "capture":
-            return self.capture(self.pick("i32", "i64", "index"), depth - 1)
+            return self.capture(self.pick("i32", "i64", "index", "i8"), depth - 1)
         if form == "where":
             return f"aec.where({self.boolean(depth - 1)}, {b}, {b} + {constant})"
         return "(" + form.format(a=a, b=b, c=constant) + ")"
@@ -256,7 +256,9 @@ class Writer:
                 return f"{self.small(1)} * {self.number(-0.5, 0.5)}"
             if choice == 6:
                 return self.argument(Scalar(self.precise, float(self.number(-2, 2))))
-            return self.pick(*leaves) if leaves and choice < 4 else self.capture(self.precise, 1)
+            if leaves and choice < 4:
+                return self.pick(*leaves)
+            return self.capture(self.pick(self.precise, self.precise, "f16", "bf16"), 1)
         x = self.real(depth - 1, leaves)
         form = self.pick(
             *(
@@ -459,6 +461,9 @@ def attention_programs(draw: Draw, folded: bool = False) -> RandomProgram:
         options.append('out_dtype="f32"' if element != "f64" else "out_dtype=None")
     lines = "".join(f"    {option},\n    " for option in options)
     body.append(f"result = aec.attention(\n        q, k, v,\n    {lines})")
+    if element == precise and writer.chance(6):
+        body.append("first = result[0] if isinstance(result, tuple) else result")
+        body.append(f"result = first - 0.5 * aec.attention(q, k, v, mask={writer.mask()})")
     if element == precise and writer.chance(4):
         change = writer.pick(
             "{o} * 0.5", "aec.tanh({o})", "{o} + q[..., :1]", "aec.where({o} > inf, 0.0, {o})"
