@@ -366,7 +366,7 @@ def unary(kernel_of: Any, value: Any, *, floating: bool) -> values.Value:
 def power(base: Any, exponent: Any) -> values.Value:
     """`base ** exponent`: small integer powers multiply, 2 ** x is exp2, x ** 0.5 is sqrt, the rest is powf.
 
-    An integer to a non-negative constant integer stays an integer; any other power is a float.
+    An integer to a constant integer from 0 to 64 stays an integer; any other power is a float.
     """
     from aecompiler.builder import functions
 
@@ -377,7 +377,7 @@ def power(base: Any, exponent: Any) -> values.Value:
     if isinstance(exponent, int) and not isinstance(exponent, bool) and isinstance(base, values.Value):
         if exponent < 0 and abs(exponent) <= 64:
             return 1.0 / power(base, -exponent)
-        if exponent <= 64:
+        if 0 <= exponent <= 64:
             return _repeated_product(base, exponent)
     if isinstance(base, values.Value) and isinstance(exponent, float) and abs(exponent) == 0.5:
         return functions.sqrt(base) if exponent > 0 else functions.rsqrt(base)

@@ -90,12 +90,15 @@ class Program:
 
 
 def program(
-    *, name: str | None = None, results: Sequence[str] | None = None, **specs: Spec
+    *misplaced: Any, name: str | None = None, results: Sequence[str] | None = None, **specs: Spec
 ) -> Callable[[Callable], Program]:
     """Trace the decorated function into a Program, with one `aec.tensor` or `aec.scalar` per parameter.
 
     `name` is the program's name (default: the function's), `results` the names of its results. See `trace`.
     """
+
+    if misplaced:
+        raise TypeError("aec.program expects declarations by name: @aec.program(q=aec.tensor(...), ...)")
 
     def decorate(function: Callable) -> Program:
         return trace(function, name=name, results=results, **specs)

@@ -38,6 +38,8 @@ def tensor(*shape: int | str | None, dtype: Any = "f32") -> TensorSpec:
     or None (dynamic). `dtype` is a name (f16, bf16, f32, f64, i1, i8, i16, i32, i64, index), or a torch or
     numpy dtype. Raises TypeError and ValueError for anything else.
     """
+    if not shape:
+        raise ValueError("expects a tensor to have at least one dimension; declare a number by aec.scalar")
     for dim in shape:
         if isinstance(dim, bool) or not isinstance(dim, (int, str, type(None))):
             raise TypeError(f"expects dimensions to be int, str or None, got {dim!r}")

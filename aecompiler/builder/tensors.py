@@ -72,7 +72,7 @@ def outer(left: Any, right: Any) -> values.Value:
 
 
 def _axes(value: values.Value, axis: Any, what: str) -> list[int]:
-    """The axes of a reduction as ascending non-negative numbers."""
+    """Different axes of a tensor as non-negative numbers, in the order given; None is all of them."""
     given = range(value.ndim) if axis is None else axis if isinstance(axis, (tuple, list)) else (axis,)
     axes = []
     for item in given:
@@ -83,11 +83,11 @@ def _axes(value: values.Value, axis: Any, what: str) -> list[int]:
         axes.append(item % value.ndim)
     if len(set(axes)) != len(axes):
         raise TraceError(f"{what} expects different axes, got {axis}")
-    return sorted(axes)
+    return axes
 
 
 def reduction(kind: str, value: Any, axis: Any = None, *, keepdims: bool = False) -> values.Value:
-    """A reduction over the row of a normaliser (scalars), or over axes of a tensor."""
+    """Reduce the row of a normaliser (scalars), or axes of a tensor; integers count as floats."""
     value = arithmetic.operand(value)
     if not isinstance(value, values.Value):
         raise TraceError(f"`.{kind}` expects a traced value, got a Python number")
@@ -95,7 +95,7 @@ def reduction(kind: str, value: Any, axis: Any = None, *, keepdims: bool = False
     if not value._dims:
         return _row_reduce(scope, kind, value, axis)
     value = _tensor(value, f"`.{kind}`")
-    axes = _axes(value, axis, f"`.{kind}`")
+    axes = sorted(_axes(value, axis, f"`.{kind}`"))
     dtype = arithmetic.result_dtype(scope, (value,), floating=True)
     compute = arithmetic.compute_dtype(dtype)
     trace, loc = scope.trace, scope.trace.location()
@@ -105,13 +105,17 @@ def reduction(kind: str, value: Any, axis: Any = None, *, keepdims: bool = False
     dims = tuple(dim for position, dim in enumerate(value._dims) if position not in axes)
     source = as_dtype(value, compute)
     built = emit.reduce(kind, source, axes, arithmetic.size_values(trace, dims), compute, loc)
-    if not dims and not keepdims:
+    if not dims:  # one number for the whole tensor is a scalar
         built = tensor.extract(built, [], loc=loc)
     result = values.Value(built, compute, dims, scope, value._varying)
     if compute != dtype:
         result = result.astype(dtype)
     if not keepdims:
         return result
+    if not dims:
+        ones = (1,) * value.ndim
+        single = tensor.from_elements(emit.tensor_type(ones, dtype), [result._ir], loc=loc)
+        return values.Value(single, dtype, ones, scope, value._varying)
     return indexing.new_axes(
         scope, result, [None if position in axes else slice(None) for position in range(value.ndim)]
     )
@@ -137,12 +141,9 @@ def _row_reduce(scope: Scope, kind: str, value: values.Value, axis: Any) -> valu
 def transpose(value: Any, permutation: Sequence[int]) -> values.Value:
     """The tensor with its dimensions reordered: dimension n of the result is dimension `permutation[n]`."""
     value = _tensor(value, "transpose")
-    axes = [axis % value.ndim if isinstance(axis, int) else axis for axis in permutation]
-    if sorted(axes) != list(range(value.ndim)):
-        raise TraceError(
-            f"transpose expects a permutation of the {value.ndim} dimensions of shape {_shapes(value)}, "
-            f"got {tuple(permutation)}"
-        )
+    axes = _axes(value, permutation, "transpose")
+    if len(axes) != value.ndim:
+        raise TraceError(f"transpose expects a permutation of {value.ndim} dimensions, got {permutation!r}")
     scope = current_scope()
     trace, loc = scope.trace, scope.trace.location()
     for axis, dim in enumerate(value._dims):

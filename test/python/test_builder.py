@@ -49,6 +49,8 @@ FLOAT_OPERATIONS = {
     "square": lambda x, y: x**2 + y**3 - x**1,
     "power 0": lambda x, y: x**0,
     "power 7": lambda x, y: x**7,
+    "power 65": lambda x, y: (x / 8) ** 65,
+    "power -66": lambda x, y: (abs(y) + 1) ** -66,
     "power -2": lambda x, y: y**-2,
     "power 2.0": lambda x, y: x**2.0,
     "power 0.5": lambda x, y: abs(x) ** 0.5,
@@ -458,6 +460,7 @@ def test_products_slices_and_reductions_in_a_step():
             ((q[:, None] @ k[None]) @ S)[0, 1],
             aec.where(q > 0, k, -k).sum() + aec.maximum(v[0], 2.0),
             aec.concat([q, v]).sum(),
+            (v[:1] * q).sum(keepdims=True)[0],
         ]
         one = v[:1] * 0 + 1
         return S, aec.concat([number * one for number in numbers])
@@ -467,7 +470,7 @@ def test_products_slices_and_reductions_in_a_step():
 
     rng = np.random.default_rng(1)
     q, k = rng.standard_normal((2, 1, 1, 2, 3))
-    v, initial = rng.standard_normal((1, 1, 2, 16)), rng.standard_normal((1, 1, 3, 16))
+    v, initial = rng.standard_normal((1, 1, 2, 17)), rng.standard_normal((1, 1, 3, 17))
     names = {"q": q, "k": k, "v": v, "initial": initial}
     traced = aec.trace(program, **{n: aec.tensor(*x.shape, dtype="f64") for n, x in names.items()})
     o, final = run(traced, *names.values())
@@ -489,6 +492,7 @@ def test_products_slices_and_reductions_in_a_step():
         (np.outer(q, k) @ S)[0, 1],
         np.where(q > 0, k, -k).sum() + max(v[0], 2.0),
         np.concatenate([q, v]).sum(),
+        v[0] * q.sum(),
     ]
     close(o[0, 0, 1], expected)
     close(final, initial)
@@ -648,6 +652,23 @@ def test_slices(name):
         lambda x, n: function(x, n), x=aec.tensor("N", 5, 6, dtype="f64"), n=aec.scalar("index")
     )
     close(run(traced, x, 1)[0], function(x, 1))
+
+
+@pytest.mark.parametrize("axis", [None, 1, -1, (0, 2), (2, 1, 0)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("kind", ["sum", "max", "min", "prod"])
+def test_reductions_of_tensors(kind, keepdims, axis):
+    x = np.random.default_rng(0).standard_normal((3, 5, 2))
+
+    def program(x):
+        return getattr(x, kind)(axis, keepdims=keepdims) + 0 * x.sum((0, 1, 2), keepdims=True)
+
+    traced = aec.trace(program, x=aec.tensor("N", 5, 2, dtype="f64"))
+    found = run(traced, x)[0]
+    expected = getattr(x, kind)(axis, keepdims=keepdims)
+    close(found, expected + np.zeros((1, 1, 1)))
+    halves = aec.trace(program, x=aec.tensor("N", 5, 2, dtype="f16"))
+    assert halves.results[0].spec.dtype == "f16"
 
 
 def test_static_shapes_are_ints_and_dynamic_ones_traced():

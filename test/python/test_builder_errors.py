@@ -705,6 +705,39 @@ def wrong_initial_state(q):
     return aec.recurrence(*same(q), lambda S, q, k, v: (S, v), initial=state)  # <-
 
 
+# Tensors of the program.
+
+
+@mistake("`.sum` expects axes of a tensor of shape (B, 4, Sq, 64), got 4")
+def axis_out_of_range(q):
+    return aec.sum(q, 4)  # <-
+
+
+@mistake("transpose expects different axes, got (0, 1, 2, 2)")
+def axes_that_repeat(q):
+    return aec.transpose(q, (0, 1, 2, 2))  # <-
+
+
+@mistake("transpose expects a permutation of 4 dimensions, got 1")
+def permutation_that_is_a_number(q):
+    return aec.transpose(q, 1)  # <-
+
+
+@mistake("unsupported: aec.concat along dimension 2 of dynamic size")
+def concatenation_along_a_dynamic_size(q):
+    return aec.concat([q, q], 2)  # <-
+
+
+@mistake("unsupported: `@` of tensors of shapes (B, 4, Sq, 64) and (B, 4, Sq, 64)")
+def batched_product(q):
+    return q @ q  # <-
+
+
+@mistake("expects the step of a slice to be a positive Python int, got -1")
+def reversed_slice(q):
+    return q[::-1]  # <-
+
+
 # Results.
 
 
@@ -793,6 +826,8 @@ def test_values_can_be_printed_and_probed():
     ("make", "error", "message"),
     [
         (lambda: aec.tensor("B", 1.5), TypeError, "dimensions to be int, str or None, got 1.5"),
+        (lambda: aec.tensor(), ValueError, "at least one dimension; declare a number by aec.scalar"),
+        (lambda: aec.program(lambda q: q), TypeError, "expects declarations by name"),
         (lambda: aec.tensor(-1), ValueError, "at least 0, got -1"),
         (lambda: aec.tensor("a b"), ValueError, "identifiers, got 'a b'"),
         (lambda: aec.tensor(4, dtype="f8"), ValueError, "expects dtype to be one of"),
