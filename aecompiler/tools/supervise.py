@@ -1,8 +1,8 @@
 """Run work in a supervised child process, so that a native crash or a hang ends with a report.
 
 MLIR aborts, overflows its stack or loops for ever on some inputs, and a process can't report its own death.
-The child is a fork: it shares what the parent has imported, and costs about a millisecond. The parent must not
-have started threads or imported MLIR.
+The child is a fork: it shares what the parent has imported, and costs about a millisecond. The parent must
+not have started threads or imported MLIR.
 """
 
 from __future__ import annotations
