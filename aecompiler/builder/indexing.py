@@ -196,6 +196,8 @@ def _slice(scope: Scope, value: values.Value, axes: list[_Axis]) -> tuple[ir.Val
         ir.ShapedType.get_dynamic_stride_or_offset(),
         ir.ShapedType.get_dynamic_size(),
     )
+    if 0 in dims:  # upstream takes the offset 0 of a dimension of size 0 for out of bounds
+        return emit.empty(arithmetic.size_values(trace, dims), value.dtype, trace.location()), dims
     offsets = [axis.start for axis in axes]
     sizes = arithmetic.size_values(trace, [1 if axis.size is None else axis.size for axis in axes])
     built = tensor.extract_slice(

@@ -190,7 +190,8 @@ def concat(parts: Sequence[Any], axis: int = -1) -> values.Value:
     built = emit.empty(arithmetic.size_values(trace, dims), dtype, loc)
     offset = 0
     for part in tensors:
-        built = _insert(scope, as_dtype(part, dtype), built, part._dims, axis, offset, loc)
+        if 0 not in part._dims:  # of nothing, even the offset would be out of bounds for upstream
+            built = _insert(scope, as_dtype(part, dtype), built, part._dims, axis, offset, loc)
         offset += part._dims[axis]  # type: ignore[operator]
     return values.Value(built, dtype, tuple(dims), scope, any(part._varying for part in tensors))
 

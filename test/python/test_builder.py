@@ -724,3 +724,29 @@ def test_outputs_of_halves_may_be_f32():
 def test_f64_programs_accumulate_in_f64():
     program = aec.trace(lambda q, k, v: aec.attention(q, k, v, score=lambda s, i: s + i), **specs("f64"))
     assert "f32" not in str(program)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(lambda x: x[..., :1], id="of-an-empty-tensor"),
+        pytest.param(lambda x: x[1:, :, 3:], id="behind-the-end"),
+        pytest.param(lambda x: x[..., 0], id="one-element-beside-an-empty-dimension"),
+    ],
+)
+@pytest.mark.parametrize("shape", [(2, 0, 3), (0, 2, 3), (2, 2, 3)])
+def test_slices_and_parts_of_size_zero(part, shape):
+    x = np.ones(shape, np.float32)
+    (result,) = run(aec.trace(part, x=aec.tensor(*shape)), x)
+    np.testing.assert_array_equal(result, part(x))
+
+
+def test_parts_of_size_zero_concatenate():
+    program = aec.trace(
+        lambda x, y, z: aec.concat([x, y, z, y], axis=0),
+        x=aec.tensor(2, "N"),
+        y=aec.tensor(0, "N"),
+        z=aec.tensor(1, "N"),
+    )
+    x, y, z = (np.random.default_rng(n).standard_normal((n, 3)) for n in (2, 0, 1))
+    np.testing.assert_array_equal(run(program, x, y, z)[0], np.concatenate([x, y, z, y]))
