@@ -28,7 +28,7 @@ def build(heads=4, features=16, dtype="f32"):
                 score=lambda s: s * features**-0.5,
                 mask=masks.causal(),
                 normalize=normalizers.softmax(),
-                out_dtype="f32",
+                out_dtype="f64" if dtype == "f64" else "f32",
             )
 
         signal = attend(q[..., :features], k[..., :features])
