@@ -13,9 +13,9 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from aecompiler.tools.benchmark import Case, Record, WrongResultError, cases_of, measure, record
+from aecompiler.tools.command_line import Formatter, Parser, UsageError
 
 PROG = "aec-bench"
 OK, FAILED, USAGE = range(3)
@@ -35,24 +35,10 @@ case has no times in it.
 Exit status: 0 success, 1 a case failed (the others still run), 2 bad usage."""
 
 
-class UsageError(Exception):
-    """A mistake in the command line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=26, width=110)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The flags."""
-    parser = _Parser(
-        prog=PROG, description=DESCRIPTION, epilog=EPILOG, formatter_class=_Formatter, allow_abbrev=False
+    parser = Parser(
+        prog=PROG, description=DESCRIPTION, epilog=EPILOG, formatter_class=Formatter, allow_abbrev=False
     )
     parser.add_argument(
         "cases", metavar="CASE", nargs="*", help="a case from --list, or its front part: all cases below it"

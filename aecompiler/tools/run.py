@@ -10,8 +10,9 @@ import argparse
 import re
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import Any
 
+from aecompiler.tools.command_line import Formatter, Parser, UsageError
 from aecompiler.tools.supervise import Reporter, supervise
 
 PROG = "aec-run"
@@ -31,24 +32,10 @@ Exit status: 0 success, 1 the program is invalid or --check failed, 2 bad usage,
 error (a bug, a native crash, or a hang)."""
 
 
-class UsageError(Exception):
-    """A mistake in the command line or in a file that it names."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=26, width=110)
-
-
 def build_parser() -> argparse.ArgumentParser:
     """The flags."""
-    parser = _Parser(
-        prog=PROG, description=DESCRIPTION, formatter_class=_Formatter, allow_abbrev=False, add_help=False
+    parser = Parser(
+        prog=PROG, description=DESCRIPTION, formatter_class=Formatter, allow_abbrev=False, add_help=False
     )
     parser.add_argument(
         "program", metavar="PROGRAM", nargs="?", help="FILE.mlir, FILE.py:NAME or MODULE:NAME"
