@@ -16,7 +16,8 @@ from aecompiler.backends.base import Artifact, Backend, get_backend
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.errors import UnsupportedError
-from aecompiler.sizes import Sizes, analyze
+from aecompiler.size_analysis import analyze
+from aecompiler.sizes import Sizes
 
 _DYNAMIC = -(1 << 63)
 

@@ -1,54 +1,47 @@
-"""Which sizes of a function's arguments must agree, and what the sizes of its results are.
+"""Sizes of a call: which of its arguments must agree, and what the sizes of the results are.
 
-Lowered code trusts sizes: a k that is longer than its v would be read past its end. `analyze` collects what
-the operations of a function require of each other, as classes of sizes that are equal; a kernel checks them
-at each call, before anything runs, and sizes its results by them.
+`Sizes` is what the analysis of a function (`size_analysis.py`) finds out: classes of sizes that are equal,
+and formulas for sizes that follow from others. A kernel checks it at each call, before anything runs.
 """
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from aecompiler.bindings import ir
-from aecompiler.errors import CompileError, UnsupportedError
-
-_DYNAMIC = -(1 << 63)
 Actual = Sequence[int] | int | float | None
 """An argument at a call: the shape of an array, or the value of a scalar."""
 
-
-Formula = Callable[["_Call"], int | None]
+Formula = Callable[["Call"], int | None]
 """Computes a size from those of a call; its docstring, if any, says how."""
 
 
-class _Size:
+class Size:
     """A class of equal sizes (a node of a union-find forest)."""
 
     __slots__ = ("constant", "formulas", "parent", "places")
 
     def __init__(self, constant: int | None = None):
-        self.parent: _Size | None = None
+        self.parent: Size | None = None
         self.constant = constant
         self.places: list[tuple[int, int]] = []  # argument, dimension
         self.formulas: list[Formula] = []
 
-    def root(self) -> _Size:
+    def root(self) -> Size:
+        """The node that stands for the class; it alone holds what is known."""
         node = self
         while node.parent is not None:
             node = node.parent
         return node
 
 
-class _Call:
+class Call:
     """The sizes of one call."""
 
     def __init__(self, actuals: Sequence[Actual]):
         self.actuals = actuals
         self._open: set[int] = set()
 
-    def value(self, size: _Size) -> int | None:
+    def value(self, size: Size) -> int | None:
         """The size, or None if it does not follow from the arguments."""
         size = size.root()
         if size.constant is not None:
@@ -69,14 +62,14 @@ class Sizes:
 
     def __init__(self, names: Sequence[str]):
         self.names = list(names)
-        self.classes: list[_Size] = []
-        self.results: list[list[_Size] | None] = []
-        self.at_least: list[tuple[_Size, int]] = []
+        self.classes: list[Size] = []
+        self.results: list[list[Size] | None] = []
+        self.at_least: list[tuple[Size, int]] = []
         self.dimension_names: dict[tuple[int, int], str] = {}
 
     def check(self, actuals: Sequence[Actual]) -> None:
         """Raise `ValueError` naming the arguments and dimensions whose sizes do not agree."""
-        call = _Call(actuals)
+        call = Call(actuals)
         for size, minimum in self.at_least:
             got = call.value(size)
             places = size.root().places
@@ -99,7 +92,7 @@ class Sizes:
 
     def result_shapes(self, actuals: Sequence[Actual]) -> list[tuple[int, ...] | None]:
         """The shape of each result; None for a scalar."""
-        call = _Call(actuals)
+        call = Call(actuals)
         shapes: list[tuple[int, ...] | None] = []
         for dims in self.results:
             if dims is None:
@@ -128,7 +121,7 @@ class Sizes:
         """How a dimension of an argument is written in messages."""
         return f"{self.names[place[0]]}.shape[{place[1]}]"
 
-    def _disagreement(self, size: _Size, place: tuple[int, int], expected: int | None, got: int) -> str:
+    def _disagreement(self, size: Size, place: tuple[int, int], expected: int | None, got: int) -> str:
         if size.constant is not None:
             return f"expects {self.place(place)} to be {expected}, got {got}"
         first = size.places[0]
@@ -138,360 +131,20 @@ class Sizes:
         return f"expects {both} to be equal{same}, got {expected} and {got}"
 
 
-def analyze(function: Any, names: Sequence[str]) -> Sizes:
-    """The requirements of a `func.func`; `names` are those of its arguments.
+def scalar(number: int) -> Formula:
+    """The value of a scalar argument, if it is an integer."""
 
-    Raises `CompileError` when sizes contradict each other whatever the arguments are, and `UnsupportedError`
-    when the size of a result does not follow from those of the arguments.
-    """
-    analysis = _Analysis(names)
-    analysis.function(function)
-    sizes = analysis.sizes
-    known = _Call([_Anything() for _ in names])
-    for number, dims in enumerate(sizes.results):
-        for dimension, size in enumerate(dims or []):
-            if known.value(size) is None:
-                raise UnsupportedError(
-                    f"unsupported: the size of result {number} in dimension {dimension} "
-                    "does not follow from the sizes of the arguments"
-                )
-    return sizes
-
-
-class _Anything(int):
-    """Stands for an argument when only the question is whether a size follows from the arguments."""
-
-    def __new__(cls) -> _Anything:
-        return super().__new__(cls, 1)
-
-    def __getitem__(self, _: int) -> int:
-        return 1
-
-
-_INDEX_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
-    "arith.addi": operator.add,
-    "arith.subi": operator.sub,
-    "arith.muli": operator.mul,
-    "arith.divui": lambda a, b: a // b if b else 0,
-    "arith.divsi": lambda a, b: (abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)) if b else 0,
-    "arith.floordivsi": lambda a, b: a // b if b else 0,
-    "arith.ceildivsi": lambda a, b: -(-a // b) if b else 0,
-    "arith.ceildivui": lambda a, b: -(-a // b) if b else 0,
-    "arith.remui": lambda a, b: a % b if b else a,
-    "arith.maxsi": max,
-    "arith.maxui": max,
-    "arith.minsi": min,
-    "arith.minui": min,
-}
-
-
-class _Analysis:
-    def __init__(self, names: Sequence[str]):
-        self.sizes = Sizes(names)
-        self.dims_of: dict[ir.Value, list[_Size]] = {}
-        self.index_of: dict[ir.Value, _Size] = {}
-
-    # ---- classes ----
-
-    def new(self, constant: int | None = None) -> _Size:
-        size = _Size(constant)
-        self.sizes.classes.append(size)
-        return size
-
-    def equal(self, a: _Size, b: _Size, op: Any = None) -> None:
-        a, b = a.root(), b.root()
-        if a is b:
-            return
-        if a.constant is not None and b.constant is not None and a.constant != b.constant:
-            where = f"'{op.operation.name}' op " if op is not None else ""
-            raise CompileError(f"{where}expects equal sizes, got {a.constant} and {b.constant}")
-        b.parent = a
-        a.constant = b.constant if a.constant is None else a.constant
-        a.places += b.places
-        a.formulas += b.formulas
-
-    def equal_dims(self, a: ir.Value, b: ir.Value, pairs: Iterable[tuple[int, int]], op: Any) -> None:
-        for d, e in pairs:
-            self.equal(self.dims(a)[d], self.dims(b)[e], op)
-
-    def fresh(self, type_: ir.Type) -> list[_Size]:
-        shape = ir.RankedTensorType(type_).shape
-        return [self.new(None if size == _DYNAMIC else size) for size in shape]
-
-    def dims(self, value: ir.Value) -> list[_Size]:
-        """The sizes of a tensor; unknown ones where nothing was found out."""
-        if value not in self.dims_of:
-            self.dims_of[value] = self.fresh(value.type)
-        return self.dims_of[value]
-
-    def define(self, value: ir.Value, sizes: Sequence[_Size], op: Any) -> None:
-        """`value` has these sizes, and those of its type."""
-        for own, size in zip(self.dims(value), sizes, strict=True):
-            self.equal(size, own, op)
-
-    def index(self, value: ir.Value) -> _Size:
-        """A value of type index (or integer), as a size."""
-        if value not in self.index_of:
-            self.index_of[value] = self._index(value)
-        return self.index_of[value]
-
-    def _index(self, value: ir.Value) -> _Size:
-        if isinstance(value.owner, ir.Block):
-            return self.new()
-        op = value.owner.operation
-        if op.name == "arith.constant":
-            return self.new(ir.IntegerAttr(op.attributes["value"]).value)
-        if op.name == "arith.index_cast":
-            return self.index(op.operands[0])
-        size = self.new()
-        if op.name == "tensor.dim":
-            dimension = self.index(op.operands[1]).constant
-            dims = self.dims(op.operands[0])
-            return dims[dimension] if dimension is not None and 0 <= dimension < len(dims) else size
-        if op.name in _INDEX_ARITHMETIC:
-            compute = _INDEX_ARITHMETIC[op.name]
-            left, right = (self.index(operand) for operand in op.operands)
-
-            def formula(call: _Call) -> int | None:
-                a, b = call.value(left), call.value(right)
-                return None if a is None or b is None else compute(a, b)
-
-            size.formulas.append(formula)
-        return size
-
-    # ---- the function ----
-
-    def function(self, function: Any) -> None:
-        block = function.operation.regions[0].blocks[0]
-        named: dict[str, _Size] = {}
-        attributes = function.operation.attributes
-        dictionaries: list[Mapping[str, Any]] = list(attributes.get("arg_attrs", []))
-        for number, argument in enumerate(block.arguments):
-            if not isinstance(argument.type, ir.RankedTensorType):
-                size = self.index_of[argument] = self.new()
-                if isinstance(argument.type, (ir.IntegerType, ir.IndexType)):
-                    size.formulas.append(_scalar(number))
-                continue
-            for dimension, size in enumerate(self.dims(argument)):
-                size.places.append((number, dimension))
-            # A DictAttr, whose `get` is no dictionary's.
-            names = dictionaries[number] if number < len(dictionaries) else {}
-            if "attn.dims" not in names:
-                continue
-            for dimension, name in enumerate(names["attn.dims"]):
-                text = ir.StringAttr(name).value
-                if text:
-                    self.sizes.dimension_names[number, dimension] = text
-                    self.equal(named.setdefault(text, self.new()), self.dims(argument)[dimension])
-        self.block(block)
-        terminator = block.operations[len(block.operations) - 1].operation
-        for value in terminator.operands:
-            tensor = isinstance(value.type, ir.RankedTensorType)
-            self.sizes.results.append(self.dims(value) if tensor else None)
-
-    def block(self, block: ir.Block) -> None:
-        for op in block.operations:
-            name = op.operation.name
-            handler = _HANDLERS.get(name)
-            if handler is not None:
-                handler(self, op.operation)
-            elif name.startswith(("arith.", "math.")):
-                self._elementwise(op.operation)
-            elif name.startswith("linalg."):
-                self._structured(op.operation)
-
-    # ---- operations ----
-
-    def _elementwise(self, op: ir.Operation) -> None:
-        values = [v for v in (*op.operands, *op.results) if isinstance(v.type, ir.RankedTensorType)]
-        for value in values[1:]:
-            if len(self.dims(value)) == len(self.dims(values[0])):
-                self.define(value, self.dims(values[0]), op)
-
-    def _structured(self, op: ir.Operation) -> None:
-        from aecompiler.bindings import linalg
-
-        try:
-            maps = [getattr(m, "value", m) for m in linalg.get_indexing_maps(op) or []]
-        except (TypeError, ValueError, RuntimeError):
-            maps = []
-        loops: dict[int, _Size] = {}
-        for operand, map_ in zip(op.operands, maps, strict=False):
-            if not isinstance(operand.type, ir.RankedTensorType):
-                continue
-            for size, expr in zip(self.dims(operand), map_.results, strict=True):
-                if isinstance(expr, ir.AffineDimExpr):
-                    self.equal(loops.setdefault(expr.position, size), size, op)
-        outs = list(op.operands)[len(op.operands) - len(op.results) :]
-        for out, result in zip(outs, op.results, strict=True):
-            if maps and out.type == result.type:
-                self.define(result, self.dims(out), op)
-
-    def _attention(self, op: ir.Operation) -> None:
-        q, k, v = list(op.operands)[:3]
-        pairs = [(q, 0, k, 0), (q, 0, v, 0), (k, 1, v, 1), (k, 2, v, 2)]
-        if _DYNAMIC in (q.type.shape[1], k.type.shape[1]):
-            pairs.append((q, 1, k, 1))
-        for a, d, b, e in pairs:
-            self.equal_dims(a, b, [(d, e)], op)
-        for number, result in enumerate(op.results):
-            self.equal_dims(q, result, [(d, d) for d in range(3)], op)
-            if number == 0:
-                self.equal_dims(v, result, [(3, 3)], op)
-
-    def _recurrence(self, op: ir.Operation) -> None:
-        q, k, v, initial, *offsets = op.operands
-        o, final = op.results
-        for value in (k, v, o):
-            self.equal_dims(q, value, [(0, 0), (2, 2)], op)
-            if _DYNAMIC in q.type.shape[1:2]:
-                self.equal_dims(q, value, [(1, 1)], op)
-        self.equal_dims(initial, o, [(1, 1)], op)
-        self.define(final, self.dims(initial), op)
-        if not offsets:
-            self.equal_dims(q, initial, [(0, 0)], op)
-            return
-        self.equal(self.new(1), self.dims(q)[0], op)
-        sequences, edges = self.dims(initial)[0], self.dims(offsets[0])[0]
-        self.sizes.at_least.append((edges, 1))
-
-        def one_less(call: _Call) -> int | None:
-            value = call.value(edges)
-            return None if value is None else value - 1
-
-        if edges.root().places:
-            one_less.__doc__ = f"one less than {self.sizes.place(edges.root().places[0])}"
-        sequences.root().formulas.append(one_less)
-
-    def _cast(self, op: ir.Operation) -> None:
-        self.define(op.results[0], self.dims(op.operands[0]), op)
-
-    def _insert(self, op: ir.Operation) -> None:
-        self.define(op.results[0], self.dims(op.operands[1]), op)
-
-    def _pad(self, op: ir.Operation) -> None:
-        dynamic = list(op.operands)[1:]
-        low, high = (
-            [self.index(dynamic.pop(0)) if n == _DYNAMIC else self.new(n) for n in op.attributes[name]]
-            for name in ("static_low", "static_high")
-        )
-        parts = zip(low, self.dims(op.operands[0]), high, strict=True)
-        for own, part in zip(self.dims(op.results[0]), parts, strict=True):
-            own.root().formulas.append(_sum(part))
-
-    def _new_tensor(self, op: ir.Operation) -> None:
-        """tensor.empty, tensor.splat, tensor.generate: the operands of type index are the dynamic sizes."""
-        sizes = iter([v for v in op.operands if isinstance(v.type, ir.IndexType)][-_dynamic_rank(op) :])
-        for own in self.dims(op.results[0]):
-            if own.root().constant is None and (given := next(sizes, None)) is not None:
-                self.equal(self.index(given), own, op)
-
-    def _slice_sizes(self, op: ir.Operation, first: int) -> list[_Size]:
-        offsets = [o for o in op.attributes["static_offsets"] if o == _DYNAMIC]
-        dynamic = list(op.operands)[first + len(offsets) :]
-        return [
-            self.index(dynamic.pop(0)) if n == _DYNAMIC else self.new(n)
-            for n in op.attributes["static_sizes"]
-        ]
-
-    def _extract_slice(self, op: ir.Operation) -> None:
-        sizes = self._slice_sizes(op, 1)
-        source = self.dims(op.operands[0])
-        strides, offsets = (list(op.attributes[f"static_{name}"]) for name in ("strides", "offsets"))
-        for size, whole, stride, offset in zip(sizes, source, strides, offsets, strict=True):
-            if size.constant and _DYNAMIC not in (stride, offset):
-                self.sizes.at_least.append((whole, offset + (size.constant - 1) * stride + 1))
-        result = self.dims(op.results[0])
-        kept = iter(size for size in sizes if size.root().constant != 1)
-        for own in result:  # a dropped dimension has size 1, and so has none of the others to match
-            if own.root().constant is None and (match := next(kept, None)) is not None:
-                while match.root().constant is not None:
-                    match = next(kept, self.new())
-                self.equal(match, own, op)
-
-    def _insert_slice(self, op: ir.Operation) -> None:
-        sizes = self._slice_sizes(op, 2)
-        source, into = op.operands[0], op.operands[1]
-        if len(sizes) == len(self.dims(source)):
-            self.define(source, sizes, op)
-        self.define(op.results[0], self.dims(into), op)
-
-    def _reshape(self, op: ir.Operation) -> None:
-        """tensor.expand_shape and tensor.collapse_shape: a group of one dimension keeps its size."""
-        groups = [[i.value for i in group] for group in op.attributes["reassociation"]]
-        expand = op.name == "tensor.expand_shape"
-        wide, narrow = (op.results[0], op.operands[0]) if expand else (op.operands[0], op.results[0])
-        if expand:  # output_shape: all sizes, as operands where dynamic
-            given = list(op.operands)[1:]
-            for own, static in zip(self.dims(wide), op.attributes["static_output_shape"], strict=True):
-                if static == _DYNAMIC and given:
-                    self.equal(self.index(given.pop(0)), own, op)
-        for d, group in enumerate(groups):
-            members = [self.dims(wide)[e] for e in group]
-            if len(members) == 1:
-                self.equal(self.dims(narrow)[d], members[0], op)
-            else:
-                self.dims(narrow)[d].root().formulas.append(_product(members))
-
-    def _concat(self, op: ir.Operation) -> None:
-        axis = op.attributes["dim"].value
-        result = self.dims(op.results[0])
-        parts = [self.dims(value) for value in op.operands]
-        for part in parts:
-            for d, size in enumerate(part):
-                if d != axis:
-                    self.equal(result[d], size, op)
-        result[axis].root().formulas.append(_sum([part[axis] for part in parts]))
-
-    def _for(self, op: ir.Operation) -> None:
-        """scf.for and scf.forall: carried tensors keep their sizes if the body says so."""
-        block = op.regions[0].blocks[0]
-        count = len(op.results)
-        inits = list(op.operands)[len(op.operands) - count :]
-        inner = list(block.arguments)[len(block.arguments) - count :]
-        tensors = [isinstance(value.type, ir.RankedTensorType) for value in inits]
-        for init, argument, is_tensor in zip(inits, inner, tensors, strict=True):
-            if is_tensor:
-                self.dims_of[argument] = self.dims(init)
-        self.block(block)
-        terminator = block.operations[len(block.operations) - 1].operation
-        yielded = list(terminator.operands) if terminator.name == "scf.yield" else inits
-        for init, out, result, is_tensor in zip(inits, yielded, op.results, tensors, strict=True):
-            if is_tensor and self._same(init, out):
-                self.define(result, self.dims(init), op)
-
-    def _if(self, op: ir.Operation) -> None:
-        branches = []
-        for region in op.regions:
-            for block in region.blocks:
-                self.block(block)
-                branches.append(list(block.operations[len(block.operations) - 1].operation.operands))
-        for number, result in enumerate(op.results):
-            values = [branch[number] for branch in branches]
-            if isinstance(result.type, ir.RankedTensorType) and all(self._same(values[0], v) for v in values):
-                self.define(result, self.dims(values[0]), op)
-
-    def _same(self, a: ir.Value, b: ir.Value) -> bool:
-        return all(
-            x.root() is y.root() or (x.root().constant is not None and x.root().constant == y.root().constant)
-            for x, y in zip(self.dims(a), self.dims(b), strict=True)
-        )
-
-
-def _dynamic_rank(op: ir.Operation) -> int:
-    return sum(size == _DYNAMIC for size in op.results[0].type.shape) or len(op.operands) + 1
-
-
-def _scalar(number: int) -> Formula:
-    def formula(call: _Call) -> int | None:
+    def formula(call: Call) -> int | None:
         value = call.actuals[number]
         return value if isinstance(value, int) else None
 
     return formula
 
 
-def _product(members: Sequence[_Size]) -> Formula:
-    def formula(call: _Call) -> int | None:
+def product(members: Sequence[Size]) -> Formula:
+    """The product of sizes."""
+
+    def formula(call: Call) -> int | None:
         total = 1
         for member in members:
             value = call.value(member)
@@ -503,29 +156,11 @@ def _product(members: Sequence[_Size]) -> Formula:
     return formula
 
 
-def _sum(members: Sequence[_Size]) -> Formula:
-    def formula(call: _Call) -> int | None:
+def total(members: Sequence[Size]) -> Formula:
+    """The sum of sizes."""
+
+    def formula(call: Call) -> int | None:
         values = [call.value(member) for member in members]
         return None if None in values else sum(v for v in values if v is not None)
 
     return formula
-
-
-_HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
-    "attn.attention": _Analysis._attention,
-    "attn.recurrence": _Analysis._recurrence,
-    "tensor.cast": _Analysis._cast,
-    "tensor.insert": _Analysis._insert,
-    "tensor.pad": _Analysis._pad,
-    "tensor.empty": _Analysis._new_tensor,
-    "tensor.splat": _Analysis._new_tensor,
-    "tensor.generate": _Analysis._new_tensor,
-    "tensor.extract_slice": _Analysis._extract_slice,
-    "tensor.insert_slice": _Analysis._insert_slice,
-    "tensor.expand_shape": _Analysis._reshape,
-    "tensor.collapse_shape": _Analysis._reshape,
-    "tensor.concat": _Analysis._concat,
-    "scf.for": _Analysis._for,
-    "scf.forall": _Analysis._for,
-    "scf.if": _Analysis._if,
-}
