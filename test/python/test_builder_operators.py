@@ -1,0 +1,216 @@
+"""Operators and functions on traced values: each runs on traced f64 values and on numpy."""
+
+from __future__ import annotations
+
+import math
+import operator
+
+import numpy as np
+import pytest
+from builder_programs import close, run
+
+from aecompiler import builder as aec
+
+X = np.array([-2.75, -1.5, -0.5, 0.0, 0.3, 1.0, 2.5, 7.0])
+Y = np.array([1.5, -2.0, 0.25, 3.0, -0.75, 1.0, 2.5, -4.0])
+M = np.array([-7, -6, -1, 0, 1, 5, 6, 13])
+N = np.array([3, -3, 4, -2, 5, -5, 2, 1])
+
+FLOAT_OPERATIONS = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "floordiv": lambda x, y: x // y,
+    "mod": lambda x, y: x % y,
+    "numbers on the left": lambda x, y: (1 + x) + (1 - x) * (2 * x) - 3 / y + 7 // y + 7 % y,
+    "numbers on the right": lambda x, y: (x + 1) * 2 - y / 3 + (x // 2) + (x % 0.75),
+    "negative": lambda x, y: -x + +y,
+    "abs": lambda x, y: abs(x - y),
+    "divmod": lambda x, y: divmod(x, y)[0] + 10 * divmod(x, y)[1],
+    "square": lambda x, y: x**2 + y**3 - x**1,
+    "power 0": lambda x, y: x**0,
+    "power 7": lambda x, y: x**7,
+    "power 65": lambda x, y: (x / 8) ** 65,
+    "power -66": lambda x, y: (abs(y) + 1) ** -66,
+    "power -2": lambda x, y: y**-2,
+    "power 2.0": lambda x, y: x**2.0,
+    "power 0.5": lambda x, y: abs(x) ** 0.5,
+    "power -0.5": lambda x, y: abs(y) ** -0.5,
+    "power 1.7": lambda x, y: abs(y) ** 1.7,
+    "power of traced values": lambda x, y: abs(y) ** x,
+    "2 **": lambda x, y: 2**x,
+    "3 **": lambda x, y: 3**x,
+}
+
+
+def elementwise(function, *arrays, dtypes=None, result=None):
+    """Trace `function` over tensors and evaluate it."""
+    names = {"float64": "f64", "int64": "i64", "bool": "i1"}
+    dtypes = dtypes or [names[str(a.dtype)] for a in arrays]
+    specs = {f"x{n}": aec.tensor("N", dtype=dtype) for n, dtype in enumerate(dtypes)}
+    program = aec.trace(lambda **values: function(*values.values()), name="f", **specs)
+    if result is not None:
+        assert program.results[0].spec.dtype == result
+    return run(program, *arrays)[0]
+
+
+@pytest.mark.parametrize("name", FLOAT_OPERATIONS)
+def test_operators_on_floats(name):
+    function = FLOAT_OPERATIONS[name]
+    close(elementwise(function, X, Y, result="f64"), function(X, Y))
+
+
+INTEGER_OPERATIONS = {
+    "add": lambda m, n: m + n - 3 + (4 - m),
+    "mul": lambda m, n: m * n * 2,
+    "floordiv": lambda m, n: m // n,
+    "mod": lambda m, n: m % n,
+    "floordiv by numbers": lambda m, n: m // 4 + 100 * (m // -4) + 7 // n,
+    "mod by numbers": lambda m, n: m % 4 + 100 * (m % -4) + 7 % n,
+    "bits": lambda m, n: (m & n) + 10 * (m | n) + 100 * (m ^ n) + (m & 3) + (1 | n),
+    "invert": lambda m, n: ~m,
+    "shifts": lambda m, n: (m << 3) + (m >> 1),
+    "negative": lambda m, n: -m,
+    "abs": lambda m, n: abs(m),
+    "power": lambda m, n: m**3 + n**2,
+}
+
+
+@pytest.mark.parametrize("name", INTEGER_OPERATIONS)
+def test_operators_on_integers(name):
+    function = INTEGER_OPERATIONS[name]
+    close(elementwise(function, M, N, result="i64"), function(M, N))
+
+
+@pytest.mark.parametrize("name", ["lt", "le", "gt", "ge", "eq", "ne"])
+def test_comparisons(name):
+    compare = getattr(operator, name)
+    x = np.append(X, np.nan)
+    y = np.append(Y, 1.0)
+    close(elementwise(compare, x, y, result="i1"), compare(x, y))
+    close(elementwise(compare, M, N, result="i1"), compare(M, N))
+    close(elementwise(lambda x: compare(x, 1), X), compare(X, 1))
+    close(elementwise(lambda x: compare(1, x), X), compare(1, X))
+
+
+def test_boolean_operators():
+    def function(x, y):
+        return ((x > 0) & (y > 0)) | ~(x > y) ^ (x == y) | ((x > 0) == (y > 0)) & True
+
+    close(elementwise(function, X, Y, result="i1"), function(X, Y))
+
+
+def test_numpy_scalars_are_numbers():
+    def function(x):
+        return np.float32(2) * x + x / np.float64(4) - np.int64(3) - np.array(1.5)
+
+    close(elementwise(function, X, result="f64"), function(X))
+
+
+def test_torch_scalars_are_numbers():
+    torch = pytest.importorskip("torch")
+
+    def function(x, two, four):
+        return two * x + x / four - two
+
+    found = elementwise(lambda x: function(x, torch.tensor(2.0), torch.tensor(4)), X, result="f64")
+    close(found, function(X, 2, 4))
+
+
+def _erf(x):
+    return np.array([math.erf(each) for each in x])
+
+
+FUNCTIONS = {
+    "exp": (aec.exp, np.exp),
+    "exp2": (aec.exp2, np.exp2),
+    "expm1": (aec.expm1, np.expm1),
+    "log": (lambda x: aec.log(abs(x) + 1), lambda x: np.log(abs(x) + 1)),
+    "log2": (lambda x: aec.log2(abs(x) + 1), lambda x: np.log2(abs(x) + 1)),
+    "log1p": (lambda x: aec.log1p(abs(x)), lambda x: np.log1p(abs(x))),
+    "tanh": (aec.tanh, np.tanh),
+    "sigmoid": (aec.sigmoid, lambda x: 1 / (1 + np.exp(-x))),
+    "erf": (aec.erf, _erf),
+    "sqrt": (lambda x: aec.sqrt(abs(x)), lambda x: np.sqrt(abs(x))),
+    "rsqrt": (lambda x: aec.rsqrt(abs(x) + 1), lambda x: 1 / np.sqrt(abs(x) + 1)),
+    "abs": (aec.abs, np.abs),
+    "floor": (aec.floor, np.floor),
+    "ceil": (aec.ceil, np.ceil),
+    "sin": (aec.sin, np.sin),
+    "cos": (aec.cos, np.cos),
+    "maximum": (lambda x: aec.maximum(x, 0.5), lambda x: np.maximum(x, 0.5)),
+    "minimum": (lambda x: aec.min(0.5, x), lambda x: np.minimum(x, 0.5)),
+    "clamp": (lambda x: aec.clamp(x, -1, 2), lambda x: np.clip(x, -1, 2)),
+    "clamp below": (lambda x: aec.clamp(x, low=0), lambda x: np.maximum(x, 0)),
+    "clamp above": (lambda x: aec.clamp(x, high=0), lambda x: np.minimum(x, 0)),
+    "where": (lambda x: aec.where(x > 0, x, -1), lambda x: np.where(x > 0, x, -1)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions(name):
+    ours, numpys = FUNCTIONS[name]
+    close(elementwise(ours, X, result="f64"), numpys(X))
+    close(elementwise(ours, M), numpys(M))  # integers count as floats where the result is one
+
+
+def test_functions_of_numbers_are_numbers():
+    values = [
+        aec.exp(1),
+        aec.exp2(3),
+        aec.log(2.0),
+        aec.sigmoid(0),
+        aec.maximum(1, 2),
+        aec.min(1, 2),
+        aec.where(True, 3, 4),
+        aec.clamp(7, 0, 5),
+        aec.abs(-2),
+        aec.floor(1.5),
+        aec.rsqrt(4),
+    ]
+    assert values == [math.e, 8.0, math.log(2), 0.5, 2, 1, 3, 5, 2, 1.0, 0.5]
+    assert aec.exp(1000) == math.inf
+
+
+def test_integers_become_floats_where_they_must():
+    assert elementwise(lambda m: m / 2, M, result="f32").tolist() == (M / 2).tolist()
+    assert elementwise(lambda m: m * 0.5, M, result="f32").tolist() == (M * 0.5).tolist()
+    assert elementwise(lambda m: 2 ** (m // 2), M, result="f32").tolist() == (2.0 ** (M // 2)).tolist()
+    assert elementwise(lambda m, x: m * x, M, X, result="f64").tolist() == (M * X).tolist()
+    assert elementwise(aec.floor, M, result="i64").tolist() == M.tolist()
+    assert elementwise(lambda m: aec.where(m > 0, 1, 0), M, result="index").tolist() == (M > 0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "result"),
+    [
+        ("f16", "f16", "f16"),
+        ("f16", "bf16", "f32"),
+        ("bf16", "f32", "f32"),
+        ("f32", "f64", "f64"),
+        ("i32", "f16", "f16"),
+        ("i8", "i64", "i64"),
+        ("i32", "index", "index"),
+    ],
+)
+def test_types_of_tensors_combine(left, right, result):
+    arrays = np.ones(3), np.ones(3)
+    assert elementwise(lambda x, y: x + y, *arrays, dtypes=(left, right), result=result).tolist() == [2] * 3
+
+
+def test_scalars_are_weak_beside_tensors():
+    program = aec.trace(lambda x, a: x * a + 0.5, x=aec.tensor(3, dtype="f16"), a=aec.scalar("f32"))
+    assert program.results[0].spec.dtype == "f16"
+
+
+def test_casts():
+    values = np.array([-2.75, -0.5, 0.0, 3.99])
+    assert elementwise(lambda x: aec.cast(x, "i32"), values, result="i32").tolist() == [-2, 0, 0, 3]
+    assert elementwise(lambda x: x.astype("index"), values, result="index").tolist() == [-2, 0, 0, 3]
+    assert elementwise(lambda x: aec.cast(x, bool), values, result="i1").tolist() == [1, 1, 0, 1]
+    assert elementwise(lambda x: aec.cast(x > 0, "f32"), values, result="f32").tolist() == [0, 0, 0, 1]
+    assert elementwise(lambda x: aec.cast(x > 0, "index"), values, result="index").tolist() == [0, 0, 0, 1]
+    assert elementwise(lambda x: aec.cast(aec.cast(x, "f16"), "bf16"), values, result="bf16") is not None
+    for dtype in ("i8", "i16", "i64", "index", "f64"):
+        assert elementwise(lambda m, to=dtype: aec.cast(m, to), M, result=dtype).tolist() == M.tolist()
