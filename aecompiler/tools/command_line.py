@@ -1,4 +1,4 @@
-"""What the command lines of aec-run and aec-bench share."""
+"""What the command lines of the tools share."""
 
 from __future__ import annotations
 

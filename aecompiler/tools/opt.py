@@ -18,7 +18,8 @@ from typing import Any
 
 from aecompiler.errors import PipelineError
 from aecompiler.tools import opt_flags
-from aecompiler.tools.opt_flags import PROG, FlagError, UsageError
+from aecompiler.tools.command_line import UsageError
+from aecompiler.tools.opt_flags import PROG, FlagError
 from aecompiler.tools.supervise import Outcome, Reporter, open_standard_streams, supervise
 
 OK, DIAGNOSTICS, USAGE, INTERNAL = range(4)

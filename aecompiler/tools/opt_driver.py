@@ -21,8 +21,9 @@ from aecompiler.errors import CompileError
 from aecompiler.passes.infra import ANY, PASSES, PIPELINES, Instrumentation, InvalidIRError, Pipeline, Step
 from aecompiler.passes.pipeline import MODULE, RESTRICTED, UNKNOWN_PASS, upstream_error
 from aecompiler.tools import opt_info
+from aecompiler.tools.command_line import UsageError
 from aecompiler.tools.opt_expect import check_expectations
-from aecompiler.tools.opt_flags import FlagError, UsageError, build_parser
+from aecompiler.tools.opt_flags import FlagError, build_parser
 from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
 from aecompiler.tools.opt_reproducer import Reproducer, comment, find_reproducer
 from aecompiler.tools.registration import register_all

@@ -7,6 +7,8 @@ import math
 import re
 from typing import Any, NoReturn
 
+from aecompiler.tools.command_line import UsageError
+
 PROG = "aec-opt"
 _LONG_FLAG = re.compile(r"-[A-Za-z][\w-]+(=.*)?\Z", re.DOTALL)
 _UPSTREAM_NAMES = re.compile(r"--mlir-(print-ir-(?:before|after)(?:-all|-change)?|timing)(?=\Z|=)")
@@ -25,10 +27,6 @@ otherwise in mlir-opt can be given by that name.
 EPILOG = """\
 Exit status: 0 success, 1 the input is invalid or a pass refused it, 2 bad usage or pipeline, 3 internal error
 (a bug in a pass, a native crash, or a hang). Diagnostics go to stderr as file:line:col: error: message."""
-
-
-class UsageError(Exception):
-    """A mistake of the user that is not in the IR: flags, files."""
 
 
 class FlagError(UsageError):

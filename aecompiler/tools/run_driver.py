@@ -273,5 +273,6 @@ def _check(
             f"largest value (tolerance {tolerance:.1e}), {error.max_abs_error:.2e} absolute{elsewhere}"
         )
     if reference.out_of_bounds:
-        print(f"check: warning: {reference.out_of_bounds} reads out of bounds at unmasked elements")
+        print(f"check: FAILED: {reference.out_of_bounds} reads out of bounds at unmasked elements")
+        status = FAILED
     return status

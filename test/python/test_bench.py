@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from outcomes import Outcome
 
 from aecompiler.tools import bench, benchmark
 
@@ -45,12 +45,6 @@ def raises(shape, dtype):
 """
 
 FIELDS = ["case", "shape", "dtype", "target", "ours_ms", "peer", "peer_ms", "ratio", "error", "versions"]
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
 
 
 Run = Callable[..., Outcome]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import re
 import shlex
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from example_files import FOLDER, load
 
 import aecompiler as aec
 from aecompiler.tools import run as aec_run
 from aecompiler.tools.tolerances import default_tolerance
 
-FOLDER = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "demo")
 
 # Sizes that are no multiple of anything, one position, and none at all; Blocks covers the longest.
@@ -27,20 +24,6 @@ SIZES: tuple[dict[str, int], ...] = (
     {"B": 3, "S": 17, "Sq": 16, "Skv": 2, "T": 2, "Blocks": 2, "Bounds": 1},
     {"B": 2, "S": 0, "Sq": 0, "Skv": 0, "T": 0, "Blocks": 0, "Bounds": 1},
 )
-
-
-def load(name: str) -> Any:
-    """The module of an example, imported as Python does when it runs the file."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location(f"example_{name}", FOLDER / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 demo = load("demo")

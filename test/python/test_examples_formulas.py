@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from example_files import FOLDER, load
 
 import aecompiler as aec
 from aecompiler.reference import oracles
 
-FOLDER = Path(__file__).parents[2] / "examples"
 SIZES = {"B": 2, "S": 37, "Sq": 3, "Skv": 37, "T": 19, "Blocks": 3, "Bounds": 5}
 Values = dict[str, Any]
-
-
-def load(name: str) -> Any:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location(f"formula_{name}", FOLDER / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    finally:
-        sys.path.remove(str(FOLDER))
 
 
 def indices(x: Values) -> tuple[np.ndarray, np.ndarray]:

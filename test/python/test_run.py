@@ -7,11 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from outcomes import Outcome
 from safetensors.numpy import load_file, save_file
 
 from aecompiler.tools import run as aec_run
@@ -81,12 +82,6 @@ func.func @first(%q: tensor<?x1x?x4xf32>, %k: tensor<?x1x?x4xf32>)
 """
 
 SIZES = ("--dim", "B=1", "--dim", "S=3")
-
-
-class Outcome(NamedTuple):
-    status: int
-    out: str
-    err: str
 
 
 Run = Callable[..., Outcome]
@@ -313,12 +308,13 @@ def test_check_fails_above_the_tolerance(run: Run) -> None:
     assert "tolerance 1.0e-20" in outcome.out
 
 
-def test_check_reports_reads_out_of_bounds(run: Run) -> None:
+def test_check_fails_at_reads_out_of_bounds(run: Run) -> None:
     inside = run("program.py:outside", "--dim", "B=1", "--dim", "S=3", "--check")
+    assert inside.status == 0
     assert "out of bounds" not in inside.out
     beyond = run("program.py:outside", "--dim", "B=1", "--dim", "S=4", "--check")
-    assert beyond.status == 0
-    assert "8 reads out of bounds at unmasked elements" in beyond.out
+    assert beyond.status == 1
+    assert "check: FAILED: 8 reads out of bounds at unmasked elements" in beyond.out
 
 
 def test_print_and_time(run: Run) -> None:
