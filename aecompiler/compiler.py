@@ -15,11 +15,11 @@ from aecompiler.arrays import Argument
 from aecompiler.backends.base import Artifact, Backend, get_backend
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
+from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import UnsupportedError
+from aecompiler.passes.rewriting import inline_calls
 from aecompiler.size_analysis import analyze
 from aecompiler.sizes import Sizes
-
-_DYNAMIC = -(1 << 63)
 
 
 class Kernel:
@@ -131,7 +131,7 @@ def compile(program: Any, target: str = "cpu", *, function: str | None = None, *
         name = ir.StringAttr(op.attributes["sym_name"]).value
         arguments = _arguments(op, names.get(name))
         results = _results(op)
-        sizes = analyze(op, [argument.name for argument in arguments])
+        sizes = _sizes(source.getvalue(), name, arguments)
         clone = ir.Module.parse(source.getvalue())
         artifact = backend.emit(clone, name, schedule)
     return Kernel(name, arguments, results, sizes, backend, artifact, source.getvalue())
@@ -226,20 +226,37 @@ def _load(program: Any) -> tuple[ir.Module, dict[str, list[str]]]:
     module = getattr(program, "module", None)
     if isinstance(module, ir.Module):
         return module, {}
-    file = None
     if isinstance(program, os.PathLike) or (isinstance(program, str) and _is_path(program)):
         file = os.fspath(program)
-        text = pathlib.Path(file).read_text()
-    elif isinstance(program, str):
-        text = program
-    else:
-        raise TypeError(
-            "compile() expects a Program, an ir.Module, the text of one or a path to a .mlir file, "
-            f"got '{type(program).__name__}'"
-        )
+        return parse(pathlib.Path(file).read_bytes(), file)
+    if isinstance(program, str):
+        return parse(program)
+    raise TypeError(
+        "compile() expects a Program, an ir.Module, the text of one or a path to a .mlir file, "
+        f"got '{type(program).__name__}'"
+    )
+
+
+_BYTECODE = b"ML\xefR"
+
+
+def parse(content: str | bytes, file: str | None = None) -> tuple[ir.Module, dict[str, list[str]]]:
+    """A module from MLIR text or bytecode, and by function the argument names that the text gives.
+
+    `file` is its name in diagnostics. Raises `CompileError` for what can't be parsed.
+    """
+    names: dict[str, list[str]] = {}
+    if isinstance(content, bytes) and not content.startswith(_BYTECODE):
+        try:
+            content = content.decode()
+        except UnicodeDecodeError:
+            message = "expects MLIR, as UTF-8 text or as bytecode"
+            raise diagnostics.compile_error([diagnostics.Diagnostic("error", message, file)]) from None
+    if isinstance(content, str):
+        names = argument_names(content)
     with make_context() as context:
         try:
-            return ir.Module.parse(text, context), argument_names(text)
+            return ir.Module.parse(content, context), names
         except ir.MLIRError as error:
             raise diagnostics.to_compile_error(error, file) from None
 
@@ -257,8 +274,12 @@ def _is_path(text: str) -> bool:
 
 def argument_names(text: str) -> dict[str, list[str]]:
     """The names of the arguments of each `func.func` in MLIR text, as they are written after `%`."""
-    names = {}
-    for match in re.finditer(r"func\.func\s+(?:\w+\s+)?@\"?([\w$.-]+)\"?\s*\(", text):
+    names: dict[str, list[str]] = {}
+    # Comments and strings may hold anything; the name of a function may be quoted.
+    text = re.sub(r'(@?)("(?:[^"\\\n]|\\.)*")|//[^\n]*', _without_comments_and_strings, text)
+    for match in re.finditer(r'func\.func\s+(?:\w+\s+)?@"?([\w$.-]+)"?\s*\(', text):
+        if match[1] in names:
+            continue
         depth, end = 1, match.end()
         while end < len(text) and depth:
             depth += {"(": 1, ")": -1}.get(text[end], 0)
@@ -267,12 +288,29 @@ def argument_names(text: str) -> dict[str, list[str]]:
     return names
 
 
-def _find_function(module: ir.Module, name: str | None) -> Any:
-    functions = {
+def _without_comments_and_strings(match: re.Match[str]) -> str:
+    return match[0] if match[1] else " "
+
+
+def _sizes(source: bytes, name: str, arguments: Sequence[Argument]) -> Sizes:
+    """What the function requires of sizes, together with the functions that it calls."""
+    module = ir.Module.parse(source)  # lives as long as its functions are used
+    functions = _functions(module)
+    inline_calls(functions[name].operation, {other: op.operation for other, op in functions.items()})
+    return analyze(functions[name], [argument.name for argument in arguments])
+
+
+def _functions(module: ir.Module) -> dict[str, Any]:
+    """The functions that have a body, by name."""
+    return {
         ir.StringAttr(op.attributes["sym_name"]).value: op
         for op in module.body.operations
         if op.operation.name == "func.func" and len(op.operation.regions[0].blocks)
     }
+
+
+def _find_function(module: ir.Module, name: str | None) -> Any:
+    functions = _functions(module)
     if name is not None:
         if name not in functions:
             raise ValueError(f"no function '{name}' in the program (functions: {', '.join(functions)})")
@@ -315,7 +353,7 @@ def _signature(
             dims = [ir.StringAttr(d).value for d in given["attn.dims"]] if "attn.dims" in given else []
             dims += [""] * (type_.rank - len(dims))
             shape = tuple(
-                size if size != _DYNAMIC else (dims[d] or None) for d, size in enumerate(type_.shape)
+                size if size != DYNAMIC else (dims[d] or None) for d, size in enumerate(type_.shape)
             )
         if str(element) not in arrays.DTYPES:
             raise UnsupportedError(

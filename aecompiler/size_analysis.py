@@ -6,22 +6,43 @@ the operations of a function require of each other, as classes of sizes that are
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from aecompiler import diagnostics
 from aecompiler.bindings import ir
+from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import CompileError, UnsupportedError
-from aecompiler.sizes import Call, Size, Sizes, product, scalar, total
+from aecompiler.passes.index_arithmetic import (
+    ARITHMETIC,
+    UNSIGNED_ARITHMETIC,
+    is_checked_at_the_call,
+    is_widening,
+    slice_parts,
+    width_of,
+    wrap,
+)
+from aecompiler.sizes import Call, Formula, Size, Sizes, product, scalar, total
 
-DYNAMIC = -(1 << 63)
+_WITHOUT_SIZES = frozenset(
+    {
+        "func.return",
+        "scf.yield",
+        "tensor.dim",
+        "tensor.extract",
+        "tensor.from_elements",
+        "tensor.rank",
+        "ub.poison",
+    }
+)
+"""Operations on tensors that require nothing of sizes, or that are guarded."""
 
 
 def analyze(function: Any, names: Sequence[str]) -> Sizes:
     """The requirements of a `func.func`; `names` are those of its arguments.
 
-    Raises `CompileError` when sizes contradict each other whatever the arguments are, and `UnsupportedError`
-    when the size of a result does not follow from those of the arguments.
+    Raises `CompileError` when sizes contradict each other whatever the arguments are, and at operations whose
+    sizes can't be checked; `UnsupportedError` when the size of a result does not follow from the arguments.
     """
     analysis = _Analysis(names)
     analysis.function(function)
@@ -34,7 +55,16 @@ def analyze(function: Any, names: Sequence[str]) -> Sizes:
                     f"unsupported: the size of result {number} in dimension {dimension} "
                     "does not follow from the sizes of the arguments"
                 )
+    for size, op in analysis.needed:
+        if known.value(size) is None:
+            raise _unsupported(op, "a size that does not follow from the arguments")
     return sizes
+
+
+def _unsupported(op: ir.Operation, what: str) -> CompileError:
+    place = diagnostics.locate(op.location)
+    message = f"'{op.name}' op unsupported: {what}"
+    return diagnostics.compile_error([diagnostics.Diagnostic("error", message, *place)])
 
 
 class _Anything(int):
@@ -47,28 +77,12 @@ class _Anything(int):
         return 1
 
 
-_INDEX_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
-    "arith.addi": operator.add,
-    "arith.subi": operator.sub,
-    "arith.muli": operator.mul,
-    "arith.divui": lambda a, b: a // b if b else 0,
-    "arith.divsi": lambda a, b: (abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)) if b else 0,
-    "arith.floordivsi": lambda a, b: a // b if b else 0,
-    "arith.ceildivsi": lambda a, b: -(-a // b) if b else 0,
-    "arith.ceildivui": lambda a, b: -(-a // b) if b else 0,
-    "arith.remui": lambda a, b: a % b if b else a,
-    "arith.maxsi": max,
-    "arith.maxui": max,
-    "arith.minsi": min,
-    "arith.minui": min,
-}
-
-
 class _Analysis:
     def __init__(self, names: Sequence[str]):
         self.sizes = Sizes(names)
         self.dims_of: dict[ir.Value, list[Size]] = {}
         self.index_of: dict[ir.Value, Size] = {}
+        self.needed: list[tuple[Size, ir.Operation]] = []
 
     # ---- classes ----
 
@@ -120,28 +134,55 @@ class _Analysis:
         op = value.owner.operation
         if op.name == "arith.constant":
             return self.new(ir.IntegerAttr(op.attributes["value"]).value)
-        if op.name == "arith.index_cast":
+        if is_widening(op):
             return self.index(op.operands[0])
         size = self.new()
         if op.name == "tensor.dim":
             dimension = self.index(op.operands[1]).constant
             dims = self.dims(op.operands[0])
             return dims[dimension] if dimension is not None and 0 <= dimension < len(dims) else size
-        if op.name in _INDEX_ARITHMETIC:
-            compute = _INDEX_ARITHMETIC[op.name]
-            left, right = (self.index(operand) for operand in op.operands)
-
-            def formula(call: Call) -> int | None:
-                a, b = call.value(left), call.value(right)
-                return None if a is None or b is None else compute(a, b)
-
-            size.formulas.append(formula)
+        if (width := width_of(value.type)) is None:
+            return size
+        if op.name in ARITHMETIC:
+            size.formulas.append(self._computed(op, ARITHMETIC[op.name], width, wrap))
+        elif op.name in UNSIGNED_ARITHMETIC:
+            size.formulas.append(
+                self._computed(op, UNSIGNED_ARITHMETIC[op.name], width, lambda v, w: v % (1 << w))
+            )
         return size
+
+    def _computed(
+        self,
+        op: ir.Operation,
+        compute: Callable[[int, int], int],
+        width: int,
+        read: Callable[[int, int], int],
+    ) -> Formula:
+        left, right = (self.index(operand) for operand in op.operands)
+
+        def formula(call: Call) -> int | None:
+            a, b = call.value(left), call.value(right)
+            return None if a is None or b is None else wrap(compute(read(a, width), read(b, width)), width)
+
+        return formula
+
+    def part(self, part: int | ir.Value) -> Size:
+        """An offset, size or stride of a slice: a number, or a value."""
+        return self.new(part) if isinstance(part, int) else self.index(part)
+
+    def nonnegative(self, size: Size, op: ir.Operation) -> None:
+        """A call must give this size a value that is not negative."""
+        if size.root().constant is None:
+            self.needed.append((size, op))
+            self.sizes.at_least.append((size, 0))
 
     # ---- the function ----
 
     def function(self, function: Any) -> None:
-        block = function.operation.regions[0].blocks[0]
+        blocks = list(function.operation.regions[0].blocks)
+        if len(blocks) != 1:
+            raise _unsupported(function.operation, f"{len(blocks)} blocks; use scf.if and scf.for")
+        block = blocks[0]
         named: dict[str, Size] = {}
         attributes = function.operation.attributes
         dictionaries: list[Mapping[str, Any]] = list(attributes.get("arg_attrs", []))
@@ -178,6 +219,8 @@ class _Analysis:
                 self._elementwise(op.operation)
             elif name.startswith("linalg."):
                 self._structured(op.operation)
+            elif name not in _WITHOUT_SIZES and _touches_tensors(op.operation):
+                raise _unsupported(op.operation, "its sizes can't be checked")
 
     # ---- operations ----
 
@@ -190,10 +233,9 @@ class _Analysis:
     def _structured(self, op: ir.Operation) -> None:
         from aecompiler.bindings import linalg
 
-        try:
-            maps = [getattr(m, "value", m) for m in linalg.get_indexing_maps(op) or []]
-        except (TypeError, ValueError, RuntimeError):
-            maps = []
+        if not len(op.regions):
+            raise _unsupported(op, "its sizes can't be checked")
+        maps = [getattr(m, "value", m) for m in linalg.get_indexing_maps(op)]
         loops: dict[int, Size] = {}
         for operand, map_ in zip(op.operands, maps, strict=False):
             if not isinstance(operand.type, ir.RankedTensorType):
@@ -201,9 +243,13 @@ class _Analysis:
             for size, expr in zip(self.dims(operand), map_.results, strict=True):
                 if isinstance(expr, ir.AffineDimExpr):
                     self.equal(loops.setdefault(expr.position, size), size, op)
+                elif isinstance(expr, ir.AffineConstantExpr):
+                    self.sizes.at_least.append((size, expr.value + 1))
+                elif any(DYNAMIC in v.type.shape for v in op.operands if _is_tensor(v)):
+                    raise _unsupported(op, f"the index {expr} into a tensor of dynamic size")
         outs = list(op.operands)[len(op.operands) - len(op.results) :]
         for out, result in zip(outs, op.results, strict=True):
-            if maps and out.type == result.type:
+            if out.type == result.type:
                 self.define(result, self.dims(out), op)
 
     def _attention(self, op: ir.Operation) -> None:
@@ -246,14 +292,21 @@ class _Analysis:
         self.define(op.results[0], self.dims(op.operands[0]), op)
 
     def _insert(self, op: ir.Operation) -> None:
-        self.define(op.results[0], self.dims(op.operands[1]), op)
+        into = op.operands[1]
+        self.define(op.results[0], self.dims(into), op)
+        for size in self.dims(into):
+            if size.root().constant is None:
+                self.needed.append((size, op))
+                self.sizes.at_least.append((size, 1))
 
     def _pad(self, op: ir.Operation) -> None:
         dynamic = list(op.operands)[1:]
         low, high = (
-            [self.index(dynamic.pop(0)) if n == DYNAMIC else self.new(n) for n in op.attributes[name]]
+            [self.part(dynamic.pop(0) if n == DYNAMIC else n) for n in op.attributes[name]]
             for name in ("static_low", "static_high")
         )
+        for size in (*low, *high):
+            self.nonnegative(size, op)
         parts = zip(low, self.dims(op.operands[0]), high, strict=True)
         for own, part in zip(self.dims(op.results[0]), parts, strict=True):
             own.root().formulas.append(total(part))
@@ -263,22 +316,32 @@ class _Analysis:
         sizes = iter([v for v in op.operands if isinstance(v.type, ir.IndexType)][-_dynamic_rank(op) :])
         for own in self.dims(op.results[0]):
             if own.root().constant is None and (given := next(sizes, None)) is not None:
+                self.nonnegative(self.index(given), op)
                 self.equal(self.index(given), own, op)
 
-    def _slice_sizes(self, op: ir.Operation, first: int) -> list[Size]:
-        offsets = [o for o in op.attributes["static_offsets"] if o == DYNAMIC]
-        dynamic = list(op.operands)[first + len(offsets) :]
-        return [
-            self.index(dynamic.pop(0)) if n == DYNAMIC else self.new(n) for n in op.attributes["static_sizes"]
-        ]
+    def _slice(self, op: ir.Operation, whole: ir.Value, first: int) -> list[Size]:
+        """The sizes of a slice of `whole`, which a call checks to lie inside where nothing else does."""
+        offsets, sizes, strides = slice_parts(op, first)
+        checked = is_checked_at_the_call(op, first)
+        found = [self.part(size) for size in sizes]
+        for d, (own, size, offset, stride) in enumerate(
+            zip(self.dims(whole), found, offsets, strides, strict=True)
+        ):
+            self.nonnegative(size, op)
+            if not checked:
+                continue
+            self.needed.append((own, op))
+            if isinstance(offset, int) and isinstance(stride, int) and size.constant:
+                last = offset + (size.constant - 1) * stride
+                self.sizes.at_least.append((own, max(offset, last) + 1))
+                continue
+            box = _Box(diagnostics.locate(op.location), d, own, size, self.part(offset), self.part(stride))
+            self.sizes.requirements.append(box)
+            self.needed += [(box.offset, op), (box.stride, op)]
+        return found
 
     def _extract_slice(self, op: ir.Operation) -> None:
-        sizes = self._slice_sizes(op, 1)
-        source = self.dims(op.operands[0])
-        strides, offsets = (list(op.attributes[f"static_{name}"]) for name in ("strides", "offsets"))
-        for size, whole, stride, offset in zip(sizes, source, strides, offsets, strict=True):
-            if size.constant and DYNAMIC not in (stride, offset):
-                self.sizes.at_least.append((whole, offset + (size.constant - 1) * stride + 1))
+        sizes = self._slice(op, op.operands[0], 1)
         result = self.dims(op.results[0])
         kept = iter(size for size in sizes if size.root().constant != 1)
         for own in result:  # a dropped dimension has size 1, and so has none of the others to match
@@ -288,8 +351,8 @@ class _Analysis:
                 self.equal(match, own, op)
 
     def _insert_slice(self, op: ir.Operation) -> None:
-        sizes = self._slice_sizes(op, 2)
         source, into = op.operands[0], op.operands[1]
+        sizes = self._slice(op, into, 2)
         if len(sizes) == len(self.dims(source)):
             self.define(source, sizes, op)
         self.define(op.results[0], self.dims(into), op)
@@ -356,6 +419,51 @@ class _Analysis:
         )
 
 
+class _Box:
+    """One dimension of a slice must lie inside of the tensor: a requirement of `Sizes`."""
+
+    def __init__(
+        self,
+        place: diagnostics.Position,
+        dimension: int,
+        whole: Size,
+        size: Size,
+        offset: Size,
+        stride: Size,
+    ):
+        self.place, self.dimension = place, dimension
+        self.whole, self.size, self.offset, self.stride = whole, size, offset, stride
+
+    def __call__(self, call: Call) -> str | None:
+        whole, size, offset, stride = (
+            call.value(each) or 0 for each in (self.whole, self.size, self.offset, self.stride)
+        )
+        last = offset + (size - 1) * stride
+        if size < 1 or (min(offset, last) >= 0 and max(offset, last) < whole):
+            return None
+        where = f" ({self.place.file}:{self.place.line})" if self.place.file and self.place.line else ""
+        return (
+            f"expects the slice of {size} elements from {offset} on, by {stride}, to lie inside dimension "
+            f"{self.dimension} of size {whole}{where}"
+        )
+
+
+def _is_tensor(value: ir.Value) -> bool:
+    return isinstance(value.type, ir.RankedTensorType)
+
+
+def _touches_tensors(op: ir.Operation) -> bool:
+    """Whether `op`, or an operation inside it, has operands or results that are tensors."""
+    if any(isinstance(value.type, ir.ShapedType) for value in (*op.operands, *op.results)):
+        return True
+    return any(
+        _touches_tensors(child.operation)
+        for region in op.regions
+        for block in region.blocks
+        for child in block.operations
+    )
+
+
 def _dynamic_rank(op: ir.Operation) -> int:
     return sum(size == DYNAMIC for size in op.results[0].type.shape) or len(op.operands) + 1
 
@@ -363,6 +471,7 @@ def _dynamic_rank(op: ir.Operation) -> int:
 _HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
     "attn.attention": _Analysis._attention,
     "attn.recurrence": _Analysis._recurrence,
+    "tensor.bitcast": _Analysis._cast,
     "tensor.cast": _Analysis._cast,
     "tensor.insert": _Analysis._insert,
     "tensor.pad": _Analysis._pad,

@@ -65,6 +65,7 @@ class Sizes:
         self.classes: list[Size] = []
         self.results: list[list[Size] | None] = []
         self.at_least: list[tuple[Size, int]] = []
+        self.requirements: list[Callable[[Call], str | None]] = []  # what a call breaks, or None
         self.dimension_names: dict[tuple[int, int], str] = {}
 
     def check(self, actuals: Sequence[Actual]) -> None:
@@ -73,8 +74,9 @@ class Sizes:
         for size, minimum in self.at_least:
             got = call.value(size)
             places = size.root().places
-            if got is not None and got < minimum and places:
-                raise ValueError(f"expects {self.place(places[0])} to be at least {minimum}, got {got}")
+            if got is not None and got < minimum:
+                what = self.place(places[0]) if places else "a size"
+                raise ValueError(f"expects {what} to be at least {minimum}, got {got}")
         for size in self.classes:
             if size.parent is not None:
                 continue
@@ -89,6 +91,9 @@ class Sizes:
                     what = self.place(size.places[0]) if size.places else "a size"
                     how = f", {formula.__doc__}" if formula.__doc__ else ""
                     raise ValueError(f"expects {what} to be {computed}{how}, got {expected}")
+        for requirement in self.requirements:
+            if (message := requirement(call)) is not None:
+                raise ValueError(message)
 
     def result_shapes(self, actuals: Sequence[Actual]) -> list[tuple[int, ...] | None]:
         """The shape of each result; None for a scalar."""

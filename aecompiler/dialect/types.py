@@ -3,6 +3,9 @@
 from aecompiler.bindings import ir
 from aecompiler.dialect.core import Invalid
 
+DYNAMIC = ir.ShapedType.get_dynamic_size()
+"""The size of a dynamic dimension in `RankedTensorType.shape`, and in the attributes of slices."""
+
 ELEMENT_TYPES = ("f16", "bf16", "f32", "f64")
 """Element types of q, k and v."""
 

@@ -7,18 +7,24 @@ rows of a last block), and captured indices may be any integer. The dialect defi
 - an index of a captured tensor is clamped to [0, size - 1]; an empty captured tensor reads as 0;
 - integer division by zero gives 0, the remainder by zero is the dividend, and `MIN / -1` wraps;
 - a shift by the width or more gives 0, or the sign;
-- a float outside the range of the integer it is converted to saturates, and NaN converts to 0.
+- a float outside the range of the integer it is converted to saturates, and NaN converts to 0;
+- an inserted slice is moved to lie inside; a dimension's number is clamped, too;
+- flags that promise something of the operands (no overflow, exact, no NaN) promise nothing.
 
 `make_total` writes these rules out with ordinary operations, in place, so that what follows may clone and
-speculate the regions freely. `make_surroundings_total` does the same for scalar operations around attn ops.
+speculate the regions freely. `make_surroundings_total` does the same for scalar operations around attn ops,
+and for slices and insertions there that a caller can't check.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 from aecompiler.bindings import arith, ir, scf, tensor
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.index_arithmetic import is_checked_at_the_call, slice_parts
+from aecompiler.passes.registry import PassFailure
 
 _DIVISIONS = ("arith.divsi", "arith.floordivsi", "arith.ceildivsi")
 _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
@@ -26,23 +32,42 @@ _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
 
 def make_total(op: ir.Operation) -> None:
     """Rewrite what is inside an attn op, in place; captures that may be empty are replaced before it."""
-    _guard_all([child for child in rw.walk_list(op) if child.name in _GUARDS])
+    _guard_all(rw.walk_list(op))
 
 
 def make_surroundings_total(op: ir.Operation) -> None:
-    """Rewrite the scalar operations inside `op` that are not inside an attn op."""
+    """Rewrite the operations inside `op` that are not inside an attn op."""
     inside = {nested for program in rw.walk_list(op, "attn.") for nested in rw.walk_list(program)}
-    slices = ("tensor.extract_slice", "tensor.insert_slice")
-    _guard_all(
-        [
-            child
-            for child in rw.walk_list(op)
-            if child.name in _GUARDS and child.name not in slices and child not in inside
-        ]
-    )
+    _guard_all([child for child in rw.walk_list(op) if child not in inside and not _is_checked(child)])
 
 
-def _guard_all(ops: list[ir.Operation]) -> None:
+def _is_checked(op: ir.Operation) -> bool:
+    return op.name in _SLICES and is_checked_at_the_call(op, _SLICES[op.name])
+
+
+_SLICES = {"tensor.extract_slice": 1, "tensor.insert_slice": 2}
+"""Slice operations, and the operands that come before their offsets."""
+
+_PROMISES = ("overflowFlags", "isExact", "nonNeg", "isDisjoint")
+
+
+def drop_promises(op: ir.Operation) -> None:
+    """Take away the flags by which the result of `op` would be undefined for some operands."""
+    for name in _PROMISES:
+        if name in op.attributes:
+            del op.attributes[name]
+    if "fastmath" in op.attributes:
+        flags = re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2])
+        if "fast" in flags:
+            flags = ["reassoc", "nsz", "arcp", "contract", "afn"]
+        kept = [flag for flag in flags if flag not in ("nnan", "ninf")]
+        op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{','.join(kept) or 'none'}>")
+
+
+def _guard_all(candidates: list[ir.Operation]) -> None:
+    for op in candidates:
+        drop_promises(op)
+    ops = [op for op in candidates if op.name in _GUARDS]
     readers: dict[ir.Value, list[ir.Operation]] = {}
     for op in ops:
         if op.name in _READS and _may_be_empty(op.operands[0]):
@@ -147,21 +172,11 @@ def _guard_extract(op: ir.Operation) -> None:
         op.operands[d + 1] = clamp_index(position, _last(source, d))
 
 
-def _slice_parts(op: ir.Operation, first: int) -> tuple[list[int | ir.Value], ...]:
-    """Offsets, sizes, strides of a slice operation, numbers where static; `first` operands come before."""
-    dynamic = list(op.operands)[first:]
-    parts = []
-    for name in ("static_offsets", "static_sizes", "static_strides"):
-        static = list(op.attributes[name])
-        parts.append([dynamic.pop(0) if number == rw.DYNAMIC else number for number in static])
-    return tuple(parts)
-
-
 def _guard_extract_slice(op: ir.Operation) -> None:
     """Read elements with clamped indices, unless the slice is full or of size 1 in each dimension."""
     source, result = op.operands[0], op.results[0]
     shape = source.type.shape
-    offsets, sizes, strides = _slice_parts(op, 1)
+    offsets, sizes, strides = slice_parts(op, 1)
     if 0 in shape:
         _replace(op, rw.constant_like(result, 0))
         return
@@ -227,17 +242,49 @@ def _dropped_dimensions(sizes: list[int | ir.Value], result: ir.RankedTensorType
 def _guard_insert_slice(op: ir.Operation) -> None:
     """Clamp the offsets so that the slice lies inside."""
     value, into = op.operands[0], op.operands[1]
-    offsets, sizes, strides = _slice_parts(op, 2)
+    offsets, sizes, strides = slice_parts(op, 2)
     shape = into.type.shape
     if all(isinstance(number, int) for number in (*offsets, *sizes, *strides)) and rw.DYNAMIC not in shape:
         return  # verified
-    if any(stride != 1 for stride in strides):
-        return
     clamped: list[int | ir.Value] = []
-    for d, (offset, size) in enumerate(zip(offsets, sizes, strict=True)):
-        last = arith.subi(rw.dim(into, d), _as_index(size))
-        clamped.append(offset if offset == 0 else clamp_index(_as_index(offset), last))
-    _replace(op, rw.insert_slice(value, into, clamped, sizes))
+    for offset, size, stride, whole in zip(offsets, sizes, strides, shape, strict=True):
+        if offset == 0 and stride == 1 and size == whole and whole != rw.DYNAMIC:
+            clamped.append(offset)
+            continue
+        if not (isinstance(size, int) and isinstance(stride, int) and stride > 0) or whole == rw.DYNAMIC:
+            raise PassFailure(
+                op, "unsupported: an insertion at an offset that no caller can check, with dynamic sizes"
+            )
+        extent = (size - 1) * stride + 1
+        if extent > whole:
+            raise PassFailure(op, f"expects {size} elements by {stride} to fit a dimension of size {whole}")
+        clamped.append(clamp_index(_as_index(offset), whole - extent))
+    _replace(op, rw.insert_slice(value, into, clamped, sizes, strides))
+
+
+def _guard_insert(op: ir.Operation) -> None:
+    _, into, *positions = op.operands
+    if 0 in into.type.shape:
+        _replace(op, into)
+        return
+    for d, position in enumerate(positions):
+        op.operands[d + 2] = clamp_index(position, _last(into, d))
+
+
+def _guard_dim(op: ir.Operation) -> None:
+    source, axis = op.operands
+    rank = source.type.rank
+    known = rw.constant_value(axis)
+    if known is not None and 0 <= known < rank:
+        return
+    if rank == 0:
+        _replace(op, rw.index(0))
+        return
+    size = rw.dim(source, 0)
+    for d in range(1, rank):
+        reaches = arith.cmpi(arith.CmpIPredicate.sge, axis, rw.index(d))
+        size = arith.select(reaches, rw.dim(source, d), size)
+    _replace(op, size)
 
 
 def _compare(predicate: str, value: ir.Value, number: int) -> ir.Value:
@@ -343,7 +390,9 @@ def _guard_poison(op: ir.Operation) -> None:
 
 
 _GUARDS: dict[str, Callable[[ir.Operation], None]] = {
+    "tensor.dim": _guard_dim,
     "tensor.extract": _guard_extract,
+    "tensor.insert": _guard_insert,
     "tensor.extract_slice": _guard_extract_slice,
     "tensor.insert_slice": _guard_insert_slice,
     "arith.remsi": _guard_remainder,

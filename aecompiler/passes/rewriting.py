@@ -7,12 +7,10 @@ which keep the location of the operation they come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 from aecompiler.bindings import arith, ir, scf, tensor
-
-DYNAMIC = -(1 << 63)
-"""The size of a dynamic dimension in `RankedTensorType.shape`."""
+from aecompiler.dialect.types import DYNAMIC as DYNAMIC
 
 
 def walk_list(op: ir.Operation, name_prefix: str = "") -> list[ir.Operation]:
@@ -69,6 +67,31 @@ def inline_block(
     for op in body:
         clone_op(op, mapping)
     return [mapping.get(value, value) for value in terminator.operands]
+
+
+def inline_calls(function: ir.Operation, callees: Mapping[str, ir.Operation]) -> None:
+    """Replace each `func.call` in `function` by the body of its callee, and so on.
+
+    Calls of functions of no or several blocks, and those that lead back to a function being inlined, stay.
+    """
+
+    def inline(call: ir.Operation, inside: frozenset[str]) -> None:
+        name = ir.FlatSymbolRefAttr(call.attributes["callee"]).value
+        blocks = list(callees[name].regions[0].blocks) if name in callees else []
+        if len(blocks) != 1 or name in inside:
+            return
+        before = set(walk_list(function, "func.call"))
+        with ir.InsertionPoint(call):
+            results = inline_block(blocks[0], list(call.operands))
+        for old, new in zip(call.results, results, strict=True):
+            old.replace_all_uses_with(new)
+        call.erase()
+        for nested in walk_list(function, "func.call"):
+            if nested not in before:
+                inline(nested, inside | {name})
+
+    for call in walk_list(function, "func.call"):
+        inline(call, frozenset())
 
 
 # ---- constants and dimensions --------------------------------------------------------------------
@@ -251,14 +274,18 @@ def extract_slice(
 
 
 def insert_slice(
-    value: ir.Value, into: ir.Value, offsets: Sequence[int | ir.Value], sizes: Sequence[int | ir.Value]
+    value: ir.Value,
+    into: ir.Value,
+    offsets: Sequence[int | ir.Value],
+    sizes: Sequence[int | ir.Value],
+    strides: Sequence[int | ir.Value] | None = None,
 ) -> ir.Value:
-    """`into` with `value` at a slice of unit strides; missing dimensions of `value` have size 1."""
+    """`into` with `value` at a slice, of strides 1 by default; dimensions that `value` lacks have size 1."""
     if 0 in sizes:
         return into
-    (dyn_offsets, static_offsets), (dyn_sizes, static_sizes) = _mixed(offsets), _mixed(sizes)
-    ones = [1] * len(static_sizes)
-    return tensor.insert_slice(value, into, dyn_offsets, dyn_sizes, [], static_offsets, static_sizes, ones)
+    parts = [_mixed(part) for part in (offsets, sizes, strides or [1] * len(sizes))]
+    dynamic, static = zip(*parts, strict=True)
+    return tensor.insert_slice(value, into, *dynamic, *static)
 
 
 def convert_float(value: ir.Value, element_type: ir.Type) -> ir.Value:

@@ -1,6 +1,7 @@
 """The `tensor` dialect on values.
 
-A read outside of a tensor gives the clamped element, or 0 where there is none, and is recorded as a miss.
+A read outside of a tensor gives the clamped element, or 0 where there is none, and is recorded as a miss. An
+inserted element or slice that would lie outside is moved to lie inside.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ def _extract(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array
 def _insert(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
     scalar, target, *indices = args
     axes = len(frame.lanes)
-    return [_scatter(target, axes, indices, scalar)]
+    shape = target.shape[axes:]
+    if 0 in shape:
+        return [target]
+    inside = [np.clip(index, 0, size - 1) for index, size in zip(indices, shape, strict=True)]
+    return [_scatter(target, axes, inside, scalar)]
 
 
 @implements("tensor.extract_slice")
@@ -49,7 +54,7 @@ def _extract_slice(op: Instruction, args: list[Array], frame: Frame) -> Sequence
 def _insert_slice(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
     part, target, *dynamic = args
     axes = len(frame.lanes)
-    indices, sizes = _slice_indices(op, dynamic, frame)
+    indices, sizes = _slice_indices(op, dynamic, frame, inside=target.shape[axes:])
     part = part.reshape(part.shape[:axes] + tuple(sizes))
     return [_scatter(target, axes, indices, part)] if indices else [part]
 
@@ -71,7 +76,7 @@ def _splat(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
 def _dim(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
     source, axis = args
     axes = len(frame.lanes)
-    shape = np.array([*source.shape[axes:], 0], np.int64)
+    shape = np.array(source.shape[axes:] or [0], np.int64)
     return [shape[np.clip(axis, 0, len(shape) - 1)]]
 
 
@@ -169,12 +174,22 @@ def _result_shape(op: Instruction, sizes: Iterable[Array]) -> tuple[int, ...]:
     return tuple(_mixed([DYNAMIC if size is None else size for size in shape], sizes, op))
 
 
-def _slice_indices(op: Instruction, dynamic: Sequence[Array], frame: Frame) -> tuple[list[Array], list[int]]:
-    """The index of each element of a slice on each axis of the whole, and the sizes of the slice."""
+def _slice_indices(
+    op: Instruction, dynamic: Sequence[Array], frame: Frame, inside: Sequence[int] | None = None
+) -> tuple[list[Array], list[int]]:
+    """The index of each element of a slice on each axis of the whole, and the sizes of the slice.
+
+    With `inside`, the shape of the whole, offsets are moved so that the slice lies inside.
+    """
     axes, operands = len(frame.lanes), iter(dynamic)
     offsets = [next(operands) if value == DYNAMIC else value for value in op.integers("static_offsets")]
     sizes = _mixed(op.integers("static_sizes"), operands, op)
     strides = _mixed(op.integers("static_strides"), operands, op)
+    if inside is not None:
+        offsets = [
+            np.clip(offset, 0, max(0, whole - 1 - (size - 1) * stride))
+            for offset, size, stride, whole in zip(offsets, sizes, strides, inside, strict=True)
+        ]
     return _box(offsets, sizes, strides, axes), sizes
 
 

@@ -81,8 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--check",
         action="store_true",
-        help="compare with the float64 reference; exit with 1 above the tolerance, and if an unmasked element "
-        "reads a tensor out of bounds",
+        help="compare with the float64 reference; exit with 1 above the tolerance, and if an unmasked "
+        "element reads a tensor out of bounds",
     )
     add(
         "--tolerance",
