@@ -81,7 +81,7 @@ class Executable(Protocol):
 class Backend(Protocol):
     """Compiles functions whose signature is ranked tensors and scalars for one kind of target."""
 
-    name: ClassVar[str]
+    target: ClassVar[Target]
 
     def schedule(self, options: Mapping[str, Any]) -> Schedule:
         """The schedule that `options` ask for; `TypeError` or `ValueError` for a bad option."""

@@ -62,7 +62,8 @@ class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
     a captured tensor is clamped to its bounds, and a captured tensor without elements reads as 0. An integer
     division by zero gives 0, a remainder by zero the dividend, and the lowest integer divided by -1 itself. A
     shift by the width or more shifts everything out. A cast of a float to an integer saturates, NaN becoming
-    0. `ub.poison` is 0. Indices have 64 bits.
+    0. The number of a dimension is clamped like an index. `ub.poison` is 0. Flags that promise something of
+    operands promise nothing: no overflow, exact, not negative, no NaN, no infinity. Indices have 64 bits.
 
     Weights may be rounded to v's type before the product with v.
 
@@ -125,6 +126,7 @@ class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
             raise Invalid(
                 self, f"expects 3 regions (score, mask, normalize), got {len(self.operation.regions)}"
             )
+        regions.check_segments(self, "resultSegmentSizes", [1, len(results) - 1])
         named = dict(zip(("q", "k", "v"), operands, strict=True))
         for name, value in named.items():
             check_tensor(self, name, value.type)

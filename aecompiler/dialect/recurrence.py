@@ -105,6 +105,7 @@ class RecurrenceOp(Attn.Operation, name="recurrence", traits=[ext.Pure]):
             raise Invalid(self, f"expects 2 results (o, final), got {len(results)}")
         if len(self.operation.regions) != 1:
             raise Invalid(self, f"expects 1 region (step), got {len(self.operation.regions)}")
+        regions.check_segments(self, "operandSegmentSizes", [1, 1, 1, 1, len(operands) - 4])
         named = dict(zip(("q", "k", "v", "initial"), operands, strict=False))
         for name, value in named.items():
             check_tensor(self, name, value.type)

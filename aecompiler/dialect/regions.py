@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from aecompiler.bindings import ir
 from aecompiler.dialect.core import Invalid
+from aecompiler.dialect.types import DYNAMIC
 
 SCALAR_OPS = frozenset({"tensor.extract", "tensor.dim", "ub.poison"})
 """Ops besides `arith` and `math` that a region of `attn.attention` may hold."""
@@ -37,14 +38,19 @@ def name_of(op) -> str:
     return op.operation.name
 
 
+_SCALARS = "index, integers of up to 64 bits, f16, bf16, f32 and f64"
+
+
 def is_scalar(type_: ir.Type) -> bool:
-    """An integer, an index or a float."""
-    return isinstance(type_, (ir.IntegerType, ir.IndexType, ir.FloatType))
+    """An index, a signless integer of up to 64 bits, or a float that programs compute with."""
+    if isinstance(type_, ir.IntegerType):
+        return type_.is_signless and type_.width <= 64
+    return isinstance(type_, (ir.IndexType, ir.F16Type, ir.BF16Type, ir.F32Type, ir.F64Type))
 
 
-def is_capturable(type_: ir.Type) -> bool:
-    """A scalar, or a ranked tensor of scalars."""
-    return is_scalar(type_) or (isinstance(type_, ir.RankedTensorType) and is_scalar(type_.element_type))
+def is_scalar_tensor(type_: ir.Type) -> bool:
+    """A ranked tensor of scalars."""
+    return isinstance(type_, ir.RankedTensorType) and is_scalar(type_.element_type)
 
 
 def nested(op) -> Iterator:
@@ -93,12 +99,20 @@ def single_block(op, index: int, name: str, arguments: Sequence[ir.Type], termin
     return block
 
 
+def check_segments(op, attribute: str, sizes: Sequence[int]) -> None:
+    """The sizes of operand or result groups, where the text gives them, are the ones that there are."""
+    attributes = op.operation.attributes
+    if attribute in attributes and (got := list(attributes[attribute])) != list(sizes):
+        raise Invalid(op, f"expects {attribute} to be {list(sizes)}, got {got}")
+
+
 def check_yield(op, block: ir.Block, name: str, expected: Sequence[ir.Type]) -> None:
     """The terminator hands over values of exactly these types."""
     terminator = block.operations[len(block.operations) - 1]
     got = [value.type for value in terminator.operation.operands]
     if len(got) != len(expected):
-        raise Invalid(terminator, f"expects {len(expected)} values in region '{name}', got {len(got)}")
+        values = f"{len(expected)} value{'' if len(expected) == 1 else 's'}"
+        raise Invalid(terminator, f"expects {values} in region '{name}', got {len(got)}")
     for position, (have, want) in enumerate(zip(got, expected, strict=True)):
         if have != want:
             raise Invalid(
@@ -121,8 +135,9 @@ def check_scalar_region(
                 "which holds scalar arith, math, tensor.extract and tensor.dim operations",
             )
         for result in child.operation.results:
-            if not is_scalar(result.type) and child_name != "arith.constant":
-                raise Invalid(child, f"expects scalar results in region '{name}', got {result.type}")
+            constant = child_name == "arith.constant" and is_scalar_tensor(result.type)
+            if not is_scalar(result.type) and not constant:
+                raise Invalid(child, f"expects results of {_SCALARS} in region '{name}', got {result.type}")
     check_captures(op)
 
 
@@ -131,8 +146,11 @@ def check_captures(op) -> None:
     inside = defined_inside(op)
     for child in nested(op):
         for value in child.operation.operands:
-            if value not in inside and not is_capturable(value.type):
-                raise Invalid(child, f"expects captures to be ranked tensors or scalars, got {value.type}")
+            if value in inside or is_scalar(value.type) or is_scalar_tensor(value.type):
+                continue
+            raise Invalid(
+                child, f"expects captures to be ranked tensors or scalars of {_SCALARS}, got {value.type}"
+            )
 
 
 def row_varying(block: ir.Block, varying: Sequence[ir.Value]) -> set[ir.Value]:
@@ -149,24 +167,49 @@ def row_varying(block: ir.Block, varying: Sequence[ir.Value]) -> set[ir.Value]:
 
 
 def check_step_region(op, block: ir.Block, terminator: str) -> None:
-    """Only arith, math, linalg and tensor ops on values of static shape."""
+    """Only arith, math, structured linalg and tensor ops on values of static shape."""
     for child in nested(op):
         child_name = name_of(child)
-        if child_name == terminator or child_name in STEP_OPS:
-            pass
-        elif not child_name.startswith(("arith.", "math.", "linalg.")):
+        structured = child_name.startswith("linalg.") and (
+            child_name in _BODY_OPS or len(child.operation.regions) > 0
+        )
+        if not (
+            child_name == terminator
+            or child_name in STEP_OPS
+            or structured
+            or child_name.startswith(("arith.", "math."))
+        ):
             raise Invalid(
                 child,
                 f"expects to stand outside region 'step' of '{name_of(op)}', "
-                "which holds arith, math, linalg and tensor operations",
+                "which holds arith, math, structured linalg and tensor operations",
             )
+        if child_name == "tensor.insert_slice":
+            _check_insertion(child)
         for result in child.operation.results:
             if isinstance(result.type, ir.RankedTensorType):
                 if not result.type.has_static_shape:
                     raise Invalid(child, f"expects static shapes in region 'step', got {result.type}")
-            elif not is_scalar(result.type):
-                raise Invalid(child, f"expects tensors and scalars in region 'step', got {result.type}")
+                if is_scalar(result.type.element_type):
+                    continue
+            if not is_scalar(result.type):
+                raise Invalid(
+                    child, f"expects tensors and scalars of {_SCALARS} in region 'step', got {result.type}"
+                )
     check_captures(op)
+
+
+def _check_insertion(op) -> None:
+    """Sizes and strides are static, and there is a place where the slice fits; its offset is clamped."""
+    attributes = op.operation.attributes
+    sizes, strides = (list(attributes[f"static_{name}"]) for name in ("sizes", "strides"))
+    for size, stride, whole in zip(sizes, strides, op.operation.operands[1].type.shape, strict=True):
+        if DYNAMIC in (size, stride):
+            raise Invalid(op, "expects static sizes and strides in region 'step'")
+        if stride < 1:
+            raise Invalid(op, f"expects strides of at least 1 in region 'step', got {stride}")
+        if size > 0 and (size - 1) * stride >= whole:
+            raise Invalid(op, f"expects {size} elements by {stride} to fit a dimension of size {whole}")
 
 
 def check_affine(block: ir.Block, state: ir.Value) -> set[ir.Value]:
@@ -186,7 +229,9 @@ def _affine_op(op, dependent: set[ir.Value]) -> None:
     flags = [operand in dependent for operand in operation.operands]
     if not any(flags):
         if any(v in dependent for child in nested(op) for v in child.operation.operands):
-            raise _not_affine(op)
+            raise Invalid(
+                op, "expects what depends on the state to be an operand, not used from inside its body"
+            )
         return
     name = name_of(op)
     if name.startswith("attn."):

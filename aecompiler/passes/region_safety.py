@@ -48,7 +48,7 @@ def _is_checked(op: ir.Operation) -> bool:
 _SLICES = {"tensor.extract_slice": 1, "tensor.insert_slice": 2}
 """Slice operations, and the operands that come before their offsets."""
 
-_PROMISES = ("overflowFlags", "isExact", "nonNeg", "isDisjoint")
+_PROMISES = ("isExact", "nonNeg", "isDisjoint")
 
 
 def drop_promises(op: ir.Operation) -> None:
@@ -56,6 +56,8 @@ def drop_promises(op: ir.Operation) -> None:
     for name in _PROMISES:
         if name in op.attributes:
             del op.attributes[name]
+    if "overflowFlags" in op.attributes:
+        op.attributes["overflowFlags"] = ir.Attribute.parse("#arith.overflow<none>")
     if "fastmath" in op.attributes:
         flags = re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2])
         if "fast" in flags:

@@ -10,10 +10,10 @@
 // Run: aec-run examples/mlir/additive_bias.mlir --dim B=2 --dim S=53 --check
 
 func.func @additive_bias(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %bias: tensor<?x1x?x?xf32> {attn.dims = ["B", "", "S", "S"]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %bias: tensor<?x1x?x?xf32> {attn.dims = ["B", "", "S", "S"], attn.name = "bias"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

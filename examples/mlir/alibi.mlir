@@ -9,10 +9,10 @@
 // Run: aec-run examples/mlir/alibi.mlir --dim B=2 --dim S=53 --input slopes=uniform:0,1 --check
 
 func.func @alibi(
-    %q: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %slopes: tensor<8xf32>
+    %q: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %slopes: tensor<8xf32> {attn.name = "slopes"}
 ) -> (tensor<?x8x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

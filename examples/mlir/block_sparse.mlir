@@ -9,10 +9,10 @@
 // Run: aec-run examples/mlir/block_sparse.mlir --dim B=2 --dim S=53 --dim Blocks=4 --check
 
 func.func @block_sparse(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %blocks: tensor<?x4x?x?xi1> {attn.dims = ["B", "", "Blocks", "Blocks"]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %blocks: tensor<?x4x?x?xi1> {attn.dims = ["B", "", "Blocks", "Blocks"], attn.name = "blocks"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

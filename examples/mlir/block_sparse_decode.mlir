@@ -10,11 +10,11 @@
 //     --input length=randint:0,80 --check
 
 func.func @block_sparse_decode(
-    %q: tensor<?x8x1x16xf32> {attn.dims = ["B", "", "", ""]},
-    %k: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %blocks: tensor<?x2x?xi1> {attn.dims = ["B", "", "Blocks"]},
-    %length: tensor<?xi32> {attn.dims = ["B"]}
+    %q: tensor<?x8x1x16xf32> {attn.dims = ["B", "", "", ""], attn.name = "q"},
+    %k: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %blocks: tensor<?x2x?xi1> {attn.dims = ["B", "", "Blocks"], attn.name = "blocks"},
+    %length: tensor<?xi32> {attn.dims = ["B"], attn.name = "length"}
 ) -> (tensor<?x8x1x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

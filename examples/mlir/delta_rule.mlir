@@ -13,10 +13,10 @@
 //     --input beta=uniform:0,1 --check
 
 func.func @delta_rule(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %beta: tensor<?x4x?xf32> {attn.dims = ["B", "", "T"]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"},
+    %beta: tensor<?x4x?xf32> {attn.dims = ["B", "", "T"], attn.name = "beta"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}, tensor<?x4x16x16xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %q, %c0 : tensor<?x4x?x16xf32>

@@ -11,10 +11,10 @@
 #identity = affine_map<(b, h, i, d) -> (b, h, i, d)>
 
 func.func @differential(
-    %q: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "S", ""]},
-    %weight: f32
+    %q: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %weight: f32 {attn.name = "weight"}
 ) -> (tensor<?x4x?x32xf32> {attn.name = "o"}) {
   %c0 = arith.constant 0 : index
   %c2 = arith.constant 2 : index

@@ -10,11 +10,11 @@
 //     --input gate=uniform:-1,0 --input beta=uniform:0,1 --check
 
 func.func @gated_delta_rule(
-    %q: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %gate: tensor<?x4x?xf32> {attn.dims = ["B", "", "T"]},
-    %beta: tensor<?x4x?xf32> {attn.dims = ["B", "", "T"]}
+    %q: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"},
+    %gate: tensor<?x4x?xf32> {attn.dims = ["B", "", "T"], attn.name = "gate"},
+    %beta: tensor<?x4x?xf32> {attn.dims = ["B", "", "T"], attn.name = "beta"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}, tensor<?x4x16x16xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %q, %c0 : tensor<?x2x?x16xf32>

@@ -10,11 +10,11 @@
 //     --input offsets=offsets:T --input gate=uniform:-1,0 --check
 
 func.func @gated_retention_packed(
-    %q: tensor<1x4x?x16xf32> {attn.dims = ["", "", "T", ""]},
-    %k: tensor<1x4x?x16xf32> {attn.dims = ["", "", "T", ""]},
-    %v: tensor<1x4x?x16xf32> {attn.dims = ["", "", "T", ""]},
-    %gate: tensor<1x4x?xf32> {attn.dims = ["", "", "T"]},
-    %offsets: tensor<?xi32> {attn.dims = ["Bounds"]}
+    %q: tensor<1x4x?x16xf32> {attn.dims = ["", "", "T", ""], attn.name = "q"},
+    %k: tensor<1x4x?x16xf32> {attn.dims = ["", "", "T", ""], attn.name = "k"},
+    %v: tensor<1x4x?x16xf32> {attn.dims = ["", "", "T", ""], attn.name = "v"},
+    %gate: tensor<1x4x?xf32> {attn.dims = ["", "", "T"], attn.name = "gate"},
+    %offsets: tensor<?xi32> {attn.dims = ["Bounds"], attn.name = "offsets"}
 ) -> (tensor<1x4x?x16xf32> {attn.name = "o"}, tensor<?x4x16x16xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %offsets, %c0 : tensor<?xi32>

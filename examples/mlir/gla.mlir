@@ -10,10 +10,10 @@
 // Run: aec-run examples/mlir/gla.mlir --dim B=2 --dim T=37 --input gate=uniform:-1,0 --check
 
 func.func @gla(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %gate: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"},
+    %gate: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "gate"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}, tensor<?x4x16x16xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %q, %c0 : tensor<?x4x?x16xf32>

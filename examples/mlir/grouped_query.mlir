@@ -10,9 +10,9 @@
 // Run: aec-run examples/mlir/grouped_query.mlir --dim B=2 --dim S=53 --check
 
 func.func @grouped_query(
-    %q: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""]}
+    %q: tensor<?x8x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x2x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"}
 ) -> (tensor<?x8x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

@@ -9,9 +9,9 @@
 // Run: aec-run examples/mlir/linear_attention.mlir --dim B=2 --dim T=37 --check
 
 func.func @linear_attention(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}, tensor<?x4x16x16xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %q, %c0 : tensor<?x4x?x16xf32>

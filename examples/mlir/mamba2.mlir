@@ -10,12 +10,12 @@
 //     --input A=uniform:-2,0 --check
 
 func.func @mamba2(
-    %q: tensor<?x1x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x1x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x8x?x8xf32> {attn.dims = ["B", "", "T", ""]},
-    %dt: tensor<?x8x?xf32> {attn.dims = ["B", "", "T"]},
-    %A: tensor<8xf32>,
-    %D: tensor<8xf32>
+    %q: tensor<?x1x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x1x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x8x?x8xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"},
+    %dt: tensor<?x8x?xf32> {attn.dims = ["B", "", "T"], attn.name = "dt"},
+    %A: tensor<8xf32> {attn.name = "A"},
+    %D: tensor<8xf32> {attn.name = "D"}
 ) -> (tensor<?x8x?x8xf32> {attn.name = "o"}, tensor<?x8x16x8xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %q, %c0 : tensor<?x1x?x16xf32>

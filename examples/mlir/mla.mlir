@@ -9,9 +9,9 @@
 // Run: aec-run examples/mlir/mla.mlir --dim B=3 --dim Sq=1 --dim Skv=53 --input length=randint:0,53 --check
 
 func.func @mla(
-    %q: tensor<?x16x?x72xf32> {attn.dims = ["B", "", "Sq", ""]},
-    %cache: tensor<?x1x?x72xf32> {attn.dims = ["B", "", "Skv", ""]},
-    %length: tensor<?xi32> {attn.dims = ["B"]}
+    %q: tensor<?x16x?x72xf32> {attn.dims = ["B", "", "Sq", ""], attn.name = "q"},
+    %cache: tensor<?x1x?x72xf32> {attn.dims = ["B", "", "Skv", ""], attn.name = "cache"},
+    %length: tensor<?xi32> {attn.dims = ["B"], attn.name = "length"}
 ) -> (tensor<?x16x?x64xf32> {attn.name = "o"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %cache, %c0 : tensor<?x1x?x72xf32>

@@ -10,10 +10,10 @@
 // Run: aec-run examples/mlir/prefix_lm.mlir --dim B=2 --dim S=53 --input prefix=randint:0,20 --check
 
 func.func @prefix_lm(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %prefix: tensor<?xi32> {attn.dims = ["B"]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %prefix: tensor<?xi32> {attn.dims = ["B"], attn.name = "prefix"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

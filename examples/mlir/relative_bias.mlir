@@ -9,10 +9,10 @@
 // Run: aec-run examples/mlir/relative_bias.mlir --dim B=2 --dim S=53 --check
 
 func.func @relative_bias(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %bias: tensor<4x32xf32>
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %bias: tensor<4x32xf32> {attn.name = "bias"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

@@ -10,9 +10,9 @@
 // Run: aec-run examples/mlir/relu.mlir --dim B=2 --dim S=53 --check
 
 func.func @relu(
-    %q: tensor<?x6x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x6x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x6x?x16xf32> {attn.dims = ["B", "", "S", ""]}
+    %q: tensor<?x6x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x6x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x6x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"}
 ) -> (tensor<?x6x?x16xf32> {attn.name = "o"}) {
   %c2 = arith.constant 2 : index
   %length = tensor.dim %q, %c2 : tensor<?x6x?x16xf32>

@@ -9,9 +9,9 @@
 // Run: aec-run examples/mlir/relu_squared.mlir --dim B=2 --dim S=53 --check
 
 func.func @relu_squared(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %c2 = arith.constant 2 : index
   %length = tensor.dim %q, %c2 : tensor<?x4x?x16xf32>

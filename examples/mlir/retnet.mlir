@@ -9,10 +9,10 @@
 // Run: aec-run examples/mlir/retnet.mlir --dim B=2 --dim T=37 --check
 
 func.func @retnet(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "T", ""]},
-    %initial: tensor<?x4x16x32xf32> {attn.dims = ["B", "", "", ""]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x4x?x32xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"},
+    %initial: tensor<?x4x16x32xf32> {attn.dims = ["B", "", "", ""], attn.name = "initial"}
 ) -> (tensor<?x4x?x32xf32> {attn.name = "o"}, tensor<?x4x16x32xf32> {attn.name = "final"}) {
   %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({
   ^step(%S: tensor<16x32xf32>, %qt: tensor<16xf32>, %kt: tensor<16xf32>, %vt: tensor<32xf32>,

@@ -10,11 +10,11 @@
 // Run: aec-run examples/mlir/rwkv6.mlir --dim B=2 --dim T=37 --input w=uniform:-1,0 --check
 
 func.func @rwkv6(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %w: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""]},
-    %u: tensor<4x16xf32>
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "v"},
+    %w: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "T", ""], attn.name = "w"},
+    %u: tensor<4x16xf32> {attn.name = "u"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}, tensor<?x4x16x16xf32> {attn.name = "final"}) {
   %c0 = arith.constant 0 : index
   %batch = tensor.dim %q, %c0 : tensor<?x4x?x16xf32>

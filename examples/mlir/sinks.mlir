@@ -10,10 +10,10 @@
 // Run: aec-run examples/mlir/sinks.mlir --dim B=2 --dim S=53 --check
 
 func.func @sinks(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %sink: tensor<4xf32>
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"},
+    %sink: tensor<4xf32> {attn.name = "sink"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

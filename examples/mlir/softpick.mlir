@@ -10,9 +10,9 @@
 // Run: aec-run examples/mlir/softpick.mlir --dim B=2 --dim S=53 --check
 
 func.func @softpick(
-    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]},
-    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""]}
+    %q: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "q"},
+    %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
+    %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

@@ -159,7 +159,7 @@ def test_unsupported_element_type_is_named():
 
 
 def test_code_can_be_read(softmax):
-    assert "llvm.func @program" in softmax.artifact.text
+    assert "llvm.func @aec.program" in softmax.artifact.text
 
 
 # ---- calls ----

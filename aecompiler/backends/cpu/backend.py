@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 from aecompiler.backends.base import Artifact, Executable
 from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.cpu.passes.prepare_functions import PREFIX
 from aecompiler.backends.cpu.schedule import CpuSchedule
+from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.passes.infra import run_pipeline
 
 
 class CpuBackend:
     """Direct lowering to LLVM, compiled and run in this process."""
 
-    name: ClassVar[str] = "cpu"
+    target: ClassVar[CpuTarget] = CpuTarget()
 
     def schedule(self, options: Mapping[str, Any]) -> CpuSchedule:
         """The schedule with these options; see `CpuSchedule`."""
@@ -32,8 +34,8 @@ class CpuBackend:
         module.operation.write_bytecode(buffer)
         code = buffer.getvalue()
         return Artifact(
-            target=self.name,
-            entry=entry,
+            target=self.target.name,
+            entry=PREFIX + entry,
             binary=code,
             metadata={"opt_level": schedule.opt_level},
             render=lambda: _text(code),

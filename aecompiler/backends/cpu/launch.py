@@ -22,9 +22,15 @@ class CpuExecutable:
         self._context.enable_multithreading(False)
         with self._context:
             self._module = ir.Module.parse(artifact.binary)
-            self._engine = execution_engine.ExecutionEngine(
-                self._module, opt_level=artifact.metadata["opt_level"]
-            )
+            try:
+                self._engine = execution_engine.ExecutionEngine(
+                    self._module, opt_level=artifact.metadata["opt_level"]
+                )
+            except RuntimeError as error:
+                raise BackendError(
+                    f"'{artifact.entry}' can't be compiled by LLVM, which says why on the standard error "
+                    f"stream: {error}"
+                ) from None
         # The engine compiles at the first look-up, and knows a wrapper `void(void **)` by this name.
         address = self._engine.raw_lookup(f"_mlir_ciface_{artifact.entry}")
         if not address:

@@ -9,6 +9,7 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     expand_math,
     guard_operations,
     prepare_functions,
+    verify_lowering,
 )
 from aecompiler.passes import convert_attn_to_linalg  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
@@ -48,6 +49,7 @@ _TO_LLVM = (
     "convert-ub-to-llvm",
     "convert-cf-to-llvm",
     "reconcile-unrealized-casts",
+    "cpu-verify-lowering",
 )
 
 

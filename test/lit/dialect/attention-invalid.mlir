@@ -554,7 +554,7 @@ func.func @no_terminator(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v:
 func.func @number_of_values_of_the_score(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tensor<2x2x6x32xf32>, %true: i1) {
   %0 = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
-    // expected-error @below {{'attn.yield' op expects 1 values in region 'score', got 2}}
+    // expected-error @below {{'attn.yield' op expects 1 value in region 'score', got 2}}
     "attn.yield"(%s, %s) : (f32, f32) -> ()
   }, {
   ^mask(%b: index, %h: index, %i: index, %j: index):
@@ -708,7 +708,7 @@ func.func @operation_that_is_not_allowed_in_a_region(%q: tensor<2x4x8x16xf32>, %
 func.func @vector_arithmetic_in_a_region(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tensor<2x2x6x32xf32>, %true: i1, %w: vector<4xf32>) {
   %0 = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
-    // expected-error @below {{'arith.addf' op expects scalar results in region 'score', got vector<4xf32>}}
+    // expected-error @below {{'arith.addf' op expects results of index, integers of up to 64 bits, f16, bf16, f32 and f64 in region 'score', got vector<4xf32>}}
     %x = arith.addf %w, %w : vector<4xf32>
     "attn.yield"(%s) : (f32) -> ()
   }, {
@@ -746,7 +746,7 @@ func.func @reduction_in_the_mask(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf
 func.func @capture_that_is_no_ranked_tensor(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tensor<2x2x6x32xf32>, %true: i1, %t: tensor<*xf32>) {
   %0 = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
-    // expected-error @below {{'tensor.dim' op expects captures to be ranked tensors or scalars, got tensor<*xf32>}}
+    // expected-error @below {{'tensor.dim' op expects captures to be ranked tensors or scalars of index, integers of up to 64 bits, f16, bf16, f32 and f64, got tensor<*xf32>}}
     %d = tensor.dim %t, %j : tensor<*xf32>
     "attn.yield"(%s) : (f32) -> ()
   }, {

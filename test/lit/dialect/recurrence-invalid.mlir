@@ -383,7 +383,7 @@ func.func @type_of_the_output(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, 
 func.func @operation_that_is_not_allowed(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %c: i1) {
   %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
   ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'scf.if' op expects to stand outside region 'step' of 'attn.recurrence', which holds arith, math, linalg and tensor operations}}
+    // expected-error @below {{'scf.if' op expects to stand outside region 'step' of 'attn.recurrence', which holds arith, math, structured linalg and tensor operations}}
     %S1 = scf.if %c -> tensor<8x16xf32> {
       scf.yield %S : tensor<8x16xf32>
     } else {

@@ -16,8 +16,8 @@ class ExpandMath(Pass):
     """Expand scalar operations that can't be taken to LLVM, or that LLVM would take to a missing function.
 
     *Before*: scalar arith and math operations. *After*: there is no `math.isinf`, no `math.isnormal`, no
-    `math.ipowi` on index, no `math.fma` on f16 or bf16, and no `arith.truncf` from f64 to f16 or bf16: the
-    latter two take the way over f32.
+    `math.ipowi` on index, no `math.fma` on f16 or bf16, no `arith.truncf` from f64 to f16 or bf16 and no
+    `arith.convertf`: the latter three take the way over f32.
 
     ```mlir
     %0 = math.isinf %x : f32
@@ -96,10 +96,16 @@ def _truncf(op: ir.Operation) -> ir.Value | None:
     return arith.truncf(type_, arith.select(inexact, odd, nearest))
 
 
+def _convertf(op: ir.Operation) -> ir.Value:
+    """Between f16 and bf16, over f32."""
+    return arith.truncf(op.results[0].type, arith.extf(ir.F32Type.get(), op.operands[0]))
+
+
 _EXPANSIONS: dict[str, Callable[[ir.Operation], ir.Value | None]] = {
     "math.isinf": _isinf,
     "math.isnormal": _isnormal,
     "math.ipowi": _ipowi,
     "math.fma": _fma,
+    "arith.convertf": _convertf,
     "arith.truncf": _truncf,
 }

@@ -6,6 +6,9 @@ from aecompiler.bindings import bufferization, func, ir, memref
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
 
+PREFIX = "aec."
+"""What the names of functions begin with in code."""
+
 
 @register_pass
 class PrepareFunctions(Pass):
@@ -15,7 +18,8 @@ class PrepareFunctions(Pass):
     function: it returns nothing and takes, after its arguments, a contiguous buffer for each result, which it
     writes to; a scalar result has a buffer of rank 0. Tensor arguments are read-only
     (`bufferization.writable = false`), so that no kernel writes to its inputs. A C interface is requested.
-    The names that the builder left on arguments and results (`attn.*`) are dropped.
+    The names that the builder left on arguments and results (`attn.*`) are dropped. And every function is
+    called `aec.<name>`, so that none takes the place of one that LLVM calls (`expf`, `malloc`).
 
     ```mlir
     func.func @f(%q: tensor<?xf32> {attn.name = "q"}) -> tensor<?xf32> {
@@ -25,7 +29,7 @@ class PrepareFunctions(Pass):
     ```
     becomes
     ```mlir
-    func.func @f(%q: tensor<?xf32> {bufferization.writable = false}, %out: memref<?xf32>)
+    func.func @aec.f(%q: tensor<?xf32> {bufferization.writable = false}, %out: memref<?xf32>)
         attributes {llvm.emit_c_interface} {
       ...
       bufferization.materialize_in_destination %0 in restrict writable %out
@@ -50,6 +54,11 @@ class PrepareFunctions(Pass):
         for function in public.values():
             with function.location:
                 _prepare(function.opview)
+        for function in rw.walk_list(op, "func.func"):
+            if not function.opview.is_external:
+                name = ir.StringAttr(function.attributes["sym_name"]).value
+                ir.SymbolTable.replace_all_symbol_uses(name, PREFIX + name, op)
+                ir.SymbolTable.set_symbol_name(function, PREFIX + name)
 
 
 def _prepare(function: func.FuncOp) -> None:

@@ -1,6 +1,6 @@
 // RUN: aec-opt %s --cpu-prepare-functions | FileCheck %s
 
-// CHECK-LABEL: func.func @results
+// CHECK-LABEL: func.func @aec.results
 // CHECK-SAME:    %[[X:[^ ]+]]: tensor<?xf32> {bufferization.writable = false}, %[[N:[^ ]+]]: i32,
 // CHECK-SAME:    %[[OUT:[^ ]+]]: memref<?xf32>, %[[COUNT:[^ ]+]]: memref<i32>)
 // CHECK-SAME:    attributes {llvm.emit_c_interface}
@@ -13,7 +13,7 @@ func.func @results(%x: tensor<?xf32> {attn.name = "x", attn.dims = ["S"]}, %n: i
 }
 
 // Private functions are called from inside only.
-// CHECK-LABEL: func.func private @helper
+// CHECK-LABEL: func.func private @aec.helper
 // CHECK-SAME:    (%[[X:[^ ]+]]: tensor<4xf32>) -> tensor<4xf32> {
 // CHECK-NEXT:    return %[[X]]
 func.func private @helper(%x: tensor<4xf32>) -> tensor<4xf32> {
