@@ -150,10 +150,11 @@ class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
         ):
             regions.check_scalar_region(self, block, name, YieldOp.OPERATION_NAME, extra)
             regions.check_yield(self, block, name, expected)
-        varying = regions.row_varying(normalize, (normalize.arguments[0], normalize.arguments[4]))
+        element, head, row = regions.Level.ELEMENT, regions.Level.HEAD, regions.Level.ROW
+        level = regions.levels(normalize, (element, head, head, row, element))
         terminator = normalize.operations[len(normalize.operations) - 1]
         for position, value in enumerate(list(terminator.operation.operands)[1:]):
-            if value in varying:
+            if level.get(value) == element:
                 raise Invalid(
                     terminator,
                     f"expects extra {position} to be uniform over the row, got a value that varies along it",

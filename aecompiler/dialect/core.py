@@ -1,5 +1,6 @@
 """The `attn` dialect object, its context, and what all its verifiers share."""
 
+import threading
 from collections.abc import Callable
 
 from aecompiler.bindings import ext, ir
@@ -17,6 +18,10 @@ class Attn(ext.Dialect, name="attn"):
             return
 
 
+_LOADING = threading.Lock()
+"""Registering the ops writes to what all contexts of the process share."""
+
+
 def make_context(*, allow_unregistered_dialects: bool = False) -> ir.Context:
     """A context with the `attn` dialect loaded.
 
@@ -25,7 +30,7 @@ def make_context(*, allow_unregistered_dialects: bool = False) -> ir.Context:
     context = ir.Context()
     context.enable_multithreading(False)
     context.allow_unregistered_dialects = allow_unregistered_dialects
-    with context:
+    with context, _LOADING:
         Attn.load()
     return context
 

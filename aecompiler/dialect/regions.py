@@ -3,6 +3,7 @@
 Regions are not isolated: a value from outside that a region uses is a *capture* (see `captures`).
 """
 
+import enum
 from collections.abc import Iterator, Sequence
 
 from aecompiler.bindings import ir
@@ -126,9 +127,9 @@ def check_scalar_region(
     """Only scalar arith and math, reads of captures, and the ops in `extra`."""
     for child in block.operations:
         child_name = name_of(child)
-        if child_name in (terminator, *extra) or child_name in SCALAR_OPS:
+        if child_name in (terminator, *extra):
             continue
-        if not child_name.startswith(("arith.", "math.")):
+        if child_name not in SCALAR_OPS and not child_name.startswith(("arith.", "math.")):
             raise Invalid(
                 child,
                 f"expects to stand outside region '{name}' of '{name_of(op)}', "
@@ -153,17 +154,29 @@ def check_captures(op) -> None:
             )
 
 
-def row_varying(block: ir.Block, varying: Sequence[ir.Value]) -> set[ir.Value]:
-    """Values of a normalize block that differ between the elements of a row.
+class Level(enum.IntEnum):
+    """What a value of a region depends on: at most the head, the query row, or the element."""
 
-    They are the values in `varying` and what is computed from them, up to the next `attn.row_reduce`, whose
-    result is the same for the whole row.
+    HEAD = 0
+    ROW = 1
+    ELEMENT = 2
+
+
+def levels(block: ir.Block, arguments: Sequence[Level]) -> dict[ir.Value, Level]:
+    """The level of each value defined in `block`; values from outside are of level HEAD.
+
+    A value has the level of the highest of its operands. What `attn.row_reduce` gives is the same for the
+    whole row.
     """
-    found = set(varying)
-    for child in block.operations:
-        if name_of(child) != "attn.row_reduce" and any(v in found for v in child.operation.operands):
-            found.update(child.operation.results)
-    return found
+    known = dict(zip(block.arguments, arguments, strict=True))
+    for op in block.operations:
+        if name_of(op) == "attn.row_reduce":
+            level = Level.ROW
+        else:
+            level = max((known.get(value, Level.HEAD) for value in op.operation.operands), default=Level.HEAD)
+        for result in op.operation.results:
+            known[result] = level
+    return known
 
 
 def check_step_region(op, block: ir.Block, terminator: str) -> None:
@@ -186,6 +199,8 @@ def check_step_region(op, block: ir.Block, terminator: str) -> None:
             )
         if child_name == "tensor.insert_slice":
             _check_insertion(child)
+        elif child_name == "tensor.empty":
+            _check_written_first(child)
         for result in child.operation.results:
             if isinstance(result.type, ir.RankedTensorType):
                 if not result.type.has_static_shape:
@@ -212,6 +227,20 @@ def _check_insertion(op) -> None:
             raise Invalid(op, f"expects {size} elements by {stride} to fit a dimension of size {whole}")
 
 
+def _check_written_first(op) -> None:
+    """The elements of a new tensor are not read: it is where others are inserted, or an unread output."""
+    for use in op.operation.results[0].uses:
+        user, position = use.owner.operation, use.operand_number
+        name = user.name
+        if name.startswith("linalg.") and len(user.regions):
+            first_output = len(user.operands) - len(user.results)
+            if position >= first_output and not list(user.regions[0].blocks[0].arguments[position].uses):
+                continue
+        elif name.startswith("tensor.") and (name != "tensor.insert_slice" or position > 0):
+            continue
+        raise Invalid(op, f"expects its elements to be written before '{name}' reads them")
+
+
 def check_affine(block: ir.Block, state: ir.Value) -> set[ir.Value]:
     """The values of a step that depend on the state; raise `Invalid` at an op that is not affine in it.
 
@@ -227,14 +256,10 @@ def check_affine(block: ir.Block, state: ir.Value) -> set[ir.Value]:
 def _affine_op(op, dependent: set[ir.Value]) -> None:
     operation = op.operation
     flags = [operand in dependent for operand in operation.operands]
-    if not any(flags):
-        if any(v in dependent for child in nested(op) for v in child.operation.operands):
-            raise Invalid(
-                op, "expects what depends on the state to be an operand, not used from inside its body"
-            )
+    if not any(flags) and not any(v in dependent for child in nested(op) for v in child.operation.operands):
         return
     name = name_of(op)
-    if name.startswith("attn."):
+    if name.startswith("attn.") or name == "tensor.dim":
         return
     if name.startswith("linalg.") and name not in _BODY_OPS:
         _affine_body(op, flags, dependent)

@@ -9,35 +9,14 @@ repeat the last row and are not stored.
 from __future__ import annotations
 
 import dataclasses
-import enum
 from collections.abc import Iterable, Sequence
 
 from aecompiler.bindings import arith, ir, tensor
+from aecompiler.dialect.regions import Level, levels
 from aecompiler.passes import rewriting as rw
 
 _KEY_AND_ROW, _ROW = (0, 1), (1,)
 """How tensors of a block are indexed in loops over keys and rows."""
-
-
-class Level(enum.IntEnum):
-    """What a value of a region depends on: at most the head, the query row, or the element."""
-
-    HEAD = 0
-    ROW = 1
-    ELEMENT = 2
-
-
-def levels(block: ir.Block, arguments: Sequence[Level]) -> dict[ir.Value, Level]:
-    """The level of each value defined in `block`; values from outside are of level HEAD."""
-    known = dict(zip(block.arguments, arguments, strict=True))
-    for op in block.operations:
-        if op.operation.name == "attn.row_reduce":
-            level = Level.ROW
-        else:
-            level = max((known.get(value, Level.HEAD) for value in op.operands), default=Level.HEAD)
-        for result in op.operation.results:
-            known[result] = level
-    return known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +49,10 @@ class RegionOnBlock:
         self.level = levels(
             block, [*[Level.ELEMENT] * len(score), Level.HEAD, Level.HEAD, Level.ROW, Level.ELEMENT]
         )
+        self.ops = list(block.operations)
+        self.order = {result: n for n, op in enumerate(self.ops) for result in op.operation.results}
         self.heads: dict[ir.Value, ir.Value] = {b: batch, h: head}
-        for op in block.operations:
+        for op in self.ops:
             if self._is(op, Level.HEAD):
                 rw.clone_op(op, self.heads)
         self.rows: Rows
@@ -105,12 +86,8 @@ class RegionOnBlock:
                 leaves.append(value)
             else:
                 pending.extend(value.owner.operands)
-        stop = set(leaves)
-        ops = [
-            op
-            for op in self.block.operations
-            if any(result in seen and result not in stop for result in op.operation.results)
-        ]
+        computed = sorted({self.order[value] for value in seen.difference(leaves) if value in self.order})
+        ops = [self.ops[number] for number in computed]
         return ops, leaves
 
     def require_rows(self, values: Iterable[ir.Value]) -> None:

@@ -1,6 +1,6 @@
 // RUN: aec-opt %s --split-input-file --verify-diagnostics
 
-// One case for each rule of attn.recurrence and attn.step_yield.
+// One case for each rule of the operands and results of attn.recurrence; recurrence-step-invalid.mlir has the others.
 
 // Operand count
 func.func @operand_count(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
@@ -308,208 +308,31 @@ func.func @type_of_final(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: t
 
 // -----
 
-// No block
-func.func @no_block(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  // expected-error @below {{'attn.recurrence' op expects region 'step' to have exactly one block, got 0}}
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
+// Offsets that are no ranked tensor
+func.func @offsets_that_are_no_ranked_tensor(%q: tensor<1x4x?x8xf32>, %s0: tensor<?x4x8x8xf32>, %offsets: tensor<*xi32>) {
+  // expected-error @below {{'attn.recurrence' op expects offsets to be a ranked tensor, got tensor<*xi32>}}
+  %0:2 = "attn.recurrence"(%q, %q, %q, %s0, %offsets) ({}) : (tensor<1x4x?x8xf32>, tensor<1x4x?x8xf32>, tensor<1x4x?x8xf32>, tensor<?x4x8x8xf32>, tensor<*xi32>) -> (tensor<1x4x?x8xf32>, tensor<?x4x8x8xf32>)
   return
 }
 
 // -----
 
-// Arguments
-func.func @arguments(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  // expected-error @below {{'attn.recurrence' op expects region 'step' to have arguments (tensor<8x16xf32>, tensor<8xf32>, tensor<8xf32>, tensor<16xf32>, index, index, index), got (tensor<8x16xf32>, index)}}
+// Encoding of o
+func.func @encoding_of_o(%q: tensor<1x4x?x8xf32>, %s0: tensor<1x4x8x8xf32>) {
+  // expected-error @below {{'attn.recurrence' op expects o to have no encoding, got tensor<1x4x?x8xf32, "dense">}}
+  %0:2 = "attn.recurrence"(%q, %q, %q, %s0) ({}) : (tensor<1x4x?x8xf32>, tensor<1x4x?x8xf32>, tensor<1x4x?x8xf32>, tensor<1x4x8x8xf32>) -> (tensor<1x4x?x8xf32, "dense">, tensor<1x4x8x8xf32>)
+  return
+}
+
+// -----
+
+// Sizes of the groups of operands
+func.func @sizes_of_the_groups_of_operands(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
+  // expected-error @below {{'attn.recurrence' op expects operandSegmentSizes to be [1, 1, 1, 1, 0], got [1, 1, 1, 1, 7]}}
   %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %t: index):
-    %vt = tensor.empty() : tensor<16xf32>
+  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
+
     "attn.step_yield"(%S, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
+  }) {operandSegmentSizes = array<i32: 1, 1, 1, 1, 7>} : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
   return
-}
-
-// -----
-
-// Another terminator
-func.func @another_terminator(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  // expected-error @below {{'attn.recurrence' op expects region 'step' to end with 'attn.step_yield', got 'func.return'}}
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    func.return
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Number of yielded values
-func.func @number_of_yielded_values(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'attn.step_yield' op expects 2 operands (state, out), got 1}}
-    "attn.step_yield"(%S) : (tensor<8x16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Type of the new state
-func.func @type_of_the_new_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'attn.step_yield' op expects operand 0 in region 'step' to be tensor<8x16xf32>, got tensor<16xf32>}}
-    "attn.step_yield"(%vt, %vt) : (tensor<16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Type of the output
-func.func @type_of_the_output(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'attn.step_yield' op expects operand 1 in region 'step' to be tensor<16xf32>, got tensor<8xf32>}}
-    "attn.step_yield"(%S, %qt) : (tensor<8x16xf32>, tensor<8xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Operation that is not allowed
-func.func @operation_that_is_not_allowed(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %c: i1) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'scf.if' op expects to stand outside region 'step' of 'attn.recurrence', which holds arith, math, structured linalg and tensor operations}}
-    %S1 = scf.if %c -> tensor<8x16xf32> {
-      scf.yield %S : tensor<8x16xf32>
-    } else {
-      scf.yield %S : tensor<8x16xf32>
-    }
-    "attn.step_yield"(%S1, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Dynamic shape in the step
-func.func @dynamic_shape_in_the_step(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %g: tensor<?xf32>, %n: index) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'tensor.extract_slice' op expects static shapes in region 'step', got tensor<?xf32>}}
-    %x = tensor.extract_slice %g[0] [%n] [1] : tensor<?xf32> to tensor<?xf32>
-    "attn.step_yield"(%S, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Function of the state
-func.func @function_of_the_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'math.tanh' op expects the step to be affine in the state, got a term that is not}}
-    %S1 = math.tanh %S : tensor<8x16xf32>
-    "attn.step_yield"(%S1, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Square of the state
-func.func @square_of_the_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'arith.mulf' op expects the step to be affine in the state, got a term that is not}}
-    %S1 = arith.mulf %S, %S : tensor<8x16xf32>
-    "attn.step_yield"(%S1, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Division by the state
-func.func @division_by_the_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %x: tensor<8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'arith.divf' op expects the step to be affine in the state, got a term that is not}}
-    %S1 = arith.divf %x, %S : tensor<8x16xf32>
-    "attn.step_yield"(%S1, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Choice that depends on the state
-func.func @choice_that_depends_on_the_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'arith.cmpf' op expects the step to be affine in the state, got a term that is not}}
-    %c = arith.cmpf ogt, %S, %S : tensor<8x16xf32>
-    %S1 = arith.select %c, %S, %S : tensor<8x16xi1>, tensor<8x16xf32>
-    "attn.step_yield"(%S1, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Product of two values read from the state
-func.func @product_of_two_values_read_from_the_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    %c0 = arith.constant 0 : index
-    %x = tensor.extract %S[%c0, %c0] : tensor<8x16xf32>
-    %y = tensor.splat %x : tensor<8x16xf32>
-    // expected-error @below {{'arith.mulf' op expects the step to be affine in the state, got a term that is not}}
-    %S1 = arith.mulf %y, %S : tensor<8x16xf32>
-    "attn.step_yield"(%S1, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// Matrix product of the state with itself
-func.func @matrix_product_of_the_state_with_itself(%q: tensor<1x1x?x8xf32>, %k: tensor<1x1x?x8xf32>, %v: tensor<1x1x?x8xf32>, %s0: tensor<1x1x8x8xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x8xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<8xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'linalg.matmul' op expects the step to be affine in the state, got a term that is not}}
-    %S1 = linalg.matmul ins(%S, %S : tensor<8x8xf32>, tensor<8x8xf32>) outs(%S : tensor<8x8xf32>) -> tensor<8x8xf32>
-    "attn.step_yield"(%S1, %vt) : (tensor<8x8xf32>, tensor<8xf32>) -> ()
-  }) : (tensor<1x1x?x8xf32>, tensor<1x1x?x8xf32>, tensor<1x1x?x8xf32>, tensor<1x1x8x8xf32>) -> (tensor<1x1x?x8xf32>, tensor<1x1x8x8xf32>)
-  return
-}
-
-// -----
-
-// Maximum over the state
-func.func @maximum_over_the_state(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %init: tensor<16xf32>) {
-  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
-  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    %out = linalg.reduce ins(%S : tensor<8x16xf32>) outs(%init : tensor<16xf32>) dimensions = [0]
-      (%x: f32, %y: f32) {
-        // expected-error @below {{'arith.maximumf' op expects the step to be affine in the state, got a term that is not}}
-        %m = arith.maximumf %x, %y : f32
-        linalg.yield %m : f32
-      }
-    "attn.step_yield"(%S, %out) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
-  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
-  return
-}
-
-// -----
-
-// A yield elsewhere
-func.func @yield_elsewhere(%x: tensor<1xf32>) {
-  // expected-error @below {{'attn.step_yield' op expects parent op 'attn.recurrence'}}
-  "attn.step_yield"(%x, %x) : (tensor<1xf32>, tensor<1xf32>) -> ()
 }

@@ -84,3 +84,28 @@ func.func @affine(%q: tensor<1x1x?x4xf32>, %s0: tensor<1x1x4x4xf32>)
     -> (tensor<1x1x?x4xf32>, tensor<1x1x4x4xf32>)
   return %o, %final : tensor<1x1x?x4xf32>, tensor<1x1x4x4xf32>
 }
+
+// -----
+
+// What depends on the state may be used from inside of a body, and its sizes are no part of it.
+// CHECK-LABEL: func.func @state_inside_a_body
+// CHECK:         tensor.dim
+// CHECK:         linalg.generic
+func.func @state_inside_a_body(%q: tensor<1x1x?x4xf32>, %s0: tensor<1x1x4x4xf32>) -> tensor<1x1x?x4xf32> {
+  %o, %f = "attn.recurrence"(%q, %q, %q, %s0) ({
+  ^step(%S: tensor<4x4xf32>, %qt: tensor<4xf32>, %kt: tensor<4xf32>, %vt: tensor<4xf32>, %b: index, %h: index, %t: index):
+    %c0 = arith.constant 0 : index
+    %rows = tensor.dim %S, %c0 : tensor<4x4xf32>
+    %n = arith.index_cast %rows : index to i64
+    %m = arith.muli %n, %n : i64
+    %corner = tensor.extract %S[%c0, %c0] : tensor<4x4xf32>
+    %e = tensor.empty() : tensor<4xf32>
+    %out = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        outs(%e : tensor<4xf32>) {
+    ^bb0(%x: f32):
+      linalg.yield %corner : f32
+    } -> tensor<4xf32>
+    "attn.step_yield"(%S, %out) : (tensor<4x4xf32>, tensor<4xf32>) -> ()
+  }) : (tensor<1x1x?x4xf32>, tensor<1x1x?x4xf32>, tensor<1x1x?x4xf32>, tensor<1x1x4x4xf32>) -> (tensor<1x1x?x4xf32>, tensor<1x1x4x4xf32>)
+  return %o : tensor<1x1x?x4xf32>
+}
