@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from aecompiler.bindings import ir, passmanager
+from aecompiler.bindings import ir, passmanager, tensor
 from aecompiler.passes import canonicalize_scalars as scalars
+from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import ANY, Pass, register_pass
+from aecompiler.passes.region_safety import drop_promises, guard_zero_divisors
 
 ATTENTION = "attn.attention"
 _SCORE, _MASK, _NORMALIZE = range(3)
@@ -29,9 +31,14 @@ class AttnCanonicalize(Pass):
 
     A merged chain is rounded once where the original was rounded at each step: the result differs by a few
     units in the last place. It stays in range where the original does: `(x * c) * d` is left alone if `c`
-    could overflow what `d` brings back (|c| > 1 > |d|), or if `c * d` is no normal number of the type, and so
-    infinities, NaNs and masks by -inf stay what they are. A quotient alone becomes a product only if that is
-    exact (the divisor is a power of two). Operations with different fastmath flags are not merged.
+    could overflow what `d` brings back (|c| > 1 > |d|) or underflow what `d` enlarges by more than 2^24, or
+    if `c * d` is no normal number of the type, and so infinities, NaNs and masks by -inf stay what they are.
+    A quotient alone becomes a product only if that is exact (the divisor is a power of two). Operations with
+    different fastmath flags are not merged.
+
+    Flags by which an integer operation promises something of its operands (no overflow, exact) are dropped.
+    MLIR would fold `x / x` to 1, where the dialect has 0 for x = 0: an integer division by what may be 0 is
+    written out first, as a division by 1 where it is 0, and a `select` of the result.
 
     Before, and valid at any time: programs at level 1. After: the same programs, with equal results up to the
     rounding above. Running it again changes nothing.
@@ -66,10 +73,17 @@ class AttnCanonicalize(Pass):
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
         for root in _roots(op):
-            _clean(root)
-            # Each rewrite removes an operation, a result or a select: this ends.
-            while _rewrite(root):
+            for program in _attn_ops(root):
+                for child in rw.walk_list(program):
+                    drop_promises(child)
+            guard_zero_divisors(root)
+            # Each rewrite removes an operation, a result or a select: this ends. What `cse` merges gives
+            # `canonicalize` more to do, and it does not say whether it changed something: compare texts.
+            before = ""
+            while (text := str(root)) != before:
+                before = text
                 _clean(root)
+                _rewrite(root)
 
 
 def _roots(op: ir.Operation) -> list[ir.Operation]:
@@ -87,15 +101,7 @@ def _roots(op: ir.Operation) -> list[ir.Operation]:
 
 
 def _attn_ops(op: ir.Operation) -> list[ir.Operation]:
-    found: list[ir.Operation] = []
-
-    def visit(child: ir.Operation) -> ir.WalkResult:
-        if child.name in _FAMILIES:
-            found.append(child)
-        return ir.WalkResult.ADVANCE
-
-    op.operation.walk(visit)
-    return found
+    return [child for child in rw.walk_list(op, "attn.") if child.name in _FAMILIES]
 
 
 def _clean(root: ir.Operation) -> None:
@@ -106,22 +112,16 @@ def _clean(root: ir.Operation) -> None:
     manager.run(root)
 
 
-def _rewrite(root: ir.Operation) -> bool:
-    changed = False
+def _rewrite(root: ir.Operation) -> None:
     for op in _attn_ops(root):
         with op.location:
             for block in _blocks(op):
-                changed |= scalars.simplify(block)
+                scalars.simplify(block)
             if op.name == ATTENTION:
-                rewrites: tuple[Callable[[ir.Operation], bool], ...] = (
-                    _move_mask_out_of_score,
-                    _zero_when_all_masked,
-                    _merge_equal_extras,
-                    _drop_unused_extras,  # last: it replaces the op
-                )
-                for rewrite in rewrites:
-                    changed |= rewrite(op)
-    return changed
+                _move_mask_out_of_score(op)
+                _zero_when_all_masked(op)
+                _merge_equal_extras(op)
+                _drop_unused_extras(op)  # last: it replaces the op
 
 
 def _blocks(op: ir.Operation) -> Iterator[ir.Block]:
@@ -138,33 +138,29 @@ def _body(op: ir.Operation, region: int) -> tuple[ir.Block, ir.Operation]:
 # ---- masks ---------------------------------------------------------------------------------------
 
 
-def _move_mask_out_of_score(op: ir.Operation) -> bool:
+def _move_mask_out_of_score(op: ir.Operation) -> None:
     score, score_yield = _body(op, _SCORE)
     mask, mask_yield = _body(op, _MASK)
     select = scalars.producer(score_yield.operands[0], "arith.select")
     if select is None or select.parent != op:
-        return False
+        return
     condition, on_true, on_false = select.operands
     negate = scalars.is_minus_infinity(on_true)
     if not negate and not scalars.is_minus_infinity(on_false):
-        return False
+        return
     needed = _slice(condition, score)
     if needed is None:
-        return False
+        return
     arguments = dict(zip(list(score.arguments)[1:], mask.arguments, strict=True))
     with ir.InsertionPoint(mask_yield):
         mapping: dict[ir.Value, ir.Value] = dict(arguments)
         for needed_op in needed:
-            clone = needed_op.clone()
-            for index, operand in enumerate(clone.operands):
-                clone.operands[index] = mapping.get(operand, operand)
-            mapping.update(zip(needed_op.results, clone.results, strict=True))
+            rw.clone_op(needed_op, mapping)
         keep = mapping.get(condition, condition)
         if negate:
-            keep = scalars.binary("arith.xori", keep, scalars.boolean(True))
+            keep = scalars.binary("arith.xori", keep, rw.constant(ir.IntegerType.get_signless(1), 1))
         mask_yield.operands[0] = scalars.binary("arith.andi", mask_yield.operands[0], keep)
     score_yield.operands[0] = on_false if negate else on_true
-    return True
 
 
 def _slice(value: ir.Value, block: ir.Block) -> list[ir.Operation] | None:
@@ -182,58 +178,44 @@ def _slice(value: ir.Value, block: ir.Block) -> list[ir.Operation] | None:
     return None if forbidden in wanted else found[::-1]
 
 
-def _zero_when_all_masked(op: ir.Operation) -> bool:
+def _zero_when_all_masked(op: ir.Operation) -> None:
     _, score_yield = _body(op, _SCORE)
     _, mask_yield = _body(op, _MASK)
     masked = scalars.constant(mask_yield.operands[0]) == 0
     if not (masked or scalars.is_minus_infinity(score_yield.operands[0])):
-        return False
+        return
     o = op.results[0]
     if not list(o.uses):
-        return False
+        return
     o.replace_all_uses_with(_zeros_like_output(op, ir.RankedTensorType(o.type)))
-    return True
 
 
 def _zeros_like_output(op: ir.Operation, type_: ir.RankedTensorType) -> ir.Value:
-    zero = ir.FloatAttr.get(type_.element_type, 0.0)
     with ir.InsertionPoint(op):
         if type_.has_static_shape:
-            return scalars.create_constant(type_, ir.DenseElementsAttr.get_splat(type_, zero))
+            return rw.constant_of(type_, 0)
         # Batch, head and query sizes are those of q; the feature size is static.
-        sizes = [_size(op.operands[0], axis) for axis in range(3) if type_.is_dynamic_dim(axis)]
-        splat = ir.Operation.create(
-            "tensor.splat", [type_], [scalars.create_constant(type_.element_type, zero), *sizes]
-        )
-        return splat.result
-
-
-def _size(value: ir.Value, axis: int) -> ir.Value:
-    index = ir.IndexType.get()
-    position = scalars.create_constant(index, ir.IntegerAttr.get(index, axis))
-    return ir.Operation.create("tensor.dim", [index], [value, position]).result
+        sizes = [rw.dim(op.operands[0], axis) for axis in range(3) if type_.is_dynamic_dim(axis)]
+        return tensor.splat(type_, rw.constant(type_.element_type, 0), sizes)
 
 
 # ---- extras --------------------------------------------------------------------------------------
 
 
-def _merge_equal_extras(op: ir.Operation) -> bool:
+def _merge_equal_extras(op: ir.Operation) -> None:
     _, terminator = _body(op, _NORMALIZE)
     first: dict[ir.Value, ir.Value] = {}
-    changed = False
     for yielded, extra in zip(list(terminator.operands)[1:], list(op.results)[1:], strict=True):
         kept = first.setdefault(yielded, extra)
         if kept != extra and kept.type == extra.type and list(extra.uses):
             extra.replace_all_uses_with(kept)
-            changed = True
-    return changed
 
 
-def _drop_unused_extras(op: ir.Operation) -> bool:
+def _drop_unused_extras(op: ir.Operation) -> None:
     results = list(op.results)
     kept = [0] + [index for index in range(1, len(results)) if list(results[index].uses)]
     if len(kept) == len(results):
-        return False
+        return
     with ir.InsertionPoint(op):
         attributes = {named.name: named.attr for named in op.attributes}
         new = ir.Operation.create(
@@ -255,4 +237,3 @@ def _drop_unused_extras(op: ir.Operation) -> bool:
     for position, index in enumerate(kept):
         results[index].replace_all_uses_with(new.results[position])
     op.erase()
-    return True

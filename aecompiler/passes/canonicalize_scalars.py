@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
 
 _SCALES = ("arith.mulf", "arith.divf", "arith.negf")
 
@@ -17,13 +18,15 @@ _RANGES = {
     "f64": (2.0**-1022, float.fromhex("0x1.fffffffffffffp1023")),
 }
 
+_ENLARGED = 2.0**24
+"""A number that underflows stays negligible up to this factor."""
 
-def simplify(block: ir.Block) -> bool:
-    """Rewrite the ops that stand directly in `block`; returns whether anything changed.
+
+def simplify(block: ir.Block) -> None:
+    """Rewrite the ops that stand directly in `block`.
 
     Values that lose their last use stay: `canonicalize` removes them.
     """
-    changed = False
     for view in list(block.operations):
         op = view.operation
         if rule := _RULES.get(op.name):
@@ -31,8 +34,6 @@ def simplify(block: ir.Block) -> bool:
                 value = rule(op)
             if value is not None:
                 op.results[0].replace_all_uses_with(value)
-                changed = True
-    return changed
 
 
 def producer(value: ir.Value, name: str) -> ir.Operation | None:
@@ -54,17 +55,6 @@ def constant(value: ir.Value) -> float | int | None:
 def is_minus_infinity(value: ir.Value) -> bool:
     """Whether `value` is the constant -inf."""
     return isinstance(value.type, ir.FloatType) and constant(value) == -math.inf
-
-
-def create_constant(type_: ir.Type, value: ir.Attribute) -> ir.Value:
-    """An `arith.constant` at the insertion point."""
-    return ir.Operation.create("arith.constant", [type_], attributes={"value": value}).result
-
-
-def boolean(value: bool) -> ir.Value:
-    """A constant i1 at the insertion point."""
-    i1 = ir.IntegerType.get_signless(1)
-    return create_constant(i1, ir.IntegerAttr.get(i1, int(value)))
 
 
 def binary(name: str, lhs: ir.Value, rhs: ir.Value) -> ir.Value:
@@ -96,7 +86,7 @@ def _select(op: ir.Operation) -> ir.Value | None:
 
 
 def _not(value: ir.Value) -> ir.Value:
-    return binary("arith.xori", value, boolean(True))
+    return binary("arith.xori", value, rw.constant(value.type, 1))
 
 
 def _absorb(inner: str) -> Callable[[ir.Operation], ir.Value | None]:
@@ -126,6 +116,8 @@ def _scale(op: ir.Operation) -> ir.Value | None:
         return _exact_product(op, outer)
     if abs(inner) > 1 > abs(outer):
         return None  # x * inner may overflow where x * (inner * outer) would not
+    if abs(inner) < 1 < _ENLARGED < abs(outer):
+        return None  # x * inner may underflow to what outer makes a number that counts
     return _product(op, inner_op.operands[0], inner * outer)
 
 
@@ -161,7 +153,7 @@ def _product(op: ir.Operation, value: ir.Value, factor: float) -> ir.Value | Non
         return None
     if factor == 1.0:
         return value
-    rhs = create_constant(value.type, ir.FloatAttr.get(value.type, factor))
+    rhs = rw.constant(value.type, factor)
     flags = {"fastmath": op.attributes["fastmath"]} if "fastmath" in op.attributes else {}
     return ir.Operation.create("arith.mulf", [value.type], [value, rhs], flags).result
 

@@ -28,6 +28,7 @@ from aecompiler.passes.registry import PassFailure
 
 _DIVISIONS = ("arith.divsi", "arith.floordivsi", "arith.ceildivsi")
 _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
+_REMAINDERS = ("arith.remsi", "arith.remui")
 
 
 def make_total(op: ir.Operation) -> None:
@@ -52,23 +53,66 @@ _PROMISES = ("isExact", "nonNeg", "isDisjoint")
 
 
 def drop_promises(op: ir.Operation) -> None:
-    """Take away the flags by which the result of `op` would be undefined for some operands."""
+    """Take away the flags by which an integer result is undefined for some operands."""
     for name in _PROMISES:
         if name in op.attributes:
             del op.attributes[name]
     if "overflowFlags" in op.attributes:
         op.attributes["overflowFlags"] = ir.Attribute.parse("#arith.overflow<none>")
-    if "fastmath" in op.attributes:
-        flags = re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2])
-        if "fast" in flags:
-            flags = ["reassoc", "nsz", "arcp", "contract", "afn"]
-        kept = [flag for flag in flags if flag not in ("nnan", "ninf")]
-        op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{','.join(kept) or 'none'}>")
+
+
+def _drop_promises_of_finite_numbers(op: ir.Operation) -> None:
+    """Masked scores are -inf, and rows may be NaN, whatever an operation's flags say."""
+    if "fastmath" not in op.attributes:
+        return
+    flags = set(re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2]))
+    if "fast" in flags:
+        flags = {"reassoc", "nsz", "arcp", "contract", "afn"}
+    kept = ",".join(sorted(flags - {"nnan", "ninf"})) or "none"
+    op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{kept}>")
+
+
+def guard_zero_divisors(op: ir.Operation) -> None:
+    """Write out what integer divisions and remainders inside `op` give for a divisor that may be 0."""
+    for child in rw.walk_list(op):
+        if child.name not in (*_DIVISIONS, *_UNSIGNED_DIVISIONS, *_REMAINDERS):
+            continue
+        if _may_be_zero(child.operands[1]):
+            _guard_zero_divisor(child)
+
+
+def _guard_zero_divisor(op: ir.Operation) -> None:
+    dividend, divisor = op.operands
+    with ir.InsertionPoint(op), op.location:
+        zero = rw.constant_like(divisor, 0)
+        by_zero = arith.cmpi(arith.CmpIPredicate.eq, divisor, zero)
+        op.operands[1] = arith.select(by_zero, rw.constant_like(divisor, 1), divisor)
+    instead = dividend if op.name in _REMAINDERS else zero
+    _replace_after(op, lambda result: arith.select(by_zero, instead, result))
+
+
+def _may_be_zero(divisor: ir.Value) -> bool:
+    known = rw.constant_value(divisor)
+    if known is not None or isinstance(divisor.owner, ir.Block):
+        return not known
+    op = divisor.owner.operation
+    if op.name != "arith.select" or not rw.constant_value(op.operands[1]):
+        return True
+    # The select that `guard_zero_divisors` makes: d == 0 ? 1 : d.
+    condition = op.operands[0].owner
+    return (
+        isinstance(condition, ir.Block)
+        or condition.operation.name != "arith.cmpi"
+        or condition.operation.attributes["predicate"].value != arith.CmpIPredicate.eq
+        or condition.operation.operands[0] != op.operands[2]
+        or rw.constant_value(condition.operation.operands[1]) != 0
+    )
 
 
 def _guard_all(candidates: list[ir.Operation]) -> None:
     for op in candidates:
         drop_promises(op)
+        _drop_promises_of_finite_numbers(op)
     ops = [op for op in candidates if op.name in _GUARDS]
     readers: dict[ir.Value, list[ir.Operation]] = {}
     for op in ops:
@@ -397,8 +441,6 @@ _GUARDS: dict[str, Callable[[ir.Operation], None]] = {
     "tensor.insert": _guard_insert,
     "tensor.extract_slice": _guard_extract_slice,
     "tensor.insert_slice": _guard_insert_slice,
-    "arith.remsi": _guard_remainder,
-    "arith.remui": _guard_remainder,
     "arith.shli": _guard_shift,
     "arith.shrsi": _guard_shift,
     "arith.shrui": _guard_shift,
@@ -407,4 +449,5 @@ _GUARDS: dict[str, Callable[[ir.Operation], None]] = {
     "math.ipowi": _guard_ipowi,
     "ub.poison": _guard_poison,
     **dict.fromkeys((*_DIVISIONS, *_UNSIGNED_DIVISIONS), _guard_division),
+    **dict.fromkeys(_REMAINDERS, _guard_remainder),
 }

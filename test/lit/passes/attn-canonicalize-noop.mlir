@@ -87,3 +87,31 @@ func.func @masks_in_score(%q: tensor<1x1x4x8xf32>) -> (tensor<1x1x4x8xf32>, tens
   }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
   return %0, %1 : tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>
 }
+
+// -----
+
+// (s * 1e-30) * 1e30 may be 0 where s is not; a division that is written out stays as it is.
+func.func @underflow(%q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %cst = arith.constant 1.000000e-30 : f32
+  %cst_0 = arith.constant 1.000000e+30 : f32
+  %0 = "attn.attention"(%q, %q, %q) ({
+  ^bb0(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    %1 = arith.mulf %s, %cst : f32
+    %2 = arith.mulf %1, %cst_0 : f32
+    "attn.yield"(%2) : (f32) -> ()
+  }, {
+  ^bb0(%b: index, %h: index, %i: index, %j: index):
+    %1 = arith.cmpi eq, %j, %c0 : index
+    %2 = arith.select %1, %c1, %j : index
+    %3 = arith.divui %i, %2 : index
+    %4 = arith.select %1, %c0, %3 : index
+    %5 = arith.cmpi sge, %4, %j : index
+    "attn.yield"(%5) : (i1) -> ()
+  }, {
+  ^bb0(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
+  return %0 : tensor<1x1x4x8xf32>
+}

@@ -216,3 +216,38 @@ func.func @recurrence_gate(%q: tensor<1x1x4x8xf32>, %i: tensor<1x1x8x8xf32>, %g:
   }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x8x8xf32>) -> (tensor<1x1x4x8xf32>, tensor<1x1x8x8xf32>)
   return %o : tensor<1x1x4x8xf32>
 }
+
+// -----
+
+// x / x is 0 for x = 0, which MLIR would fold to 1: the division is written out. A promise that the dialect
+// does not keep is dropped.
+// CHECK-LABEL: func.func @division_by_itself
+// CHECK-DAG:     %[[C0:.+]] = arith.constant 0 : index
+// CHECK-DAG:     %[[C1:.+]] = arith.constant 1 : index
+// CHECK:       ^bb0(%{{[^ ]+}}: index, %{{[^ ]+}}: index, %{{[^ ]+}}: index, %[[J:[^ ]+]]: index):
+// CHECK-NEXT:    %[[ZERO:.+]] = arith.cmpi eq, %[[J]], %[[C0]] : index
+// CHECK-NEXT:    %[[D:.+]] = arith.select %[[ZERO]], %[[C1]], %[[J]] : index
+// CHECK-NEXT:    %[[Q:.+]] = arith.divsi %[[J]], %[[D]] : index
+// CHECK-NEXT:    %[[R:.+]] = arith.select %[[ZERO]], %[[C0]], %[[Q]] : index
+// CHECK-NEXT:    %[[M:.+]] = arith.remui %[[R]], %[[D]] : index
+// CHECK-NEXT:    %[[N:.+]] = arith.select %[[ZERO]], %[[C0]], %[[M]] : index
+// CHECK-NEXT:    %[[S:.+]] = arith.addi %[[N]], %[[N]] : index
+// CHECK-NEXT:    arith.cmpi sge, %[[S]], %[[C1]]
+func.func @division_by_itself(%q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32> {
+  %o = "attn.attention"(%q, %q, %q) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    %c1 = arith.constant 1 : index
+    %0 = arith.divsi %j, %j exact : index
+    %1 = arith.remui %0, %j : index
+    %2 = arith.addi %1, %1 overflow<nsw> : index
+    %keep = arith.cmpi sge, %2, %c1 : index
+    "attn.yield"(%keep) : (i1) -> ()
+  }, {
+  ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
+  return %o : tensor<1x1x4x8xf32>
+}
