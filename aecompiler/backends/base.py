@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -27,11 +28,15 @@ class Schedule:
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """A schedule from keyword options; raise `TypeError` for one that does not exist."""
+        """A schedule from keyword options; `TypeError` for one that does not exist or has a wrong type."""
+        types = typing.get_type_hints(cls)
         known = [field.name for field in dataclasses.fields(cls)]
-        for name in options:
+        for name, value in options.items():
             if name not in known:
                 raise TypeError(f"unknown option '{name}' (options: {', '.join(known)})")
+            if type(value) is not types[name]:
+                want, got = types[name].__name__, type(value).__name__
+                raise TypeError(f"expects {name} to be of type {want}, got {value!r} of type {got}")
         return cls(**options)
 
 

@@ -232,3 +232,21 @@ def test_float_operations(type_):
     floats = {name for name in supported_operations() if name.startswith("math.")}
     integers = {f"math.{op}" for op in ("absi", "ctpop", "ctlz", "cttz", "ipowi")}
     assert floats - used - integers <= {"math.isnormal", "math.sincos"}
+
+
+@pytest.mark.parametrize(("element", "dtype"), [("f32", np.float32), ("f64", np.float64)])
+@pytest.mark.parametrize("name", ["expm1", "log1p"])
+def test_accuracy_near_zero(name, element, dtype):
+    """Every digit was lost below the precision of 1."""
+    tiny = 10.0 ** np.arange(-30, 0, 0.37)
+    x = np.concatenate([tiny, -tiny, np.linspace(-0.999, 5, 501), [0.0, -0.0, -1.0, 88.0, 1e30, -30.0]])
+    x = np.concatenate([x, [np.inf, -np.inf, np.nan]]).astype(dtype)
+    kernel = aec.compile(
+        f"""func.func @f(%x: tensor<?x{element}>) -> tensor<?x{element}> {{
+  %r = math.{name} %x : tensor<?x{element}>
+  return %r : tensor<?x{element}>
+}}"""
+    )
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(x.astype(np.longdouble)).astype(dtype)
+    np.testing.assert_allclose(kernel(x), expected, rtol=2 * np.finfo(dtype).eps, atol=0)

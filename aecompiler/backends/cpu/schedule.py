@@ -6,6 +6,9 @@ import dataclasses
 
 from aecompiler.backends.base import Schedule
 
+MAX_BLOCK_Q = 4096
+"""A block's scores are in memory at once, for each of its rows one for each key."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CpuSchedule(Schedule):
@@ -20,7 +23,7 @@ class CpuSchedule(Schedule):
     opt_level: int = 2
 
     def __post_init__(self) -> None:
-        if self.block_q < 1:
-            raise ValueError(f"expects block_q to be at least 1, got {self.block_q}")
+        if not 1 <= self.block_q <= MAX_BLOCK_Q:
+            raise ValueError(f"expects block_q to be 1 to {MAX_BLOCK_Q}, got {self.block_q}")
         if self.opt_level not in range(4):
             raise ValueError(f"expects opt_level to be 0, 1, 2 or 3, got {self.opt_level}")

@@ -16,6 +16,7 @@ class ExpandMath(Pass):
     """Expand scalar operations that can't be taken to LLVM, or that LLVM would take to a missing function.
 
     *Before*: scalar arith and math operations. *After*: there is no `math.isinf`, no `math.isnormal`, no
+    `math.expm1` and `math.log1p` (MLIR's own expansion loses all digits near 0), no
     `math.ipowi` on index, no `math.fma` on f16 or bf16, no `arith.truncf` from f64 to f16 or bf16 and no
     `arith.convertf`: the latter three take the way over f32.
 
@@ -96,6 +97,47 @@ def _truncf(op: ir.Operation) -> ir.Value | None:
     return arith.truncf(type_, arith.select(inexact, odd, nearest))
 
 
+def _expm1(op: ir.Operation) -> ir.Value:
+    """(u - 1) (x / log(u)) with u = exp(x): the errors of u - 1 and of log(u) cancel (Kahan)."""
+
+    def expand(x: ir.Value) -> ir.Value:
+        one, infinity = rw.constant(x.type, 1.0), rw.constant(x.type, float("inf"))
+        u = math.exp(x)
+        less = arith.subf(u, one)
+        value = arith.mulf(less, arith.divf(x, math.log(u)))
+        value = arith.select(_equal(u, one), x, value)
+        # Where exp is 0 or infinite, exp - 1 is right and its logarithm is not finite.
+        value = arith.select(_equal(u, infinity), u, value)
+        return arith.select(_equal(less, rw.constant(x.type, -1.0)), less, value)
+
+    return _in_f32(op, expand)
+
+
+def _log1p(op: ir.Operation) -> ir.Value:
+    """log(u) (x / (u - 1)) with u = 1 + x: the errors of log(u) and of u - 1 cancel (Kahan)."""
+
+    def expand(x: ir.Value) -> ir.Value:
+        one, infinity = rw.constant(x.type, 1.0), rw.constant(x.type, float("inf"))
+        u = arith.addf(one, x)
+        value = arith.mulf(math.log(u), arith.divf(x, arith.subf(u, one)))
+        value = arith.select(_equal(u, one), x, value)
+        return arith.select(_equal(u, infinity), u, value)
+
+    return _in_f32(op, expand)
+
+
+def _equal(a: ir.Value, b: ir.Value) -> ir.Value:
+    return arith.cmpf(arith.CmpFPredicate.OEQ, a, b)
+
+
+def _in_f32(op: ir.Operation, expand: Callable[[ir.Value], ir.Value]) -> ir.Value:
+    """`expand` of the operand, computed in f32 for the narrow types."""
+    (x,) = op.operands
+    if not _narrow(x.type):
+        return expand(x)
+    return arith.truncf(x.type, expand(arith.extf(ir.F32Type.get(), x)))
+
+
 def _convertf(op: ir.Operation) -> ir.Value:
     """Between f16 and bf16, over f32."""
     return arith.truncf(op.results[0].type, arith.extf(ir.F32Type.get(), op.operands[0]))
@@ -104,7 +146,9 @@ def _convertf(op: ir.Operation) -> ir.Value:
 _EXPANSIONS: dict[str, Callable[[ir.Operation], ir.Value | None]] = {
     "math.isinf": _isinf,
     "math.isnormal": _isnormal,
+    "math.expm1": _expm1,
     "math.ipowi": _ipowi,
+    "math.log1p": _log1p,
     "math.fma": _fma,
     "arith.convertf": _convertf,
     "arith.truncf": _truncf,

@@ -51,3 +51,37 @@ func.func @others(%x: f32) -> (bf16, f32) {
   %s = math.fma %x, %x, %x : f32
   return %r, %s : bf16, f32
 }
+
+// (u - 1) (x / log u) with u = exp x, and its limits.
+// CHECK-LABEL: func.func @expm1
+// CHECK-SAME:    %[[X:[^ ]+]]: f32
+// CHECK:         %[[U:[^ ]+]] = math.exp %[[X]]
+// CHECK:         %[[LESS:[^ ]+]] = arith.subf %[[U]], %{{.+}}
+// CHECK:         %[[LOG:[^ ]+]] = math.log %[[U]]
+// CHECK:         %[[RATIO:[^ ]+]] = arith.divf %[[X]], %[[LOG]]
+// CHECK:         arith.mulf %[[LESS]], %[[RATIO]]
+// CHECK-COUNT-3: arith.select
+func.func @expm1(%x: f32) -> f32 {
+  %r = math.expm1 %x : f32
+  return %r : f32
+}
+
+// log(u) (x / (u - 1)) with u = 1 + x, in f32 for the narrow types.
+// CHECK-LABEL: func.func @log1p
+// CHECK-SAME:    %[[H:[^ ]+]]: bf16
+// CHECK:         %[[X:[^ ]+]] = arith.extf %[[H]] : bf16 to f32
+// CHECK:         %[[U:[^ ]+]] = arith.addf %{{.+}}, %[[X]] : f32
+// CHECK:         math.log %[[U]] : f32
+// CHECK:         arith.truncf %{{.+}} : f32 to bf16
+func.func @log1p(%x: bf16) -> bf16 {
+  %r = math.log1p %x : bf16
+  return %r : bf16
+}
+
+// CHECK-LABEL: func.func @between_halves
+// CHECK:         %[[F:[^ ]+]] = arith.extf %{{.+}} : f16 to f32
+// CHECK:         arith.truncf %[[F]] : f32 to bf16
+func.func @between_halves(%x: f16) -> bf16 {
+  %r = arith.convertf %x : f16 to bf16
+  return %r : bf16
+}

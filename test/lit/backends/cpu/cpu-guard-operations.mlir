@@ -76,3 +76,52 @@ func.func @region(%q: tensor<1x1x?x4xf32>, %k: tensor<1x1x?x4xf32>, %v: tensor<1
   }) : (tensor<1x1x?x4xf32>, tensor<1x1x?x4xf32>, tensor<1x1x?x4xf32>) -> tensor<1x1x?x4xf32>
   return %o : tensor<1x1x?x4xf32>
 }
+
+// A slice whose offset is read from memory is read element by element, with clamped indices; a caller checks
+// those that follow from arguments.
+// CHECK-LABEL: func.func @slices
+// CHECK-SAME:    %[[X:[^ ]+]]: tensor<8x4xf32>, %[[N:[^ ]+]]: index
+// CHECK:         tensor.extract_slice %[[X]][%[[N]], 0] [2, 4] [1, 1]
+// CHECK:         linalg.generic
+// CHECK:           arith.minsi
+// CHECK:           arith.maxsi
+// CHECK:           tensor.extract %[[X]]
+func.func @slices(%x: tensor<8x4xf32>, %n: index, %t: tensor<1xindex>) -> (tensor<2x4xf32>, tensor<2x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %m = tensor.extract %t[%c0] : tensor<1xindex>
+  %a = tensor.extract_slice %x[%n, 0] [2, 4] [1, 1] : tensor<8x4xf32> to tensor<2x4xf32>
+  %b = tensor.extract_slice %x[%m, 0] [2, 4] [1, 1] : tensor<8x4xf32> to tensor<2x4xf32>
+  return %a, %b : tensor<2x4xf32>, tensor<2x4xf32>
+}
+
+// The last place of two elements by three in eight is 4.
+// CHECK-LABEL: func.func @insertion
+// CHECK-DAG:     %[[LAST:[^ ]+]] = arith.constant 4 : index
+// CHECK:         %[[LOW:[^ ]+]] = arith.minsi %{{.+}}, %[[LAST]]
+// CHECK:         %[[I:[^ ]+]] = arith.maxsi %[[LOW]], %{{.+}}
+// CHECK:         tensor.insert_slice %{{.+}} into %{{.+}}[%[[I]]] [2] [3]
+func.func @insertion(%x: tensor<8xf32>, %y: tensor<2xf32>, %t: tensor<1xindex>) -> tensor<8xf32> {
+  %c0 = arith.constant 0 : index
+  %m = tensor.extract %t[%c0] : tensor<1xindex>
+  %r = tensor.insert_slice %y into %x[%m] [2] [3] : tensor<2xf32> into tensor<8xf32>
+  return %r : tensor<8xf32>
+}
+
+// CHECK-LABEL: func.func @dimension
+// CHECK:         %[[SECOND:[^ ]+]] = arith.cmpi sge
+// CHECK:         arith.select %[[SECOND]]
+func.func @dimension(%x: tensor<?x?xf32>, %n: index) -> index {
+  %r = tensor.dim %x, %n : tensor<?x?xf32>
+  return %r : index
+}
+
+// CHECK-LABEL: func.func @promises
+// CHECK:         arith.addi %{{[^ ]+}}, %{{[^ ]+}} : i32
+// CHECK:         arith.extui %{{[^ ]+}} : i32 to i64
+// CHECK:         arith.addf %{{[^ ]+}}, %{{[^ ]+}} fastmath<contract> : f32
+func.func @promises(%a: i32, %x: f32) -> (i64, f32) {
+  %0 = arith.addi %a, %a overflow<nsw> : i32
+  %1 = arith.extui %0 nneg : i32 to i64
+  %2 = arith.addf %x, %x fastmath<nnan,contract> : f32
+  return %1, %2 : i64, f32
+}
