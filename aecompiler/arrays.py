@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-import struct
 import sys
 from typing import Any
 
@@ -119,6 +118,12 @@ def _take_torch(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ...]
         raise ValueError(f"argument '{name}': expects a tensor on the CPU, got device '{value.device}'")
     if value.layout is not torch.strided:
         raise ValueError(f"argument '{name}': expects a dense tensor, got layout {value.layout}")
+    if value.is_nested:
+        raise ValueError(f"argument '{name}': expects a dense tensor, got a nested one")
+    if torch.autograd.forward_ad.unpack_dual(value).tangent is not None:
+        raise ValueError(
+            f"argument '{name}': expects a tensor without tangent, since kernels have no derivative"
+        )
     if value.requires_grad and torch.is_grad_enabled():
         raise ValueError(
             f"argument '{name}': expects a tensor without gradient, since kernels are not differentiated: "
@@ -130,7 +135,22 @@ def _take_torch(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ...]
     value = value.detach().resolve_neg()
     shape = tuple(value.shape)
     _check_shape(argument, shape)
+    if not _has_data(value):
+        raise ValueError(
+            f"argument '{name}': expects a tensor with data, got one without (its storage was freed, or it "
+            "is fake, or stands for others in a transformation such as vmap)"
+        )
+    if value.dtype == torch.bool and (value.view(torch.uint8) > 1).any():
+        value = value.view(torch.uint8) != 0  # bytes that are neither 0 nor 1, made by a view
     return Buffer(value.data_ptr(), shape, tuple(value.stride())), shape, value
+
+
+def _has_data(value: Any) -> bool:
+    """Whether a torch tensor has elements in memory, or none at all."""
+    try:
+        return value.numel() == 0 or value.data_ptr() != 0
+    except RuntimeError:  # torch's answer for a tensor that a transformation made
+        return False
 
 
 def _take_numpy(argument: Argument, value: np.ndarray) -> tuple[Buffer, tuple[int, ...], Any]:
@@ -139,6 +159,8 @@ def _take_numpy(argument: Argument, value: np.ndarray) -> tuple[Buffer, tuple[in
     if value.dtype != expected or not value.dtype.isnative:
         raise TypeError(f"argument '{name}': expects dtype {argument.dtype}, got {value.dtype}")
     _check_shape(argument, value.shape)
+    if value.dtype == bool and (value.view(np.uint8) > 1).any():
+        value = value.view(np.uint8) != 0  # bytes that are neither 0 nor 1, made by a view
     if any(stride < 0 or stride % value.itemsize for stride in value.strides) or not value.flags.aligned:
         # The compiled code computes addresses in whole elements, upwards from the first: the exception to
         # "without a copy".
@@ -161,7 +183,9 @@ def _check_shape(argument: Argument, shape: tuple[int, ...]) -> None:
 def _number(argument: Argument, value: Any) -> int | float:
     """A scalar argument as a Python number; 0-d arrays and numpy scalars count as numbers."""
     if (is_torch(value) or isinstance(value, (np.ndarray, np.generic))) and value.ndim == 0:
-        if is_torch(value) and value.requires_grad:
+        if is_torch(value):
+            if value.device.type == "meta" or not _has_data(value):
+                raise ValueError(f"argument '{argument.name}': expects a number, got a tensor without data")
             value = value.detach()
         value = value.item() if argument.dtype != "bf16" or is_torch(value) else float(value)
     if argument.dtype in _INTEGER_BITS:
@@ -172,23 +196,31 @@ def _number(argument: Argument, value: Any) -> int | float:
         bits = _INTEGER_BITS[argument.dtype]
         low, high = (0, 1) if bits == 1 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         if not low <= number <= high:
-            raise ValueError(f"argument '{argument.name}': expects {low} to {high}, got {number}")
+            got = number if abs(number) < 10**30 else f"one of {number.bit_length()} bits"
+            raise ValueError(f"argument '{argument.name}': expects {low} to {high}, got {got}")
         return number
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"argument '{argument.name}': expects a number, got {_kind(value)}")
     try:
-        return float(value)
+        wide = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"argument '{argument.name}': expects a number, got {_kind(value)}") from None
+    except OverflowError:
+        wide = None
+    if wide is None or (math.isfinite(wide) and not np.isfinite(_round(wide, argument.dtype))):
+        raise ValueError(f"argument '{argument.name}': expects a number that {argument.dtype} can hold")
+    return wide
+
+
+def _round(number: float, dtype: str) -> np.generic:
+    with np.errstate(over="ignore"):
+        return np.float64(number).astype(numpy_dtype(dtype))
 
 
 def _pack(argument: Argument, number: int | float) -> bytes:
     if argument.dtype in _INTEGER_BITS:
         return int(number).to_bytes(8, sys.byteorder, signed=True)
-    if argument.dtype == "f64":
-        return struct.pack("d", number)
-    with np.errstate(over="ignore"):
-        return np.asarray(number, np.float64).astype(numpy_dtype(argument.dtype)).tobytes()
+    return _round(number, argument.dtype).tobytes()
 
 
 def _kind(value: Any) -> str:

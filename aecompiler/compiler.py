@@ -55,7 +55,7 @@ class Kernel:
         arguments, results = (", ".join(map(str, group)) for group in (self.arguments, self.results))
         return f"<Kernel {self.name}({arguments}) -> ({results}) on {self.artifact.target}>"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the program.
 
         Raises `TypeError` for a wrong number or name of arguments, a wrong kind of object or dtype, and
@@ -100,14 +100,14 @@ class Kernel:
         """
         return self._sizes.complete(shapes)
 
-    def evaluate_reference(self, *args: Any, **kwargs: Any) -> Any:
+    def evaluate_reference(self, /, *args: Any, **kwargs: Any) -> Any:
         """The program in float64, by `aecompiler.reference.evaluate` (slow, whole rows): a list of arrays."""
         from aecompiler.reference.evaluate import evaluate
 
         values = [arrays.to_numpy(value) for value in self.bind(args, kwargs)]
         with make_context():
-            module = ir.Module.parse(self._source)
-            return evaluate(_find_function(module, self.name), values)
+            _module, function = _inlined(self._source, self.name)
+            return evaluate(function, values)
 
 
 def compile(program: Any, target: str = "cpu", *, function: str | None = None, **options: Any) -> Kernel:
@@ -294,10 +294,16 @@ def _without_comments_and_strings(match: re.Match[str]) -> str:
 
 def _sizes(source: bytes, name: str, arguments: Sequence[Argument]) -> Sizes:
     """What the function requires of sizes, together with the functions that it calls."""
-    module = ir.Module.parse(source)  # lives as long as its functions are used
+    _module, function = _inlined(source, name)
+    return analyze(function, [argument.name for argument in arguments])
+
+
+def _inlined(source: bytes, name: str) -> tuple[ir.Module, Any]:
+    """A function with the bodies of those that it calls, and its module, which must outlive it."""
+    module = ir.Module.parse(source)
     functions = _functions(module)
     inline_calls(functions[name].operation, {other: op.operation for other, op in functions.items()})
-    return analyze(functions[name], [argument.name for argument in arguments])
+    return module, functions[name]
 
 
 def _functions(module: ir.Module) -> dict[str, Any]:

@@ -93,6 +93,33 @@ def test_program_of_the_builder():
     assert aec.check(plain, *arrays).max_rel_error < 1e-5
 
 
+def test_program_as_bytecode(tmp_path):
+    with make_context():
+        module = ir.Module.parse(NAMED)
+        for name in ("program.mlirbc", "program.mlir"):
+            with open(tmp_path / name, "wb") as file:
+                module.operation.write_bytecode(file)
+            assert aec.compile(tmp_path / name, opt_level=0).name == "named"
+    (tmp_path / "text.mlir").write_bytes(b"\xff\xfe")
+    with pytest.raises(
+        aec.CompileError, match=r"text\.mlir: error: expects MLIR, as UTF-8 text or as bytecode"
+    ):
+        aec.compile(tmp_path / "text.mlir")
+
+
+def test_names_of_arguments_are_not_taken_from_comments_and_strings():
+    """Two signatures in a comment, or in a string, could swap arguments that are given by name."""
+    other = "func.func @f(%y: tensor<?xf32>, %x: tensor<?xf32>)"
+    text = f"""
+// {other}
+func.func @f(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?xf32> attributes {{note = "{other}"}} {{
+  return %x : tensor<?xf32>
+}}
+// {other}"""
+    kernel = aec.compile(text, opt_level=0)
+    assert [argument.name for argument in kernel.arguments] == ["x", "y"]
+
+
 def test_missing_file_is_an_os_error():
     with pytest.raises(FileNotFoundError):
         aec.compile("no/such/file.mlir")
@@ -126,7 +153,12 @@ def test_unknown_target_and_options():
         aec.compile(NAMED, target="abacus")
     with pytest.raises(TypeError, match=r"unknown option 'blok_q' \(options: block_q, opt_level\)"):
         aec.compile(NAMED, blok_q=3)
-    with pytest.raises(ValueError, match="expects block_q to be at least 1, got 0"):
+    for value, kind in (("32", "str"), (2.5, "float"), (True, "bool"), (None, "NoneType")):
+        with pytest.raises(TypeError, match=f"expects block_q to be of type int, got .* of type {kind}"):
+            aec.compile(NAMED, block_q=value)
+    with pytest.raises(ValueError, match="expects block_q to be 1 to 4096, got 1000000000"):
+        aec.compile(NAMED, block_q=10**9)
+    with pytest.raises(ValueError, match="expects block_q to be 1 to 4096, got 0"):
         aec.compile(NAMED, block_q=0)
     with pytest.raises(ValueError, match="expects opt_level to be 0, 1, 2 or 3, got 4"):
         aec.compile(NAMED, opt_level=4)
@@ -160,6 +192,13 @@ def test_unsupported_element_type_is_named():
 
 def test_code_can_be_read(softmax):
     assert "llvm.func @aec.program" in softmax.artifact.text
+
+
+@pytest.mark.parametrize("name", ["expf", "exp", "malloc", "free", "main"])
+def test_program_named_as_a_function_of_c_does_not_take_its_place(name):
+    x = aec.tensor("B", 1, "S", 4)
+    program = aec.trace(lambda q: aec.attention(q, q, q), name=name, q=x)
+    assert aec.check(program, random(1, 1, 3, 4)).max_rel_error < 1e-6
 
 
 # ---- calls ----
@@ -287,6 +326,18 @@ def test_scalars_that_do_not_fit():
     refuses(TypeError, "argument 'x': expects an integer, got 'float'", kernel, 1.0, 0.0)
     refuses(TypeError, "argument 'y': expects a number, got 'str'", kernel, 1, "1")
     refuses(TypeError, "argument 'y': expects a number, got an array of shape (2,)", kernel, 1, np.ones(2))
+    for number in (10**400, 1e300, -1e39):
+        refuses(ValueError, "argument 'y': expects a number that f32 can hold", kernel, 1, number)
+    refuses(ValueError, "argument 'x': expects -128 to 127, got one of 133 bits", kernel, 10**40, 0.0)
+    refuses(
+        ValueError,
+        "argument 'x': expects a number, got a tensor without data",
+        kernel,
+        torch.zeros((), dtype=torch.int8, device="meta"),
+        0.0,
+    )
+    for number in (float("inf"), 1e-60, 3.4e38):
+        assert kernel(1, number) == 1
 
 
 # ---- torch ----
@@ -332,6 +383,54 @@ def test_tensor_with_gradient_must_be_detached(softmax):
         softmax(q, k.clone().requires_grad_(), v)
 
 
+def _freed():
+    tensor = torch.zeros(1, 2, 5, 4)
+    tensor.untyped_storage().resize_(0)
+    return tensor
+
+
+def _fake():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        return torch.empty(1, 2, 5, 4)
+
+
+@pytest.mark.parametrize("make", [_freed, _fake])
+def test_tensor_without_data_is_refused(softmax, make):
+    _, k, v = map(torch.from_numpy, qkv())
+    with pytest.raises(ValueError, match=r"argument 'q': expects a tensor with data, got one without"):
+        softmax(make(), k, v)
+
+
+def test_tensors_of_transformations_are_refused(softmax):
+    q, k, v = map(torch.from_numpy, qkv())
+    with pytest.raises(ValueError, match=r"argument 'q': expects a tensor with data, got one without"):
+        torch.func.vmap(lambda q: softmax(q, k, v))(q[None])
+    with pytest.raises(ValueError, match=r"argument 'q': expects a tensor with data, got one without"):
+        torch.func.functionalize(lambda q: softmax(q, k, v))(q)
+    with pytest.raises(ValueError, match=r"argument 'q': expects a tensor without tangent"):
+        torch.func.jvp(lambda q: softmax(q, k, v), (q,), (q,))
+
+
+def test_booleans_of_other_bytes_than_0_and_1_are_true():
+    mask = attention(
+        **{**SHAPES, "v": "?x2x?x4"},
+        element="f32",
+        normalize="yield %s",
+        mask="%keep = tensor.extract %m[%j] : tensor<?xi1>\n    yield %keep",
+        captures="%m: tensor<?xi1>",
+    )
+    kernel = aec.compile(mask, opt_level=0)
+    q, k, _ = qkv()
+    keep = np.array([1, 0, 1, 1, 0, 0, 1], bool)
+    other = (keep.view(np.uint8) * 254).view(bool)
+    np.testing.assert_array_equal(kernel(q, k, k, keep), kernel(q, k, k, other))
+    torch_other = torch.from_numpy(keep.view(np.uint8) * 254).view(torch.bool)
+    tensors = map(torch.from_numpy, (q, k, k))
+    np.testing.assert_array_equal(kernel(q, k, k, keep), kernel(*tensors, torch_other).numpy())
+
+
 def test_tensor_on_another_device(softmax):
     q, k, v = (torch.from_numpy(x) for x in qkv())
     message = "argument 'q': expects a tensor on the CPU, got device 'meta'"
@@ -365,6 +464,21 @@ def test_compare_counts_what_is_finite_on_one_side_only():
 
 
 # ---- threads and memory ----
+
+
+def test_contexts_are_made_in_several_threads():
+    """Two threads at once ended the process."""
+
+    def work():
+        for _ in range(10):
+            with make_context() as context:
+                ir.Module.parse(NAMED, context)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def test_one_kernel_in_several_threads(softmax):

@@ -1,0 +1,290 @@
+"""Sizes and places that lowered code trusts: checked at each call, guarded in the code, or refused."""
+
+import re
+
+import numpy as np
+import pytest
+from ir_programs import ALL, attention
+
+import aecompiler as aec
+from aecompiler.errors import CompileError
+
+X = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+
+
+def kernel(text):
+    return aec.compile(text, opt_level=0)
+
+
+def function(body, arguments, result):
+    return f"func.func @f({arguments}) -> {result} {{\n{body}\n  return %r : {result}\n}}"
+
+
+def agrees(compiled, *args):
+    """Call a kernel of one result and compare with the reference; returns the result."""
+    result = compiled(*args)
+    np.testing.assert_array_equal(result, compiled.evaluate_reference(*args)[0])
+    return result
+
+
+def refuses(message, compiled, *args):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compiled(*args)
+
+
+# Slices and insertions at places that follow from the arguments.
+
+
+def test_slice_at_an_argument_is_checked_at_the_call():
+    slices = kernel(
+        function(
+            "  %r = tensor.extract_slice %x[%n, 0] [2, 4] [1, 1] : tensor<?x4xf32> to tensor<2x4xf32>",
+            "%x: tensor<?x4xf32>, %n: index",
+            "tensor<2x4xf32>",
+        )
+    )
+    assert agrees(slices, X, 1).tolist() == X[1:].tolist()
+    for offset in (2, -1, 1 << 40, -(1 << 63)):
+        message = f"slice of 2 elements from {offset} on, by 1, to lie inside dimension 0 of size 3"
+        refuses(message, slices, X, offset)
+
+
+def test_size_of_a_slice_is_checked_at_the_call():
+    slices = kernel(
+        function(
+            "  %r = tensor.extract_slice %x[0, 0] [%n, 4] [1, 1] : tensor<?x4xf32> to tensor<?x4xf32>",
+            "%x: tensor<?x4xf32>, %n: index",
+            "tensor<?x4xf32>",
+        )
+    )
+    assert agrees(slices, X, 2).tolist() == X[:2].tolist()
+    assert agrees(slices, X, 0).shape == (0, 4)
+    refuses("slice of 4 elements from 0 on", slices, X, 4)
+    refuses("expects a size to be at least 0, got -1", slices, X, -1)
+
+
+def test_insertion_at_an_argument_is_checked_at_the_call():
+    inserts = kernel(
+        function(
+            """  %c = arith.constant dense<7.0> : tensor<2xf32>
+  %r = tensor.insert_slice %c into %x[%n, 0] [1, 2] [1, 3] : tensor<2xf32> into tensor<?x4xf32>""",
+            "%x: tensor<?x4xf32>, %n: index",
+            "tensor<?x4xf32>",
+        )
+    )
+    expected = X.copy()
+    expected[2, ::3] = 7
+    assert agrees(inserts, X, 2).tolist() == expected.tolist()
+    refuses("slice of 1 elements from 3 on, by 1, to lie inside dimension 0 of size 3", inserts, X, 3)
+
+
+def test_negative_padding_is_refused_at_the_call():
+    pads = kernel(
+        function(
+            """  %z = arith.constant 0.0 : f32
+  %r = tensor.pad %x low[%n, 0] high[0, 0] {
+  ^bb0(%i: index, %j: index):
+    tensor.yield %z : f32
+  } : tensor<?x4xf32> to tensor<?x4xf32>""",
+            "%x: tensor<?x4xf32>, %n: index",
+            "tensor<?x4xf32>",
+        )
+    )
+    assert agrees(pads, X, 2).shape == (5, 4)
+    refuses("expects a size to be at least 0, got -1", pads, X, -1)
+
+
+def test_arithmetic_of_a_narrow_integer_wraps_before_it_is_a_size():
+    slices = kernel(
+        function(
+            """  %c = arith.constant 100 : i8
+  %sum = arith.addi %n, %c : i8
+  %m = arith.index_cast %sum : i8 to index
+  %r = tensor.extract_slice %x[%m, 0] [1, 4] [1, 1] : tensor<?x4xf32> to tensor<1x4xf32>""",
+            "%x: tensor<?x4xf32>, %n: i8",
+            "tensor<1x4xf32>",
+        )
+    )
+    assert agrees(slices, X, -99).tolist() == X[1:2].tolist()
+    refuses("from -56 on", slices, X, 100)
+
+
+# Places that are read from memory.
+
+
+@pytest.mark.parametrize("offset", [0, 1, 100, -5])
+def test_slice_at_a_place_from_memory_reads_the_nearest_elements(offset):
+    slices = kernel(
+        function(
+            """  %c0 = arith.constant 0 : index
+  %n = tensor.extract %t[%c0] : tensor<1xi64>
+  %m = arith.index_cast %n : i64 to index
+  %r = tensor.extract_slice %x[%m, 0] [2, 4] [1, 1] : tensor<?x4xf32> to tensor<2x4xf32>""",
+            "%x: tensor<?x4xf32>, %t: tensor<1xi64>",
+            "tensor<2x4xf32>",
+        )
+    )
+    result = agrees(slices, X, np.array([offset]))
+    assert result.tolist() == X[np.clip([offset, offset + 1], 0, 2)].tolist()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 100, -5])
+def test_insertion_at_a_place_from_memory_lies_inside(offset):
+    inserts = kernel(
+        function(
+            """  %c0 = arith.constant 0 : index
+  %n = tensor.extract %t[%c0] : tensor<1xi64>
+  %m = arith.index_cast %n : i64 to index
+  %c = arith.constant dense<7.0> : tensor<2xf32>
+  %r = tensor.insert_slice %c into %x[%m, %m] [1, 2] [1, 2] : tensor<2xf32> into tensor<3x4xf32>""",
+            "%x: tensor<3x4xf32>, %t: tensor<1xi64>",
+            "tensor<3x4xf32>",
+        )
+    )
+    row, column = np.clip(offset, 0, 2), np.clip(offset, 0, 1)
+    expected = X.copy()
+    expected[row, [column, column + 2]] = 7
+    assert agrees(inserts, X, np.array([offset])).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("position", [0, 2, 3, -1, 1 << 40])
+def test_inserted_element_lies_inside(position):
+    inserts = kernel(
+        function(
+            "  %r = tensor.insert %y into %x[%n] : tensor<?xf32>",
+            "%x: tensor<?xf32>, %y: f32, %n: index",
+            "tensor<?xf32>",
+        )
+    )
+    expected = X[0].copy()
+    expected[np.clip(position, 0, 3)] = 9
+    assert agrees(inserts, X[0], 9.0, position).tolist() == expected.tolist()
+    refuses("expects x.shape[0] to be at least 1, got 0", inserts, X[0, :0], 9.0, position)
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, 2])
+def test_number_of_a_dimension_is_clamped(axis):
+    sizes = kernel(
+        function(
+            """  %s = tensor.dim %x, %n : tensor<?x?xf32>
+  %i = arith.index_cast %s : index to i32
+  %r = arith.sitofp %i : i32 to f32""",
+            "%x: tensor<?x?xf32>, %n: index",
+            "f32",
+        )
+    )
+    assert agrees(sizes, X, axis) == (3 if axis < 1 else 4)
+
+
+@pytest.mark.parametrize("offset", [0, 2, 3, 300_000_000, -7])
+def test_strided_insertion_in_a_step_lies_inside(offset):
+    """It wrote where its offset said."""
+    text = """
+func.func @f(%q: tensor<1x1x2x4xf32>, %s0: tensor<1x1x4x4xf32>, %n: index)
+    -> (tensor<1x1x2x4xf32>, tensor<1x1x4x4xf32>) {
+  %o, %f = "attn.recurrence"(%q, %q, %q, %s0) ({
+  ^step(%S: tensor<4x4xf32>, %qt: tensor<4xf32>, %kt: tensor<4xf32>, %vt: tensor<4xf32>,
+        %b: index, %h: index, %t: index):
+    %two = tensor.extract_slice %vt[0] [2] [1] : tensor<4xf32> to tensor<2xf32>
+    %S1 = tensor.insert_slice %two into %S[%n, 0] [1, 2] [1, 2] : tensor<2xf32> into tensor<4x4xf32>
+    "attn.step_yield"(%S1, %vt) : (tensor<4x4xf32>, tensor<4xf32>) -> ()
+  }) : (tensor<1x1x2x4xf32>, tensor<1x1x2x4xf32>, tensor<1x1x2x4xf32>, tensor<1x1x4x4xf32>)
+    -> (tensor<1x1x2x4xf32>, tensor<1x1x4x4xf32>)
+  return %o, %f : tensor<1x1x2x4xf32>, tensor<1x1x4x4xf32>
+}"""
+    x, state = np.random.default_rng(0).standard_normal((2, 1, 1, 4, 4)).astype(np.float32)
+    compiled = kernel(text)
+    q = x[:, :, :2].copy()
+    _, final = compiled(q, state, offset)
+    expected = state.copy()
+    expected[0, 0, np.clip(offset, 0, 3), ::2] = q[0, 0, 1, :2]
+    np.testing.assert_array_equal(final, expected)
+    np.testing.assert_array_equal(final, compiled.evaluate_reference(q, state, offset)[1])
+
+
+# Functions.
+
+
+def test_sizes_inside_a_called_function_are_checked():
+    inner = attention(q="?x2x?x8", k="?x2x?x8", v="?x2x?x8", element="f32", normalize="yield %s", mask=ALL)
+    name = re.search(r"func\.func @(\w+)", inner)[1]
+    t = "tensor<?x2x?x8xf32>"
+    text = inner.replace("func.func @", "func.func private @") + function(
+        f"  %r = func.call @{name}(%q, %k, %v) : ({t}, {t}, {t}) -> {t}", f"%q: {t}, %k: {t}, %v: {t}", t
+    )
+    calls = kernel(text)
+    q, k, v = (np.ones((1, 2, n, 8), np.float32) for n in (3, 5, 5))
+    agrees(calls, q, k, v)
+    refuses("expects k.shape[2] and v.shape[2] to be equal, got 5 and 4", calls, q, k, v[:, :, :4])
+
+
+def test_function_that_calls_itself_is_refused():
+    t = "tensor<?xf32>"
+    text = function(f"  %r = func.call @g(%x) : ({t}) -> {t}", f"%x: {t}", t) + function(
+        f"  %r = func.call @g(%x) : ({t}) -> {t}", f"%x: {t}", t
+    ).replace("func.func @f", "func.func private @g")
+    with pytest.raises(CompileError, match=r"'func.call' op unsupported: its sizes can't be checked"):
+        kernel(text)
+
+
+def test_function_of_several_blocks_is_refused():
+    text = """func.func @f(%c: i1, %x: tensor<?xf32>) -> tensor<?xf32> {
+  cf.cond_br %c, ^a, ^b
+^a:
+  return %x : tensor<?xf32>
+^b:
+  return %x : tensor<?xf32>
+}"""
+    with pytest.raises(CompileError, match=r"'func.func' op unsupported: 3 blocks; use scf.if and scf.for"):
+        kernel(text)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "  %r = tensor.gather %x[%i] gather_dims([0])"
+            " : (tensor<?xf32>, tensor<4x1xindex>) -> tensor<4xf32>",
+            "'tensor.gather' op unsupported: its sizes can't be checked",
+        ),
+        (
+            """  %e = tensor.empty() : tensor<4xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0 * 2)>, affine_map<(d0) -> (d0)>],
+      iterator_types = ["parallel"]} ins(%x : tensor<?xf32>) outs(%e : tensor<4xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    linalg.yield %a : f32
+  } -> tensor<4xf32>""",
+            "'linalg.generic' op unsupported: the index d0 * 2 into a tensor of dynamic size",
+        ),
+        (
+            """  %c0 = arith.constant 0 : index
+  %m = tensor.extract %i[%c0, %c0] : tensor<4x1xindex>
+  %s = tensor.extract_slice %x[0] [%m] [1] : tensor<?xf32> to tensor<?xf32>
+  %r = tensor.extract_slice %x[0] [4] [1] : tensor<?xf32> to tensor<4xf32>""",
+            "'tensor.extract_slice' op unsupported: a size that does not follow from the arguments",
+        ),
+    ],
+)
+def test_operation_whose_sizes_cannot_be_checked_is_refused_at_its_place(body, message):
+    text = function(body, "%x: tensor<?xf32>, %i: tensor<4x1xindex>", "tensor<4xf32>")
+    with pytest.raises(CompileError, match=re.escape(message)) as error:
+        kernel(text)
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.line > 1
+
+
+def test_constant_index_of_a_map_is_checked_at_the_call():
+    reads = kernel(
+        function(
+            """  %e = tensor.empty() : tensor<4xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(d0) -> (2)>, affine_map<(d0) -> (d0)>],
+      iterator_types = ["parallel"]} ins(%x : tensor<?xf32>) outs(%e : tensor<4xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    linalg.yield %a : f32
+  } -> tensor<4xf32>""",
+            "%x: tensor<?xf32>",
+            "tensor<4xf32>",
+        )
+    )
+    assert reads(X[1, :3]).tolist() == [6.0] * 4
+    refuses("expects x.shape[0] to be at least 3, got 2", reads, X[1, :2])
