@@ -16,6 +16,7 @@ from typing import Any
 from aecompiler.bindings import ir, linalg, tensor
 from aecompiler.builder import dtypes, emit, values
 from aecompiler.builder.errors import TraceError
+from aecompiler.builder.numbers import found, plain_number
 from aecompiler.builder.tracing import Dim, Scope, Trace, current_scope
 
 Operand = Any  # a traced Value, or a Python number
@@ -53,21 +54,10 @@ def operand(thing: Any) -> Operand:
     """A traced value that may be used here, or a Python number; an error for anything else."""
     if isinstance(thing, values.Value):
         return usable(thing)
-    if isinstance(thing, (bool, int, float)):
-        return thing
-    if getattr(thing, "ndim", None) == 0 and hasattr(thing, "item"):  # scalars of numpy and torch
-        item = thing.item()
-        if isinstance(item, (bool, int, float)):
-            return item
-    kind = f"{type(thing).__module__.partition('.')[0]}.{type(thing).__name__}".removeprefix("builtins.")
-    if hasattr(thing, "shape") and hasattr(thing, "dtype"):
-        raise TraceError(
-            f"expects traced values and Python numbers, got a {kind} of shape {tuple(thing.shape)}; "
-            "declare it as an argument of the program: aec.tensor(...)"
-        )
-    if callable(thing) and not isinstance(thing, type):
-        raise TraceError(f"expects traced values and Python numbers, got the function {thing!r}; call it")
-    raise TraceError(f"expects traced values and Python numbers, got {kind}")
+    plain = plain_number(thing)
+    if plain is None:
+        raise TraceError(f"expects traced values and Python numbers, {found(thing)}")
+    return plain
 
 
 def usable(value: values.Value) -> values.Value:

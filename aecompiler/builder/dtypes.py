@@ -42,6 +42,8 @@ def parse_dtype(dtype: Any) -> str:
 
     Raises ValueError for anything else.
     """
+    if not getattr(dtype, "isnative", True):
+        raise ValueError(f"expects dtype to be of the machine's byte order, got {dtype!r}")
     name = (
         dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", None)
     )

@@ -118,6 +118,7 @@ def trace(
     Raises TypeError when the declarations don't fit the function, TraceError at the user's line when it can't
     be traced, and CompileError when the IR is invalid.
     """
+    _check_options(name, results)
     name = name or getattr(function, "__name__", "program").replace("<lambda>", "program")
     _check_specs(function, name, specs)
     context = make_context()
@@ -150,6 +151,23 @@ def trace(
     )
     traced.verify()
     return traced
+
+
+def _check_options(name: Any, results: Any) -> None:
+    for option, value in (("name", name), ("results", results)):
+        if isinstance(value, Spec):
+            raise TypeError(
+                f"expects {option}= to be an option of the program, got a declaration; "
+                "a parameter of this name needs another one"
+            )
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"expects name to be a string, got {name!r}")
+    if results is not None and (
+        isinstance(results, str)
+        or not isinstance(results, Sequence)
+        or not all(isinstance(each, str) for each in results)
+    ):
+        raise TypeError(f"expects results to be a list of names, got {results!r}")
 
 
 def _check_specs(function: Callable, name: str, specs: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aecompiler.builder import dtypes
+from aecompiler.builder.numbers import plain_number
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,26 @@ def tensor(*shape: int | str | None, dtype: Any = "f32") -> TensorSpec:
     """
     if not shape:
         raise ValueError("expects a tensor to have at least one dimension; declare a number by aec.scalar")
-    for dim in shape:
-        if isinstance(dim, bool) or not isinstance(dim, (int, str, type(None))):
-            raise TypeError(f"expects dimensions to be int, str or None, got {dim!r}")
-        if isinstance(dim, int) and dim < 0:
-            raise ValueError(
-                f"expects static dimensions to be at least 0, got {dim}; "
-                "write None or a name for a dynamic one"
-            )
-        if isinstance(dim, str) and not dim.isidentifier():
+    return TensorSpec(tuple(_dimension(dim) for dim in shape), dtypes.parse_dtype(dtype))
+
+
+def _dimension(dim: Any) -> int | str | None:
+    if dim is None:
+        return None
+    if isinstance(dim, str):
+        if not dim.isidentifier():
             raise ValueError(f"expects names of dimensions to be identifiers, got {dim!r}")
-    return TensorSpec(shape, dtypes.parse_dtype(dtype))
+        return dim
+    size = plain_number(dim)
+    if isinstance(size, bool) or not isinstance(size, int):
+        raise TypeError(f"expects dimensions to be int, str or None, got {dim!r}")
+    if size < 0:
+        raise ValueError(
+            f"expects static dimensions to be at least 0, got {size}; write None or a name for a dynamic one"
+        )
+    if not dtypes.in_range(size, "index"):
+        raise ValueError(f"expects static dimensions to be at most 2**63 - 1, got {size}")
+    return size
 
 
 def scalar(dtype: Any = "f32") -> ScalarSpec:

@@ -390,7 +390,7 @@ def test_parameters_with_defaults_stay_python_values():
     assert "1.250000e-01" in str(aec.trace(program, **specs()))
 
 
-def test_dtypes_of_numpy_and_torch_are_taken():
+def test_dtypes_and_sizes_of_numpy_and_torch_are_taken():
     torch = pytest.importorskip("torch")
     assert [
         aec.tensor(1, dtype=d).dtype for d in (np.float16, np.dtype("int32"), torch.bfloat16, bool, "float64")
@@ -401,6 +401,7 @@ def test_dtypes_of_numpy_and_torch_are_taken():
         "i1",
         "f64",
     ]
+    assert aec.tensor(np.int64(2), np.uint8(3)).shape == (2, 3)
 
 
 def test_outputs_of_halves_may_be_f32():

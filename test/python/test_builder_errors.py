@@ -321,6 +321,29 @@ def test_values_can_be_printed_and_probed():
         (lambda: aec.tensor(), ValueError, "at least one dimension; declare a number by aec.scalar"),
         (lambda: aec.program(lambda q: q), TypeError, "expects declarations by name"),
         (lambda: aec.tensor(-1), ValueError, "at least 0, got -1"),
+        (lambda: aec.tensor(2**63), ValueError, "at most 2**63 - 1, got 9223372036854775808"),
+        (lambda: aec.tensor(True), TypeError, "dimensions to be int, str or None, got True"),
+        (
+            lambda: aec.tensor(4, dtype=np.dtype(">f4")),
+            ValueError,
+            "of the machine's byte order, got dtype('>f4')",
+        ),
+        (
+            lambda: aec.program(name=aec.tensor(3))(lambda name: name),
+            TypeError,
+            "expects name= to be an option of the program, got a declaration",
+        ),
+        (
+            lambda: aec.trace(lambda results: results, results=aec.scalar()),
+            TypeError,
+            "expects results= to be an option of the program, got a declaration",
+        ),
+        (lambda: aec.trace(lambda q: q, name=3, q=aec.tensor(4)), TypeError, "name to be a string, got 3"),
+        (
+            lambda: aec.trace(lambda q: q, results="out", q=aec.tensor(4)),
+            TypeError,
+            "results to be a list of names, got 'out'",
+        ),
         (lambda: aec.tensor("a b"), ValueError, "identifiers, got 'a b'"),
         (lambda: aec.tensor(4, dtype="f8"), ValueError, "expects dtype to be one of"),
         (lambda: aec.scalar("u8"), ValueError, "expects dtype to be one of"),
@@ -330,7 +353,7 @@ def test_values_can_be_printed_and_probed():
         (lambda: aec.trace("f"), TypeError, "expects a function to trace, got str"),
     ],
 )
-def test_wrong_declarations(make, error, message):
+def test_wrong_declarations_are_refused(make, error, message):
     with pytest.raises(error, match=re.escape(message)):
         make()
 

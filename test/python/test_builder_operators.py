@@ -101,11 +101,39 @@ def test_boolean_operators():
     close(elementwise(function, X, Y, result="i1"), function(X, Y))
 
 
-def test_numpy_scalars_are_numbers():
-    def function(x):
-        return np.float32(2) * x + x / np.float64(4) - np.int64(3) - np.array(1.5)
+NUMBERS = [np.float64(3), np.float32(-2.5), np.int64(4), np.array(1.5), np.sqrt(64)]
+OPERATORS = ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lt", "le", "gt", "ge", "eq", "ne"]
 
-    close(elementwise(function, X, result="f64"), function(X))
+
+@pytest.mark.parametrize("number", NUMBERS, ids=repr)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_numpy_scalars_are_numbers_on_both_sides(name, number):
+    function, x = getattr(operator, name), abs(X) + 0.25
+    close(elementwise(lambda x: function(x, number), x), function(x, float(number)))
+    with np.errstate(invalid="ignore"):
+        close(elementwise(lambda x: function(number, x), x), function(float(number), x))
+
+
+@pytest.mark.parametrize("name", ["and", "or", "xor", "eq", "ne"])
+@pytest.mark.parametrize("number", [np.bool_(True), np.bool_(False)], ids=repr)
+def test_numpy_booleans_are_booleans_on_both_sides(name, number):
+    function = getattr(operator, {"and": "and_", "or": "or_"}.get(name, name))
+    close(elementwise(lambda x: function(x > 0, number), X), function(X > 0, number))
+    close(elementwise(lambda x: function(number, x > 0), X), function(number, X > 0))
+
+
+@pytest.mark.parametrize("name", ["and", "or", "xor", "lshift", "rshift"])
+def test_numpy_integers_are_integers_on_both_sides(name):
+    function = getattr(operator, {"and": "and_", "or": "or_"}.get(name, name))
+    n = abs(M)
+    close(elementwise(lambda m: function(m, np.int64(5)), n, result="i64"), function(n, 5))
+    close(elementwise(lambda m: function(np.int64(5), m), n, result="i64"), function(5, n))
+
+
+def test_functions_of_numpy_scalars_are_numbers():
+    close(elementwise(lambda x: np.log2(np.e) * x, X), np.log2(np.e) * X)
+    assert type(aec.maximum(np.float64(1), np.int64(2))) is int
+    assert type(aec.abs(np.float64(-1))) is float
 
 
 def test_torch_scalars_are_numbers():
