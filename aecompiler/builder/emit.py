@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import arith, ir, linalg, math, tensor
-from aecompiler.builder.dtypes import BOOL, ir_type, is_float, is_half, promote
+from aecompiler.builder.dtypes import BOOL, dtype_of, ir_type, is_float, is_half, promote
 
 Kernel = Callable[
     ..., ir.Value
@@ -98,12 +98,35 @@ def compare(name: str, dtype: str) -> Kernel:
     return lambda a, b, *, loc: arith.cmpi(integer, a, b, loc=loc)
 
 
+def _remainder(a: ir.Value, b: ir.Value, *, loc: ir.Location) -> tuple[ir.Value, ir.Value]:
+    """The exact remainder of a division that truncates, and whether one that floors is a step below it."""
+    zero = constant_like(a, 0, dtype_of(a.type), loc)
+    rest = arith.remf(a, b, loc=loc)
+    signs = [arith.cmpf(arith.CmpFPredicate.OLT, x, zero, loc=loc) for x in (rest, b)]
+    differ = arith.xori(*signs, loc=loc)
+    return rest, arith.andi(arith.cmpf(arith.CmpFPredicate.UNE, rest, zero, loc=loc), differ, loc=loc)
+
+
 def _floor_divide_float(a: ir.Value, b: ir.Value, *, loc: ir.Location) -> ir.Value:
-    return math.floor(arith.divf(a, b, loc=loc), loc=loc)
+    """Python's `a // b`, exact where `floor(a / b)` would round up or lose the sign of a tiny quotient.
+
+    Division by zero is `a / b`.
+    """
+    dtype = dtype_of(a.type)
+    rest, below = _remainder(a, b, loc=loc)
+    whole = arith.divf(arith.subf(a, rest, loc=loc), b, loc=loc)  # a whole number but for rounding
+    lower = arith.subf(whole, constant_like(a, 1, dtype, loc), loc=loc)
+    nearest = math.roundeven(arith.select(below, lower, whole, loc=loc), loc=loc)
+    quotient = arith.divf(a, b, loc=loc)
+    by_zero = arith.cmpf(arith.CmpFPredicate.OEQ, b, constant_like(b, 0, dtype, loc), loc=loc)
+    return arith.select(by_zero, quotient, math.copysign(nearest, quotient, loc=loc), loc=loc)
 
 
 def _modulo_float(a: ir.Value, b: ir.Value, *, loc: ir.Location) -> ir.Value:
-    return arith.subf(a, arith.mulf(_floor_divide_float(a, b, loc=loc), b, loc=loc), loc=loc)
+    """Python's `a % b`, exact, with the sign of b."""
+    rest, below = _remainder(a, b, loc=loc)
+    result = arith.select(below, arith.addf(rest, b, loc=loc), rest, loc=loc)
+    return math.copysign(result, b, loc=loc)
 
 
 def _modulo_integer(a: ir.Value, b: ir.Value, *, loc: ir.Location) -> ir.Value:

@@ -10,6 +10,7 @@ import pytest
 from builder_programs import close, run
 
 from aecompiler import builder as aec
+from aecompiler.compiler import compile
 
 X = np.array([-2.75, -1.5, -0.5, 0.0, 0.3, 1.0, 2.5, 7.0])
 Y = np.array([1.5, -2.0, 0.25, 3.0, -0.75, 1.0, 2.5, -4.0])
@@ -134,6 +135,38 @@ def test_functions_of_numpy_scalars_are_numbers():
     close(elementwise(lambda x: np.log2(np.e) * x, X), np.log2(np.e) * X)
     assert type(aec.maximum(np.float64(1), np.int64(2))) is int
     assert type(aec.abs(np.float64(-1))) is float
+
+
+EDGES = [0.0, 0.1, 0.5, 1.0, 3.0, 7.5, 10.0, 1e-300, 1e300, math.inf]
+EDGES = [*EDGES, *[-edge for edge in EDGES], math.nan]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("name", ["floordiv", "mod"])
+def test_floor_division_equals_numpys_for_zeros_infinities_and_nan(name, dtype):
+    """Of the reference and of the kernel, the sign of zeros included; numpy's is Python's, but at b = 0."""
+    function = getattr(operator, name)
+    spec = aec.tensor("N", dtype=dtype)
+    program = aec.trace(lambda a, b: function(a, b), a=spec, b=spec)
+    kind = {"f32": np.float32, "f64": np.float64}[dtype]
+    with np.errstate(all="ignore"):
+        a, b = (x.ravel().astype(kind) for x in np.meshgrid(EDGES, EDGES))
+        found = {"kernel": compile(program, target="cpu")(a, b), "reference": run(program, a, b)[0]}
+        expected = {"kernel": function(a, b), "reference": function(a.astype(float), b.astype(float))}
+    for which, values in found.items():
+        np.testing.assert_array_equal(values, expected[which], err_msg=which)
+        numbers = ~np.isnan(values)
+        np.testing.assert_array_equal(np.signbit(values[numbers]), np.signbit(expected[which][numbers]))
+
+
+def test_floor_division_of_scalars_equals_pythons():
+    pairs = [(-0.5, math.inf), (5.0, math.inf), (1.0, 0.1), (-1e-300, 3.0), (-7.5, 2.0), (0.5, -math.inf)]
+    for name in ("floordiv", "mod"):
+        function = getattr(operator, name)
+        found = [
+            elementwise(lambda x, b=b, function=function: function(x, b), np.array([a]))[0] for a, b in pairs
+        ]
+        assert found == [function(a, b) for a, b in pairs]
 
 
 def test_torch_scalars_are_numbers():
