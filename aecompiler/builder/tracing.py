@@ -147,10 +147,17 @@ class Trace:
 
     @contextmanager
     def building(self, op: ir.Operation) -> Iterator[None]:
-        """Let code for the function's body go before `op` while the regions of `op` are traced."""
+        """Let code for the function's body go before `op` while the regions of `op` are traced.
+
+        When that fails, `op` is erased, so that a program that catches the error may go on.
+        """
         self._outside.append(ir.InsertionPoint(op))
         try:
             yield
+        except BaseException:
+            self.scratch = [each for each in self.scratch if each.operation.parent == op.parent]
+            op.erase()
+            raise
         finally:
             self._outside.pop()
 

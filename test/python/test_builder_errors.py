@@ -294,6 +294,27 @@ def test_a_failed_trace_leaves_nothing_behind():
     program.verify()
 
 
+def test_a_caught_mistake_in_a_region_leaves_no_operation_behind():
+    def attention(q, k, v):
+        with pytest.raises(ZeroDivisionError):
+            aec.attention(q, k, v, score=lambda s, kv_len: s / kv_len + 1 / 0)
+        return aec.attention(q, k, v)
+
+    def recurrence(q, gate):
+        def step(S, q, k, v, b, h):
+            return gate[b, h, 0][:, None] * S, 1 / 0
+
+        with pytest.raises(ZeroDivisionError):
+            aec.recurrence(*same(q), step)
+        return aec.recurrence(*same(q), lambda S, q, k, v: (S, v))
+
+    program = aec.trace(attention, **{n: specs()[n] for n in "qkv"})
+    assert str(program).count('"attn.attention"') == 1
+    assert "divf" not in str(program).partition('"attn.attention"')[0]
+    program = aec.trace(recurrence, q=specs()["q"], gate=aec.tensor("B", 4, "Sq", 64))
+    assert str(program).count('"attn.recurrence"') == 1
+
+
 def test_values_can_be_printed_and_probed():
     seen = []
 
