@@ -25,7 +25,7 @@ __version__ = "0.1.0"
 _NAMES_BY_MODULE = {
     "aecompiler.errors": "AecError BackendError CompileError PipelineError UnsupportedError",
     "aecompiler.builder": (
-        "Program TraceError attention program recurrence scalar tensor trace "
+        "Program TraceError apply attention program recurrence scalar tensor trace "
         "abs cast ceil clamp concat cos erf exp exp2 expm1 floor log log1p log2 max maximum min minimum "
         "outer rsqrt sigmoid sin sqrt sum tanh transpose where"
     ),

@@ -1,7 +1,7 @@
 """The builder: attention programs written as Python functions, traced into IR.
 
-`program` and `trace` turn a function into a `Program`; `attention` and `recurrence` build the operations; the
-rest are the functions that programs are written with.
+`program` and `trace` turn a function into a `Program`; `attention` and `recurrence` build the operations;
+`apply` calls their functions in one another; the rest are the functions that programs are written with.
 """
 
 from aecompiler.builder.attention_op import attention
@@ -10,6 +10,7 @@ from aecompiler.builder.functions import *  # noqa: F403
 from aecompiler.builder.functions import __all__ as _functions
 from aecompiler.builder.programs import Argument, Program, program, trace
 from aecompiler.builder.recurrence_op import recurrence
+from aecompiler.builder.regions import apply
 from aecompiler.builder.specs import ScalarSpec, TensorSpec, scalar, tensor
 from aecompiler.builder.values import Value
 
@@ -20,6 +21,7 @@ __all__ = [
     "TensorSpec",
     "TraceError",
     "Value",
+    "apply",
     "attention",
     "program",
     "recurrence",

@@ -32,8 +32,8 @@ def attention(
     as it is). `mask(b, h, i, j)` is true where key j takes part (default: everywhere). `normalize(row, b, h,
     i, j)` gives the weight of one element of a row of scores, using `row.max()`, `.min()`, `.sum()` and
     `.prod()` (default: softmax); it may return `weight, extra, ...`, where extras are the same for the whole
-    row. The functions may take some of these arguments, by these names, and the lengths as `q_len`
-    and `kv_len`.
+    row. The functions may take some of these arguments, by these names, and Sq, Skv, Hq and Dqk as `q_len`,
+    `kv_len`, `heads` and `features`.
 
     Returns o [B, Hq, Sq, Dv], in q's type or f32 (`out_dtype="f32"`), or `(o, extra, ...)` with extras [B,
     Hq, Sq] of f32 (f64 for f64). Raises TraceError at the user's line for wrong shapes, types and functions.
@@ -55,8 +55,8 @@ def attention(
     acc, trace, loc = dtypes.accumulator(q.dtype), scope.trace, scope.trace.location()
     dims: tuple[Dim, ...] = (*q._dims[:3], v._dims[3])
     o_type = operands.type_of(dims, operands.output_dtype("aec.attention", out_dtype, q.dtype))
-    lengths = (q.shape[2], k.shape[2])
-    features = q._dims[3] if isinstance(q._dims[3], int) else 0
+    _, heads, q_len, features = q.shape
+    sizes = {"q_len": q_len, "kv_len": k.shape[2], "heads": heads, "features": features}
     inputs = [value._ir for value in named.values()]
     draft = ir.Operation.create("attn.attention", [o_type], inputs, regions=3, loc=loc)
     normalize = _softmax if normalize is None else normalize
@@ -65,7 +65,7 @@ def attention(
     def region(
         position: int, kind: str, function: Callable, finish: Callable[[Scope, Any, Place], list]
     ) -> None:
-        inner = Scope(trace, kind, scope, acc, lengths=lengths, heads=q._dims[1], features=features)
+        inner = Scope(trace, kind, scope, acc, sizes=sizes, heads=q._dims[1], features=features)
         indices = [("index", (), name == "j" and kind == "normalize") for name in "bhij"]
         arguments = indices if kind == "mask" else [(acc, (), kind == "normalize"), *indices]
         regions.build(
@@ -73,7 +73,6 @@ def attention(
             inner,
             function,
             arguments,
-            dict(zip(regions.LENGTHS, lengths, strict=True)),
             _YIELD,
             lambda returned, place: finish(inner, returned, place),
         )

@@ -30,8 +30,8 @@ def recurrence(
 
     `step(S, q, k, v, b, h, t)` gets the state [Dk, Dv], the vectors of position t of head h of batch b, all
     in f32 (f64 for f64), and returns the new state and the output [Dv]. It must be affine in S. H is the
-    largest head count; an operand with Hx heads is read at h / (H / Hx). `initial` [B, H, Dk, Dv] defaults to
-    zeros.
+    largest head count; an operand with Hx heads is read at h / (H / Hx). The step may leave out some of b, h,
+    t, and take H and Dk as `heads` and `features`. `initial` [B, H, Dk, Dv] defaults to zeros.
 
     `offsets` (i32, N + 1 cumulative lengths) packs N sequences into batch row 0, with a state for each:
     `initial` and the final state are [N, H, Dk, Dv].
@@ -73,7 +73,8 @@ def recurrence(
     op = ir.Operation.create("attn.recurrence", types, inputs, regions=1, loc=trace.location())
     state = tuple(dim for dim in (k._dims[3], v._dims[3]) if isinstance(dim, int))
     key, column = state[:1], state[1:]
-    inner = Scope(trace, "step", scope, acc, heads=heads, features=state[0])
+    sizes = {"heads": heads if isinstance(heads, int) else q.shape[1], "features": state[0]}
+    inner = Scope(trace, "step", scope, acc, sizes=sizes, heads=heads, features=state[0])
     with trace.building(op):
         regions.build(
             op.regions[0],
@@ -86,7 +87,6 @@ def recurrence(
                 (acc, column, False),
                 *[("index", (), False)] * 3,
             ],
-            {},
             "attn.step_yield",
             lambda returned, place: _step_results(inner, returned, place, state, column),
         )

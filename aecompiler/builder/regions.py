@@ -9,6 +9,7 @@ from typing import Any
 from aecompiler.bindings import ir
 from aecompiler.builder import arithmetic, dtypes, emit, values
 from aecompiler.builder.errors import TraceError
+from aecompiler.builder.programs import Program
 from aecompiler.builder.source import Place, definition_of, return_of
 from aecompiler.builder.tracing import Dim, Scope, current_scope
 
@@ -18,7 +19,10 @@ ARGUMENTS = {
     "normalize": ("s", "b", "h", "i", "j"),
     "step": ("S", "q", "k", "v", "b", "h", "t"),
 }
-LENGTHS = ("q_len", "kv_len")
+SIZES = {  # those that a function of the kind may ask for by name
+    **dict.fromkeys(("score", "mask", "normalize"), ("q_len", "kv_len", "heads", "features")),
+    "step": ("heads", "features"),
+}
 _LEADING = {"score": 1, "mask": 0, "normalize": 1, "step": 4}  # values, which the user names freely
 
 
@@ -26,19 +30,23 @@ def call(kind: str, function: Callable, arguments: Mapping[str, Any]) -> Any:
     """Call a user's region function with the arguments it asks for.
 
     Values (`s`; `S, q, k, v`) come first and may have any name. Indices are matched by their names; under
-    other names all of them must be there, in order. Parameters called q_len and kv_len get the lengths, and
-    one with a default keeps it unless it has one of these names. Raises TraceError at the function's
-    definition.
+    other names all of them must be there, in order. Parameters called as one of `SIZES` get that size, and
+    other ones with a default keep it. Raises TraceError at the function's definition.
     """
     signature = _signature(kind, function)
-    available = ARGUMENTS[kind]
-    lengths = LENGTHS if kind != "step" else ()
+    available, sizes = ARGUMENTS[kind], SIZES[kind]
     positional, keywords = [], {}
     for name, parameter in signature.parameters.items():
-        if name in lengths and parameter.kind is not parameter.POSITIONAL_ONLY:
+        if name in (*available, *sizes) and parameter.default is not parameter.empty:
+            raise TraceError(
+                f"expects parameter {name!r} of the {kind} function to have no default, which would be "
+                f"replaced by the region's own {name}; rename the parameter",
+                definition_of(function),
+            )
+        if name in sizes and parameter.kind is not parameter.POSITIONAL_ONLY:
             keywords[name] = arguments[name]
         elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            if parameter.default is parameter.empty or name in available:
+            if parameter.default is parameter.empty:
                 positional.append(name)
         elif parameter.kind is parameter.VAR_POSITIONAL:
             positional += available[len(positional) :]
@@ -60,6 +68,11 @@ def call(kind: str, function: Callable, arguments: Mapping[str, Any]) -> Any:
 
 
 def _signature(kind: str, function: Callable) -> inspect.Signature:
+    if isinstance(function, Program):
+        raise TraceError(
+            f"expects {kind} to be a function, got the program {function.name!r}; "
+            "give a function that is not decorated"
+        )
     if not callable(function):
         raise TraceError(f"expects {kind} to be a function, got {type(function).__name__}")
     try:
@@ -87,7 +100,7 @@ def _matched(kind: str, function: Callable, positional: list[str]) -> list[str]:
 
 
 def _signature_error(kind: str, function: Callable, fact: str) -> TraceError:
-    names = ", ".join((*ARGUMENTS[kind], *(() if kind == "step" else LENGTHS)))
+    names = ", ".join((*ARGUMENTS[kind], *SIZES[kind]))
     return TraceError(
         f"expects the {kind} function to take ({names}), or some of them by these names; {fact}",
         definition_of(function),
@@ -105,7 +118,6 @@ def build(
     scope: Scope,
     function: Callable,
     arguments: Sequence[Argument],
-    lengths: Mapping[str, Any],
     terminator: str,
     finish: Finish,
 ) -> None:
@@ -130,8 +142,10 @@ def build(
                 ARGUMENTS[kind], block.arguments, arguments, strict=True
             )
         }
-        returned = call(kind, function, {**given, **lengths})
-        place = return_of(function)
+        returned = call(kind, function, {**given, **scope.sizes})
+        here = isinstance(returned, values.Value) and returned._scope is scope
+        made = trace.made_at(returned._ir) if here else None
+        place = return_of(function, made)
         if callable(returned) and not isinstance(returned, values.Value):
             raise TraceError(
                 f"expects the {kind} function to return values, got the function {returned!r}; call it", place
@@ -185,9 +199,19 @@ def returned_value(thing: Any, what: str, place: Place) -> Any:
 
 
 def apply(kind: str, function: Callable, *arguments: Any) -> Any:
-    """Call a region function inside of another one of its kind, with the arguments of that one in order.
+    """Call a region function inside of another one: `apply("score", f, s, b, h, i, j)`.
 
-    `function` may take fewer arguments than `ARGUMENTS[kind]`, as everywhere, and the lengths.
+    `kind` is score, mask, normalize or step, and the arguments are all those that such a function may take,
+    in order. `function` may take some of them, and the sizes, as it may where an operation takes it. Raises
+    TraceError outside of a region, and for arguments that don't fit.
     """
-    lengths = current_scope().lengths or (None, None)
-    return call(kind, function, dict(zip((*ARGUMENTS[kind], *LENGTHS), (*arguments, *lengths), strict=True)))
+    if kind not in ARGUMENTS:
+        raise TraceError(f"aec.apply expects a kind of {', '.join(ARGUMENTS)}, got {kind!r}")
+    scope, names = current_scope(), ARGUMENTS[kind]
+    if not scope.sizes.keys() >= set(SIZES[kind]):
+        raise TraceError(f"a {kind} function can't be called in {scope.title}")
+    if len(arguments) != len(names):
+        raise TraceError(
+            f"aec.apply expects the arguments ({', '.join(names)}) of a {kind} function, got {len(arguments)}"
+        )
+    return call(kind, function, {**dict(zip(names, arguments, strict=True)), **scope.sizes})

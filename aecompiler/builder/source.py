@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import dis
+import functools
+import inspect
 import linecache
 import os
 import sys
@@ -86,9 +88,13 @@ def user_place() -> Place:
 
 
 def _code(function: Callable) -> CodeType | None:
-    """The code object of a user's function, through partials and callable objects; None without one."""
-    while hasattr(function, "func"):
-        function = function.func
+    """The code object of a user's function, through wrappers, partials and callable objects, or None."""
+    try:
+        function = inspect.unwrap(function)
+        while isinstance(function, functools.partial):
+            function = inspect.unwrap(function.func)
+    except ValueError:  # a cycle of wrappers
+        return None
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     return code if isinstance(code, CodeType) and not _library(code.co_filename) else None
 
@@ -102,15 +108,24 @@ def definition_of(function: Callable) -> Place:
     return user_place() if code is None else Place(code.co_filename, code.co_firstlineno)
 
 
-def return_of(function: Callable) -> Place:
-    """The return statement of a function, if it has exactly one; otherwise its definition."""
+def return_of(function: Callable, made: Place | None = None) -> Place:
+    """Where a function returns: its return statement, or the expression of a lambda.
+
+    Of several statements nobody knows which one it was: then where the returned value was made, if that is
+    in the function, otherwise its definition.
+    """
     code = _code(function)
     if code is None:
         return user_place()
-    returns = [op for op in dis.get_instructions(code) if op.opname in ("RETURN_VALUE", "RETURN_CONST")]
-    if len(returns) != 1:
-        return definition_of(function)
-    return place_of(code, returns[0].offset, code.co_firstlineno)
+    instructions = list(dis.get_instructions(code))
+    returns = [n for n, op in enumerate(instructions) if op.opname in ("RETURN_VALUE", "RETURN_CONST")]
+    if len(returns) == 1:
+        last = returns[0] - (code.co_name == "<lambda>")  # the return of a lambda stands at its first column
+        return place_of(code, instructions[last].offset, code.co_firstlineno)
+    lines = {line for _, _, line in code.co_lines()}
+    if made is not None and made.file == code.co_filename and made.line in lines:
+        return made
+    return definition_of(function)
 
 
 def truth_test(place: Place) -> ast.AST | None:

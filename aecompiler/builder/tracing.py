@@ -6,9 +6,9 @@ Which function or region is being traced, where its operations go, and sizes of 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType
 from typing import TYPE_CHECKING
 
@@ -73,9 +73,8 @@ class Dims:
 class Scope:
     """A function or region that is being traced.
 
-    `kind` is function, score, mask, normalize or step. `acc` is the type of its scores and states. In a
-    region, `lengths` are the sizes of the query and key sequences, `heads` and `features` those of a query; a
-    step knows heads and features only.
+    `kind` is function, score, mask, normalize or step. `acc` is the type of its scores and states. `sizes`
+    are those that a region function may ask for by name.
     """
 
     trace: Trace
@@ -83,7 +82,7 @@ class Scope:
     parent: Scope | None
     acc: str = "f32"
     block: ir.Block | None = None
-    lengths: tuple[Value | int, Value | int] | None = None
+    sizes: Mapping[str, Value | int] = field(default_factory=dict)
     heads: Dim = 1
     features: int = 0
     closed: bool = False
@@ -112,7 +111,7 @@ class Trace:
         self.scope: Scope | None = None
         self.body: Scope = Scope(self, "function", None)
         self.hints: dict[ir.Value, str] = {}  # names for results
-        self.sizes: dict[str, ir.Value] = {}
+        self.sizes: dict[str, ir.Value] = {}  # of dynamic dimensions, by their symbols
         self.scratch: list[ir.Operation] = []  # pure operations that may turn out to be unused
         self._outside: list[ir.InsertionPoint] = []
         self._locations: dict[tuple[CodeType, int], ir.Location] = {}
@@ -132,6 +131,16 @@ class Trace:
     def at(self, place: Place) -> ir.Location:
         """The location of `place`."""
         return ir.Location.file(place.file, place.line, place.column, self.context)
+
+    @staticmethod
+    def made_at(value: ir.Value) -> Place | None:
+        """The user's line whose operation made `value`; None for an argument of a function or region."""
+        if isinstance(value, ir.BlockArgument):
+            return None
+        location = value.owner.location
+        if not isinstance(location, ir.FileLineColLoc):
+            return None
+        return Place(location.filename, location.start_line, location.start_col)
 
     @contextmanager
     def enter(self, scope: Scope, block: ir.Block) -> Iterator[Scope]:

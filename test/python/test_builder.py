@@ -111,15 +111,62 @@ def test_region_functions_take_what_they_name(mask):
     np.testing.assert_array_equal(found, np.broadcast_to(np.tril(np.ones((3, 4))), (2, 3, 4)))
 
 
-def test_scores_of_any_number_type_are_scores():
-    for score in (
-        lambda s, j: j,
-        lambda s, j: aec.cast(j, "f16"),
-        lambda: 2,
-        lambda i: aec.where(i > 0, 1, 2),
-    ):
-        found = weights(score=lambda score=score: score, normalize=lambda: lambda row: row)
-        assert found.max() in (2, 3)
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        pytest.param(lambda s, j: j, [[0, 1, 2, 3]] * 3, id="index"),
+        pytest.param(lambda s, j: aec.cast(j, "f16"), [[0, 1, 2, 3]] * 3, id="f16"),
+        pytest.param(lambda: 2, [[2] * 4] * 3, id="number"),
+        pytest.param(lambda: np.float64(0.5), [[0.5] * 4] * 3, id="number of numpy"),
+        pytest.param(lambda i: aec.where(i > 0, 1, 2), [[2] * 4, [1] * 4, [1] * 4], id="two numbers"),
+    ],
+)
+def test_scores_of_any_number_type_are_scores(score, expected):
+    found = weights(score=lambda: score, normalize=lambda: lambda row: row)
+    np.testing.assert_array_equal(found, [expected] * 2)
+
+
+def test_sizes_of_a_region_are_parameters():
+    found = weights(
+        score=lambda: (
+            lambda q_len, kv_len, heads, features: 1000 * q_len + 100 * kv_len + 10 * heads + features
+        ),
+        mask=lambda: lambda heads, features: heads > features,
+        normalize=lambda: lambda row, *, heads, features: row + heads / 4 + features / 8,
+    )
+    assert np.unique(found).tolist() == [3421.625]
+
+
+def test_sizes_of_a_step_are_parameters_when_static_or_dynamic():
+    def step(S, q, k, v, heads, features):
+        return S, v * heads + features
+
+    for heads in (3, None):
+        x = aec.tensor(1, heads, "T", 2, dtype="f64")
+        traced = aec.trace(lambda x: aec.recurrence(x, x, x, step)[0], x=x)
+        np.testing.assert_array_equal(run(traced, np.ones((1, 3, 4, 2)))[0], np.full((1, 3, 4, 2), 5.0))
+
+
+def test_region_functions_are_applied_in_one_another():
+    def mask(i, j):
+        return i >= j
+
+    def score(s, b, h, i, j):
+        x = aec.apply("score", lambda x, j, kv_len: x + j * kv_len, s, b, h, i, j)
+        return aec.where(aec.apply("mask", mask, b, h, i, j), x, -1.0)
+
+    found = weights(score=lambda: score, normalize=lambda: lambda row: row)
+    i, j = np.indices((3, 4))
+    np.testing.assert_array_equal(found, [np.where(i >= j, 4.0 * j, -1.0)] * 2)
+
+
+def test_steps_are_applied_in_one_another():
+    def scaled(S, q, k, v, b, h, t):
+        return aec.apply("step", lambda S, q, k, v, features: (S, v * features), S, q, k, v, b, h, t)
+
+    x = aec.tensor(1, 1, "T", 3, dtype="f64")
+    traced = aec.trace(lambda x: aec.recurrence(x, x, x, scaled)[0], x=x)
+    np.testing.assert_array_equal(run(traced, np.ones((1, 1, 2, 3)))[0], np.full((1, 1, 2, 3), 3.0))
 
 
 def test_values_of_a_region_may_have_any_name():

@@ -170,7 +170,7 @@ def gate_with_too_few_indices(q, ids):
     return aec.recurrence(*same(q), step)
 
 
-@mistake("expects the step function to take (S, q, k, v, b, h, t)")
+@mistake("expects the step function to take (S, q, k, v, b, h, t, heads, features)")
 def step_without_its_vectors(q):
     def step(state, gate):  # <-
         return state, gate
@@ -313,6 +313,17 @@ def test_a_caught_mistake_in_a_region_leaves_no_operation_behind():
     assert "divf" not in str(program).partition('"attn.attention"')[0]
     program = aec.trace(recurrence, q=specs()["q"], gate=aec.tensor("B", 4, "Sq", 64))
     assert str(program).count('"attn.recurrence"') == 1
+
+
+def test_a_callable_object_whose_func_is_itself_is_traced():
+    class Score:
+        def __call__(self, s):
+            return s * 2
+
+    score = Score()
+    score.func = score
+    program = aec.trace(lambda q, k, v: aec.attention(q, k, v, score=score), **{n: specs()[n] for n in "qkv"})
+    assert "arith.mulf" in str(program)
 
 
 def test_values_can_be_printed_and_probed():
