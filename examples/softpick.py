@@ -2,8 +2,9 @@
 
     p_ij = max(exp(s_ij) - 1, 0) / sum_j' |exp(s_ij') - 1|,  j <= i
 
-Numerator and denominator are divided by exp(m) with m the maximum of the row, so that neither overflows.
-Scores below 0 get no weight but still count in the denominator.
+Numerator and denominator are divided by exp(m), with m the maximum of the row and 0, so that neither
+overflows. As in the paper's code, epsilon is added to the denominator after that. Scores below 0 get no
+weight but still count in the denominator.
 
 Zuhri et al., "Softpick: No Attention Sink, No Massive Activations with Rectified Softmax", 2025,
 https://arxiv.org/abs/2504.20966

@@ -65,7 +65,7 @@ def attention(
     def region(
         position: int, kind: str, function: Callable, finish: Callable[[Scope, Any, Place], list]
     ) -> None:
-        inner = Scope(trace, kind, scope, acc, sizes=sizes, heads=q._dims[1], features=features)
+        inner = Scope(trace, kind, scope, acc, sizes=sizes)
         indices = [("index", (), name == "j" and kind == "normalize") for name in "bhij"]
         arguments = indices if kind == "mask" else [(acc, (), kind == "normalize"), *indices]
         regions.build(

@@ -74,7 +74,7 @@ def recurrence(
     state = tuple(dim for dim in (k._dims[3], v._dims[3]) if isinstance(dim, int))
     key, column = state[:1], state[1:]
     sizes = {"heads": heads if isinstance(heads, int) else q.shape[1], "features": state[0]}
-    inner = Scope(trace, "step", scope, acc, sizes=sizes, heads=heads, features=state[0])
+    inner = Scope(trace, "step", scope, acc, sizes=sizes)
     with trace.building(op):
         regions.build(
             op.regions[0],

@@ -83,8 +83,6 @@ class Scope:
     acc: str = "f32"
     block: ir.Block | None = None
     sizes: Mapping[str, Value | int] = field(default_factory=dict)
-    heads: Dim = 1
-    features: int = 0
     closed: bool = False
 
     @property

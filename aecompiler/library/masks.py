@@ -8,18 +8,18 @@ position, `j` the key position. Parameters that are numbers may also be traced s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
-from aecompiler.builder import TraceError, Value
+from aecompiler.builder import TraceError, Value, apply
 from aecompiler.builder import abs as absolute
-from aecompiler.builder.regions import apply
-from aecompiler.library.reading import expect_number, expect_tensor, group_head, read
+from aecompiler.library.reading import expect_number, expect_tensor, per_head, read
 
 
 class Mask:
     """A mask made from a function of b, h, i, j (or some of them), to be combined with `&`, `|` and `~`.
 
-    Calling it with `(b, h, i, j)` inside of a mask, score or normalize function gives the boolean.
+    The function may also take `q_len`, `kv_len`, `heads` and `features`. Calling the mask with `(b, h, i, j)`
+    inside of a mask, score or normalize function gives the boolean.
     """
 
     def __init__(self, function: Callable, name: str | None = None):
@@ -51,6 +51,14 @@ class Mask:
 
         return Mask(inverted, f"~{self.name}")
 
+    def _refuse(self, other: Any) -> NoReturn:
+        raise TraceError(
+            "masks combine with `&`, `|` and `~` only; write `(a | b) & ~(a & b)` for `a ^ b`, "
+            "and `a & ~b` for `a - b`"
+        )
+
+    __xor__ = __rxor__ = __sub__ = __rsub__ = __add__ = __radd__ = __mul__ = __rmul__ = _refuse
+
     def __bool__(self) -> bool:
         raise TraceError("a mask has no truth value; combine masks with `&`, `|` and `~`")
 
@@ -80,6 +88,15 @@ def _check_align(what: str, align: str | None) -> None:
         raise TraceError(f'{what} expects align to be "start" or "end", got {align!r}')
 
 
+def _text(name: str, *values: Any, **options: tuple[Any, Any]) -> str:
+    """How a mask was made; `options` are (value, default) and shown where they differ."""
+    shown = [repr(value) for value in values]
+    for option, (value, default) in options.items():
+        if isinstance(value, Value) or value != default:
+            shown.append(f"{option}={value!r}")
+    return f"{name}({', '.join(shown)})"
+
+
 def always() -> Mask:
     """Every key takes part."""
     return Mask(lambda: True, "always()")
@@ -91,8 +108,11 @@ def causal(offset: Any = 0, *, align: str | None = None) -> Mask:
     With `align="end"` the last query stands at the last key (Skv - Sq is added).
     """
     _check_align("masks.causal", align)
-    expect_number("masks.causal(offset)", offset)
-    return Mask(lambda i, j, q_len, kv_len: j <= _shift(i, offset, align, q_len, kv_len), "causal()")
+    offset = expect_number("masks.causal(offset)", offset, integer=True)
+    return Mask(
+        lambda i, j, q_len, kv_len: j <= _shift(i, offset, align, q_len, kv_len),
+        _text("causal", offset=(offset, 0), align=(align, None)),
+    )
 
 
 def window(size: Any, *, offset: Any = 0, align: str | None = None, causal: bool = True) -> Mask:
@@ -101,14 +121,14 @@ def window(size: Any, *, offset: Any = 0, align: str | None = None, causal: bool
     `causal=False` keeps both sides: |i + offset - j| < size. `align="end"` as in `causal`.
     """
     _check_align("masks.window", align)
-    expect_number("masks.window(size)", size, least=1)
-    expect_number("masks.window(offset)", offset)
+    size = expect_number("masks.window(size)", size, integer=True, least=1)
+    offset = expect_number("masks.window(offset)", offset, integer=True)
 
     def keep(i: Any, j: Any, q_len: Any, kv_len: Any) -> Any:
         distance = _shift(i, offset, align, q_len, kv_len) - j
         return (distance >= 0) & (distance < size) if causal else absolute(distance) < size
 
-    return Mask(keep, f"window({size})")
+    return Mask(keep, _text("window", size, offset=(offset, 0), align=(align, None), causal=(causal, True)))
 
 
 def prefix_lm(prefix: Any) -> Mask:
@@ -121,7 +141,7 @@ def prefix_lm(prefix: Any) -> Mask:
     if isinstance(prefix, Value) and prefix.ndim:
         expect_tensor("masks.prefix_lm", prefix, 1)
     else:
-        expect_number("masks.prefix_lm", prefix)
+        prefix = expect_number("masks.prefix_lm", prefix, integer=True)
     return Mask(keep, "prefix_lm()")
 
 
@@ -141,22 +161,23 @@ def document(documents: Value, key_documents: Value | None = None) -> Mask:
 
 def chunked(size: Any) -> Mask:
     """i // size == j // size: attention within chunks [Llama 4]. Combine with `causal`."""
-    expect_number("masks.chunked(size)", size, least=1)
-    return Mask(lambda i, j: i // size == j // size, f"chunked({size})")
+    size = expect_number("masks.chunked(size)", size, integer=True, least=1)
+    return Mask(lambda i, j: i // size == j // size, _text("chunked", size))
 
 
 def dilated(dilation: Any) -> Mask:
     """(i - j) % dilation == 0: every `dilation`-th key [Child 2019]. Combine with `causal` or `window`."""
-    expect_number("masks.dilated(dilation)", dilation, least=1)
-    return Mask(lambda i, j: (i - j) % dilation == 0, f"dilated({dilation})")
+    dilation = expect_number("masks.dilated(dilation)", dilation, integer=True, least=1)
+    return Mask(lambda i, j: (i - j) % dilation == 0, _text("dilated", dilation))
 
 
 def global_local(tokens: Any, size: Any) -> Mask:
     """|i - j| < size, or i or j among the first `tokens` positions [Longformer, Beltagy 2020]."""
-    expect_number("masks.global_local(tokens)", tokens, least=0)
-    expect_number("masks.global_local(size)", size, least=0)
+    tokens = expect_number("masks.global_local(tokens)", tokens, integer=True, least=0)
+    size = expect_number("masks.global_local(size)", size, integer=True, least=0)
     return Mask(
-        lambda i, j: (absolute(i - j) < size) | (i < tokens) | (j < tokens), f"global_local({tokens}, {size})"
+        lambda i, j: (absolute(i - j) < size) | (i < tokens) | (j < tokens),
+        _text("global_local", tokens, size),
     )
 
 
@@ -166,15 +187,15 @@ def block_sparse(blocks: Value, *, block_q: int = 128, block_kv: int = 128) -> M
     `blocks`: [B, H, Sq / block_q, Skv / block_kv], or [B, H, Skv / block_kv] when it concerns keys only; of
     booleans, or of integers that are not 0. B and H may be 1, and H a divisor of the query heads.
     """
-    expect_tensor("masks.block_sparse", blocks, 3, 4)
-    expect_number("masks.block_sparse(block_q)", block_q, least=1)
-    expect_number("masks.block_sparse(block_kv)", block_kv, least=1)
+    block = per_head("masks.block_sparse", blocks, 3, 4, axis=1, grouped=True)
+    block_q = expect_number("masks.block_sparse(block_q)", block_q, integer=True, least=1)
+    block_kv = expect_number("masks.block_sparse(block_kv)", block_kv, integer=True, least=1)
 
-    def keep(b: Any, h: Any, i: Any, j: Any) -> Any:
+    def keep(b: Any, h: Any, i: Any, j: Any, heads: Any) -> Any:
         place = (i // block_q, j // block_kv) if blocks.ndim == 4 else (j // block_kv,)
-        return _truth(read(blocks, b, group_head(blocks, 1, h), *place))
+        return _truth(block(heads, b, h, *place))
 
-    return Mask(keep, "block_sparse()")
+    return Mask(keep, _text("block_sparse", block_q=(block_q, 128), block_kv=(block_kv, 128)))
 
 
 def padding(lengths: Value) -> Mask:
@@ -188,8 +209,8 @@ def dense(keep: Value) -> Mask:
 
     Sizes may be 1.
     """
-    expect_tensor("masks.dense", keep, 2, 3, 4)
-    return Mask(lambda b, h, i, j: _truth(read(keep, *(b, h, i, j)[-keep.ndim :])), "dense()")
+    kept = per_head("masks.dense", keep, 2, 3, 4, axis=-3)
+    return Mask(lambda b, h, i, j, heads: _truth(kept(heads, b, h, i, j)), "dense()")
 
 
 def _truth(value: Value) -> Value:

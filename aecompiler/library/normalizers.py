@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aecompiler.builder import Value, exp, exp2, log, log2, maximum
+from aecompiler.builder import TraceError, Value, exp, exp2, log, log2, maximum
 from aecompiler.builder import abs as absolute
 from aecompiler.builder import sigmoid as logistic
-from aecompiler.library.reading import expect_number, expect_tensor, read
+from aecompiler.library.reading import expect_number, per_head
 
 Normalizer = Callable[..., Any]
 
@@ -20,10 +20,10 @@ Normalizer = Callable[..., Any]
 def _with_lse(weights: Normalizer, lse: bool) -> Normalizer:
     """`weights` returns (weight, log-sum-exp); keep the second only if it is asked for."""
     if not lse:
-        return lambda row, b, h, i, j: weights(row, h)[0]
+        return lambda row, h, heads: weights(row, h, heads)[0]
 
-    def normalize(row: Any, b: Any, h: Any, i: Any, j: Any) -> Any:
-        return weights(row, h)
+    def normalize(row: Any, h: Any, heads: Any) -> Any:
+        return weights(row, h, heads)
 
     normalize.extra_names = ("lse",)  # type: ignore[attr-defined]
     return normalize
@@ -32,13 +32,16 @@ def _with_lse(weights: Normalizer, lse: bool) -> Normalizer:
 def softmax(*, lse: bool = False, base: float | None = None) -> Normalizer:
     """exp(x - m) / sum exp(x - m), m = max x [Vaswani 2017].
 
-    `base=2` takes powers of 2 and gives the log-sum-exp in base 2: for scores scaled by log2(e).
+    `base=2` takes powers of 2 and gives the log-sum-exp in base 2: for scores scaled by log2(e). There are no
+    other bases.
     """
-    if base not in (None, 2):
-        expect_number("softmax(base)", base, least=2)
-    power, logarithm = (exp2, log2) if base == 2 else (exp, log)
+    if base is not None:
+        base = expect_number("normalizers.softmax(base)", base)
+        if isinstance(base, Value) or base != 2:
+            raise TraceError(f"normalizers.softmax expects base to be 2, or None for e, got {base!r}")
+    power, logarithm = (exp, log) if base is None else (exp2, log2)
 
-    def weights(row: Any, h: Any) -> Any:
+    def weights(row: Any, h: Any, heads: Any) -> Any:
         m = row.max()
         p = power(row - m)
         total = p.sum()
@@ -53,12 +56,15 @@ def softmax_sink(sink: Any, *, lse: bool = False) -> Normalizer:
     `sink`: [H], or a number for all heads. The log-sum-exp includes the sink.
     """
     if isinstance(sink, Value) and sink.ndim:
-        expect_tensor("softmax_sink", sink, 1)
+        entry = per_head("normalizers.softmax_sink", sink, 1)
     else:
-        expect_number("softmax_sink", sink)
+        number = expect_number("normalizers.softmax_sink", sink)
 
-    def weights(row: Any, h: Any) -> Any:
-        own = read(sink, h) if isinstance(sink, Value) and sink.ndim else sink
+        def entry(heads: Any, h: Any) -> Any:
+            return number
+
+    def weights(row: Any, h: Any, heads: Any) -> Any:
+        own = entry(heads, h)
         m = maximum(row.max(), own)
         p = exp(row - m)
         total = p.sum() + exp(own - m)
@@ -75,7 +81,7 @@ def softmax_off_by_one(*, lse: bool = False) -> Normalizer:
 def log_softmax(*, lse: bool = False) -> Normalizer:
     """x - log(sum exp x): the logarithms of the softmax weights, as weights."""
 
-    def weights(row: Any, h: Any) -> Any:
+    def weights(row: Any, h: Any, heads: Any) -> Any:
         m = row.max()
         total = m + log(exp(row - m).sum())
         return row - total, total
@@ -85,8 +91,8 @@ def log_softmax(*, lse: bool = False) -> Normalizer:
 
 def sigmoid(bias: Any = 0.0) -> Normalizer:
     """1 / (1 + exp(-(x + bias))) [Ramapuram 2024]; no normalisation. The paper takes bias = -log(Skv)."""
-    expect_number("sigmoid(bias)", bias)
-    return lambda row: logistic(row if isinstance(bias, float) and bias == 0 else row + bias)
+    bias = expect_number("normalizers.sigmoid(bias)", bias)
+    return lambda row: logistic(row if not isinstance(bias, Value) and bias == 0 else row + bias)
 
 
 def relu(*, mean: bool = False) -> Normalizer:
@@ -105,17 +111,18 @@ def relu_squared(*, mean: bool = False) -> Normalizer:
 
 
 def softpick(*, epsilon: float = 0.0) -> Normalizer:
-    """max(e^x - 1, 0) / (sum |e^x - 1| + epsilon) [Zuhri 2025], with e^-m factored out, m = max(max x, 0).
+    """max(e^x - 1, 0) / sum |e^x - 1| [Zuhri 2025], both multiplied by e^-m, m = max(max x, 0).
 
-    A row of zeros gives 0 / 0 unless epsilon is positive.
+    `epsilon` is added to the divisor after that, as in the paper's code; at 0 a row of zeros gives 0 / 0.
     """
+    epsilon = expect_number("normalizers.softpick(epsilon)", epsilon, least=0)
 
     def normalize(row: Any) -> Any:
         m = maximum(row.max(), 0.0)
         x = exp(row - m) - exp(-m)
         total = absolute(x).sum()
-        if epsilon:
-            total = total + epsilon * exp(-m)
+        if isinstance(epsilon, Value) or epsilon > 0:
+            total = total + epsilon
         return maximum(x, 0.0) / total
 
     return normalize

@@ -1,7 +1,7 @@
 """Steps of the recurrent family, S being the state [Dk, Dv]: o_t = q_t S_t unless said otherwise.
 
 Each function takes the gates, tensors of the program, and returns a step for `aec.recurrence`. B is the
-batch, H the number of heads, T the number of positions.
+batch, H the number of heads, T the number of positions; gates may have static sizes of 1 for them.
 """
 
 from __future__ import annotations
@@ -11,44 +11,50 @@ from typing import Any
 
 from aecompiler.builder import Value, exp, outer, rsqrt
 from aecompiler.builder import sum as total
-from aecompiler.builder.tracing import current_scope
-from aecompiler.library.reading import expect_tensor, read
+from aecompiler.library.reading import expect_number, per_head
 
 Step = Callable[..., Any]
 
 
-def _scaled(q: Any, scale: Any) -> Any:
-    return q if scale is None else q * scale
+def _scaling(what: str, scale: Any) -> Callable[[Any], Any]:
+    """The function that scales q; None leaves it as it is."""
+    if scale is None:
+        return lambda q: q
+    factor = expect_number(f"{what}(scale)", scale)
+    return lambda q: q * factor
 
 
 def linear_attention(*, scale: Any = None) -> Step:
     """S = S + k v^T [Katharopoulos 2020]."""
+    scaled = _scaling("recurrences.linear_attention", scale)
 
     def step(S: Any, q: Any, k: Any, v: Any) -> Any:
         S = S + outer(k, v)
-        return S, _scaled(q, scale) @ S
+        return S, scaled(q) @ S
 
     return step
 
 
 def retnet(gamma: Value, *, scale: Any = None) -> Step:
     """S = gamma[h] S + k v^T, q scaled by `scale`, 1 / sqrt(Dk) by default [RetNet, Sun 2023]; gamma: [H]."""
-    expect_tensor("retnet", gamma, 1)
+    decay = per_head("recurrences.retnet", gamma, 1)
+    scaled = _scaling("recurrences.retnet", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, h: Any) -> Any:
-        S = read(gamma, h) * S + outer(k, v)
-        return S, q * (current_scope().features ** -0.5 if scale is None else scale) @ S
+    def step(S: Any, q: Any, k: Any, v: Any, h: Any, heads: Any, features: Any) -> Any:
+        S = decay(heads, h) * S + outer(k, v)
+        return S, (q * features**-0.5 if scale is None else scaled(q)) @ S
 
     return step
 
 
 def gated_retention(g: Value, *, scale: Any = None) -> Step:
     """S = exp(g) S + k v^T [RFA, Peng 2021; YOCO, Sun 2024]; g: [B, H, T], logarithms of the decay."""
-    expect_tensor("gated_retention", g, 3)
+    gate = per_head("recurrences.gated_retention", g, 3, axis=1)
+    scaled = _scaling("recurrences.gated_retention", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
-        S = exp(read(g, b, h, t)) * S + outer(k, v)
-        return S, _scaled(q, scale) @ S
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
+        S = exp(gate(heads, b, h, t)) * S + outer(k, v)
+        return S, scaled(q) @ S
 
     return step
 
@@ -61,27 +67,27 @@ def mamba2_ssd(A: Value, dt: Value, D: Value | None = None) -> Step:
 
     A: [H], below 0; dt: [B, H, T], after softplus; D: [H]. In the paper's letters q is C, k is B, v is x.
     """
-    expect_tensor("mamba2_ssd(A)", A, 1)
-    expect_tensor("mamba2_ssd(dt)", dt, 3)
-    if D is not None:
-        expect_tensor("mamba2_ssd(D)", D, 1)
+    rate = per_head("recurrences.mamba2_ssd(A)", A, 1)
+    size = per_head("recurrences.mamba2_ssd(dt)", dt, 3, axis=1)
+    skip = None if D is None else per_head("recurrences.mamba2_ssd(D)", D, 1)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
-        delta = read(dt, b, h, t)
-        S = exp(read(A, h) * delta) * S + outer(delta * k, v)
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
+        delta = size(heads, b, h, t)
+        S = exp(rate(heads, h) * delta) * S + outer(delta * k, v)
         out = q @ S
-        return S, out if D is None else out + read(D, h) * v
+        return S, out if skip is None else out + skip(heads, h) * v
 
     return step
 
 
 def gla(g: Value, *, scale: Any = None) -> Step:
     """S = diag(exp(g)) S + k v^T [GLA, Yang 2023]; g: [B, H, T, Dk]."""
-    expect_tensor("gla", g, 4)
+    gate = per_head("recurrences.gla", g, 4, axis=1)
+    scaled = _scaling("recurrences.gla", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
-        S = exp(g[b, h, t])[:, None] * S + outer(k, v)
-        return S, _scaled(q, scale) @ S
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
+        S = exp(gate(heads, b, h, t))[:, None] * S + outer(k, v)
+        return S, scaled(q) @ S
 
     return step
 
@@ -91,13 +97,14 @@ def rwkv6(w: Value, u: Value, *, scale: Any = None) -> Step:
 
     w: [B, H, T, Dk], logarithms of the decay; u: [H, Dk], the bonus of the present position.
     """
-    expect_tensor("rwkv6(w)", w, 4)
-    expect_tensor("rwkv6(u)", u, 2)
+    gate = per_head("recurrences.rwkv6(w)", w, 4, axis=1)
+    bonus = per_head("recurrences.rwkv6(u)", u, 2)
+    scaled = _scaling("recurrences.rwkv6", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
         kv = outer(k, v)
-        out = _scaled(q, scale) @ (S + u[h][:, None] * kv)
-        return exp(w[b, h, t])[:, None] * S + kv, out
+        out = scaled(q) @ (S + bonus(heads, h)[:, None] * kv)
+        return exp(gate(heads, b, h, t))[:, None] * S + kv, out
 
     return step
 
@@ -111,43 +118,45 @@ def delta_rule(beta: Value, *, scale: Any = None, normalize_keys: bool = False) 
 
     k has length 1: `normalize_keys=True` sees to it with k / sqrt(|k|^2 + 1e-6).
     """
-    expect_tensor("delta_rule", beta, 3)
+    rate = per_head("recurrences.delta_rule", beta, 3, axis=1)
+    scaled = _scaling("recurrences.delta_rule", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
         k = _unit(k, normalize_keys)
-        S = S + outer(read(beta, b, h, t) * k, v - k @ S)
-        return S, _scaled(q, scale) @ S
+        S = S + outer(rate(heads, b, h, t) * k, v - k @ S)
+        return S, scaled(q) @ S
 
     return step
 
 
 def gated_delta_rule(g: Value, beta: Value, *, scale: Any = None, normalize_keys: bool = False) -> Step:
     """S = exp(g) (I - beta k k^T) S + beta k v^T [Yang, Kautz and Hatamizadeh 2024]; g, beta: [B, H, T]."""
-    expect_tensor("gated_delta_rule(g)", g, 3)
-    expect_tensor("gated_delta_rule(beta)", beta, 3)
+    gate = per_head("recurrences.gated_delta_rule(g)", g, 3, axis=1)
+    rate = per_head("recurrences.gated_delta_rule(beta)", beta, 3, axis=1)
+    scaled = _scaling("recurrences.gated_delta_rule", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
         k = _unit(k, normalize_keys)
-        S = exp(read(g, b, h, t)) * S
-        S = S + outer(read(beta, b, h, t) * k, v - k @ S)
-        return S, _scaled(q, scale) @ S
+        S = exp(gate(heads, b, h, t)) * S
+        S = S + outer(rate(heads, b, h, t) * k, v - k @ S)
+        return S, scaled(q) @ S
 
     return step
 
 
 def kda(g: Value, beta: Value, *, scale: Any = None, normalize_keys: bool = False) -> Step:
-    """S = (I - beta k k^T) diag(exp(g)) S + beta k v^T [Kimi Linear 2025].
-
-    G: [B, H, T, Dk], beta: [B, H, T].
+    """S = (I - beta k k^T) diag(exp(g)) S + beta k v^T [Kimi Linear 2025]; beta: [B, H, T],
+    g: [B, H, T, Dk].
     """
-    expect_tensor("kda(g)", g, 4)
-    expect_tensor("kda(beta)", beta, 3)
+    gate = per_head("recurrences.kda(g)", g, 4, axis=1)
+    rate = per_head("recurrences.kda(beta)", beta, 3, axis=1)
+    scaled = _scaling("recurrences.kda", scale)
 
-    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any) -> Any:
+    def step(S: Any, q: Any, k: Any, v: Any, b: Any, h: Any, t: Any, heads: Any) -> Any:
         k = _unit(k, normalize_keys)
-        S = exp(g[b, h, t])[:, None] * S
-        S = S + outer(read(beta, b, h, t) * k, v - k @ S)
-        return S, _scaled(q, scale) @ S
+        S = exp(gate(heads, b, h, t))[:, None] * S
+        S = S + outer(rate(heads, b, h, t) * k, v - k @ S)
+        return S, scaled(q) @ S
 
     return step
 

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from aecompiler.builder import TraceError, Value, minimum, tanh, where
+from aecompiler.builder import TraceError, Value, apply, minimum, tanh, where
 from aecompiler.builder import abs as absolute
-from aecompiler.builder.regions import apply
-from aecompiler.builder.tracing import current_scope
-from aecompiler.library.reading import expect_number, expect_tensor, group_head, read
+from aecompiler.library.reading import expect_number, per_head
 
 Score = Callable[..., Any]
 
@@ -21,12 +19,10 @@ Score = Callable[..., Any]
 def scale(factor: Any = None) -> Score:
     """s * factor; 1 / sqrt(D) by default, D being the feature size of q [Vaswani 2017]."""
 
-    def score(s: Any) -> Any:
-        return s * (current_scope().features ** -0.5 if factor is None else factor)
-
-    if factor is not None:
-        expect_number("scores.scale(factor)", factor)
-    return score
+    if factor is None:
+        return lambda s, features: s * features**-0.5
+    factor = expect_number("scores.scale(factor)", factor)
+    return lambda s: s * factor
 
 
 def compose(*functions: Score) -> Score:
@@ -42,13 +38,13 @@ def compose(*functions: Score) -> Score:
 
 def alibi(slopes: Value) -> Score:
     """s + slopes[h] * (j - i) [Press 2021]; slopes 2^(-8 (h + 1) / H) in the paper."""
-    expect_tensor("scores.alibi", slopes, 1)
-    return lambda s, h, i, j: s + read(slopes, h) * (j - i)
+    slope = per_head("scores.alibi", slopes, 1)
+    return lambda s, h, i, j, heads: s + slope(heads, h) * (j - i)
 
 
 def softcap(cap: Any) -> Score:
-    """cap * tanh(s / cap) [Gemma 2, 2024]."""
-    expect_number("scores.softcap(cap)", cap)
+    """cap * tanh(s / cap) [Gemma 2, 2024]; cap is above 0."""
+    cap = expect_number("scores.softcap(cap)", cap, above=0)
     return lambda s: cap * tanh(s / cap)
 
 
@@ -57,12 +53,14 @@ def relative_bias(bias: Value, *, zero: Any = None) -> Score:
 
     Distances beyond the table read its ends.
     """
-    expect_tensor("scores.relative_bias", bias, 2)
+    entry = per_head("scores.relative_bias", bias, 2)
+    if zero is not None:
+        zero = expect_number("scores.relative_bias(zero)", zero, integer=True)
 
-    def score(s: Any, h: Any, i: Any, j: Any) -> Any:
+    def score(s: Any, h: Any, i: Any, j: Any, heads: Any) -> Any:
         size = bias.shape[1]
         place = j - i + ((size - 1) // 2 if zero is None else zero)
-        return s + read(bias, h, where(place < 0, 0, minimum(place, size - 1)))
+        return s + entry(heads, h, where(place < 0, 0, minimum(place, size - 1)))
 
     return score
 
@@ -74,6 +72,8 @@ def t5_bucket(distance: Any, *, buckets: int = 32, limit: int = 128, bidirection
     The paper's floor(log(n / exact) / log(limit / exact) * (count - exact)) is counted by exact integer
     comparisons, so that rounding can't move a bucket's border.
     """
+    buckets = expect_number("scores.t5_bucket(buckets)", buckets, integer=True)
+    limit = expect_number("scores.t5_bucket(limit)", limit, integer=True)
     count = buckets // 2 if bidirectional else buckets
     exact = count // 2
     if exact < 1 or limit <= exact:
@@ -101,26 +101,25 @@ def t5_bias(
     bias: Value, *, buckets: int | None = None, limit: int = 128, bidirectional: bool = True
 ) -> Score:
     """s + bias[h, t5_bucket(j - i)] [Raffel 2020]; `bias`: [H, buckets]."""
-    expect_tensor("scores.t5_bias", bias, 2)
+    entry = per_head("scores.t5_bias", bias, 2)
     count = bias.shape[1] if buckets is None else buckets
-    if not isinstance(count, int):
+    if isinstance(count, Value):
         raise TraceError("scores.t5_bias expects a static number of buckets; give buckets=")
 
-    def score(s: Any, h: Any, i: Any, j: Any) -> Any:
-        return s + read(bias, h, t5_bucket(j - i, buckets=count, limit=limit, bidirectional=bidirectional))
+    def score(s: Any, h: Any, i: Any, j: Any, heads: Any) -> Any:
+        bucket = t5_bucket(j - i, buckets=count, limit=limit, bidirectional=bidirectional)
+        return s + entry(heads, h, bucket)
 
     return score
 
 
 def additive_bias(bias: Value) -> Score:
-    """s + bias[b, h, i, j]; `bias` may have the last three or two dimensions only, and static sizes of 1."""
-    expect_tensor("scores.additive_bias", bias, 2, 3, 4)
+    """s + bias[b, h, i, j]; `bias` may have the last three or two dimensions only, and static sizes of 1.
 
-    def score(s: Any, b: Any, h: Any, i: Any, j: Any) -> Any:
-        head = group_head(bias, bias.ndim - 3, h) if bias.ndim > 2 else h
-        return s + read(bias, *(b, head, i, j)[-bias.ndim :])
-
-    return score
+    Its heads may be a divisor of the query heads.
+    """
+    entry = per_head("scores.additive_bias", bias, 2, 3, 4, axis=-3, grouped=True)
+    return lambda s, b, h, i, j, heads: s + entry(heads, b, h, i, j)
 
 
 def retention(gamma: Value) -> Score:
@@ -128,8 +127,8 @@ def retention(gamma: Value) -> Score:
 
     Use it with a causal mask.
     """
-    expect_tensor("scores.retention", gamma, 1)
-    return lambda s, h, i, j: s * read(gamma, h) ** (i - j)
+    decay = per_head("scores.retention", gamma, 1)
+    return lambda s, h, i, j, heads: s * decay(heads, h) ** (i - j)
 
 
 __all__ = [
