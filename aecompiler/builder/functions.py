@@ -11,6 +11,7 @@ from typing import Any
 from aecompiler.bindings import arith, math
 from aecompiler.builder import arithmetic, dtypes, emit, tensors, values
 from aecompiler.builder.errors import TraceError
+from aecompiler.builder.numbers import plain_number
 from aecompiler.builder.tracing import current_scope
 
 __all__ = [
@@ -164,10 +165,6 @@ def minimum(a: Any, b: Any) -> Any:
     return arithmetic.binary("minimum", a, b)
 
 
-max = maximum
-min = minimum
-
-
 def clamp(x: Any, low: Any = None, high: Any = None) -> Any:
     """x, at least `low` and at most `high`; None leaves a side open."""
     if low is not None:
@@ -246,6 +243,38 @@ def outer(a: Any, b: Any) -> values.Value:
 def sum(x: Any, axis: Any = None, *, keepdims: bool = False) -> values.Value:
     """The sum of a tensor over `axis` (an int or several; default: all), or of a normaliser's row."""
     return tensors.reduction("sum", x, axis, keepdims=keepdims)
+
+
+def max(x: Any, other: Any = None, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The maximum of a tensor over `axis` (an int or several; default: all), or of a normaliser's row.
+
+    With a second value the larger of the two, as `maximum`. Raises TraceError for a tensor and an int, which
+    might be an axis.
+    """
+    return _extremum("max", x, other, axis, keepdims)
+
+
+def min(x: Any, other: Any = None, /, *, axis: Any = None, keepdims: bool = False) -> Any:
+    """The minimum of a tensor over `axis` (an int or several; default: all), or of a normaliser's row.
+
+    With a second value the smaller of the two, as `minimum`. Raises TraceError for a tensor and an int, which
+    might be an axis.
+    """
+    return _extremum("min", x, other, axis, keepdims)
+
+
+def _extremum(name: str, x: Any, other: Any, axis: Any, keepdims: bool) -> Any:
+    if other is None:
+        return tensors.reduction(name, x, axis, keepdims=keepdims)
+    if axis is not None or keepdims:
+        raise TraceError(f"aec.{name} of two values takes no axis and no keepdims; use aec.{name}imum")
+    is_tensor = isinstance(x, values.Value) and x.ndim > 0
+    if is_tensor and (isinstance(other, (tuple, list)) or isinstance(plain_number(other), int)):
+        raise TraceError(
+            f"aec.{name} of a tensor and {other!r} may mean an axis or a number; "
+            f"write axis={other!r}, or aec.{name}imum(a, b)"
+        )
+    return (maximum if name == "max" else minimum)(x, other)
 
 
 def transpose(x: Any, permutation: Any) -> values.Value:

@@ -44,8 +44,8 @@ _TORCH_NAMES = {
 _OURS = {
     "absolute": "abs",
     "fabs": "abs",
-    "amax": "maximum",
-    "amin": "minimum",
+    "amax": "max",
+    "amin": "min",
     "fmax": "maximum",
     "fmin": "minimum",
 }

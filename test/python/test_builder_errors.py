@@ -205,6 +205,26 @@ def axis_out_of_range(q):
     return aec.sum(q, 4)  # <-
 
 
+@mistake("aec.max of a tensor and 1 may mean an axis or a number; write axis=1, or aec.maximum(a, b)")
+def maximum_with_an_integer(q):
+    return aec.max(q, 1)  # <-
+
+
+@mistake("aec.min of a tensor and (0, 1) may mean an axis or a number")
+def minimum_with_several_integers(q):
+    return aec.min(q, (0, 1))  # <-
+
+
+@mistake("aec.max of two values takes no axis and no keepdims; use aec.maximum")
+def maximum_of_two_values_with_an_axis(q):
+    return aec.max(q, q, axis=1)  # <-
+
+
+@mistake("`.min` expects a traced value, got a Python number")
+def minimum_of_one_number(q):
+    return q * aec.min(3)  # <-
+
+
 @mistake("transpose expects different axes, got (0, 1, 2, 2)")
 def axes_that_repeat(q):
     return aec.transpose(q, (0, 1, 2, 2))  # <-

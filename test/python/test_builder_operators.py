@@ -201,7 +201,12 @@ FUNCTIONS = {
     "sin": (aec.sin, np.sin),
     "cos": (aec.cos, np.cos),
     "maximum": (lambda x: aec.maximum(x, 0.5), lambda x: np.maximum(x, 0.5)),
-    "minimum": (lambda x: aec.min(0.5, x), lambda x: np.minimum(x, 0.5)),
+    "minimum": (lambda x: aec.minimum(0.5, x), lambda x: np.minimum(x, 0.5)),
+    "max of two": (
+        lambda x: aec.max(x, 0.5) + aec.max(1, x),
+        lambda x: np.maximum(x, 0.5) + np.maximum(1, x),
+    ),
+    "min of two": (lambda x: aec.min(x, -x), lambda x: np.minimum(x, -x)),
     "clamp": (lambda x: aec.clamp(x, -1, 2), lambda x: np.clip(x, -1, 2)),
     "clamp below": (lambda x: aec.clamp(x, low=0), lambda x: np.maximum(x, 0)),
     "clamp above": (lambda x: aec.clamp(x, high=0), lambda x: np.minimum(x, 0)),

@@ -97,6 +97,31 @@ def test_reductions_of_tensors(kind, keepdims, axis):
     assert halves.results[0].spec.dtype == "f16"
 
 
+@pytest.mark.parametrize("kind", ["sum", "max", "min"])
+def test_functions_reduce_as_methods_do(kind):
+    x = np.random.default_rng(0).standard_normal((3, 5, 2))
+    function = getattr(aec, kind)
+
+    def program(x):
+        return function(x, axis=1), function(x, axis=(0, -1), keepdims=True), x * 0 + function(x)
+
+    found = run(aec.trace(program, x=aec.tensor("N", 5, 2, dtype="f64")), x)
+    close(found[0], getattr(x, kind)(axis=1))
+    close(found[1], getattr(x, kind)(axis=(0, 2), keepdims=True))
+    close(found[2], np.full(x.shape, getattr(x, kind)()))
+
+
+def test_maximum_and_minimum_of_a_row_are_reductions():
+    def normalize(row):
+        return (aec.max(row) - aec.min(row)) * aec.max(row, 0) * aec.min(1, row)
+
+    x = aec.tensor(1, 1, 4, 1, dtype="f64")
+    traced = aec.trace(lambda x: aec.attention(x, x, x, score=lambda j: j - 2, normalize=normalize), x=x)
+    row = np.arange(4) - 2
+    expected = (3 * np.maximum(row, 0) * np.minimum(1, row)).sum()
+    np.testing.assert_array_equal(run(traced, np.ones((1, 1, 4, 1)))[0], np.full((1, 1, 4, 1), expected))
+
+
 @pytest.mark.parametrize(
     "part",
     [
