@@ -308,14 +308,16 @@ def binary(name: str, left: Any, right: Any) -> values.Value:
             f"{symbol(name)} expects numbers, got a boolean; use aec.where(cond, a, b), "
             'or aec.cast(cond, "f32") for 0 and 1'
         )
+    number = next((x for x in (left, right) if not isinstance(x, (values.Value, bool))), None)
+    if has_bool and number is not None:
+        advice = "use it as it is, or ~x" if name in ("eq", "ne") else "compare it first"
+        raise TraceError(f"{symbol(name)} of a boolean expects a boolean, got the number {number}; {advice}")
     dtype = result_dtype(scope, (left, right), floating=name == "truediv")
     if has_bool and dtype != dtypes.BOOL:
         raise TraceError(
             f"{symbol(name)} expects two booleans or two integers, got a boolean and {dtype}; "
             "compare the number first"
         )
-    if has_bool and any(not isinstance(x, (values.Value, bool)) for x in (left, right)):
-        raise TraceError(f"{symbol(name)} of a boolean expects a boolean, got a number; compare it first")
     if dtypes.is_float(dtype) and name in (*_BITWISE, "lshift", "rshift"):
         raise TraceError(
             f"{symbol(name)} expects booleans or integers, got {dtype}; "

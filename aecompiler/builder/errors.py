@@ -30,6 +30,17 @@ class UnknownAttributeError(TraceError, AttributeError):
     """A traced value has no such attribute. Also an AttributeError, so that `hasattr` answers False."""
 
 
+def not_iterable() -> TraceError:
+    """The error for loops over a traced value, unpacking it, and the builtins that do so."""
+    place = user_place()
+    match truth_test(place):
+        case ast.Call(func=ast.Name(id="sum" | "max" | "min" as name)):
+            advice = f"use x.{name}() for `{name}(x)`"
+        case _:
+            advice = "index its elements"
+    return TraceError(f"a traced value can't be iterated or unpacked; {advice}", place)
+
+
 def no_truth_value() -> TraceError:
     """The error for `if`, `and`, `not`, chained comparisons and builtins that ask a traced value for its
     truth.

@@ -34,10 +34,11 @@ def getitem(value: values.Value, key: Any) -> values.Value:
     if all(not isinstance(item, slice) for item in items) and len(items) == len(value._dims):
         return _element(scope, value, items)
     if scope.kind in ("score", "mask", "normalize"):
-        given = sum(not isinstance(item, slice) for item in indices)
+        given, rank = sum(not isinstance(item, slice) for item in indices), len(value._dims)
+        fact = "got a new dimension (None)" if given == rank else f"got {given}"
         raise TraceError(
-            f"{scope.title} reads one element at a time: expects {len(value._dims)} indices "
-            f"for a tensor of shape {arithmetic.shape_text(value)}, got {given}"
+            f"{scope.title} reads one element at a time: expects {_indices(rank)} "
+            f"for a tensor of shape {arithmetic.shape_text(value)}, {fact}"
         )
     axes = [_axis(scope, value, axis, item) for axis, item in enumerate(indices)]
     varying = value._varying or any(isinstance(item, values.Value) and item._varying for item in indices)
@@ -53,7 +54,8 @@ def _expand(value: values.Value, key: tuple[Any, ...]) -> list[Any]:
     rank, used = len(value._dims), sum(item is not None and item is not Ellipsis for item in key)
     if used > rank:
         raise TraceError(
-            f"expects at most {rank} indices for a tensor of shape {arithmetic.shape_text(value)}, got {used}"
+            f"expects at most {_indices(rank)} for a tensor of shape {arithmetic.shape_text(value)}, "
+            f"got {used}"
         )
     if sum(item is Ellipsis for item in key) > 1:
         raise TraceError("expects at most one `...` in an index")
@@ -64,6 +66,10 @@ def _expand(value: values.Value, key: tuple[Any, ...]) -> list[Any]:
         else:
             items.append(item if item is None or isinstance(item, slice) else _integer(item))
     return items + [slice(None)] * (rank - sum(item is not None for item in items))
+
+
+def _indices(count: int) -> str:
+    return f"{count} index" if count == 1 else f"{count} indices"
 
 
 def _integer(item: Any) -> Any:

@@ -38,9 +38,15 @@ def tensors(caller: str, **named: Any) -> dict[str, values.Value]:
     if len(set(found.values())) > 1 or not dtypes.is_float(next(iter(found.values()))):
         texts = ", ".join(f"{name} {dtype}" for name, dtype in found.items())
         raise TraceError(
-            f"{caller} expects {' and '.join(named)} to have one type of f16, bf16, f32 and f64, got {texts}"
+            f"{caller} expects {_listed(list(named))} to have one type of f16, bf16, f32 and f64, got {texts}"
         )
     return named
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names for a message: `q, k and v`."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def sizes(value: values.Value) -> list[int | None]:

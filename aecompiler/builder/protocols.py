@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Any, NoReturn
 
-from aecompiler.builder.errors import TraceError
+from aecompiler.builder.errors import TraceError, not_iterable
 
 _OPERATORS = {
     "add": operator.add,
@@ -49,6 +49,7 @@ _OURS = {
     "fmax": "maximum",
     "fmin": "minimum",
 }
+_INDEXING = "to index an array with it, declare the array as an argument of the program"
 
 
 def _foreign(library: str, name: str) -> TraceError:
@@ -97,7 +98,14 @@ class Refusals:
         raise TraceError("math.ceil can't be applied to a traced value; use aec.ceil")
 
     def __iter__(self) -> NoReturn:
-        raise TraceError("a traced value can't be iterated or unpacked; index its elements")
+        raise not_iterable()
+
+    def __format__(self, specification: str) -> str:
+        if specification:
+            raise TraceError(
+                "a traced value can't be formatted as a number: it is known only when the kernel runs"
+            )
+        return str(self)
 
     def __contains__(self, item: Any) -> NoReturn:
         raise TraceError("`in` can't be decided while tracing; combine comparisons with `|`")
@@ -122,8 +130,7 @@ class Refusals:
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise TraceError(
-            "a traced value can't become a numpy array: it is known only when the kernel runs; "
-            "to index an array with it, declare the array as an argument of the program"
+            f"a traced value can't become a numpy array: it is known only when the kernel runs; {_INDEXING}"
         )
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -147,4 +154,6 @@ class Refusals:
             from aecompiler.builder.arithmetic import operand
 
             return python(operand(args[0]), operand(args[1]))
+        if name == "getitem":
+            raise TraceError(f"a traced value can't be an index of a torch tensor; {_INDEXING}")
         raise _foreign("torch", name)

@@ -234,10 +234,13 @@ class Value(protocols.Refusals):
             if not self._dims
             else "tensor"
         )
-        raise UnknownAttributeError(
-            f"a traced {what} has no attribute {name!r}; it has dtype, shape, ndim, T, astype, sum, max, "
-            "min and prod, and functions such as aec.exp and aec.where"
+        advice = (
+            "divide its sum: x.sum() / n"
+            if name == "mean"
+            else "it has dtype, shape, ndim, T, astype, sum, max, min and prod, "
+            "and functions such as aec.exp and aec.where"
         )
+        raise UnknownAttributeError(f"a traced {what} has no attribute {name!r}; {advice}")
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise TraceError(f"a traced value is immutable: attribute {name!r} can't be set")

@@ -81,7 +81,7 @@ def head_counts(q, k, v):
     return aec.attention(q[:, :3], k, v)  # <-
 
 
-@mistake("expects q and k and v to have one type of f16, bf16, f32 and f64, got q f16, k f32, v f32")
+@mistake("expects q, k and v to have one type of f16, bf16, f32 and f64, got q f16, k f32, v f32")
 def mixed_types(q, k, v):
     return aec.attention(q.astype("f16"), k, v)  # <-
 

@@ -140,6 +140,22 @@ def unpacking(s, b, h, i, j, slopes, table):
     return s + first
 
 
+@mistake("can't be iterated or unpacked; use x.sum() for `sum(x)`")
+def builtin_sum(q, k, v):
+    return aec.attention(q, k, v, normalize=lambda row: row / sum(row))  # <-
+
+
+@mistake("can't be iterated or unpacked; use x.max() for `max(x)`")
+def builtin_max_of_a_row(q, k, v):
+    return aec.attention(q, k, v, normalize=lambda row: row - max(row))  # <-
+
+
+@mistake("can't be formatted as a number")
+def formatted_value(s, b, h, i, j, slopes, table):
+    print(f"{s:.2f}")  # <-
+    return s
+
+
 @mistake("a traced scalar has no length")
 def builtin_len(s, b, h, i, j, slopes, table):
     return s * len(s)  # <-
@@ -170,6 +186,11 @@ def call_of_a_tensor(s, b, h, i, j, slopes, table):
 @mistake("a traced scalar has no attribute 'exp'")
 def unknown_attribute(s, b, h, i, j, slopes, table):
     return s.exp()  # <-
+
+
+@mistake("a traced row has no attribute 'mean'; divide its sum: x.sum() / n")
+def mean_of_a_row(q, k, v):
+    return aec.attention(q, k, v, normalize=lambda row: row - row.mean())  # <-
 
 
 @mistake("a traced tensor has no attribute 'view'")
@@ -228,6 +249,22 @@ def torch_tensor_on_the_right(s, b, h, i, j, slopes, table):
     return s + torch.ones(4)  # <-
 
 
+@mistake("can't be an index of a torch tensor; to index an array with it, declare the array as an argument")
+def index_of_a_torch_tensor(s, b, h, i, j, slopes, table):
+    torch = pytest.importorskip("torch")
+    return s + torch.ones(4)[h]  # <-
+
+
+@mistake("numpy.max can't be applied to a traced value; use aec.max")
+def numpy_reduction(q, k, v):
+    return aec.attention(q, k, v, normalize=lambda row: row / np.max(row))  # <-
+
+
+@mistake("got a numpy.MaskedConstant of shape ()")
+def masked_number_of_numpy(s, b, h, i, j, slopes, table):
+    return s + np.ma.masked  # <-
+
+
 # Types.
 
 
@@ -249,6 +286,16 @@ def missing_parentheses(s, b, h, i, j, slopes, table):
 @mistake("`&` expects two booleans or two integers, got a boolean and index")
 def mixed_operands_of_and(s, b, h, i, j, slopes, table):
     return aec.where((i >= j) & h, s, 0.0)  # <-
+
+
+@mistake("`==` of a boolean expects a boolean, got the number 1; use it as it is, or ~x")
+def boolean_compared_with_a_number(s, b, h, i, j, slopes, table):
+    return aec.where((i >= j) == 1, s, 0.0)  # <-
+
+
+@mistake("`&` of a boolean expects a boolean, got the number 1; compare it first")
+def boolean_and_a_number(s, b, h, i, j, slopes, table):
+    return aec.where((i >= j) & 1, s, 0.0)  # <-
 
 
 @mistake("`<<` expects booleans or integers, got f32")
@@ -324,7 +371,7 @@ def log_of_a_negative_number(s, b, h, i, j, slopes, table):
 # Indexing.
 
 
-@mistake("expects 1 indices for a tensor of shape (4,), got 0")
+@mistake("expects 1 index for a tensor of shape (4,), got 0")
 def slice_in_a_score(s, b, h, i, j, slopes, table):
     return s + slopes[:]  # <-
 
@@ -336,9 +383,14 @@ def too_few_indices(s, b, h, i, j, slopes, table):
     return s + table[h]  # <-
 
 
-@mistake("expects at most 1 indices for a tensor of shape (4,), got 2")
+@mistake("expects at most 1 index for a tensor of shape (4,), got 2")
 def too_many_indices(s, b, h, i, j, slopes, table):
     return s + slopes[b, h]  # <-
+
+
+@mistake("expects 1 index for a tensor of shape (4,), got a new dimension (None)")
+def new_dimension_in_a_score(s, b, h, i, j, slopes, table):
+    return s + slopes[h, None]  # <-
 
 
 @mistake("index 4 is out of bounds for dimension 0 of size 4")
