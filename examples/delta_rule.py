@@ -1,6 +1,6 @@
 """The delta rule: what the state holds for a key is replaced, not added to.
 
-    S_t = (I - beta_t k_t k_t^T) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t / sqrt(D)
+    S_t = (I - beta_t k_t k_t^T) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t
 
 One step of gradient descent on |k S - v|^2 with the rate beta. The keys have length 1.
 
@@ -25,7 +25,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
         def step(S, q, k, v, b, h, t):
             error = v - k @ S
             S = S + beta[b, h, t] * aec.outer(k, error)
-            return S, q @ S * features**-0.5
+            return S, q @ S
 
         o, final = aec.recurrence(q, k, v, step)
         return o, final

@@ -1,6 +1,6 @@
 """The gated delta rule: forget a share of everything, then replace what the key holds.
 
-    S_t = exp(g_t) (I - beta_t k_t k_t^T) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t / sqrt(D)
+    S_t = exp(g_t) (I - beta_t k_t k_t^T) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t
 
 Grouped heads: several value heads, each with a gate of its own, share a head of q and k (16 of 32, 16 of 64).
 
@@ -24,7 +24,7 @@ def build(heads=4, qk_heads=2, features=16, value_features=16, dtype="f32"):
             S = aec.exp(gate[b, h, t]) * S
             error = v - k @ S
             S = S + beta[b, h, t] * aec.outer(k, error)
-            return S, q @ S * features**-0.5
+            return S, q @ S
 
         o, final = aec.recurrence(q, k, v, step)
         return o, final

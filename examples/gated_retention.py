@@ -1,6 +1,6 @@
 """Gated retention (simple GLA): the input decides how much each head forgets.
 
-    S_t = exp(g_t) S_(t-1) + k_t v_t^T        o_t = q_t S_t / sqrt(D)        g_t = log sigmoid(x_t) / tau
+    S_t = exp(g_t) S_(t-1) + k_t v_t^T        o_t = q_t S_t        g_t = log sigmoid(x_t) / tau
 
 The gate is an argument, one logarithm of a decay per head and position.
 
@@ -22,7 +22,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     def gated_retention(q, k, v, gate):
         def step(S, q, k, v, b, h, t):
             S = aec.exp(gate[b, h, t]) * S + aec.outer(k, v)
-            return S, q @ S * features**-0.5
+            return S, q @ S
 
         o, final = aec.recurrence(q, k, v, step)
         return o, final

@@ -22,7 +22,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
     def gated_retention_packed(q, k, v, gate, offsets):
         def step(S, q, k, v, b, h, t):
             S = aec.exp(gate[b, h, t]) * S + aec.outer(k, v)
-            return S, q @ S * features**-0.5
+            return S, q @ S
 
         o, final = aec.recurrence(q, k, v, step, offsets=offsets)
         return o, final

@@ -1,6 +1,6 @@
 """Gated linear attention: every feature of the key forgets at its own rate.
 
-    S_t = diag(exp(g_t)) S_(t-1) + k_t v_t^T        o_t = q_t S_t / sqrt(D)
+    S_t = diag(exp(g_t)) S_(t-1) + k_t v_t^T        o_t = q_t S_t
 
 Yang et al., "Gated Linear Attention Transformers with Hardware-Efficient Training", 2023,
 https://arxiv.org/abs/2312.06635
@@ -21,7 +21,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
         def step(S, q, k, v, b, h, t):
             decay = aec.exp(gate[b, h, t])
             S = decay[:, None] * S + aec.outer(k, v)
-            return S, q @ S * features**-0.5
+            return S, q @ S
 
         o, final = aec.recurrence(q, k, v, step)
         return o, final

@@ -1,6 +1,6 @@
 """Kimi delta attention: the delta rule with a rate of forgetting for every feature of the key.
 
-    S_t = (I - beta_t k_t k_t^T) diag(exp(g_t)) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t / sqrt(D)
+    S_t = (I - beta_t k_t k_t^T) diag(exp(g_t)) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t
 
 Kimi Team, "Kimi Linear", 2025, https://arxiv.org/abs/2510.26692
 """
@@ -23,7 +23,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
             S = decay[:, None] * S
             error = v - k @ S
             S = S + beta[b, h, t] * aec.outer(k, error)
-            return S, q @ S * features**-0.5
+            return S, q @ S
 
         o, final = aec.recurrence(q, k, v, step)
         return o, final

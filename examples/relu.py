@@ -2,7 +2,8 @@
 
     p_ij = max(q_i . k_j / sqrt(D), 0) / S
 
-The division keeps the size of o independent of the length, as softmax does. ViT-S/16: 6 heads of 64.
+The division is an option; it keeps the size of o independent of the length, as softmax does. ViT-S/16: 6
+heads of 64.
 
 Wortsman et al., "Replacing softmax with ReLU in Vision Transformers", 2023, https://arxiv.org/abs/2309.08586
 """

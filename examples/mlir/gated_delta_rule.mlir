@@ -1,6 +1,6 @@
 // The gated delta rule: forget a share of everything, then replace what the key holds.
 //
-//     S_t = exp(g_t) (I - beta_t k_t k_t^T) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t / sqrt(D)
+//     S_t = exp(g_t) (I - beta_t k_t k_t^T) S_(t-1) + beta_t k_t v_t^T        o_t = q_t S_t
 //
 // Yang, Kautz and Hatamizadeh, "Gated Delta Networks", 2024, https://arxiv.org/abs/2412.06464
 //
@@ -42,10 +42,8 @@ func.func @gated_delta_rule(
     %beta_bht_all = tensor.splat %beta_bht : tensor<16x16xf32>
     %written = arith.mulf %beta_bht_all, %outer : tensor<16x16xf32>
     %S1 = arith.addf %kept, %written : tensor<16x16xf32>
-    %read = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
+    %out = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
         outs(%zeros2 : tensor<16xf32>) -> tensor<16xf32>
-    %scale = arith.constant dense<0.25> : tensor<16xf32>
-    %out = arith.mulf %read, %scale : tensor<16xf32>
     "attn.step_yield"(%S1, %out) : (tensor<16x16xf32>, tensor<16xf32>) -> ()
   }) : (tensor<?x2x?x16xf32>, tensor<?x2x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x4x16x16xf32>)
     -> (tensor<?x4x?x16xf32>, tensor<?x4x16x16xf32>)

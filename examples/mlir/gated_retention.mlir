@@ -1,6 +1,6 @@
 // Gated retention (simple GLA): the input decides how much each head forgets.
 //
-//     S_t = exp(g_t) S_(t-1) + k_t v_t^T        o_t = q_t S_t / sqrt(D)        g_t = log sigmoid(x_t) / tau
+//     S_t = exp(g_t) S_(t-1) + k_t v_t^T        o_t = q_t S_t        g_t = log sigmoid(x_t) / tau
 //
 // Sun et al., "You Only Cache Once" (YOCO), 2024, https://arxiv.org/abs/2405.05254
 // Peng et al., "Random Feature Attention", 2021, https://arxiv.org/abs/2103.02143
@@ -35,10 +35,8 @@ func.func @gated_retention(
     %S1 = arith.addf %kept, %kv : tensor<16x16xf32>
     %empty3 = tensor.empty() : tensor<16xf32>
     %zeros2 = linalg.fill ins(%zero : f32) outs(%empty3 : tensor<16xf32>) -> tensor<16xf32>
-    %read = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
+    %out = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
         outs(%zeros2 : tensor<16xf32>) -> tensor<16xf32>
-    %scale = arith.constant dense<0.25> : tensor<16xf32>
-    %out = arith.mulf %read, %scale : tensor<16xf32>
     "attn.step_yield"(%S1, %out) : (tensor<16x16xf32>, tensor<16xf32>) -> ()
   }) : (tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x4x16x16xf32>)
     -> (tensor<?x4x?x16xf32>, tensor<?x4x16x16xf32>)

@@ -38,10 +38,8 @@ func.func @gated_retention_packed(
     %S1 = arith.addf %kept, %kv : tensor<16x16xf32>
     %empty3 = tensor.empty() : tensor<16xf32>
     %zeros2 = linalg.fill ins(%zero : f32) outs(%empty3 : tensor<16xf32>) -> tensor<16xf32>
-    %read = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
+    %out = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
         outs(%zeros2 : tensor<16xf32>) -> tensor<16xf32>
-    %scale = arith.constant dense<0.25> : tensor<16xf32>
-    %out = arith.mulf %read, %scale : tensor<16xf32>
     "attn.step_yield"(%S1, %out) : (tensor<16x16xf32>, tensor<16xf32>) -> ()
   }) : (tensor<1x4x?x16xf32>, tensor<1x4x?x16xf32>, tensor<1x4x?x16xf32>, tensor<?x4x16x16xf32>,
        tensor<?xi32>)

@@ -1,6 +1,6 @@
 // Gated linear attention: every feature of the key forgets at its own rate.
 //
-//     S_t = diag(exp(g_t)) S_(t-1) + k_t v_t^T        o_t = q_t S_t / sqrt(D)
+//     S_t = diag(exp(g_t)) S_(t-1) + k_t v_t^T        o_t = q_t S_t
 //
 // Yang et al., "Gated Linear Attention Transformers with Hardware-Efficient Training", 2023,
 // https://arxiv.org/abs/2312.06635
@@ -37,10 +37,8 @@ func.func @gla(
     %S1 = arith.addf %kept, %kv : tensor<16x16xf32>
     %empty3 = tensor.empty() : tensor<16xf32>
     %zeros2 = linalg.fill ins(%zero : f32) outs(%empty3 : tensor<16xf32>) -> tensor<16xf32>
-    %read = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
+    %out = linalg.vecmat ins(%qt, %S1 : tensor<16xf32>, tensor<16x16xf32>)
         outs(%zeros2 : tensor<16xf32>) -> tensor<16xf32>
-    %scale = arith.constant dense<0.25> : tensor<16xf32>
-    %out = arith.mulf %read, %scale : tensor<16xf32>
     "attn.step_yield"(%S1, %out) : (tensor<16x16xf32>, tensor<16xf32>) -> ()
   }) : (tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x4x16x16xf32>)
     -> (tensor<?x4x?x16xf32>, tensor<?x4x16x16xf32>)

@@ -1,6 +1,6 @@
 // Squared ReLU attention: sharper than ReLU, still without a sum over the row.
 //
-//     p_ij = max(q_i . k_j / sqrt(D), 0)^2 / S,  j <= i
+//     p_ij = max(q_i . k_j / sqrt(D), 0)^2,  j <= i
 //
 // Hua et al., "Transformer Quality in Linear Time", 2022, https://arxiv.org/abs/2202.10447
 //
@@ -13,8 +13,6 @@ func.func @relu_squared(
     %k: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "k"},
     %v: tensor<?x4x?x16xf32> {attn.dims = ["B", "", "S", ""], attn.name = "v"}
 ) -> (tensor<?x4x?x16xf32> {attn.name = "o"}) {
-  %c2 = arith.constant 2 : index
-  %length = tensor.dim %q, %c2 : tensor<?x4x?x16xf32>
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     %scale = arith.constant 0.25 : f32
@@ -28,10 +26,7 @@ func.func @relu_squared(
   ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
     %zero = arith.constant 0.0 : f32
     %positive = arith.maximumf %s, %zero : f32
-    %squared = arith.mulf %positive, %positive : f32
-    %length_i64 = arith.index_cast %length : index to i64
-    %length_f32 = arith.sitofp %length_i64 : i64 to f32
-    %weight = arith.divf %squared, %length_f32 : f32
+    %weight = arith.mulf %positive, %positive : f32
     "attn.yield"(%weight) : (f32) -> ()
   }) : (tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>, tensor<?x4x?x16xf32>) -> tensor<?x4x?x16xf32>
   return %o : tensor<?x4x?x16xf32>

@@ -39,10 +39,6 @@ def zeros(x: Values) -> np.ndarray:
     return np.zeros((x["q"].shape[0], heads, x["k"].shape[3], x["v"].shape[3]))
 
 
-def scaled(x: Values, results: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    return results[0] * x["q"].shape[3] ** -0.5, results[1]
-
-
 def qkv(x: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x["q"], x["k"], x["v"]
 
@@ -61,7 +57,7 @@ def linear_attention(x: Values) -> tuple[np.ndarray, np.ndarray]:
 
 def gated_retention_packed(x: Values) -> tuple[np.ndarray, np.ndarray]:
     initial = np.zeros((len(x["offsets"]) - 1, x["q"].shape[1], x["k"].shape[3], x["v"].shape[3]))
-    return scaled(x, oracles.packed(oracles.scalar_gated, qkv(x), x["offsets"], initial, g=x["gate"]))
+    return oracles.packed(oracles.scalar_gated, qkv(x), x["offsets"], initial, g=x["gate"])
 
 
 def differential(x: Values) -> np.ndarray:
@@ -89,24 +85,21 @@ FORMULAS: dict[str, Callable[[Values], Any]] = {
     "block_sparse": lambda x: softmax(x, causal(x) & oracles.block_mask(x["blocks"], *indices(x), 16, 16)),
     "block_sparse_decode": decode,
     "chunked": lambda x: softmax(x, oracles.chunked_mask(*indices(x), 16)),
-    "delta_rule": lambda x: scaled(x, oracles.delta_rule(*qkv(x), x["beta"], zeros(x))),
+    "delta_rule": lambda x: oracles.delta_rule(*qkv(x), x["beta"], zeros(x)),
     "differential": differential,
     "dilated": lambda x: softmax(
         x, oracles.dilated_mask(*indices(x), 3) & oracles.window_mask(*indices(x), 24)
     ),
     "document": lambda x: softmax(x, causal(x) & oracles.document_mask(x["document"], x["document"])),
-    "gated_delta_rule": lambda x: scaled(
-        x,
-        oracles.delta_rule(
-            *(oracles.grouped(x[n], 4) for n in "qk"), x["v"], x["beta"], zeros(x), g=x["gate"]
-        ),
+    "gated_delta_rule": lambda x: oracles.delta_rule(
+        *(oracles.grouped(x[n], 4) for n in "qk"), x["v"], x["beta"], zeros(x), g=x["gate"]
     ),
-    "gated_retention": lambda x: scaled(x, oracles.scalar_gated(*qkv(x), x["gate"], zeros(x))),
+    "gated_retention": lambda x: oracles.scalar_gated(*qkv(x), x["gate"], zeros(x)),
     "gated_retention_packed": gated_retention_packed,
-    "gla": lambda x: scaled(x, oracles.gla(*qkv(x), x["gate"], zeros(x))),
+    "gla": lambda x: oracles.gla(*qkv(x), x["gate"], zeros(x)),
     "global_local": lambda x: softmax(x, oracles.global_local_mask(*indices(x), 8, 4)),
     "grouped_query": lambda x: softmax(x, causal(x)),
-    "kda": lambda x: scaled(x, oracles.delta_rule(*qkv(x), x["beta"], zeros(x), g=x["gate"])),
+    "kda": lambda x: oracles.delta_rule(*qkv(x), x["beta"], zeros(x), g=x["gate"]),
     "linear_attention": linear_attention,
     "mamba2": lambda x: oracles.mamba2(*qkv(x), x["A"], x["dt"], x["D"], zeros(x)),
     "mla": lambda x: oracles.mla(x["q"], x["cache"], 64, 24**-0.5, x["length"]),
@@ -114,7 +107,7 @@ FORMULAS: dict[str, Callable[[Values], Any]] = {
     "prefix_lm": lambda x: softmax(x, oracles.prefix_mask(*indices(x), x["prefix"])),
     "relative_bias": t5,
     "relu": lambda x: oracles.relu(*qkv(x), quarter(x)) / SIZES["S"],
-    "relu_squared": lambda x: oracles.relu(*qkv(x), quarter(x), power=2, mask=causal(x)) / SIZES["S"],
+    "relu_squared": lambda x: oracles.relu(*qkv(x), quarter(x), power=2, mask=causal(x)),
     "retention": lambda x: oracles.retention(*qkv(x), quarter(x), gamma(x)),
     "retnet": lambda x: oracles.retnet(*qkv(x), gamma(x), x["initial"], quarter(x)),
     "rwkv6": lambda x: oracles.rwkv6(*qkv(x), x["w"], x["u"], zeros(x)),
