@@ -12,7 +12,7 @@ from aecompiler.bindings import ir
 # Regions.
 
 
-def test_a_program_and_its_ir(filecheck):
+def test_a_program_becomes_one_function_with_named_arguments(filecheck):
     @aec.program(**specs("f16"), slopes=aec.tensor(4), offset=aec.scalar("index"))
     def alibi(q, k, v, slopes, offset):
         def score(s, b, h, i, j):
@@ -199,12 +199,14 @@ def test_normalizers_may_cascade():
         count = (row * 0 + 1).sum()
         mean = row.sum() / count
         deviation = aec.sqrt(((row - mean) ** 2).sum() / count)
-        return (row - mean) / deviation + 0 * row.min() + 0 * row.prod()
+        spread = (row.max() - row.min()) * row.prod()
+        return (row - mean) / deviation + spread
 
     found = weights(
         [(aec.tensor(4, dtype="f64"), bias)], score=lambda x: lambda j: x[j], normalize=lambda x: standardised
     )
-    close(found, np.broadcast_to((bias - bias.mean()) / bias.std(), (2, 3, 4)))
+    expected = (bias - bias.mean()) / bias.std() + (bias.max() - bias.min()) * bias.prod()
+    close(found, np.broadcast_to(expected, (2, 3, 4)))
 
 
 def test_halves_are_computed_in_the_type_of_the_score(filecheck):
@@ -223,7 +225,7 @@ def test_halves_are_computed_in_the_type_of_the_score(filecheck):
     )
 
 
-def test_a_step_and_its_ir(filecheck):
+def test_a_step_becomes_one_recurrence(filecheck):
     @aec.program(
         q=aec.tensor("B", 2, "T", 8, dtype="bf16"),
         k=aec.tensor("B", 2, "T", 8, dtype="bf16"),
@@ -261,7 +263,7 @@ def test_a_step_and_its_ir(filecheck):
     )
 
 
-def test_products_slices_and_reductions_in_a_step():
+def test_products_slices_and_reductions_in_a_step_equal_numpys():
     """o collects one number per operation on S, q, k, v, in a step that is affine in S."""
 
     def step(S, q, k, v, b, h, t):

@@ -57,7 +57,7 @@ def elementwise(function, *arrays, dtypes=None, result=None):
 
 
 @pytest.mark.parametrize("name", FLOAT_OPERATIONS)
-def test_operators_on_floats(name):
+def test_operators_on_floats_agree_with_numpy(name):
     function = FLOAT_OPERATIONS[name]
     close(elementwise(function, X, Y, result="f64"), function(X, Y))
 
@@ -79,13 +79,13 @@ INTEGER_OPERATIONS = {
 
 
 @pytest.mark.parametrize("name", INTEGER_OPERATIONS)
-def test_operators_on_integers(name):
+def test_operators_on_integers_agree_with_numpy(name):
     function = INTEGER_OPERATIONS[name]
     close(elementwise(function, M, N, result="i64"), function(M, N))
 
 
 @pytest.mark.parametrize("name", ["lt", "le", "gt", "ge", "eq", "ne"])
-def test_comparisons(name):
+def test_comparisons_of_nan_integers_and_numbers(name):
     compare = getattr(operator, name)
     x = np.append(X, np.nan)
     y = np.append(Y, 1.0)
@@ -95,7 +95,7 @@ def test_comparisons(name):
     close(elementwise(lambda x: compare(1, x), X), compare(1, X))
 
 
-def test_boolean_operators():
+def test_boolean_operators_agree_with_numpy():
     def function(x, y):
         return ((x > 0) & (y > 0)) | ~(x > y) ^ (x == y) | ((x > 0) == (y > 0)) & True
 
@@ -215,7 +215,7 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_functions(name):
+def test_functions_agree_with_numpy(name):
     ours, numpys = FUNCTIONS[name]
     close(elementwise(ours, X, result="f64"), numpys(X))
     close(elementwise(ours, M), numpys(M))  # integers count as floats where the result is one
@@ -270,13 +270,23 @@ def test_scalars_are_weak_beside_tensors():
     assert program.results[0].spec.dtype == "f16"
 
 
-def test_casts():
+def test_casts_truncate_floats_and_keep_integers():
     values = np.array([-2.75, -0.5, 0.0, 3.99])
     assert elementwise(lambda x: aec.cast(x, "i32"), values, result="i32").tolist() == [-2, 0, 0, 3]
     assert elementwise(lambda x: x.astype("index"), values, result="index").tolist() == [-2, 0, 0, 3]
     assert elementwise(lambda x: aec.cast(x, bool), values, result="i1").tolist() == [1, 1, 0, 1]
     assert elementwise(lambda x: aec.cast(x > 0, "f32"), values, result="f32").tolist() == [0, 0, 0, 1]
     assert elementwise(lambda x: aec.cast(x > 0, "index"), values, result="index").tolist() == [0, 0, 0, 1]
-    assert elementwise(lambda x: aec.cast(aec.cast(x, "f16"), "bf16"), values, result="bf16") is not None
     for dtype in ("i8", "i16", "i64", "index", "f64"):
         assert elementwise(lambda m, to=dtype: aec.cast(m, to), M, result=dtype).tolist() == M.tolist()
+
+
+def test_casts_to_halves_round_in_a_kernel():
+    values = np.array([1.0, -2.5, 1 + 2**-7, 1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-12])
+    program = aec.trace(
+        lambda x: (aec.cast(aec.cast(x, "bf16"), "f64"), aec.cast(aec.cast(x, "f16"), "f64")),
+        x=aec.tensor("N", dtype="f64"),
+    )
+    bf16, f16 = compile(program, target="cpu")(values)
+    assert bf16.tolist() == [1.0, -2.5, 1 + 2**-7, 1.0, 1 + 2**-6, 1.0]  # 8 bits, ties go to even
+    assert f16.tolist() == [1.0, -2.5, 1 + 2**-7, 1 + 2**-8, 1 + 3 * 2**-8, 1.0]  # 11 bits
