@@ -208,6 +208,7 @@ def test_transformations_keep_the_meaning(strategy, request, report_lines):
     campaign.run(
         strategy, lambda program: check_transformations(campaign, program), count, fixed=wanted is None
     )
+    assert campaign.programs >= count, "the campaign ended early"
     report_lines.append(
         f"{request.node.callspec.id}: {campaign.programs} random programs through text, bytecode, "
         f"lowering and canonicalization ({time.monotonic() - start:.0f} s)"
