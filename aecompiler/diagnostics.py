@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
+import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from aecompiler.bindings import ir
-from aecompiler.errors import CompileError
+from aecompiler.errors import AecError, CompileError
 
 _OP_DUMP = "see current operation"
 """MLIR adds the op's text as a note to most errors; the bindings can't switch it off, and it only repeats."""
+
+_UNREADABLE = "a message that is no UTF-8 text"
 
 _MEMORY_BUFFER = "-"
 """The file name that MLIR gives to text parsed from memory."""
@@ -105,8 +111,23 @@ def emit(op: Any, message: str) -> None:
 def convert(info: Any, file: str | None = None) -> Diagnostic:
     """A diagnostic of the bindings as a plain value that may outlive its context."""
     position = locate(info.location, file)
-    notes = tuple(convert(note, file) for note in info.notes if not note.message.startswith(_OP_DUMP))
-    return Diagnostic(info.severity.name.lower(), info.message.rstrip("\n"), *position, notes)
+    notes = tuple(convert(note, file) for note in info.notes if not _message(note).startswith(_OP_DUMP))
+    return Diagnostic(info.severity.name.lower(), _message(info).rstrip("\n"), *position, notes)
+
+
+def _message(info: Any) -> str:
+    try:
+        return info.message
+    except RuntimeError as error:
+        if not is_unreadable(error):
+            raise
+        return _UNREADABLE
+
+
+def is_unreadable(error: BaseException) -> bool:
+    """Whether the bindings could not make a Python string of a text that is no UTF-8, as names and strings in
+    IR may be."""
+    return isinstance(error, RuntimeError) and "str_from_cstr" in str(error)
 
 
 def collect(error: ir.MLIRError, file: str | None = None) -> list[Diagnostic]:
@@ -131,6 +152,32 @@ def compile_error(diagnostics: Iterable[Diagnostic]) -> CompileError:
     return CompileError("\n".join(d.render() for d in diagnostics), diagnostics)
 
 
+def render_error(error: AecError, file: str | None = None) -> str:
+    """An error of ours as lines `file:line:col: error: message`; `file` is named where it knows none."""
+    found = error.diagnostics if isinstance(error, CompileError) else ()
+    if found and all(d.file is not None or file is None for d in found):
+        return str(error)  # may hold more, as the lines of source
+    return "\n".join(_in_file(d, file).render() for d in found or [_from_text(str(error))])
+
+
+def _in_file(diagnostic: Diagnostic, file: str | None) -> Diagnostic:
+    own = diagnostic.file if diagnostic.file not in (None, _MEMORY_BUFFER) else file
+    notes = tuple(_in_file(note, file) for note in diagnostic.notes)
+    return dataclasses.replace(diagnostic, file=own, notes=notes)
+
+
+_PLACE = re.compile(r',? at loc\(.*?"(?P<file>[^"]*)":(?P<line>\d+):(?P<column>\d+).*\)\Z', re.DOTALL)
+
+
+def _from_text(text: str) -> Diagnostic:
+    """An error whose text may end with the location, as MLIR prints it."""
+    place = _PLACE.search(text)
+    if place is None:
+        return Diagnostic("error", text)
+    line, column = int(place["line"]), int(place["column"])
+    return Diagnostic("error", text[: place.start()], place["file"], line or None, column or None)
+
+
 @contextmanager
 def capture(context: ir.Context, file: str | None = None) -> Iterator[list[Diagnostic]]:
     """Collect what is reported in `context` and not thrown as an `MLIRError`: warnings, remarks, `emit`.
@@ -140,7 +187,10 @@ def capture(context: ir.Context, file: str | None = None) -> Iterator[list[Diagn
     found: list[Diagnostic] = []
 
     def handle(info: Any) -> bool:
-        if not info.message.startswith(_OP_DUMP):
+        message = _message(info)
+        if message == _UNREADABLE and context.emit_error_diagnostics:
+            return False  # for `capture_escaped` around this
+        if not message.startswith(_OP_DUMP):
             found.append(convert(info, file))
         return True
 
@@ -149,3 +199,55 @@ def capture(context: ir.Context, file: str | None = None) -> Iterator[list[Diagn
         yield found
     finally:
         handler.detach()
+
+
+@contextmanager
+def capture_escaped(context: ir.Context, file: str | None = None) -> Iterator[list[Diagnostic]]:
+    """As `capture`, with the errors that `MLIRError` would hold, and with texts that are no UTF-8, escaped.
+
+    The bindings fail on such a text, and what it says is lost. So do the work again inside of this: MLIR
+    itself prints an error that no handler takes, and here its bytes are read from the standard error stream.
+    """
+    found: list[Diagnostic] = []
+    pending: list[tuple[Diagnostic, str]] = []  # what MLIR is about to print, and its location's text
+
+    def take_printed() -> None:
+        text = os.pread(sink.fileno(), os.fstat(sink.fileno()).st_size, 0).decode("utf-8", "backslashreplace")
+        os.ftruncate(sink.fileno(), 0)
+        while pending:
+            diagnostic, location = pending.pop()
+            text = text.strip().removeprefix(f"{location}: ").removeprefix("error: ")
+            found.append(dataclasses.replace(diagnostic, message=text or _UNREADABLE))
+
+    def handle(info: Any) -> bool:
+        take_printed()
+        diagnostic = convert(info, file)
+        if diagnostic.message == _UNREADABLE:
+            pending.append((diagnostic, str(info.location)))
+            return False
+        if not diagnostic.message.startswith(_OP_DUMP):
+            found.append(diagnostic)
+        return True
+
+    with tempfile.TemporaryFile(mode="ab") as sink, _stderr_to(sink.fileno()):
+        context.emit_error_diagnostics = True
+        handler = context.attach_diagnostic_handler(handle)
+        try:
+            yield found
+        finally:
+            handler.detach()
+            context.emit_error_diagnostics = False
+            take_printed()
+
+
+@contextmanager
+def _stderr_to(number: int) -> Iterator[None]:
+    sys.stderr.flush()
+    before = os.dup(2)
+    os.dup2(number, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)

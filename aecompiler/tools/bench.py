@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aecompiler.tools.benchmark import Case, Record, WrongResultError, cases_of, measure, record
-from aecompiler.tools.command_line import Formatter, Parser, UsageError
+from aecompiler.tools.command_line import FAILED, OK, USAGE, Parser
+from aecompiler.tools.errors import UsageError
 
 PROG = "aec-bench"
-OK, FAILED, USAGE = range(3)
 
 DESCRIPTION = """\
 Time kernels beside their peers, in one process. Each result is checked against the float64 reference before
@@ -37,9 +37,8 @@ Exit status: 0 success, 1 a case failed (the others still run), 2 bad usage."""
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags."""
-    parser = Parser(
-        prog=PROG, description=DESCRIPTION, epilog=EPILOG, formatter_class=Formatter, allow_abbrev=False
-    )
+    parser = Parser(PROG, DESCRIPTION, epilog=EPILOG)
+    parser.add_argument("-h", "--help", action="help", help="print this text")
     parser.add_argument(
         "cases", metavar="CASE", nargs="*", help="a case from --list, or its front part: all cases below it"
     )

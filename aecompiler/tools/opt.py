@@ -18,31 +18,30 @@ from typing import Any
 
 from aecompiler.errors import PipelineError
 from aecompiler.tools import opt_flags
-from aecompiler.tools.command_line import UsageError
-from aecompiler.tools.opt_flags import PROG, FlagError
-from aecompiler.tools.supervise import Outcome, Reporter, open_standard_streams, supervise
+from aecompiler.tools.command_line import FAILED, INTERNAL, OK, run_tool, usage
+from aecompiler.tools.errors import UsageError, describe
+from aecompiler.tools.files import BYTECODE, replace_file
+from aecompiler.tools.opt_flags import PROG
+from aecompiler.tools.supervise import Outcome, Reporter, supervise
 
-OK, DIAGNOSTICS, USAGE, INTERNAL = range(4)
 _MAX_INPUT_BYTES = 1 << 30
 _REPRODUCE_SECONDS = 60
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status: 0 ok, 1 diagnostics, 2 usage or pipeline, 3 internal error."""
-    open_standard_streams()
-    try:
-        args = opt_flags.parse(sys.argv[1:] if argv is None else argv)
-        informs = args.help or args.version or args.list_passes or args.show_dialects
-        data = b"" if informs else _read(args.input)
-    except UsageError as error:
-        return _usage(error)
+    return run_tool(PROG, lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: list[str]) -> int:
+    args = opt_flags.parse(argv)
+    informs = args.help or args.version or args.list_passes or args.show_dialects
+    data = b"" if informs else _read(args.input)
     outcome = supervise(lambda report: _work(args, data, report), args.timeout)
     status = INTERNAL if outcome.status is None else outcome.status
     if status == INTERNAL:
         _explain(args, outcome)
-    if status == INTERNAL or (
-        status == DIAGNOSTICS and args.crash_reproducer and "failed_at" in outcome.facts
-    ):
+    if status == INTERNAL or (status == FAILED and args.crash_reproducer and "failed_at" in outcome.facts):
         _write_reproducer(args, data, outcome)
     return status
 
@@ -62,12 +61,6 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _usage(error: UsageError | PipelineError) -> int:
-    hint = f"\nrun '{PROG} --help' for the flags" if isinstance(error, FlagError) else ""
-    sys.stderr.write(f"{PROG}: error: {error}{hint}\n")
-    return USAGE
-
-
 def _work(args: Namespace, data: bytes, report: Reporter) -> int:
     """The child's side: an exception that is nobody's mistake but ours is told to the parent as text."""
     if args.debug:
@@ -79,10 +72,8 @@ def _work(args: Namespace, data: bytes, report: Reporter) -> int:
             from aecompiler.tools.opt_driver import Driver
         return Driver(args, data, report).run()
     except (UsageError, PipelineError) as error:
-        return _usage(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
+        return usage(PROG, error)
+    except BaseException as error:  # KeyboardInterrupt too: a signal ends this process without one
         _report_bug(error, report, debug=args.debug)
         return INTERNAL
 
@@ -118,8 +109,7 @@ def _report_bug(error: BaseException, report: Reporter, *, debug: bool) -> None:
     if isinstance(error, InvalidIRError):
         report("bug", "made invalid IR")
     else:
-        first_line = str(error).partition("\n")[0]
-        report("bug", f"raised {type(error).__name__}" + (f": {first_line}" if first_line else ""))
+        report("bug", f"raised {describe(error)}")
         # The middle of an endless recursion tells nothing.
         report("traceback", "".join(traceback.format_exception(error, limit=-40)))
     if debug:
@@ -130,8 +120,7 @@ def _explain(args: Namespace, outcome: Outcome) -> None:
     doing = outcome.facts.get("doing", "starting")
     subject = doing if doing.startswith("pass '") else f"{PROG}, while {doing},"
     what = outcome.facts.get("bug") or outcome.describe(args.timeout)
-    hint = " (see --timeout)" if outcome.timed_out else ""
-    sys.stderr.write(f"{PROG}: internal error: {subject} {what}{hint}\n")
+    sys.stderr.write(f"{PROG}: internal error: {subject} {what}\n")
 
 
 def _write_reproducer(args: Namespace, data: bytes, outcome: Outcome) -> None:
@@ -142,7 +131,9 @@ def _write_reproducer(args: Namespace, data: bytes, outcome: Outcome) -> None:
         if trace and not args.debug:
             sys.stderr.write(f"{PROG}: note: --debug prints the traceback\n")
         return
-    path = args.crash_reproducer or _default_path()
+    is_text = not data.startswith(BYTECODE)
+    parsed = not place_text.endswith(":-1")
+    path = args.crash_reproducer or _default_path("reproducer.mlir" if is_text or parsed else "input.mlirbc")
     command = f"{PROG} {shlex.quote(path)} --run-reproducer"
     command += "".join(f" --load-pass-module={shlex.quote(file)}" for file in args.load_pass_module)
     header = f"Written by {PROG} for: {shlex.join([PROG, *args.argv])}\nReplay: {command}\n"
@@ -159,20 +150,32 @@ def _write_reproducer(args: Namespace, data: bytes, outcome: Outcome) -> None:
         limit = min(args.timeout or _REPRODUCE_SECONDS, _REPRODUCE_SECONDS)
         return supervise(work, max(limit, 1.0), quiet=True).status == OK
 
-    parsed = not place_text.endswith(":-1")
-    if (parsed and reproduce("reproduce")) or reproduce("reproduce_input"):
-        trace_hint = " with the traceback" if trace else ""
-        sys.stderr.write(f"{PROG}: note: reproducer{trace_hint}: {path}\n{PROG}: note: replay: {command}\n")
+    if (parsed and reproduce("reproduce")) or (is_text and reproduce("reproduce_input")):
+        hint = " with the traceback" if trace else ""
+        sys.stderr.write(f"{PROG}: note: reproducer{hint}: {path}\n{PROG}: note: replay: {command}\n")
         return
-    sys.stderr.write(f"{PROG}: note: cannot write a reproducer to '{path}'\n")
+    if not is_text and not parsed and _keep(path, data):
+        # Bytecode that can't be read holds no pipeline: the flags are given again.
+        command = shlex.join([PROG, path, *args.flags])
+        sys.stderr.write(f"{PROG}: note: copy of the input: {path}\n{PROG}: note: replay: {command}\n")
+    else:
+        sys.stderr.write(f"{PROG}: note: cannot write a reproducer to '{path}'\n")
     if trace and not args.debug:
         sys.stderr.write(trace)
 
 
-def _default_path() -> str:
+def _keep(path: str, data: bytes) -> bool:
+    try:
+        replace_file(path, lambda file: file.write(data))
+    except UsageError:
+        return False
+    return True
+
+
+def _default_path(name: str) -> str:
     import tempfile
 
-    return os.path.join(tempfile.mkdtemp(prefix="aec-opt-"), "reproducer.mlir")
+    return os.path.join(tempfile.mkdtemp(prefix="aec-opt-"), name)
 
 
 if __name__ == "__main__":

@@ -21,17 +21,20 @@ from aecompiler.errors import CompileError
 from aecompiler.passes.infra import ANY, PASSES, PIPELINES, Instrumentation, InvalidIRError, Pipeline, Step
 from aecompiler.passes.pipeline import MODULE, RESTRICTED, UNKNOWN_PASS, upstream_error
 from aecompiler.tools import opt_info
-from aecompiler.tools.command_line import UsageError
+from aecompiler.tools.command_line import FAILED, OK, version_text
+from aecompiler.tools.errors import FlagError, UsageError, describe
+from aecompiler.tools.files import BYTECODE, replace_file
 from aecompiler.tools.opt_expect import check_expectations
-from aecompiler.tools.opt_flags import FlagError, build_parser
+from aecompiler.tools.opt_flags import build_parser
 from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
 from aecompiler.tools.opt_reproducer import Reproducer, comment, find_reproducer
 from aecompiler.tools.registration import register_all
+from aecompiler.tools.streams import write_stdout
 from aecompiler.tools.supervise import Reporter
 
-BYTECODE = b"ML\xefR"
 SEPARATOR = "// -----"
 _MAX_NESTING = 4096
+_BRACKETS = re.compile(rb'//[^\n]*|"(?:[^"\\\n]|\\.)*"|->|>=|[{}<>]')
 _SPLIT = re.compile(rf"^{SEPARATOR}[ \t]*\r?$", re.MULTILINE)
 
 
@@ -77,27 +80,27 @@ class Driver:
         self.report("doing", "starting")
         self._register()
         if self._inform():
-            return 0
+            return OK
         chunks = self.chunks()
         if isinstance(chunks, Diagnostic):
             sys.stderr.write(f"{chunks.render()}\n")
-            return 1
+            return FAILED
         pipeline = self.pipeline(chunks[0])
         if self.args.dump_pass_pipeline:
             sys.stderr.write(f"Pass Manager with {len(pipeline.steps)} passes:\n{pipeline}\n")
         hooks = self._instrumentation(pipeline)
         outputs: list[str | bytes] = []
-        status = 0
+        status = OK
         for index, chunk in enumerate(chunks):
             self._at(Place(index, -1), "parsing the input")
             ok, output = self._process(chunk, pipeline, hooks)
-            if not ok and status == 0:
-                status = 1
+            if not ok and status == OK:
+                status = FAILED
                 self.report("failed_at", str(self.place))
             if output is not None:
                 outputs.append(output)
         self._at(self.place, "writing the output")
-        if status == 0 or self.args.output == "-":
+        if status == OK or self.args.output == "-":
             self._write(outputs)
         if self.args.timing:
             sys.stderr.write(self.timing.report())
@@ -108,7 +111,7 @@ class Driver:
         self._register()
         chunks = self.chunks()
         if isinstance(chunks, Diagnostic):
-            return 1
+            return FAILED
         chunk = chunks[place.chunk]
         pipeline = self.pipeline(chunks[0])
         with self._context() as context, diags.capture(context, self.name):
@@ -120,21 +123,19 @@ class Driver:
         resource = self._reproducer(pipeline.text(place.step)).resource()
         with open(path, "w", encoding="utf-8", newline="\n") as file:
             file.write(comment(header) + text + resource)
-        return 0
+        return OK
 
     def reproduce_input(self, place: Place, header: str, path: str) -> int:
-        """Write the input of the failing chunk as it stands, and the whole pipeline, to `path`."""
+        """Write the text of the failing chunk as it stands, and the whole pipeline, to `path`."""
         self._register()
         chunks = self.chunks()
-        chunk = Chunk(self.data, None) if isinstance(chunks, Diagnostic) else chunks[place.chunk]
-        if chunk.text is None:
-            content = chunk.data
-        else:
-            pipeline = self.pipeline(chunk).text()
-            content = (comment(header) + chunk.text + self._reproducer(pipeline).resource()).encode()
-        with open(path, "wb") as file:
-            file.write(content)
-        return 0
+        if isinstance(chunks, Diagnostic):
+            return FAILED
+        chunk = chunks[place.chunk]
+        resource = self._reproducer(self.pipeline(chunk).text()).resource()
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(f"{comment(header)}{chunk.text}{resource}")
+        return OK
 
     def _reproducer(self, pipeline: str) -> Reproducer:
         return Reproducer(pipeline, self.args.verify_each, self.args.allow_unregistered_dialect)
@@ -149,12 +150,12 @@ class Driver:
     def _inform(self) -> bool:
         for flag, text in (
             ("help", opt_info.help_text),
-            ("version", opt_info.versions),
+            ("version", version_text),
             ("list_passes", opt_info.list_passes),
             ("show_dialects", opt_info.show_dialects),
         ):
             if getattr(self.args, flag):
-                _write_stdout(text().encode())
+                write_stdout(text())
                 return True
         return False
 
@@ -169,20 +170,19 @@ class Driver:
         try:
             text = self.data.decode("utf-8")
         except UnicodeDecodeError as error:
-            line = self.data.count(b"\n", 0, error.start) + 1
-            column = error.start - self.data.rfind(b"\n", 0, error.start)
-            message = f"expects UTF-8 text or MLIR bytecode, got byte 0x{self.data[error.start]:02x}"
-            return Diagnostic("error", message, self.name, line, column)
+            return self._no_text(error.start)
         if "\0" in text:
-            start = text.index("\0")
-            column = start - text.rfind("\n", 0, start)
-            message = "expects UTF-8 text or MLIR bytecode, got byte 0x00"
-            return Diagnostic("error", message, self.name, text.count("\n", 0, start) + 1, column)
-        if _too_deep(self.data):
+            return self._no_text(self.data.index(b"\0"))
+        if (start := _too_deep(self.data)) is not None:
+            line, column = _line_and_column(self.data, start)
             message = f"expects at most {_MAX_NESTING} levels of nesting"
-            return Diagnostic("error", message, self.name)
+            return Diagnostic("error", message, self.name, line, column)
         texts = list(_split(text)) if self.args.split_input_file else [text]
         return [Chunk(part.encode("utf-8"), part) for part in texts]
+
+    def _no_text(self, start: int) -> Diagnostic:
+        message = f"expects UTF-8 text or MLIR bytecode, got byte 0x{self.data[start]:02x}"
+        return Diagnostic("error", message, self.name, *_line_and_column(self.data, start))
 
     def pipeline(self, chunk: Chunk) -> Pipeline:
         """The pipeline that the flags or the reproducer in `chunk` ask for."""
@@ -251,6 +251,8 @@ class Driver:
             except CompileError as error:
                 found += error.diagnostics
                 invalid = error if isinstance(error, InvalidIRError) else None
+            except RuntimeError as error:
+                found += self._unreadable(error, chunk, pipeline)
         if self.args.verify_diagnostics and chunk.text is not None:
             found = check_expectations(chunk.text, found, self.name)
             invalid = None
@@ -261,6 +263,18 @@ class Driver:
         if invalid is not None:
             raise invalid
         return not any(d.severity == "error" for d in found), output
+
+    def _unreadable(self, error: RuntimeError, chunk: Chunk, pipeline: Pipeline) -> list[Diagnostic]:
+        """The diagnostics of a run that ended with `error` because one is no UTF-8 text; else raises it."""
+        if not diags.is_unreadable(error):
+            raise error
+        again = contextlib.suppress(ir.MLIRError, CompileError, RuntimeError)  # the list holds what they say
+        with self._context() as context, diags.capture_escaped(context, self.name) as found, again:
+            module = ir.Module.parse(chunk.data)
+            pipeline.run(module.operation, verify=self.args.verify_each, file=self.name)
+        if not any(d.severity == "error" for d in found):
+            raise error
+        return found
 
     def _to_text(self, op: ir.Operation) -> str:
         return op.get_asm(
@@ -299,9 +313,9 @@ class Driver:
         if self.args.output == "-":
             if self.args.emit_bytecode and sys.stdout.isatty():
                 raise UsageError("bytecode does not belong on a terminal: use -o or a pipe")
-            _write_stdout(data)
+            write_stdout(data)
         else:
-            write_file(self.args.output, data)
+            replace_file(self.args.output, lambda file: file.write(data))
 
 
 class _Progress(Instrumentation):
@@ -314,41 +328,6 @@ class _Progress(Instrumentation):
         self._driver._at(Place(self._driver.place.chunk, step.index), f"pass '{step.name}'")
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Replace the content of `path` in one go, so that a failure leaves the old; raises `UsageError`."""
-    try:
-        if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "wb") as file:  # a device or a pipe
-                file.write(data)
-            return
-        target = os.path.realpath(path)
-        temporary = f"{target}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "wb") as file:
-                file.write(data)
-            if os.path.exists(target):
-                os.chmod(temporary, os.stat(target).st_mode & 0o7777)
-            os.replace(temporary, target)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise UsageError(f"cannot write '{path}': {error.strerror or error}") from None
-
-
-def _write_stdout(data: bytes) -> None:
-    try:
-        sys.stdout.flush()
-        view = memoryview(data)
-        while view:
-            view = view[os.write(1, view) :]
-    except BrokenPipeError:
-        pass  # the reader has seen enough
-    except OSError as error:
-        raise UsageError(f"cannot write to standard output: {error.strerror or error}") from None
-
-
 def _split(text: str) -> Iterator[str]:
     start = 0
     for match in _SPLIT.finditer(text):
@@ -357,17 +336,25 @@ def _split(text: str) -> Iterator[str]:
     yield "\n" * text.count("\n", 0, start) + text[start:]
 
 
-def _too_deep(data: bytes) -> bool:
-    """Whether braces or angle brackets nest beyond what MLIR handles in reasonable time (it is quadratic)."""
-    for pair in (b"{}", b"<>"):
-        rest = data.replace(b"->", b"").translate(None, bytes(set(range(256)) - set(pair)))
-        for _ in range(_MAX_NESTING):
-            if pair not in rest:
-                break
-            rest = rest.replace(pair, b"")
-        if pair in rest or (pair == b"{}" and rest.count(b"{") > _MAX_NESTING):
-            return True
-    return False
+def _too_deep(data: bytes) -> int | None:
+    """Where braces or angle brackets nest beyond what MLIR handles in reasonable time (it is quadratic)."""
+    if max(data.count(b"{"), data.count(b"<")) <= _MAX_NESTING:
+        return None
+    depth = {b"{": 0, b"<": 0}
+    for match in _BRACKETS.finditer(data):  # in comments and strings, and in arrows, they are no brackets
+        token = match[0]
+        if token in depth:
+            depth[token] += 1
+            if depth[token] > _MAX_NESTING:
+                return match.start()
+        elif token in (b"}", b">"):
+            opening = b"{" if token == b"}" else b"<"
+            depth[opening] = max(0, depth[opening] - 1)
+    return None
+
+
+def _line_and_column(data: bytes, position: int) -> tuple[int, int]:
+    return data.count(b"\n", 0, position) + 1, position - data.rfind(b"\n", 0, position)
 
 
 def _flag_element(name: str, options: str) -> str:
@@ -400,8 +387,8 @@ def _load_pass_module(path: str, name: str) -> None:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"cannot load pass module '{path}': {type(error).__name__}: {error}") from error
+    except BaseException as error:  # whatever the user's file does, SystemExit included
+        raise UsageError(f"cannot load pass module '{path}': {describe(error)}") from error
 
 
 def _name_file(root: ir.Operation, name: str) -> None:

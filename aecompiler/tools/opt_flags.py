@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import math
 import re
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
-from aecompiler.tools.command_line import UsageError
+from aecompiler.tools.command_line import Parser, seconds
+from aecompiler.tools.errors import FlagError, UsageError
 
 PROG = "aec-opt"
 _LONG_FLAG = re.compile(r"-[A-Za-z][\w-]+(=.*)?\Z", re.DOTALL)
 _UPSTREAM_NAMES = re.compile(r"--mlir-(print-ir-(?:before|after)(?:-all|-change)?|timing)(?=\Z|=)")
 _REPRODUCER_NAME = re.compile(r"--mlir-pass-pipeline-crash-reproducer(?=\Z|=)")
-_PASS_FLAG = re.compile(r"--([A-Za-z][\w.-]*)(?:=(.*))?\Z", re.DOTALL)
+_PASS_FLAG = re.compile(r"--([A-Za-z][\w.-]*)(?:=.*)?\Z", re.DOTALL)
 
 USAGE = "aec-opt [FILE] [--pass-pipeline=PIPELINE | --PASS[=OPTIONS]...] [flags]"
 DESCRIPTION = """\
@@ -29,15 +30,6 @@ Exit status: 0 success, 1 the input is invalid or a pass refused it, 2 bad usage
 (a bug in a pass, a native crash, or a hang). Diagnostics go to stderr as file:line:col: error: message."""
 
 
-class FlagError(UsageError):
-    """A mistake in the command line that a look at the flags helps to mend."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise FlagError(message)
-
-
 class _Once(argparse.Action):
     """Store a value; a second one is an error rather than a silent winner."""
 
@@ -49,21 +41,13 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
 def _boolean(text: str) -> bool:
-    values = {"true": True, "1": True, "false": False, "0": False}
-    if text not in values:
+    if text not in _BOOLEANS:
         raise argparse.ArgumentTypeError(f"expects true or false, got '{text}'")
-    return values[text]
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1e9:
-        raise argparse.ArgumentTypeError(f"expects a number of seconds, 0 for no limit, got '{text}'")
-    return value
+    return _BOOLEANS[text]
 
 
 def _names(text: str) -> list[str]:
@@ -73,21 +57,9 @@ def _names(text: str) -> list[str]:
     return names
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str):
-        super().__init__(prog, max_help_position=34, width=110)
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The flags that are no passes."""
-    parser = _Parser(
-        prog=PROG,
-        usage=USAGE,
-        description=DESCRIPTION,
-        add_help=False,
-        allow_abbrev=False,
-        formatter_class=_Formatter,
-    )
+    parser = Parser(PROG, DESCRIPTION, usage=USAGE)
     yes: dict[str, Any] = {"action": "store_true"}
 
     add = parser.add_argument_group("input and output").add_argument
@@ -175,7 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--timeout",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=300.0,
         action=_Once,
         help="end a run that takes longer, with status 3; 0 for no limit (default: 300)",
@@ -185,7 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("information").add_argument
     add("-h", "--help", **yes, help="print this text")
     add("--version", **yes, help="print the versions of aecompiler and MLIR's bindings")
-    add("--list-passes", **yes, help="print the names of our passes and pipelines, one per line")
+    add("--list-passes", **yes, help="print our passes and pipelines, one per line")
     add("--show-dialects", **yes, help="print the names of the available dialects")
     return parser
 
@@ -196,20 +168,50 @@ def parse(argv: list[str]) -> argparse.Namespace:
     argv = [f"-{item}" if _LONG_FLAG.match(item) else item for item in argv]
     argv = [_UPSTREAM_NAMES.sub(r"--\1", item) for item in argv]
     argv = [_REPRODUCER_NAME.sub("--crash-reproducer", item) for item in argv]
-    args, rest = build_parser().parse_known_args(argv)
-    args.argv, args.passes = argv, []
-    for item in rest:
-        match = _PASS_FLAG.match(item)
-        if not match:
-            raise FlagError(f"unexpected argument '{item}'")
-        args.passes.append((match[1], (match[2] or "").strip()))
+    parser = build_parser()
+    files, own, passes = _sort(argv, parser)
+    args, rest = parser.parse_known_args(own)
+    if rest:
+        raise FlagError(f"unexpected argument '{rest[0]}'")
+    args.argv, args.flags = argv, own + passes
+    args.passes = []
+    for item in passes:
+        name, _, options = item.removeprefix("--").partition("=")
+        args.passes.append((name, options.strip()))
     if args.placeholder:
         raise FlagError("--PASS stands for the name of a pass")
-    if len(args.input) > 1:
-        raise UsageError(f"expects one input file, got {' and '.join(args.input)}")
-    args.input = args.input[0] if args.input else "-"
+    if len(files) > 1:
+        raise UsageError(f"expects one input file, got {' and '.join(files)}")
+    args.input = files[0] if files else "-"
     _check_conflicts(args)
     return args
+
+
+def _sort(argv: Sequence[str], parser: Parser) -> tuple[list[str], list[str], list[str]]:
+    """The items of `argv` that are files, our own flags with their values, and pass flags.
+
+    argparse can't be asked: to it an unknown flag with a space inside is a file.
+    """
+    actions = {flag: action for action in parser._actions for flag in action.option_strings}
+    files: list[str] = []
+    own: list[str] = []
+    passes: list[str] = []
+    items = list(argv)
+    while items:
+        item = items.pop(0)
+        match = _PASS_FLAG.match(item)
+        if item == "--":
+            return [*files, *items], own, passes
+        if item == "-" or not item.startswith("-"):
+            files.append(item)
+        elif match and f"--{match[1]}" not in actions:
+            passes.append(item)
+        else:
+            own.append(item)
+            wanted = actions[item].nargs if item in actions else 0
+            if items and (wanted is None or (wanted == "?" and items[0] in _BOOLEANS)):
+                own.append(items.pop(0))  # its value
+    return files, own, passes
 
 
 def _check_conflicts(args: argparse.Namespace) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
-from aecompiler import bindings
 from aecompiler.dialect import make_context
 from aecompiler.passes import options as opts
 from aecompiler.passes.infra import PASSES, PIPELINES, NamedPipeline, options_of, summary
 from aecompiler.passes.options import Option
+from aecompiler.passes.pipeline import MODULE
 from aecompiler.tools.opt_flags import EPILOG, build_parser
 
 _WIDTH = 110
+_NEUTRAL = "for every target"
 
 # The bindings can look up a dialect by name, but not list them: the dialects of MLIR, and ours.
 _DIALECTS = (
@@ -26,20 +28,27 @@ _DIALECTS = (
 def help_text() -> str:
     """The flags, then every pass and named pipeline with its summary and options."""
     parts = [build_parser().format_help().rstrip()]
-    parts.append("passes of aecompiler:\n" + "\n".join(_entries(PASSES)))
-    if PIPELINES:
-        parts.append(
-            "named pipelines (they may stand inside any pipeline):\n" + "\n".join(_entries(PIPELINES))
-        )
+    for group in _groups(PASSES, PIPELINES):
+        for kind, registry in (("passes", PASSES), ("named pipelines", PIPELINES)):
+            entries = [registry[name] for name in sorted(registry) if _group(registry[name]) == group]
+            if entries:
+                lines = [line for entry in entries for line in _entry(entry)]
+                parts.append("\n".join([f"{kind} {group}:", *lines]))
     parts.append(EPILOG)
     return "\n\n".join(parts) + "\n"
 
 
 def list_passes() -> str:
-    """One line per pass and pipeline: the name and the summary."""
+    """One line per pass and pipeline, below the line of its group: the name and the summary."""
     known: dict[str, Any] = {**PASSES, **PIPELINES}
     width = max(map(len, known), default=0)
-    return "".join(f"{name:{width}}  {summary(known[name])}\n" for name in sorted(known))
+    lines = []
+    for group in _groups(PASSES, PIPELINES):
+        lines.append(f"{group}:\n")
+        for name in sorted(known):
+            if _group(known[name]) == group:
+                lines.append(f"  {name:{width}}  {summary(known[name])}\n")
+    return "".join(lines)
 
 
 def show_dialects() -> str:
@@ -48,31 +57,29 @@ def show_dialects() -> str:
     return "".join(f"{name}\n" for name in _DIALECTS.split() if _has_dialect(context, name))
 
 
-def versions() -> str:
-    """Of aecompiler and of the distribution that MLIR's bindings come from."""
-    from importlib import metadata
-
-    lines = []
-    distributions = {"mlir": "mlir-python-bindings", "torch_mlir": "torch-mlir"}
-    for name in ("aecompiler", distributions.get(bindings.PREFIX, bindings.PREFIX)):
-        try:
-            lines.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            lines.append(f"{name} (version unknown)")
-    return "\n".join(lines) + "\n"
+def _groups(*registries: Mapping[str, Any]) -> list[str]:
+    """The groups of passes and pipelines, those for every target first."""
+    found = {_group(entry) for registry in registries for entry in registry.values()}
+    return sorted(found, key=lambda group: (group != _NEUTRAL, group))
 
 
-def _entries(registry: dict[str, Any]) -> list[str]:
-    lines = []
-    for name in sorted(registry):
-        entry = registry[name]
-        named = isinstance(entry, NamedPipeline)
-        anchor = "" if named or entry.ANCHOR == "builtin.module" else f" (on {entry.ANCHOR})"
-        lines.append(f"  --{name}{anchor}")
-        lines += textwrap.wrap(summary(entry), _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-        options = entry.options if named else options_of(entry)
-        for option in options.values():
-            lines += _option(option)
+def _group(entry: Any) -> str:
+    """Whom a pass or pipeline is for, by the package that it stands in."""
+    package = (entry.build if isinstance(entry, NamedPipeline) else entry).__module__.split(".")
+    if package[:2] == ["aecompiler", "backends"]:
+        return f"of the {package[2].upper()} backend"
+    return _NEUTRAL if package[0] == "aecompiler" else "of loaded modules"
+
+
+def _entry(entry: Any) -> list[str]:
+    named = isinstance(entry, NamedPipeline)
+    name = entry.name if named else entry.NAME
+    anchor = "" if named or entry.ANCHOR == MODULE else f" (on {entry.ANCHOR})"
+    lines = [f"  --{name}{anchor}"]
+    lines += textwrap.wrap(summary(entry), _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    options = entry.options if named else options_of(entry)
+    for option in options.values():
+        lines += _option(option)
     return lines
 
 

@@ -75,11 +75,18 @@ class PrintIR(Instrumentation):
         where = ""
         if step.path:
             name = op.attributes.get("sym_name")
-            symbol = f": @{ir.StringAttr(name).value}" if name is not None else ""
+            symbol = f": {_symbol(name)}" if name is not None else ""
             where = f" ('{op.name}' operation{symbol})"
         text = self._to_text(op).rstrip("\n")
         sys.stderr.write(f"// -----// IR Dump {when} {step.name}{suffix}{where} //----- //\n{text}\n\n")
         sys.stderr.flush()
+
+
+def _symbol(name: ir.Attribute) -> str:
+    """`@name`, quoted as in the IR where it is no plain word."""
+    text = str(name)  # as MLIR escapes it: the name may be no UTF-8
+    plain = text.strip('"')
+    return f"@{plain}" if plain.isidentifier() and plain.isascii() else f"@{text}"
 
 
 class Timing(Instrumentation):

@@ -7,16 +7,15 @@ hand-written program ends with a message. Nothing here may import MLIR or numpy.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import traceback
 from typing import Any
 
-from aecompiler.tools.command_line import Formatter, Parser, UsageError
+from aecompiler.tools.command_line import FAILED, INTERNAL, OK, USAGE, Parser
+from aecompiler.tools.errors import UsageError
 from aecompiler.tools.supervise import Reporter, supervise
 
 PROG = "aec-run"
-OK, FAILED, USAGE, INTERNAL = range(4)
 
 DESCRIPTION = """\
 Compile an attention program, run it, and print, save or check its results:
@@ -34,9 +33,7 @@ error (a bug, a native crash, or a hang)."""
 
 def build_parser() -> argparse.ArgumentParser:
     """The flags."""
-    parser = Parser(
-        prog=PROG, description=DESCRIPTION, formatter_class=Formatter, allow_abbrev=False, add_help=False
-    )
+    parser = Parser(PROG, DESCRIPTION)
     parser.add_argument(
         "program", metavar="PROGRAM", nargs="?", help="FILE.mlir, FILE.py:NAME or MODULE:NAME"
     )
@@ -122,21 +119,6 @@ def _positive(text: str) -> float:
     return value
 
 
-def split_name(option: str, text: str, names: str) -> tuple[str, str]:
-    """`NAME=VALUE` as two strings. Raises UsageError."""
-    name, separator, value = text.partition("=")
-    if not separator or not name or not value:
-        raise UsageError(f"{option} expects {names}, got '{text}'")
-    return name, value
-
-
-def parse_shape(text: str) -> tuple[int, ...]:
-    """`2x8x128x64` as a tuple. Raises UsageError."""
-    if not re.fullmatch(r"\d+([x,]\d+)*", text):
-        raise UsageError(f"--shape expects sizes joined by x, as 2x8x128x64, got '{text}'")
-    return tuple(int(size) for size in re.split("[x,]", text))
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status: 0 ok, 1 invalid or check failed, 2 usage, 3 internal error."""
     try:
@@ -151,8 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     outcome = supervise(lambda report: _work(args, report), args.timeout)
     if outcome.status is None:
         doing = outcome.facts.get("doing", "starting")
-        hint = " (see --timeout)" if outcome.timed_out else ""
-        sys.stderr.write(f"{PROG}: internal error: {doing} {outcome.describe(args.timeout)}{hint}\n")
+        sys.stderr.write(f"{PROG}: internal error: {doing} {outcome.describe(args.timeout)}\n")
         return INTERNAL
     return outcome.status
 

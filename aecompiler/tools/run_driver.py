@@ -14,8 +14,8 @@ import numpy as np
 from aecompiler.arrays import Argument
 from aecompiler.compiler import Kernel, compare, compile
 from aecompiler.tools import run_files, run_values
-from aecompiler.tools.command_line import UsageError
-from aecompiler.tools.run import FAILED, OK, parse_shape, split_name
+from aecompiler.tools.command_line import FAILED, OK, parse_shape, split_name
+from aecompiler.tools.errors import UsageError
 from aecompiler.tools.run_files import FileError
 from aecompiler.tools.run_program import ProgramError, load
 from aecompiler.tools.run_values import InputError, Value

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from aecompiler.tools.command_line import INTERNAL
+
 _STACK_BYTES = 1 << 30
 """The parser of MLIR recurses on nested regions: give it a deep stack."""
 
@@ -30,13 +32,15 @@ class Reporter:
 
     def __init__(self, write_end: int | None = None):
         self._write_end = write_end
-        self._facts: dict[str, str] = {}
+        self.facts: dict[str, str] = {}
 
     def __call__(self, key: str, value: str) -> None:
         """Set the fact `key`; the latest value counts."""
-        if self._facts.get(key) == value or self._write_end is None:
+        if self.facts.get(key) == value:
             return
-        self._facts[key] = value
+        self.facts[key] = value
+        if self._write_end is None:
+            return
         record = f"{key}={value}".replace("\\", "\\\\").replace("\n", "\\n") + "\n"
         data = record.encode("utf-8", "backslashreplace")
         while data:
@@ -56,11 +60,20 @@ class Outcome:
     def describe(self, timeout: float) -> str:
         """What happened to a child that did not return, as the end of "pass 'x' ..."."""
         if self.timed_out:
-            return f"did not finish within {timeout:g} s"
+            return f"did not finish within {timeout:g} s (see --timeout)"
         if self.signal is not None:
             names = {number.value: number.name for number in signal.Signals}
             return f"crashed ({names.get(self.signal, f'signal {self.signal}')})"
         return f"ended the process (exit status {self.exit_code})"
+
+
+def status_of(prog: str, outcome: Outcome, timeout: float = 0.0) -> int:
+    """The exit status of the tool `prog`; says what a child was doing that did not return."""
+    if outcome.status is not None:
+        return outcome.status
+    doing = outcome.facts.get("doing", "starting")
+    sys.stderr.write(f"{prog}: internal error: {doing} {outcome.describe(timeout)}\n")
+    return INTERNAL
 
 
 class _Ended(BaseException):
@@ -69,21 +82,6 @@ class _Ended(BaseException):
     def __init__(self, number: int):
         super().__init__(number)
         self.number = number
-
-
-def open_standard_streams() -> None:
-    """Give closed standard streams a file, lest a pipe of ours takes their number and receives the output.
-
-    Standard output is one that can't be written: losing the output must be an error.
-    """
-    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest number that is free is this one.
-            os.open(os.devnull, os.O_RDONLY if number < 2 else os.O_WRONLY)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def can_supervise() -> bool:
@@ -186,7 +184,7 @@ def _child(
     work: Callable[[Reporter], int], write_end: int, alive_read: int, timeout: float, quiet: bool
 ) -> None:
     """Run `work` and leave the process; never returns to the caller's stack."""
-    status = 3
+    status = INTERNAL
     try:
         for number in _ENDING_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
@@ -199,8 +197,9 @@ def _child(
             os.dup2(sink, 2)
         report = Reporter(write_end)
         status = work(report)
+        # Work that cares for its output has flushed it and seen the error.
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(BrokenPipeError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
         report("returned", str(status))
     except BaseException:

@@ -1,6 +1,7 @@
 """aec-opt as a process: signals, pipes, files, and what it imports."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -81,7 +82,7 @@ def test_closed_standard_streams():
         (b"// caf\xe9\n", b"<stdin>:1:7: error: expects UTF-8 text or MLIR bytecode, got byte 0xe9"),
         (b"\n\n a\0b", b"<stdin>:3:3: error: expects UTF-8 text or MLIR bytecode, got byte 0x00"),
         (b"ML\xefRgarbage", b"error: bytecode version"),
-        (b"module {" * 20000, b"<stdin>: error: expects at most 4096 levels of nesting"),
+        (b"module {" * 20000, b"<stdin>:1:32776: error: expects at most 4096 levels of nesting"),
         (
             b"func.func private @f(%a: " + b"tuple<" * 20000 + b"i1" + b">" * 20000 + b")",
             b"at most 4096 levels",
@@ -94,6 +95,54 @@ def test_bad_input_is_a_diagnostic(source, message):
     assert result.returncode == 1
     assert message in result.stderr
     assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("holder", ["// %s", 'module attributes {test.text = "%s"} {}'])
+def test_brackets_in_comments_and_strings_do_not_nest(holder):
+    for bracket in ("{", "<"):
+        result = run(source=holder % (bracket * 5000))
+        assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_closing_bracket_in_a_comment_does_not_hide_nesting():
+    result = run(source="module { // }\n" * 5000)
+    assert result.stderr == b"<stdin>:4097:8: error: expects at most 4096 levels of nesting\n"
+
+
+def test_message_that_is_no_utf8_is_escaped():
+    source = 'func.func private @"\\FF"()\n'
+    twice = run(source=2 * source)
+    assert twice.returncode == 1
+    assert b"<stdin>:2:1: error: redefinition of symbol named '\\xff'\n" in twice.stderr
+    assert b"<stdin>:1:1: note: see existing symbol definition here" in twice.stderr
+    note, error = "// expected-note@+1 {{existing}}\n", "// expected-error@+1 {{named '\\xff'}}\n"
+    assert run("--verify-diagnostics", source=note + source + error + source).returncode == 0
+    bytecode = run("--emit-bytecode", source=source).stdout
+    broken = run(source=bytecode.replace(b"func", b"f\xffnc"))
+    assert broken.returncode == 1
+    assert b"<stdin>: error: dialect 'f\\xffnc' is unknown" in broken.stderr
+
+
+def test_name_that_is_no_utf8_is_printed_as_in_the_ir():
+    dump = ("--pass-pipeline=func.func(canonicalize)", "--print-ir-after-all")
+    result = run(*dump, source='func.func @"\\FF"() { return }')
+    assert result.returncode == 0
+    assert b"IR Dump After canonicalize ('func.func' operation: @\"\\FF\") //" in result.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_broken_stderr_keeps_output_and_status(tmp_path):
+    output = tmp_path / "out.mlir"
+    flags = ["--canonicalize", "--print-ir-after-all", "--timing", "-o", str(output)]
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with open("/dev/full", "wb") as full, open(write_end, "wb") as pipe:
+        assert subprocess.run([*OPT, "nope"], stderr=full, check=False).returncode == 2
+        for stderr in (full, pipe):
+            done = subprocess.run([*OPT, *flags], input=SOURCE.encode(), stderr=stderr, check=False)
+            assert done.returncode == 0
+            assert output.read_text().startswith("module")
+            output.unlink()
 
 
 def test_output_keeps_mode_and_follows_links(tmp_path):
@@ -131,6 +180,26 @@ def test_crash_while_parsing_keeps_the_input(tmp_path):
     assert result.returncode == 3
     assert b"while parsing the input, crashed (SIGABRT)" in result.stderr
     assert SOURCE in target.read_text()
+
+
+def test_crash_while_reading_bytecode_keeps_a_copy_and_the_flags(tmp_path):
+    bytecode = run("--emit-bytecode").stdout
+    module = tmp_path / "crash.py"
+    module.write_text(
+        "import os\n"
+        "from aecompiler.tools import opt_driver\n"
+        "opt_driver.make_context = lambda **_: os.abort()\n"
+    )
+    flags = [f"--load-pass-module={module}", "--canonicalize=max-iterations=2 top-down=false"]
+    result = run(*flags, source=bytecode, env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert result.returncode == 3
+    (copy,) = tmp_path.glob("aec-opt-*/input.mlirbc")
+    assert copy.read_bytes() == bytecode
+    assert b"--run-reproducer" not in result.stderr
+    replay = result.stderr.decode().partition("note: replay: aec-opt ")[2]
+    again = subprocess.run([*OPT, *shlex.split(replay)], capture_output=True, check=False)
+    assert again.returncode == 3
+    assert b"while parsing the input, crashed (SIGABRT)" in again.stderr
 
 
 def test_heavy_modules_are_not_imported(tmp_path):

@@ -19,6 +19,10 @@
 
 // RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=recurse --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=RECURSE
 // RECURSE: pass 'test-fail' raised RecursionError
+// RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=interrupt --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=INTERRUPT
+// INTERRUPT: aec-opt: internal error: pass 'test-fail' raised KeyboardInterrupt
+// INTERRUPT-NEXT: aec-opt: note: reproducer with the traceback
+// INTERRUPT-NOT: Traceback
 // RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=segfault --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=SEGV
 // SEGV: pass 'test-fail' crashed (SIGSEGV)
 // SEGV-NEXT: reproducer: {{.+}}.r
@@ -31,6 +35,12 @@
 // RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=invalid --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=INVALID
 // INVALID: error: 'builtin.module' op can only contain attributes with dialect-prefixed names
 // INVALID: pass 'test-fail' made invalid IR
+
+// Without the verifier the next pass gets the IR as it is; what can't be verified prints in the generic form.
+// RUN: aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=invalid --cse --verify-each=false | FileCheck %s --check-prefix=UNVERIFIED
+// RUN: aec-opt --verify-each false %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=invalid --cse | FileCheck %s --check-prefix=UNVERIFIED
+// UNVERIFIED: "builtin.module"() ({
+// UNVERIFIED: {unprefixed} : () -> ()
 
 // A refusal is the user's to mend: status 1, a located message; the reproducer only on demand.
 // RUN: sh %S/Inputs/status.sh 1 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --pass-pipeline='func.func(test-fail{how=refuse only=g},cse)' --crash-reproducer=%t.refuse 2>&1 | FileCheck %s --check-prefix=REFUSE

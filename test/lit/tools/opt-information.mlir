@@ -7,20 +7,26 @@
 // HELP: usage: aec-opt [FILE]
 // HELP: input and output:
 // HELP: --split-input-file
-// HELP: passes of aecompiler:
+// HELP: passes for every target:
 // HELP: --attn-canonicalize (on any)
 // HELP-NEXT: Simplify attention programs
 // HELP: --convert-attn-to-linalg
 // HELP: block-q=<int> {{.*}}
-// HELP: named pipelines
+// HELP: passes of the CPU backend:
+// HELP-NEXT: --cpu-
+// HELP: named pipelines of the CPU backend:
 // HELP: --attn-cpu-reference
 // HELP: Exit status: 0 success
 
-// LIST: attn-canonicalize {{ +}}Simplify attention programs
+// LIST: for every target:
+// LIST-NEXT: attn-canonicalize {{ +}}Simplify attention programs
 // LIST: convert-attn-to-linalg
+// LIST: of the CPU backend:
+// LIST: cpu-prepare-functions
 
 // DIALECTS: arith
 // DIALECTS: attn
 // DIALECTS: linalg
 
 // VERSION: aecompiler {{[0-9]}}
+// VERSION-NEXT: {{.*mlir.* [0-9]}}

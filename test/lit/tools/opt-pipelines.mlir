@@ -13,6 +13,14 @@
 // NAMED: builtin.module(func.func(test-mark{text=y},canonicalize),cse)
 // NAMED: test.mark = "y"
 
+// A flag with a space in its options is no file, wherever it stands.
+// RUN: aec-opt %s --canonicalize='max-iterations=2 top-down=false' --dump-pass-pipeline 2>&1 | FileCheck %s --check-prefix=SPACE
+// RUN: aec-opt --canonicalize='max-iterations=2 top-down=false' %s --dump-pass-pipeline 2>&1 | FileCheck %s --check-prefix=SPACE
+// RUN: not aec-opt --canonicalize='max-iterations=2 top-down=false' -o - -- %s --cse 2>&1 | FileCheck %s --check-prefix=FILES
+// SPACE: builtin.module(canonicalize{max-iterations=2 top-down=false})
+// SPACE-NOT: arith.mulf
+// FILES: aec-opt: error: expects one input file, got {{.+}}opt-pipelines.mlir and --cse
+
 func.func @f(%x: f32) -> f32 {
   %c = arith.constant 1.0 : f32
   %0 = arith.mulf %x, %c : f32

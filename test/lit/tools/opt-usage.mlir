@@ -16,6 +16,8 @@
 // RUN: sh %S/Inputs/status.sh 2 aec-opt %s --print-ir-after=sccp --cse 2>&1 | FileCheck %s --check-prefix=PRINT
 // RUN: sh %S/Inputs/status.sh 2 aec-opt %s --run-reproducer 2>&1 | FileCheck %s --check-prefix=REPRODUCER
 // RUN: sh %S/Inputs/status.sh 2 aec-opt %s --load-pass-module=%t.missing.py 2>&1 | FileCheck %s --check-prefix=MODULE
+// RUN: echo 'import sys; sys.exit(0)' > %t.exits.py
+// RUN: sh %S/Inputs/status.sh 2 aec-opt %s --load-pass-module=%t.exits.py 2>&1 | FileCheck %s --check-prefix=EXITS
 
 // UNKNOWN: aec-opt: error: unknown pass or pipeline 'nope'
 // UNKNOWN-NEXT: builtin.module(nope)
@@ -36,6 +38,7 @@
 // PRINT: aec-opt: error: --print-ir-after: the pipeline has no pass 'sccp'
 // REPRODUCER: aec-opt: error: {{.+}}opt-usage.mlir holds no reproducer
 // MODULE: aec-opt: error: cannot load pass module '{{.+}}': expects a Python file
+// EXITS: aec-opt: error: cannot load pass module '{{.+}}exits.py': SystemExit: 0
 func.func @f() {
   return
 }

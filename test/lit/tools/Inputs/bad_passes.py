@@ -15,6 +15,7 @@ class How(enum.Enum):
     RAISE = "raise"
     RECURSE = "recurse"
     EXIT = "exit"
+    INTERRUPT = "interrupt"
     PROCESS_EXIT = "process-exit"
     SEGFAULT = "segfault"
     ABORT = "abort"
@@ -45,6 +46,9 @@ class TestFail(Pass):
 
     def _exit(self, op: ir.Operation) -> None:
         sys.exit(0)
+
+    def _interrupt(self, op: ir.Operation) -> None:
+        raise KeyboardInterrupt
 
     def _process_exit(self, op: ir.Operation) -> None:
         os._exit(0)
