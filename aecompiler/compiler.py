@@ -200,11 +200,13 @@ def check(program: Any, *args: Any, target: str = "cpu", **kwargs: Any) -> Check
 
 
 def compare(name: str, output: Any, expected: Any) -> ResultError:
-    """The error of one array against float64 values of the same shape."""
+    """The error of one array against float64 values; `ValueError` unless both have the same shape."""
     import numpy as np
 
     got = np.asarray(arrays.to_numpy(output)).astype(np.float64)
     want = np.asarray(expected, np.float64)
+    if got.shape != want.shape:
+        raise ValueError(f"result '{name}': expects shape {want.shape}, got {got.shape}")
     finite = np.isfinite(got) & np.isfinite(want)
     same = np.where(np.isnan(want), np.isnan(got), got == want)
     mismatched = int(np.count_nonzero(~finite & ~same))

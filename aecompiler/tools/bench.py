@@ -1,22 +1,25 @@
-"""aec-bench: time kernels beside their peers, in one process, after checking them (`aec-bench --help`)."""
+"""aec-bench: time kernels beside their peers, in one process, after checking them (`aec-bench --help`).
+
+A supervised child does the work, so that a native crash in a kernel ends with a message.
+"""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import dataclasses
 import importlib.util
 import json
-import os
 import sys
-import tempfile
 import traceback
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from aecompiler.tools.benchmark import Case, Record, WrongResultError, cases_of, measure, record
-from aecompiler.tools.command_line import FAILED, OK, USAGE, Parser
-from aecompiler.tools.errors import UsageError
+from aecompiler.tools.command_line import FAILED, INTERNAL, OK, Parser, count, run_tool, usage, version_text
+from aecompiler.tools.errors import FlagError, UsageError, describe
+from aecompiler.tools.files import check_writable, replace_file
+from aecompiler.tools.streams import write_stdout
+from aecompiler.tools.supervise import Reporter, status_of, supervise
 
 PROG = "aec-bench"
 
@@ -32,51 +35,70 @@ ratio is peer_ms / ours_ms: above 1, ours is faster. The JSON file is a list of 
 shape, dtype, target, ours_ms, peer, peer_ms, ratio, error, versions; it is replaced after each case. A failed
 case has no times in it.
 
-Exit status: 0 success, 1 a case failed (the others still run), 2 bad usage."""
+Exit status: 0 success, 1 a case failed (the others still run), 2 bad usage, input or output, 3 internal error
+(a bug, or a native crash, which ends the run; the JSON file keeps the cases before)."""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The flags."""
     parser = Parser(PROG, DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("-h", "--help", action="help", help="print this text")
-    parser.add_argument(
-        "cases", metavar="CASE", nargs="*", help="a case from --list, or its front part: all cases below it"
-    )
-    parser.add_argument("--list", action="store_true", help="print the cases, one per line, and their peers")
-    parser.add_argument("--all", action="store_true", help="run all cases")
-    parser.add_argument("--json", metavar="FILE", help="write the records to this file")
-    parser.add_argument("--repeat", metavar="N", type=_positive, default=20, help="timed calls (default: 20)")
-    parser.add_argument(
+    add = parser.add_argument_group("cases").add_argument
+    add("cases", metavar="CASE", nargs="*", help="a case from --list, or its front part: all cases below it")
+    add("--all", action="store_true", help="run all cases")
+    add("--list", action="store_true", help="print the cases, one per line, and their peers; run nothing")
+    add(
         "--bench-dir",
         metavar="DIR",
         help="where the cases are (default: bench/ of the checkout that aecompiler is installed from)",
     )
+    add = parser.add_argument_group("results").add_argument
+    add("--repeat", metavar="N", type=count, default=20, help="timed calls (default: 20)")
+    add("--json", metavar="FILE", help="write the records to this file")
+    add = parser.add_argument_group("other").add_argument
+    add("-h", "--help", action="store_true", help="print this text")
+    add("--version", action="store_true", help="print the versions of aecompiler and MLIR's bindings")
     return parser
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"expects a number of at least 1, got '{text}'")
-    return int(text)
-
-
 def main(argv: list[str] | None = None) -> int:
-    """Run the tool; returns the exit status: 0 ok, 1 a case failed, 2 usage."""
+    """Run the tool; returns the exit status: 0 ok, 1 a case failed, 2 usage, 3 internal error."""
+    return run_tool(PROG, lambda: _main(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: list[str]) -> int:
+    args = build_parser().parse_args(argv)
+    if args.help:
+        write_stdout(build_parser().format_help())
+        return OK
+    if args.version:
+        write_stdout(version_text())
+        return OK
+    if args.cases and args.all:
+        raise FlagError("CASE and --all exclude each other")
+    if args.list and args.json:
+        raise FlagError("--list and --json exclude each other")
+    if not (args.cases or args.all or args.list):
+        raise FlagError("expects a CASE, --all or --list")
+    folder = _folder(args.bench_dir)
+    if args.json:
+        check_writable(args.json)
+    return status_of(PROG, supervise(lambda report: _work(args, folder, report), 0.0))
+
+
+def _work(args: Namespace, folder: Path, report: Reporter) -> int:
     try:
-        args = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
-        folder = _folder(args.bench_dir)
-        cases, status = _load(folder)
+        cases, status = _load(folder, report)
+        chosen = _select(args.cases, cases) if args.cases else cases
         if args.list:
-            for each in cases:
-                print(f"{each.key}  ({each.peer})")
+            write_stdout("".join(f"{each.key}  ({each.peer})\n" for each in chosen))
             return status
-        if args.json and not Path(args.json).absolute().parent.is_dir():
-            raise UsageError(f"--json: no folder '{Path(args.json).parent}'")
-        chosen = cases if args.all else _select(args.cases, cases)
+        return max(status, _run(chosen, args.repeat, args.json, report))
     except UsageError as error:
-        sys.stderr.write(f"{PROG}: error: {error}\nrun '{PROG} --help' for the flags\n")
-        return USAGE
-    return max(status, _run(chosen, args.repeat, args.json))
+        return usage(PROG, error)
+    except BaseException:
+        sys.stderr.write(f"{PROG}: internal error:\n")
+        traceback.print_exc()
+        return INTERNAL
 
 
 def _folder(given: str | None) -> Path:
@@ -87,11 +109,15 @@ def _folder(given: str | None) -> Path:
     return folder
 
 
-def _load(folder: Path) -> tuple[list[Case], int]:
-    """The cases of all files of a folder; a file that can't be imported is reported and left out."""
+def _load(folder: Path, report: Reporter) -> tuple[list[Case], int]:
+    """The cases of all files of a folder; a file that can't be imported is reported and left out.
+
+    Raises UsageError for one that ends the process.
+    """
     cases: list[Case] = []
     status = OK
     for path in sorted(folder.glob("*.py")):
+        report("doing", f"loading {path}")
         spec = importlib.util.spec_from_file_location(f"aecompiler_bench_{path.stem}", path)
         if spec is None or spec.loader is None:
             continue
@@ -101,14 +127,14 @@ def _load(folder: Path) -> tuple[list[Case], int]:
         except Exception as error:
             status = FAILED
             _report(str(path), error)
+        except BaseException as error:
+            raise UsageError(f"cannot load '{path}': {describe(error)}") from None
         else:
             cases += cases_of(module)
     return cases, status
 
 
 def _select(texts: Sequence[str], cases: Sequence[Case]) -> list[Case]:
-    if not texts:
-        raise UsageError("expects a CASE, --all or --list")
     for text in texts:
         if not any(each.selected_by(text) for each in cases):
             names = ", ".join(dict.fromkeys(each.name for each in cases)) or "none"
@@ -116,55 +142,49 @@ def _select(texts: Sequence[str], cases: Sequence[Case]) -> list[Case]:
     return [each for each in cases if any(each.selected_by(text) for text in texts)]
 
 
-def _run(cases: Sequence[Case], repeat: int, path: str | None) -> int:
+def _run(cases: Sequence[Case], repeat: int, path: str | None, report: Reporter) -> int:
     status = OK
     records: list[Record] = []
     width = max((len(each.key) for each in cases), default=0)
     for each in cases:
-        try:
-            found = measure(each, repeat)
-            print(
-                f"{each.key:<{width}}  ours {found.ours_ms:9.3f} ms  {each.peer} {found.peer_ms:9.3f} ms  "
-                f"ratio {found.ratio:6.3f}  error {found.error:.1e}",
-                flush=True,
-            )
-        except WrongResultError as error:
-            status = FAILED
-            sys.stderr.write(f"{PROG}: {each.key}: wrong result, not timed: {error}\n")
-            found = record(each, error=error.error)
-        except Exception as error:  # whatever a case raises: the others still run
-            status = FAILED
-            _report(each.key, error)
-            found = record(each)
+        report("doing", f"measuring {each.key}")
+        found = _measure(each, repeat)
         records.append(found)
         if path is not None:
             _write(path, records)
+        if found.ours_ms is None:
+            status = FAILED
+            continue
+        write_stdout(
+            f"{each.key:<{width}}  ours {found.ours_ms:9.3f} ms  {each.peer} {found.peer_ms:9.3f} ms  "
+            f"ratio {found.ratio:6.3f}  error {found.error:.1e}\n"
+        )
     return status
 
 
-def _report(what: str, error: Exception) -> None:
+def _measure(case: Case, repeat: int) -> Record:
+    """The record of a case; without times, and reported, if it fails."""
+    try:
+        return measure(case, repeat)
+    except WrongResultError as error:
+        sys.stderr.write(f"{PROG}: {case.key}: wrong result, not timed: {error}\n")
+        return record(case, error=error.error)
+    except BaseException as error:  # whatever a case raises, SystemExit too: the others still run
+        _report(case.key, error)
+        return record(case)
+
+
+def _report(what: str, error: BaseException) -> None:
     """One line for an error, with the place it comes from."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    sys.stderr.write(f"{PROG}: {what}: {type(error).__name__}: {error}{where}\n")
+    sys.stderr.write(f"{PROG}: {what}: {describe(error)}{where}\n")
 
 
 def _write(path: str, records: Sequence[Record]) -> None:
-    """Replace the file: a reader sees the old records or the new ones, never half of them."""
     # NaN and infinity are no JSON.
     text = json.dumps([_finite(dataclasses.asdict(each)) for each in records], indent=2, allow_nan=False)
-    handle, temporary = tempfile.mkstemp(dir=Path(path).absolute().parent, prefix=".aec-bench-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text + "\n")
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    replace_file(path, lambda file: file.write(f"{text}\n".encode()))
 
 
 def _finite(fields: dict) -> dict:

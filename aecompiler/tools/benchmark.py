@@ -12,12 +12,13 @@ A file below `bench/` makes cases with the `case` decorator::
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from aecompiler.tools.command_line import versions_of
 
 Shape = tuple[int, ...]
 
@@ -142,13 +143,18 @@ def measure(work: Case, repeat: int) -> Record:
 
     def error_of(outputs: Any) -> float:
         parts = outputs if isinstance(outputs, tuple) else (outputs,)
+        if not 1 <= len(parts) <= len(kernel.results):
+            raise ValueError(f"expects 1 to {len(kernel.results)} results, got {len(parts)}")
         pairs = zip(kernel.results, parts, reference, strict=False)
         return max(compare(result.name, part, expected).max_rel_error for result, part, expected in pairs)
 
     error = error_of(ours())
     if not error <= tolerance:
         raise WrongResultError(f"ours is off by {error:.2e} (tolerance {tolerance:.1e})", error)
-    peer_error = error_of(peers())
+    try:
+        peer_error = error_of(peers())
+    except ValueError as mistake:
+        raise WrongResultError(f"the peer: {mistake}", error) from mistake
     if not peer_error <= tolerance:
         raise WrongResultError(f"the peer is off by {peer_error:.2e} (tolerance {tolerance:.1e})", error)
 
@@ -181,7 +187,7 @@ def interleaved_medians(functions: Sequence[Callable[[], Any]], repeat: int, war
         for _ in range(warm_up):
             function()
     times: list[list[float]] = [[] for _ in functions]
-    for _ in range(max(repeat, 1)):
+    for _ in range(repeat):
         for function, found in zip(functions, times, strict=True):
             begin = time.perf_counter()
             function()
@@ -191,10 +197,5 @@ def interleaved_medians(functions: Sequence[Callable[[], Any]], repeat: int, war
 
 def versions() -> dict[str, str]:
     """What the numbers were measured with."""
-    found = {"python": platform.python_version()}
-    for package in ("aecompiler", "torch", "torch-mlir", "mlir-python-bindings", "triton", "numpy"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    packages = ("aecompiler", "torch", "torch-mlir", "mlir-python-bindings", "triton", "numpy")
+    return {"python": platform.python_version(), **versions_of(packages)}

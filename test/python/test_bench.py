@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,14 +56,15 @@ Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
     (tmp_path / "cases").mkdir()
     (tmp_path / "cases" / "some.py").write_text(CASES)
     monkeypatch.chdir(tmp_path)
 
     def work(*argv: str) -> Outcome:
-        status = bench.main([*argv, "--bench-dir", "cases", "--repeat", "2"])
-        return Outcome(status, *capsys.readouterr())
+        repeat = () if "--repeat" in argv else ("--repeat", "2")
+        status = bench.main([*argv, "--bench-dir", "cases", *repeat])
+        return Outcome(status, *capfd.readouterr())
 
     return work
 
@@ -94,6 +100,7 @@ def test_part_of_a_key_selects_the_cases_below_it(run: Run) -> None:
     assert outcome.status == 0
     assert [record["shape"] for record in json.loads(Path("r.json").read_text())] == [[2, 5]]
     assert run("good").status == 2
+    assert run("--list", "good-case/2x5").out == "good-case/2x5/f32/cpu  (numpy)\n"
 
 
 def test_failing_cases_do_not_stop_the_others(run: Run) -> None:
@@ -122,17 +129,85 @@ def test_wrong_kernel_is_not_timed(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_json_is_written_as_cases_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    lengths = []
     write = bench._write
 
     def watched(path: str, records: list[benchmark.Record]) -> None:
         write(path, records)
-        lengths.append(len(json.loads(Path(path).read_text())))
+        with open("lengths", "a") as file:  # a child does the work
+            file.write(f"{len(json.loads(Path(path).read_text()))} ")
 
     monkeypatch.setattr(bench, "_write", watched)
     run("--all", "--json", "r.json")
-    assert lengths == [1, 2, 3, 4]
-    assert [path.name for path in Path().iterdir() if path.name.startswith(".aec")] == []
+    assert Path("lengths").read_text() == "1 2 3 4 "
+    assert sorted(os.listdir()) == ["cases", "lengths", "r.json"]
+
+
+def test_crash_keeps_the_records_before_it(run: Run) -> None:
+    crash = "@case(peer='none', shapes=[(1,)])\ndef crash(shape, dtype):\n    os.kill(os.getpid(), 9)\n"
+    Path("cases/some.py").write_text(f"import os\n{CASES}\n\n{crash}")
+    outcome = run("good-case/1x5", "crash", "--json", "r.json")
+    assert outcome.status == 3
+    assert outcome.err == "aec-bench: internal error: measuring crash/1/f32/cpu crashed (SIGKILL)\n"
+    assert [record["case"] for record in json.loads(Path("r.json").read_text())] == ["good-case"]
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt"])
+def test_case_that_exits_is_a_failed_case(run: Run, error: str) -> None:
+    Path("cases/some.py").write_text(CASES.replace('RuntimeError("no such thing")', error))
+    outcome = run("raises", "good-case/1x5")
+    assert outcome.status == 1
+    assert f"raises/1/f32/cpu: {error.partition('(')[0]}" in outcome.err
+    assert "good-case/1x5/f32/cpu  ours" in outcome.out
+
+
+def test_file_that_exits_is_named(run: Run) -> None:
+    Path("cases/exits.py").write_text("raise SystemExit(0)\n")
+    outcome = run("good-case/1x5")
+    assert outcome.status == 2
+    assert outcome.err == "aec-bench: error: cannot load 'cases/exits.py': SystemExit: 0\n"
+
+
+@pytest.mark.parametrize(
+    ("peer", "message"),
+    [
+        ("()", "the peer: expects 1 to 1 results, got 0"),
+        ("(v, v)", "the peer: expects 1 to 1 results, got 2"),
+        ("v[0]", "the peer: result 'o': expects shape (1, 1, 5, 4), got (1, 5, 4)"),
+    ],
+)
+def test_peer_of_another_form_is_named(run: Run, peer: str, message: str) -> None:
+    Path("cases/some.py").write_text(CASES.replace("0 * v", peer))
+    outcome = run("wrong-peer")
+    assert outcome.status == 1
+    assert message in outcome.err
+
+
+def test_unwritable_json_is_named_before_anything_runs(run: Run) -> None:
+    Path("folder").mkdir()
+    outcome = run("raises", "--json", "folder")
+    assert outcome.status == 2
+    assert outcome.err == "aec-bench: error: cannot write 'folder': Is a directory\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_failing_write_of_json_is_named(run: Run) -> None:
+    outcome = run("good-case/1x5", "--json", "/dev/full")
+    assert outcome.status == 2
+    assert outcome.err == "aec-bench: error: cannot write '/dev/full': No space left on device\n"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_interrupt_ends_quietly(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
+    command = [sys.executable, "-m", "aecompiler.tools.bench", "--list", "--bench-dir", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 30
+    while not children.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=10)[1] == b""
+    assert process.returncode == -signal.SIGINT
 
 
 def test_file_that_does_not_import_is_reported(run: Run) -> None:
@@ -149,6 +224,9 @@ def test_file_that_does_not_import_is_reported(run: Run) -> None:
         ([], "expects a CASE, --all or --list"),
         (["nope"], "no case 'nope' (cases: good-case, wrong-peer, raises)"),
         (["--frobnicate"], "--frobnicate"),
+        (["good-case", "--all"], "CASE and --all exclude each other"),
+        (["--list", "--json", "r.json"], "--list and --json exclude each other"),
+        (["--list", "--repeat", "0"], "expects a whole number of at least 1, got '0'"),
         (["good-case", "--json", "none/r.json"], "no folder 'none'"),
     ],
 )
@@ -159,19 +237,22 @@ def test_mistake_is_named(run: Run, argv: list[str], message: str) -> None:
     assert message in outcome.err
 
 
-def test_missing_folder_is_named(capsys: pytest.CaptureFixture) -> None:
+def test_missing_folder_is_named(capfd: pytest.CaptureFixture) -> None:
     assert bench.main(["--list", "--bench-dir", "/no/such/folder"]) == 2
-    assert "no folder '/no/such/folder'" in capsys.readouterr().err
+    assert "no folder '/no/such/folder'" in capfd.readouterr().err
 
 
-def test_cases_of_this_repository_are_listed(capsys: pytest.CaptureFixture) -> None:
+def test_cases_of_this_repository_are_listed(capfd: pytest.CaptureFixture) -> None:
     pytest.importorskip("torch")
     assert bench.main(["--list"]) == 0
-    names = {line.partition("/")[0] for line in capsys.readouterr().out.splitlines()}
+    names = {line.partition("/")[0] for line in capfd.readouterr().out.splitlines()}
     assert {"softmax-causal", "grouped-query", "alibi", "gated-retention", "delta-rule"} <= names
 
 
-def test_smallest_cases_of_this_repository_run(capsys: pytest.CaptureFixture) -> None:
+def test_smallest_cases_of_this_repository_run() -> None:
     pytest.importorskip("torch")
     argv = ["softmax-causal/1x8x128x64", "alibi/1x8x128x64", "gated-retention/1x4x256x64", "--repeat", "1"]
-    assert bench.main(argv) == 0, capsys.readouterr().err
+    # A process of its own: torch's threads do not survive in the fork of one that has used them.
+    command = [sys.executable, "-m", "aecompiler.tools.bench", *argv]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
