@@ -1,28 +1,24 @@
 """What the examples share: inputs for a program, one run on the CPU, and the check against the reference.
 
-An example names the inputs that are more than standard normal numbers: an array, or a function of a random
-generator and a shape, such as those below.
+An example names the inputs that are more than random numbers, in a dictionary `inputs`: an array, a text as
+`aec-run --input` takes it, or a function of a random generator and a shape, such as those below. `aec-run`
+reads that dictionary too.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 import aecompiler as aec
-from aecompiler.arrays import numpy_dtype
+from aecompiler.tools.run_inputs import make_inputs
+from aecompiler.tools.run_values import module_value
 from aecompiler.tools.tolerances import default_tolerance
 
-Input = Any  # an array, a number, or a function of a generator and a shape
-Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
-
-
-def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal numbers."""
-    return rng.standard_normal(shape)
+Input = Any  # an array, a number, a text, or a function of a generator and a shape
 
 
 def log_decay(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -49,18 +45,14 @@ def unit_rows(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
 def draw(
     kernel: aec.Kernel, inputs: Mapping[str, Input], sizes: Mapping[str, int], seed: int = 0
 ) -> dict[str, Any]:
-    """A value for each argument of a kernel: from `inputs`, or standard normal numbers."""
-    rng = np.random.default_rng(seed)
-    values: dict[str, Any] = {}
-    for argument in kernel.arguments:
-        shape = tuple(sizes[dim] if isinstance(dim, str) else dim for dim in argument.shape)
-        value = inputs.get(argument.name, normal)
-        if callable(value):
-            value = value(rng, shape)
-        if argument.kind == "tensor":
-            value = np.asarray(value).astype(numpy_dtype(argument.dtype))
-        values[argument.name] = value
-    return values
+    """A value for each argument of a kernel, as `aec-run` makes it: from `inputs`, or random."""
+    values = {name: module_value(name, value) for name, value in inputs.items()}
+    shapes = {
+        argument.name: tuple(sizes[dim] if isinstance(dim, str) else dim for dim in argument.shape)
+        for argument in kernel.arguments
+    }
+    made = make_inputs(kernel.arguments, values, shapes, seed)
+    return dict(zip([argument.name for argument in kernel.arguments], made, strict=True))
 
 
 def run(program: aec.Program, inputs: Mapping[str, Input] | None = None, **sizes: int) -> None:

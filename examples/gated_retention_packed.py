@@ -31,7 +31,7 @@ def build(heads=4, features=16, value_features=16, dtype="f32"):
 
 
 gated_retention_packed = build()
-inputs = {"gate": demo.log_decay, "offsets": [0, 5, 5, 22, 37]}
+inputs = {"gate": demo.log_decay, "offsets": "offsets:T"}
 
 if __name__ == "__main__":
     demo.run(gated_retention_packed, inputs, T=37, Bounds=5)

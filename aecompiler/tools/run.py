@@ -9,13 +9,28 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from typing import Any
 
-from aecompiler.tools.command_line import FAILED, INTERNAL, OK, USAGE, Parser
-from aecompiler.tools.errors import UsageError
-from aecompiler.tools.supervise import Reporter, supervise
+from aecompiler.tools.command_line import (
+    INTERNAL,
+    OK,
+    Parser,
+    count,
+    natural,
+    not_negative,
+    run_tool,
+    seconds,
+    usage,
+    version_text,
+)
+from aecompiler.tools.errors import FlagError, UsageError
+from aecompiler.tools.streams import write_stdout
+from aecompiler.tools.supervise import Reporter, status_of, supervise
 
 PROG = "aec-run"
+_FOR_A_RUN = (
+    *("input", "dim", "shape", "seed", "cast", "target", "function"),
+    *("output", "print", "check", "tolerance", "time", "repeat"),
+)
 
 DESCRIPTION = """\
 Compile an attention program, run it, and print, save or check its results:
@@ -24,14 +39,14 @@ Compile an attention program, run it, and print, save or check its results:
   aec-run model.py:attention --input q=q.npy --input kv.safetensors --input scale=0.125 --output o.npy
 
 PROGRAM is a file of MLIR, or an object of a Python file or module: a program (@aec.program), or a function
-without arguments that returns one."""
+without required parameters that returns one."""
 
 EPILOG = """
 Exit status: 0 success, 1 the program is invalid or --check failed, 2 bad usage, input or output, 3 internal
 error (a bug, a native crash, or a hang)."""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The flags."""
     parser = Parser(PROG, DESCRIPTION)
     parser.add_argument(
@@ -60,10 +75,10 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="the shape of an argument, as q=2x8x128x64; repeatable",
     )
-    add("--seed", metavar="N", type=_natural, default=0, help="of the random inputs (default: 0)")
+    add("--seed", metavar="N", type=natural, help="of the random inputs (default: 0)")
     add("--cast", action="store_true", help="round floats in files to the argument's type")
     add = parser.add_argument_group("compilation").add_argument
-    add("--target", metavar="NAME", default="cpu", help="compile for this target (default: cpu)")
+    add("--target", metavar="NAME", help="compile for this target (default: cpu)")
     add("--function", metavar="NAME", help="the function of a .mlir file with several")
     add = parser.add_argument_group("results").add_argument
     add(
@@ -84,58 +99,59 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--tolerance",
         metavar="X",
-        type=_positive,
+        type=not_negative,
         help="largest error relative to a result's largest value (default: f64 1e-10, f32 2e-5, f16 2e-3, "
         "bf16 1.6e-2)",
     )
     add("--mlir", action="store_true", help="print the program as MLIR, as aec-opt takes it, and run nothing")
     add("--time", action="store_true", help="print the median time of a call, after a warm-up")
-    add("--repeat", metavar="N", type=_natural, default=20, help="calls that --time measures (default: 20)")
+    add("--repeat", metavar="N", type=count, help="calls that --time measures (default: 20)")
     add = parser.add_argument_group("other").add_argument
     add(
         "--timeout",
         metavar="SECONDS",
-        type=_positive,
+        type=seconds,
         default=0.0,
         help="end a run that takes longer, with status 3 (default: no limit)",
     )
     add("-h", "--help", action="store_true", help="print this text")
+    add("--version", action="store_true", help="print the versions of aecompiler and MLIR's bindings")
     return parser
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expects a whole number, got '{text}'")
-    return int(text)
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expects a number of at least 0, got '{text}'")
-    return value
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the tool; returns the exit status: 0 ok, 1 invalid or check failed, 2 usage, 3 internal error."""
-    try:
-        args = build_parser().parse_args(sys.argv[1:] if argv is None else argv)
-        if args.help:
-            sys.stdout.write(_help())
-            return OK
-        if args.program is None:
-            raise UsageError("expects a PROGRAM")
-    except UsageError as error:
-        return usage(error)
+    return run_tool(PROG, lambda: _run(sys.argv[1:] if argv is None else argv))
+
+
+def _run(argv: list[str]) -> int:
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.help:
+        write_stdout(_help())
+        return OK
+    if args.version:
+        write_stdout(version_text())
+        return OK
+    if args.program is None:
+        raise FlagError("expects a PROGRAM")
+    _check_conflicts(args, parser)
     outcome = supervise(lambda report: _work(args, report), args.timeout)
-    if outcome.status is None:
-        doing = outcome.facts.get("doing", "starting")
-        sys.stderr.write(f"{PROG}: internal error: {doing} {outcome.describe(args.timeout)}\n")
-        return INTERNAL
-    return outcome.status
+    return status_of(PROG, outcome, args.timeout)
+
+
+def _check_conflicts(args: argparse.Namespace, parser: Parser) -> None:
+    """Refuse flags that would do nothing, and fill in the defaults of those that are not given."""
+    if args.mlir:
+        for flag in _FOR_A_RUN:
+            if getattr(args, flag) != parser.get_default(flag):
+                raise FlagError(f"--mlir and --{flag} exclude each other")
+    for flag, other in (("tolerance", "check"), ("repeat", "time")):
+        if getattr(args, flag) is not None and not getattr(args, other):
+            raise FlagError(f"--{flag} expects --{other} beside it")
+    args.seed = args.seed or 0
+    args.target = args.target or "cpu"
+    args.repeat = args.repeat or 20
 
 
 def _help() -> str:
@@ -144,27 +160,15 @@ def _help() -> str:
     return f"{build_parser().format_help()}\n{HELP}\n{EPILOG}\n"
 
 
-def usage(error: Exception) -> int:
-    """Report a mistake of the user."""
-    sys.stderr.write(f"{PROG}: error: {error}\nrun '{PROG} --help' for the flags\n")
-    return USAGE
-
-
-def _work(args: Any, report: Reporter) -> int:
-    from aecompiler.errors import AecError, BackendError
+def _work(args: argparse.Namespace, report: Reporter) -> int:
     from aecompiler.tools.run_driver import run
 
     try:
-        return run(args, report)
-    except (UsageError, BackendError) as error:
-        return usage(error)
-    except AecError as error:
-        sys.stderr.write(f"{error}\n")
-        return FAILED
-    except BrokenPipeError:
-        return OK
-    except KeyboardInterrupt:
-        raise
+        status = run(args, report)
+        write_stdout("")  # what the user's Python has printed
+        return status
+    except UsageError as error:
+        return usage(PROG, error)
     except BaseException:
         sys.stderr.write(f"{PROG}: internal error:\n")
         traceback.print_exc()

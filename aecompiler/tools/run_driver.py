@@ -1,24 +1,30 @@
-"""The work of aec-run: from flags to inputs, a call, and what is made of its results."""
+"""The work of aec-run: from flags to a call, and what is made of its results."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aecompiler.arrays import Argument
+from aecompiler import diagnostics as diags
+from aecompiler.bindings import ir
 from aecompiler.compiler import Kernel, compare, compile
-from aecompiler.tools import run_files, run_values
-from aecompiler.tools.command_line import FAILED, OK, parse_shape, split_name
+from aecompiler.dialect import make_context
+from aecompiler.errors import AecError, BackendError
+from aecompiler.tools import run_files
+from aecompiler.tools.command_line import FAILED, OK
 from aecompiler.tools.errors import UsageError
-from aecompiler.tools.run_files import FileError
-from aecompiler.tools.run_program import ProgramError, load
-from aecompiler.tools.run_values import InputError, Value
+from aecompiler.tools.files import check_writable
+from aecompiler.tools.run_inputs import inputs_for
+from aecompiler.tools.run_program import SUFFIXES, Loaded, load
+from aecompiler.tools.streams import write_stdout
 from aecompiler.tools.supervise import Reporter
 from aecompiler.tools.tolerances import default_tolerance
 
@@ -26,49 +32,72 @@ from aecompiler.tools.tolerances import default_tolerance
 def run(args: Any, report: Reporter) -> int:
     """Run the tool on parsed flags and return the exit status.
 
-    Raises UsageError for mistakes in flags and files, AecError for an invalid program.
+    Raises UsageError for mistakes in flags and files; reports an invalid program.
     """
     report("doing", "loading the program")
+    loaded = Loaded(None)
     try:
-        program = load(args.program)
-    except ProgramError as error:
+        loaded = load(args.program)
+        return _run(loaded, args, report)
+    except BackendError as error:
         raise UsageError(str(error)) from None
+    except AecError as error:
+        sys.stderr.write(f"{diags.render_error(error, loaded.file)}\n")
+        return FAILED
+    except RuntimeError as error:
+        if not diags.is_unreadable(error) or not args.program.endswith(SUFFIXES):
+            raise
+        return _report_escaped(error, args.program)
+    except MemoryError as error:
+        what = f": {error}" if str(error) else ""  # numpy says how much it asked for
+        raise UsageError(f"not enough memory, while {report.facts['doing']}{what}") from None
+
+
+def _report_escaped(error: RuntimeError, path: str) -> int:
+    """Report the diagnostics of parsing a file, of which one is no UTF-8 text, or else raise `error`."""
+    again = contextlib.suppress(ir.MLIRError, RuntimeError)  # the list holds what they say
+    with make_context() as context, diags.capture_escaped(context, path) as found, again:
+        ir.Module.parse(Path(path).read_bytes())
+    if not found:
+        raise error
+    sys.stderr.writelines(f"{diagnostic.render()}\n" for diagnostic in found)
+    return FAILED
+
+
+def _run(loaded: Loaded, args: Any, report: Reporter) -> int:
     if args.mlir:
-        print(program.read_text() if isinstance(program, Path) else program, end="")
+        program = loaded.program
+        write_stdout(program.read_bytes() if isinstance(program, Path) else str(program))
         return OK
     report("doing", "compiling")
-    kernel = _compile(program, args)
+    kernel = _compile(loaded, args)
     outputs = _outputs(args.output, kernel)
-    try:
-        inputs = _inputs(args, kernel)
-    except (InputError, FileError) as error:
-        raise UsageError(str(error)) from None
+    report("doing", "making the inputs")
+    inputs = inputs_for(args, kernel, loaded.inputs)
 
     report("doing", "running the kernel")
     results = _call(kernel, inputs)
     for result, array in zip(kernel.results, results, strict=True):
-        print(f"{result.name}: {result.dtype} {list(array.shape)}")
+        write_stdout(f"{result.name}: {result.dtype} {list(array.shape)}\n")
         if args.print:
-            print(np.array2string(array, threshold=sys.maxsize, max_line_width=110))
+            write_stdout(f"{np.array2string(array, threshold=sys.maxsize, max_line_width=110)}\n")
     report("doing", "writing the results")
     by_name = {result.name: array for result, array in zip(kernel.results, results, strict=True)}
-    try:
-        for path, names in outputs:
-            run_files.write(path, {name: by_name[name] for name in names})
-    except FileError as error:
-        raise UsageError(str(error)) from None
+    for path, names in outputs:
+        run_files.write(path, {name: by_name[name] for name in names})
     if args.time:
         report("doing", "timing the kernel")
-        print(f"time: median {_median_ms(kernel, inputs, args.repeat):.3f} ms of {args.repeat} calls")
+        median = _median_ms(kernel, inputs, args.repeat)
+        write_stdout(f"time: median {median:.3f} ms of {args.repeat} calls\n")
     if args.check:
         report("doing", "evaluating the reference")
         return _check(kernel, inputs, results, args.tolerance)
     return OK
 
 
-def _compile(program: Any, args: Any) -> Kernel:
+def _compile(loaded: Loaded, args: Any) -> Kernel:
     try:
-        return compile(program, args.target, function=args.function)
+        return compile(loaded.program, args.target, function=args.function)
     except ValueError as error:
         # Which of several functions is meant: compile() says it in the words of the Python interface.
         raise UsageError(str(error).replace("function=", "--function")) from None
@@ -80,140 +109,6 @@ def _call(kernel: Kernel, inputs: Sequence[Any]) -> tuple[np.ndarray, ...]:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return results if isinstance(results, tuple) else (results,)
-
-
-# ---- inputs --------------------------------------------------------------------------------------
-
-
-def _inputs(args: Any, kernel: Kernel) -> list[Any]:
-    """A value for each argument of the kernel, in order."""
-    arguments = {argument.name: argument for argument in kernel.arguments}
-    values = _given_values(args.input, arguments)
-    shapes = _shapes(args, kernel, values)
-    lengths = {
-        dim: size
-        for argument in kernel.arguments
-        for dim, size in zip(argument.shape, shapes.get(argument.name, ()), strict=False)
-        if isinstance(dim, str)
-    }
-    made: list[Any] = []
-    for position, argument in enumerate(kernel.arguments):
-        value = values.get(argument.name)
-        if argument.kind == "scalar":
-            made.append(run_values.make_scalar(argument.name, argument.dtype, value))
-            continue
-        if value is None:
-            value = run_values.default_value(argument.dtype)
-        # A generator for each argument: a file for one leaves the others as they are.
-        rng = np.random.default_rng([args.seed, position])
-        shape = shapes[argument.name]
-        made.append(
-            run_values.make_tensor(argument.name, argument.dtype, value, shape, rng, lengths, cast=args.cast)
-        )
-    return made
-
-
-def _given_values(texts: Sequence[str], arguments: Mapping[str, Argument]) -> dict[str, Value]:
-    values: dict[str, Value] = {}
-
-    def add(name: str, value: Value) -> None:
-        if name in values:
-            raise UsageError(f"input '{name}' is given twice")
-        values[name] = value
-
-    for text in texts:
-        name, separator, value = text.partition("=")
-        if separator and name.isidentifier():
-            _known(name, arguments, "--input")
-            add(name, run_values.parse_value(name, value))
-            continue
-        if not text.endswith((".npz", ".safetensors")):
-            raise UsageError(f"--input expects NAME=VALUE or an archive (.npz, .safetensors), got '{text}'")
-        entries = [entry for entry in run_files.entries(text) if entry in arguments]
-        if not entries:
-            names = ", ".join(arguments)
-            raise UsageError(f"--input '{text}' has no entry that is an argument (arguments: {names})")
-        for entry in entries:
-            add(entry, run_files.read(text, entry))
-    return values
-
-
-def _known(name: str, arguments: Mapping[str, Argument], option: str) -> Argument:
-    if name not in arguments:
-        names = ", ".join(arguments) or "none"
-        raise UsageError(f"{option}: the program has no argument '{name}' (arguments: {names})")
-    return arguments[name]
-
-
-def _shapes(args: Any, kernel: Kernel, values: Mapping[str, Value]) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor argument: what is static, what is given, and what must be equal to that."""
-    arguments = {argument.name: argument for argument in kernel.arguments}
-    dims = _given_dims(args.dim, kernel)
-    given: dict[str, tuple[int, ...]] = {}
-    for name, value in values.items():
-        if arguments[name].kind == "tensor":
-            if isinstance(value, np.ndarray):
-                given[name] = value.shape
-            elif isinstance(value, run_values.Literal) and value.numbers.ndim:
-                given[name] = value.numbers.shape
-    for text in args.shape:
-        name, sizes = split_name("--shape", text, "NAME=AxBxC")
-        argument, shape = _known(name, arguments, "--shape"), parse_shape(sizes)
-        if len(shape) != len(argument.shape):
-            raise UsageError(
-                f"--shape {text}: expects {len(argument.shape)} sizes for argument '{name}', got {len(shape)}"
-            )
-        if given.setdefault(name, shape) != shape:
-            raise UsageError(f"--shape {text}: input '{name}' has shape {'x'.join(map(str, given[name]))}")
-    partial = [
-        [_given_size(argument, axis, dim, given, dims) for axis, dim in enumerate(argument.shape)]
-        for argument in kernel.arguments
-    ]
-    complete = kernel.complete_shapes(partial)
-    shapes = {}
-    for argument, found in zip(kernel.arguments, complete, strict=True):
-        if None in found:
-            raise UsageError(_missing_size(argument, found.index(None)))
-        shapes[argument.name] = tuple(size for size in found if size is not None)
-    return shapes
-
-
-def _given_dims(texts: Sequence[str], kernel: Kernel) -> dict[str, int]:
-    known = {dim for argument in kernel.arguments for dim in argument.shape if isinstance(dim, str)}
-    dims: dict[str, int] = {}
-    for text in texts:
-        name, size = split_name("--dim", text, "NAME=SIZE")
-        if name not in known:
-            names = ", ".join(sorted(known)) or "none; give --shape"
-            raise UsageError(f"--dim: the program has no dimension '{name}' (dimensions: {names})")
-        if not size.isdecimal():
-            raise UsageError(f"--dim {name}: expects a size, got '{size}'")
-        if dims.setdefault(name, int(size)) != int(size):
-            raise UsageError(f"--dim {name} is given twice")
-    return dims
-
-
-def _given_size(
-    argument: Argument,
-    axis: int,
-    dim: int | str | None,
-    given: Mapping[str, tuple[int, ...]],
-    dims: Mapping[str, int],
-) -> int | None:
-    if argument.name in given and axis < len(given[argument.name]):
-        return given[argument.name][axis]
-    return dims.get(dim) if isinstance(dim, str) else dim
-
-
-def _missing_size(argument: Argument, axis: int) -> str:
-    dim = argument.shape[axis]
-    shape = f"--shape {argument.name}={'x'.join(['SIZE'] * len(argument.shape))}"
-    if dim is None:
-        return f"argument '{argument.name}': the size of dimension {axis} is not known; give {shape}"
-    return f"argument '{argument.name}': the size of dimension '{dim}' is not known; give --dim {dim}=SIZE"
-
-
-# ---- results -------------------------------------------------------------------------------------
 
 
 def _outputs(texts: Sequence[str], kernel: Kernel) -> list[tuple[str, list[str]]]:
@@ -239,17 +134,16 @@ def _outputs(texts: Sequence[str], kernel: Kernel) -> list[tuple[str, list[str]]
                 f"--output {path}: a .npy file holds one array and there are {len(wanted)} results "
                 f"({', '.join(wanted)}); give NAME={path}, or a .npz or .safetensors file"
             )
-        if not Path(path).absolute().parent.is_dir():
-            raise UsageError(f"--output: no folder '{Path(path).parent}'")
-        if path in [other for other, _ in found]:
+        if os.path.realpath(path) in [os.path.realpath(other) for other, _ in found]:
             raise UsageError(f"--output '{path}' is given twice")
+        check_writable(path)
         found.append((path, wanted))
     return found
 
 
 def _median_ms(kernel: Kernel, inputs: Sequence[Any], repeat: int) -> float:
     seconds = []
-    for _ in range(max(repeat, 1)):
+    for _ in range(repeat):
         begin = time.perf_counter()
         kernel(*inputs)
         seconds.append(time.perf_counter() - begin)
@@ -268,11 +162,11 @@ def _check(
         good = error.max_rel_error <= tolerance
         status = status if good else FAILED
         elsewhere = f", {error.mismatched} elements finite on one side only" if error.mismatched else ""
-        print(
+        write_stdout(
             f"check {result.name}: {'ok' if good else 'FAILED'}: error {error.max_rel_error:.2e} of the "
-            f"largest value (tolerance {tolerance:.1e}), {error.max_abs_error:.2e} absolute{elsewhere}"
+            f"largest value (tolerance {tolerance:.1e}), {error.max_abs_error:.2e} absolute{elsewhere}\n"
         )
     if reference.out_of_bounds:
-        print(f"check: FAILED: {reference.out_of_bounds} reads out of bounds at unmasked elements")
+        write_stdout(f"check: FAILED: {reference.out_of_bounds} reads out of bounds at unmasked elements\n")
         status = FAILED
     return status

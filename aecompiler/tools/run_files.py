@@ -6,24 +6,22 @@ which holds every bfloat16.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 
-from aecompiler.arrays import numpy_dtype
+from aecompiler.tools.errors import UsageError
+from aecompiler.tools.files import replace_file
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
 
 
-class FileError(Exception):
-    """A file can't be read or written as asked."""
+class FileError(UsageError):
+    """A file can't be read as asked."""
 
 
 def is_array_file(path: str) -> bool:
@@ -117,62 +115,27 @@ def _guarded(path: str, reader: Any) -> Any:
 def write(path: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays to a file, all of them or, as .npy, the only one. The file appears when it is complete.
 
-    Raises FileError, which names the file.
+    Raises UsageError, which names the file.
     """
     suffix = Path(path).suffix
-    folder = os.path.dirname(os.path.abspath(path))
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".aec-run-", suffix=suffix)
-        with os.fdopen(handle, "wb") as file:
-            if suffix == ".safetensors":
-                from safetensors.numpy import save
 
-                file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
-            elif suffix == ".npz":
-                # As np.savez does, which has a parameter `file` of its own in the way of that name.
-                with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
-                    for name, array in arrays.items():
-                        with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                            np.lib.format.write_array(entry, _storable(array), allow_pickle=False)
-            else:
-                (array,) = arrays.values()
-                np.save(file, _storable(array))
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise FileError(f"cannot write '{path}': {error.strerror or error}") from None
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+    def content(file: BinaryIO) -> None:
+        if suffix == ".safetensors":
+            from safetensors.numpy import save
+
+            file.write(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        elif suffix == ".npz":
+            # As np.savez does, which has a parameter `file` of its own in the way of that name.
+            with zipfile.ZipFile(file, "w", allowZip64=True) as archive:
+                for name, array in arrays.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                        np.lib.format.write_array(entry, _storable(array), allow_pickle=False)
+        else:
+            (array,) = arrays.values()
+            np.save(file, _storable(array))
+
+    replace_file(path, content)
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
-
-
-def convert(array: np.ndarray, dtype: str, *, rounding: bool = False) -> np.ndarray:
-    """The array with elements of `dtype` (a name such as "bf16").
-
-    A conversion that changes a value raises ValueError, unless `rounding` allows it between float types.
-    """
-    target = numpy_dtype(dtype)
-    if array.dtype == target:
-        return array
-    if array.dtype.kind not in "biufV" or (array.dtype.kind == "V" and array.dtype != ml_dtypes.bfloat16):
-        raise ValueError(f"expects {dtype}, got {array.dtype}")
-    with np.errstate(all="ignore"):
-        converted = array.astype(target)
-        back = converted.astype(array.dtype)
-    floats = dtype in ("f16", "bf16", "f32", "f64") and array.dtype.kind not in "biu"
-    if rounding and floats:
-        return converted
-    same = (back == array) | ((back != back) & (array != array))
-    if not np.all(same):
-        advice = "; --cast rounds them" if floats else ""
-        raise ValueError(f"expects {dtype}, got {array.dtype} with values that {dtype} does not have{advice}")
-    return converted

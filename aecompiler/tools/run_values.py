@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from aecompiler.arrays import numpy_dtype
+from aecompiler.arrays import to_numpy
 from aecompiler.tools import run_files
+from aecompiler.tools.conversion import FLOATS, convert, is_number
+from aecompiler.tools.errors import UsageError
 from aecompiler.tools.run_files import FileError
 
 HELP = """\
@@ -29,12 +32,14 @@ values of --input:
   bernoulli[:P]       1 with probability P, else 0 (default: 0.5)
   offsets:LENGTH      random cumulative lengths, from 0 to LENGTH (a number or the name of a dimension)
 
-Tensors without an --input are random: floats randn, i1 bernoulli, integers randint:0,4. Scalars have no
-default. A file of another type is taken where no value changes (as float32 for bf16, from .npy);
---cast rounds. Sizes come from files, lists, --shape and --dim; those that the program makes equal follow."""
+An argument without an --input takes its value from the mapping `inputs` that stands beside a Python program,
+in its module: an array, a number, one of the texts above, or a function of a numpy generator and a shape.
+Other tensors are random: floats randn, i1 bernoulli, integers randint:0,4. Scalars have no default.
+A file of another type is taken where no value changes (as float32 for bf16, from .npy); --cast rounds.
+Sizes come from files, lists, arrays, --shape and --dim; those that the program makes equal follow."""
 
 
-class InputError(Exception):
+class InputError(UsageError):
     """An input can't be made as asked; the text names the argument."""
 
 
@@ -53,7 +58,15 @@ class Distribution:
     parameters: tuple[float | str, ...] = ()
 
 
-Value = np.ndarray | Literal | Distribution
+@dataclass(frozen=True)
+class Drawn:
+    """A function of a generator and a shape that makes the array."""
+
+    function: Callable[[np.random.Generator, tuple[int, ...]], Any]
+
+
+Value = np.ndarray | Literal | Distribution | Drawn
+"""The array of a file keeps its type: what the argument's type can't hold is an error."""
 
 # The parameters by name and, where they can be left out, by default.
 _PARAMETERS: dict[str, tuple[str, tuple[float, ...] | None]] = {
@@ -93,9 +106,32 @@ def parse_value(name: str, text: str) -> Value:
     return Distribution(kind, _parse_parameters(name, kind, rest if separator else None))
 
 
+def module_value(name: str, value: Any) -> Value:
+    """The value of an entry of the mapping `inputs` in a program's module. Raises InputError."""
+    if isinstance(value, str):
+        return parse_value(name, value)
+    if callable(value):
+        return Drawn(value)
+    return Literal(_array(name, value))
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    try:
+        array = np.asarray(to_numpy(value))
+        good = is_number(array)
+    except ValueError:  # lists of different lengths
+        good = False
+    if not good:
+        raise InputError(
+            f"input '{name}': expects an array, a number, a text as --input takes, or a function, "
+            f"got '{type(value).__name__}'"
+        )
+    return array
+
+
 def default_value(dtype: str) -> Distribution:
     """How a tensor without an --input is filled."""
-    if dtype in ("f16", "bf16", "f32", "f64"):
+    if dtype in FLOATS:
         return Distribution("randn", (0.0, 1.0))
     return Distribution("bernoulli", (0.5,)) if dtype == "i1" else Distribution("randint", (0, 4))
 
@@ -116,21 +152,25 @@ def make_tensor(
     """
     try:
         if isinstance(value, np.ndarray):
-            return run_files.convert(value, dtype, rounding=cast)
+            return convert(value, dtype, rounding=cast)
         if isinstance(value, Literal):
             array = value.numbers if value.numbers.ndim else np.broadcast_to(value.numbers, shape)
             return _fit(array, dtype, "numbers")
+        if isinstance(value, Drawn):
+            return _fit(_draw(name, value, shape, rng), dtype, "numbers")
         return _fit(_fill(value, shape, rng, lengths), dtype, value.name)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(f"input '{name}': {error}") from None
 
 
-def make_scalar(name: str, dtype: str, value: Value | None) -> int | float:
+def make_scalar(name: str, dtype: str, value: Value | None, rng: np.random.Generator) -> int | float:
     """The number for a scalar argument. Raises InputError."""
     if value is None:
         raise InputError(f"input '{name}': scalars have no default; give --input {name}=NUMBER")
     if isinstance(value, Distribution):
         raise InputError(f"input '{name}': expects a number for a scalar, got {value.name}")
+    if isinstance(value, Drawn):
+        value = _draw(name, value, (), rng)
     numbers = value.numbers if isinstance(value, Literal) else value
     if numbers.size != 1:
         raise InputError(
@@ -142,13 +182,20 @@ def make_scalar(name: str, dtype: str, value: Value | None) -> int | float:
         raise InputError(f"input '{name}': {error}") from None
 
 
+def _draw(name: str, value: Drawn, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    array = _array(name, value.function(rng, shape))
+    if array.shape != shape:
+        raise ValueError(f"expects the function to return an array of shape {shape}, got {array.shape}")
+    return array
+
+
 def _fill(
     distribution: Distribution, shape: tuple[int, ...], rng: np.random.Generator, lengths: Mapping[str, int]
 ) -> np.ndarray:
     name = distribution.name
     if name == "offsets":
         return _offsets(distribution.parameters[0], shape, rng, lengths)
-    low, high = (*(float(p) for p in distribution.parameters), 0.0, 0.0)[:2]
+    low, high = (*(p for p in distribution.parameters if not isinstance(p, str)), 0, 0)[:2]
     match name:
         case "zeros" | "ones":
             return np.full(shape, float(name == "ones"))
@@ -179,22 +226,25 @@ def _offsets(
 
 
 def _fit(array: np.ndarray, dtype: str, what: str) -> np.ndarray:
-    """Numbers of our own making as `dtype`: floats are rounded, what an integer can't hold is an error."""
-    target = numpy_dtype(dtype)
-    with np.errstate(all="ignore"):
-        converted = array.astype(target)
-    if dtype not in ("f16", "bf16", "f32", "f64") and not np.array_equal(converted, array):
-        raise ValueError(f"expects {dtype}, got {what} that {dtype} does not have")
-    return converted
+    """Numbers of our own making as `dtype`: rounded to floats; what an integer can't hold is an error."""
+    if dtype in FLOATS and array.dtype.kind in "biu":
+        array = array.astype(np.float64)
+    return convert(array, dtype, rounding=True, what=what)
 
 
 def _parse_number(text: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None
+    """An integer, if some element type holds it, or else a float."""
+    try:
+        number = int(text)
+    except ValueError:
+        pass
+    else:
+        if -(2**63) <= number < 2**64:
+            return number
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _parse_list(name: str, text: str) -> Literal:
@@ -203,7 +253,9 @@ def _parse_list(name: str, text: str) -> Literal:
     except ValueError as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"input '{name}': bad list '{text}': {reason}") from None
-    if array.dtype.kind not in "bif":
+    except RecursionError:
+        raise InputError(f"input '{name}': bad list: it nests too deep") from None
+    if not is_number(array):
         raise InputError(f"input '{name}': expects a list of numbers, got '{text}'")
     return Literal(array)
 
@@ -226,6 +278,8 @@ def _parse_parameters(name: str, kind: str, text: str | None) -> tuple[float | s
         raise InputError(f"input '{name}': expects integers after {kind}:, got '{text}'")
     if kind in ("uniform", "randint", "sorted") and not found[0] < found[1]:
         raise InputError(f"input '{name}': expects LOW < HIGH in {kind}:LOW,HIGH, got '{text}'")
+    if kind == "uniform" and not math.isfinite(found[1] - found[0]):
+        raise InputError(f"input '{name}': expects HIGH - LOW to be finite in uniform:LOW,HIGH, got '{text}'")
     if kind == "bernoulli" and not 0 <= found[0] <= 1:
         raise InputError(f"input '{name}': expects a probability from 0 to 1, got '{text}'")
     if (kind == "randn" and found[1] < 0) or (kind == "offsets" and found[0] < 0):

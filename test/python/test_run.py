@@ -15,6 +15,7 @@ import pytest
 from outcomes import Outcome
 from safetensors.numpy import load_file, save_file
 
+from aecompiler.errors import UnsupportedError
 from aecompiler.tools import run as aec_run
 
 PROGRAM = """
@@ -53,6 +54,15 @@ def masked(q, ids, keep):
 @aec.program(q=x, table=aec.tensor(3))
 def outside(q, table):
     return aec.attention(q, q, q, score=lambda s, b, h, i, j: s + table[j])
+
+
+@aec.program(q=x, c=aec.scalar("i64"))
+def counted(q, c):
+    return aec.attention(q, q, q)
+
+
+def build_one(heads):
+    return attention
 
 
 def broken():
@@ -317,6 +327,38 @@ def test_check_fails_at_reads_out_of_bounds(run: Run) -> None:
     assert "check: FAILED: 8 reads out of bounds at unmasked elements" in beyond.out
 
 
+@pytest.mark.parametrize(
+    ("location", "expected"),
+    [
+        ('loc("-":16:6)', "p.mlir:16:6: error: unsupported: 'x.y' op"),
+        ('loc("other.mlir":1:2)', "other.mlir:1:2: error: unsupported: 'x.y' op"),
+        (
+            'loc(callsite("f"("a.py":3:4) at "g"("b.py":5:6)))',
+            "a.py:3:4: error: unsupported: 'x.y' op",
+        ),
+        ("loc(unknown)", "p.mlir: error: unsupported: 'x.y' op, at loc(unknown)"),
+    ],
+)
+def test_error_with_its_location_in_the_text_points_at_the_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, location: str, expected: str
+) -> None:
+    def evaluate(*_: Any) -> Any:
+        raise UnsupportedError(f"unsupported: 'x.y' op, at {location}")
+
+    monkeypatch.setattr("aecompiler.compiler.Kernel.evaluate_reference", evaluate)
+    Path("p.mlir").write_text(TEXT)
+    outcome = run("p.mlir", "--shape", "q=1x1x2x4", "--shape", "k=1x1x2x4", "--check")
+    assert outcome.status == 1
+    assert outcome.err == f"{expected}\n"
+
+
+def test_message_that_is_no_utf8_is_escaped(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "twice.mlir").write_text(2 * 'func.func private @"\\FF"()\n')
+    outcome = run("twice.mlir")
+    assert outcome.status == 1
+    assert "twice.mlir:2:1: error: redefinition of symbol named '\\xff'\n" in outcome.err
+
+
 def test_print_and_time(run: Run) -> None:
     outcome = run(
         "program.py:attention", *SIZES, "--input=scale=0", "--input=v=ones", "--print", "--time", "--repeat=3"
@@ -348,7 +390,7 @@ def test_outputs_are_complete_or_absent(run: Run, tmp_path: Path) -> None:
         (["program.py"], "expects FILE.mlir, FILE.py:NAME or MODULE:NAME"),
         (["nope.py:x"], "cannot read 'nope.py'"),
         (["no.module:x"], "no module 'no.module'"),
-        (["program.py:nope"], "'program.py' has no 'nope' (programs: attention, masked, outside)"),
+        (["program.py:nope"], "'program.py' has no 'nope' (programs: attention, masked, outside, counted)"),
         (["program.py:number"], "expects number() to return a Program, got int"),
         (["program.py:x"], "expects 'x' to be a Program or a function returning one"),
         (["program.py:attention"], "the size of dimension 'B' is not known; give --dim B=SIZE"),
@@ -384,6 +426,34 @@ def test_outputs_are_complete_or_absent(run: Run, tmp_path: Path) -> None:
         (["program.py:attention", "--frobnicate"], "--frobnicate"),
         (["program.py:attention", "--seed", "x"], "expects a whole number"),
         (["program.py:attention", "--tolerance", "x"], "expects a number of at least 0"),
+        (["program.py:attention", "--tolerance", "1"], "--tolerance expects --check beside it"),
+        (["program.py:attention", "--repeat", "3"], "--repeat expects --time beside it"),
+        (
+            ["program.py:attention", "--time", "--repeat", "0"],
+            "expects a whole number of at least 1, got '0'",
+        ),
+        (["program.py:attention", "--mlir", "--seed", "0"], "--mlir and --seed exclude each other"),
+        (["text.mlir", "--mlir", "--function", "nope"], "--mlir and --function exclude each other"),
+        (["program.py:build_one"], "without required parameters that returns one, but it requires heads"),
+        (
+            ["program.py:attention", "--shape", "q=1x2x3x4", "--dim", "B=2"],
+            "--dim B=2: the size in argument 'q' is 1",
+        ),
+        (["program.py:attention", "--dim", f"B={10**30}"], "--dim B: expects a size"),
+        (["program.py:attention", "--output=o=o.npy", "--output=top=./o.npy"], "'./o.npy' is given twice"),
+        (
+            ["program.py:attention", *SIZES, "--input", f"q={'[' * 30000}"],
+            "input 'q': bad list: it nests too deep",
+        ),
+        (["program.py:attention", *SIZES, "--input", "q=uniform:-1e308,1e308"], "HIGH - LOW to be finite"),
+        (["program.py:masked", *SIZES, "--input", f"ids={10**22}"], "expects i32, got numbers that i32"),
+        (["program.py:masked", *SIZES, "--input", f"ids=[[{10**22}, 0, 0]]"], "got numbers that i32"),
+        (["program.py:counted", *SIZES, "--input", f"c={10**22}"], "expects i64, got numbers that i64"),
+        (
+            ["program.py:attention", "--dim=B=1", f"--dim=S={10**11}"],
+            "not enough memory, while making the inputs",
+        ),
+        (["program.py:attention", "--dim=B=1", f"--dim=S={9 * 10**17}"], "input 'q': array is too big"),
         (["random.mlir"], "neither text nor MLIR bytecode"),
     ],
 )
