@@ -29,7 +29,9 @@ _NAMES_BY_MODULE = {
         "abs cast ceil clamp concat cos erf exp exp2 expm1 floor log log1p log2 max maximum min minimum "
         "outer rsqrt sigmoid sin sqrt sum tanh transpose where"
     ),
-    "aecompiler.compiler": "Kernel check compile",
+    "aecompiler.accuracy": "check",
+    "aecompiler.compiler": "compile",
+    "aecompiler.kernel": "Kernel",
 }
 _MODULE_OF = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
 _LIBRARY = ("masks", "normalizers", "recurrences", "scores")

@@ -146,6 +146,13 @@ def to_compile_error(error: ir.MLIRError, file: str | None = None) -> CompileErr
     return compile_error(collect(error, file))
 
 
+def error_at(op: Any, message: str) -> CompileError:
+    """The error `'<op name>' op <message>` at the location of `op`, to be raised."""
+    operation = op.operation
+    diagnostic = Diagnostic("error", f"'{operation.name}' op {message}", *locate(operation.location))
+    return compile_error([diagnostic])
+
+
 def compile_error(diagnostics: Iterable[Diagnostic]) -> CompileError:
     """A `CompileError` whose text is the rendered `diagnostics`."""
     diagnostics = tuple(diagnostics)

@@ -62,9 +62,7 @@ def analyze(function: Any, names: Sequence[str]) -> Sizes:
 
 
 def _unsupported(op: ir.Operation, what: str) -> CompileError:
-    place = diagnostics.locate(op.location)
-    message = f"'{op.name}' op unsupported: {what}"
-    return diagnostics.compile_error([diagnostics.Diagnostic("error", message, *place)])
+    return diagnostics.error_at(op, f"unsupported: {what}")
 
 
 class _Anything(int):
@@ -96,8 +94,8 @@ class _Analysis:
         if a is b:
             return
         if a.constant is not None and b.constant is not None and a.constant != b.constant:
-            where = f"'{op.operation.name}' op " if op is not None else ""
-            raise CompileError(f"{where}expects equal sizes, got {a.constant} and {b.constant}")
+            message = f"expects equal sizes, got {a.constant} and {b.constant}"
+            raise diagnostics.error_at(op, message) if op is not None else CompileError(message)
         b.parent = a
         a.constant = b.constant if a.constant is None else a.constant
         a.places += b.places

@@ -244,7 +244,8 @@ class RowReduceOp(Attn.Operation, name="row_reduce", traits=[ext.Pure]):
         if "kind" not in self.operation.attributes:
             raise Invalid(self, f"expects attribute 'kind' to be one of {kinds}, got none")
         kind = self.operation.attributes["kind"]
-        if not isinstance(kind, ir.StringAttr) or kind.value not in self.KINDS:
+        # Compared as it prints: its value may be no text that Python can hold.
+        if not isinstance(kind, ir.StringAttr) or str(kind) not in [f'"{each}"' for each in self.KINDS]:
             raise Invalid(self, f"expects attribute 'kind' to be one of {kinds}, got {kind}")
         parent = self.operation.parent
         if (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 from aecompiler.bindings import arith, ir, scf, tensor
 from aecompiler.dialect.types import DYNAMIC as DYNAMIC
+from aecompiler.passes.registry import PassFailure
 
 
 def walk_list(op: ir.Operation, name_prefix: str = "") -> list[ir.Operation]:
@@ -28,6 +29,15 @@ def walk_list(op: ir.Operation, name_prefix: str = "") -> list[ir.Operation]:
     op = op.operation
     op.walk(visit)
     return found
+
+
+def symbol_name(op: ir.Operation) -> str:
+    """The name that `op` defines, or the function that it calls; `PassFailure` for one that is no text."""
+    attribute = op.attributes["callee" if "callee" in op.attributes else "sym_name"]
+    try:
+        return attribute.value
+    except RuntimeError:  # MLIR takes any bytes
+        raise PassFailure(op, "unsupported: a name that is no UTF-8 text") from None
 
 
 # ---- cloning -------------------------------------------------------------------------------------
@@ -76,7 +86,7 @@ def inline_calls(function: ir.Operation, callees: Mapping[str, ir.Operation]) ->
     """
 
     def inline(call: ir.Operation, inside: frozenset[str]) -> None:
-        name = ir.FlatSymbolRefAttr(call.attributes["callee"]).value
+        name = symbol_name(call)
         blocks = list(callees[name].regions[0].blocks) if name in callees else []
         if len(blocks) != 1 or name in inside:
             return

@@ -127,7 +127,8 @@ def cases_of(module: Any) -> Iterator[Case]:
 
 def measure(work: Case, repeat: int) -> Record:
     """Check and time one case. Raises WrongResultError, and what compiling and running raise."""
-    from aecompiler.compiler import compare, compile
+    from aecompiler.accuracy import compare
+    from aecompiler.compiler import compile
     from aecompiler.tools.tolerances import default_tolerance
 
     made = work.make(work.shape, work.dtype)

@@ -9,9 +9,6 @@ from typing import BinaryIO
 
 from aecompiler.tools.errors import UsageError
 
-BYTECODE = b"ML\xefR"
-"""What a file of MLIR bytecode begins with."""
-
 
 def replace_file(path: str, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` make the content of `path`, which is replaced in one go: a failure leaves the old.

@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from aecompiler.bytecode import is_bytecode
 from aecompiler.errors import PipelineError
 from aecompiler.tools import opt_flags
 from aecompiler.tools.command_line import FAILED, INTERNAL, OK, run_tool, usage
 from aecompiler.tools.errors import UsageError, describe
-from aecompiler.tools.files import BYTECODE, replace_file
+from aecompiler.tools.files import replace_file
 from aecompiler.tools.opt_flags import PROG
 from aecompiler.tools.supervise import Outcome, Reporter, supervise
 
@@ -131,7 +132,7 @@ def _write_reproducer(args: Namespace, data: bytes, outcome: Outcome) -> None:
         if trace and not args.debug:
             sys.stderr.write(f"{PROG}: note: --debug prints the traceback\n")
         return
-    is_text = not data.startswith(BYTECODE)
+    is_text = not is_bytecode(data)
     parsed = not place_text.endswith(":-1")
     path = args.crash_reproducer or _default_path("reproducer.mlir" if is_text or parsed else "input.mlirbc")
     command = f"{PROG} {shlex.quote(path)} --run-reproducer"

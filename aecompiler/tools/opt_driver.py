@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from aecompiler import diagnostics as diags
 from aecompiler.bindings import ir
+from aecompiler.bytecode import is_bytecode
 from aecompiler.diagnostics import Diagnostic
 from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError
@@ -23,7 +24,7 @@ from aecompiler.passes.pipeline import MODULE, RESTRICTED, UNKNOWN_PASS, upstrea
 from aecompiler.tools import opt_info
 from aecompiler.tools.command_line import FAILED, OK, version_text
 from aecompiler.tools.errors import FlagError, UsageError, describe
-from aecompiler.tools.files import BYTECODE, replace_file
+from aecompiler.tools.files import replace_file
 from aecompiler.tools.opt_expect import check_expectations
 from aecompiler.tools.opt_flags import build_parser
 from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
@@ -161,7 +162,7 @@ class Driver:
 
     def chunks(self) -> list[Chunk] | Diagnostic:
         """The parts of the input, or why it is no text."""
-        if self.data.startswith(BYTECODE):
+        if is_bytecode(self.data):
             if self.args.split_input_file or self.args.verify_diagnostics or self.args.run_reproducer:
                 raise UsageError(
                     "--split-input-file, --verify-diagnostics and --run-reproducer need text, got bytecode"

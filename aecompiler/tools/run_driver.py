@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from aecompiler import diagnostics as diags
+from aecompiler.accuracy import compare
 from aecompiler.bindings import ir
-from aecompiler.compiler import Kernel, compare, compile
+from aecompiler.compiler import compile
 from aecompiler.dialect import make_context
 from aecompiler.errors import AecError, BackendError
+from aecompiler.kernel import Kernel
 from aecompiler.tools import run_files
 from aecompiler.tools.command_line import FAILED, OK
 from aecompiler.tools.errors import UsageError

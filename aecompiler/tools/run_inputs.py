@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from aecompiler.arrays import Argument
-from aecompiler.compiler import Kernel
+from aecompiler.kernel import Kernel
 from aecompiler.tools import run_files, run_values
 from aecompiler.tools.command_line import parse_shape, parse_size, split_name
 from aecompiler.tools.errors import UsageError

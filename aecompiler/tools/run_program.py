@@ -14,11 +14,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from aecompiler.compiler import parse
+from aecompiler.bytecode import is_bytecode
 from aecompiler.diagnostics import Diagnostic, compile_error
 from aecompiler.errors import AecError
+from aecompiler.signature import parse
 from aecompiler.tools.errors import UsageError, describe
-from aecompiler.tools.files import BYTECODE
 
 SUFFIXES = (".mlir", ".mlirbc")
 """Of files that hold MLIR, as text or as bytecode."""
@@ -58,7 +58,7 @@ def _mlir(path: str) -> Any:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ProgramError(f"cannot read '{path}': {error.strerror or error}") from None
-    if not data.startswith(BYTECODE):
+    if not is_bytecode(data):
         try:
             data.decode()
         except UnicodeDecodeError:

@@ -119,7 +119,7 @@ def test_failing_cases_do_not_stop_the_others(run: Run) -> None:
 
 
 def test_wrong_kernel_is_not_timed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from aecompiler.compiler import Kernel
+    from aecompiler.kernel import Kernel
 
     monkeypatch.setattr(Kernel, "__call__", lambda self, **inputs: inputs["v"])
     monkeypatch.setattr(benchmark, "interleaved_medians", lambda *_: pytest.fail("timed a wrong result"))

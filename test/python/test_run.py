@@ -345,7 +345,7 @@ def test_error_with_its_location_in_the_text_points_at_the_line(
     def evaluate(*_: Any) -> Any:
         raise UnsupportedError(f"unsupported: 'x.y' op, at {location}")
 
-    monkeypatch.setattr("aecompiler.compiler.Kernel.evaluate_reference", evaluate)
+    monkeypatch.setattr("aecompiler.kernel.Kernel.evaluate_reference", evaluate)
     Path("p.mlir").write_text(TEXT)
     outcome = run("p.mlir", "--shape", "q=1x1x2x4", "--shape", "k=1x1x2x4", "--check")
     assert outcome.status == 1

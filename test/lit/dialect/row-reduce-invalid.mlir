@@ -59,6 +59,25 @@ func.func @no_kind(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tenso
 
 // -----
 
+// Kind that is no text
+func.func @kind_that_is_no_text(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tensor<2x2x6x32xf32>, %true: i1) {
+  %0 = "attn.attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+  ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    // expected-error @below {{'attn.row_reduce' op expects attribute 'kind' to be one of "max", "min", "sum", "prod", got "\FF"}}
+    %m = "attn.row_reduce"(%s) {kind = "\FF"} : (f32) -> f32
+    "attn.yield"(%s) : (f32) -> ()
+  }) : (tensor<2x4x8x16xf32>, tensor<2x2x6x16xf32>, tensor<2x2x6x32xf32>) -> tensor<2x4x8x32xf32>
+  return
+}
+
+// -----
+
 // Unknown kind
 func.func @unknown_kind(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tensor<2x2x6x32xf32>, %true: i1) {
   %0 = "attn.attention"(%q, %k, %v) ({

@@ -43,12 +43,12 @@ class PrepareFunctions(Pass):
     def run(self, op: ir.Operation) -> None:
         """Change the public functions with a body in `op`, a module."""
         public = {
-            ir.StringAttr(function.attributes["sym_name"]).value: function
+            rw.symbol_name(function): function
             for function in rw.walk_list(op, "func.func")
             if "sym_visibility" not in function.attributes and not function.opview.is_external
         }
         for call in rw.walk_list(op, "func.call"):
-            callee = ir.FlatSymbolRefAttr(call.attributes["callee"]).value
+            callee = rw.symbol_name(call)
             if callee in public:
                 raise PassFailure(call, f"unsupported: a call of the public function '{callee}'")
         for function in public.values():
@@ -56,7 +56,7 @@ class PrepareFunctions(Pass):
                 _prepare(function.opview)
         for function in rw.walk_list(op, "func.func"):
             if not function.opview.is_external:
-                name = ir.StringAttr(function.attributes["sym_name"]).value
+                name = rw.symbol_name(function)
                 ir.SymbolTable.replace_all_symbol_uses(name, PREFIX + name, op)
                 ir.SymbolTable.set_symbol_name(function, PREFIX + name)
 

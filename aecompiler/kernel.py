@@ -1,0 +1,101 @@
+"""A compiled program as a function of numpy arrays and torch tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aecompiler import arrays
+from aecompiler.arrays import Argument
+from aecompiler.backends.base import Artifact, Backend
+from aecompiler.dialect import make_context
+from aecompiler.signature import inlined
+from aecompiler.sizes import Sizes
+
+
+class Kernel:
+    """A compiled program; made by `aec.compile`.
+
+    Call it with numpy arrays or torch tensors, by position or by name. Strided views (`[batch, sequence,
+    head, feature]` transposed, expanded, sliced) are taken without a copy, and inputs are never written to.
+    The results are new contiguous arrays: torch tensors if any argument is one, else numpy arrays; a single
+    result is returned by itself, several as a tuple. Kernels may be called from several threads at once.
+
+    `arguments` and `results` describe the signature, `artifact` holds the code.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[Argument],
+        results: Sequence[Argument],
+        sizes: Sizes,
+        backend: Backend,
+        artifact: Artifact,
+        source: bytes,
+    ):
+        self.name = name
+        self.arguments = tuple(arguments)
+        self.results = tuple(results)
+        self.artifact = artifact
+        self._sizes = sizes
+        self._source = source
+        self._executable = backend.load(artifact)
+
+    def __repr__(self) -> str:
+        arguments, results = (", ".join(map(str, group)) for group in (self.arguments, self.results))
+        return f"<Kernel {self.name}({arguments}) -> ({results}) on {self.artifact.target}>"
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Run the program.
+
+        Raises `TypeError` for a wrong number or name of arguments, a wrong kind of object or dtype, and
+        `ValueError` for a wrong rank, size or device, and for sizes of two arguments that do not agree. Each
+        message names the argument.
+        """
+        values = self.bind(args, kwargs)
+        taken = [arrays.take(argument, value) for argument, value in zip(self.arguments, values, strict=True)]
+        shapes = [shape for _, shape, _ in taken]
+        self._sizes.check(shapes)
+        like_torch = any(arrays.is_torch(value) for value in values)
+        made = [
+            arrays.allocate(result.dtype, shape or (), like_torch)
+            for result, shape in zip(self.results, self._sizes.result_shapes(shapes), strict=True)
+        ]
+        self._executable([buffer for buffer, _, _ in taken], [buffer for buffer, _ in made])
+        outputs = tuple(array for _, array in made)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+        """The values of a call in the order of `arguments`; `TypeError` for a wrong number or name."""
+        names = [argument.name for argument in self.arguments]
+        if len(args) > len(names):
+            raise TypeError(
+                f"{self.name}() takes {len(names)} arguments ({', '.join(names)}), got {len(args)}"
+            )
+        values = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in names:
+                raise TypeError(f"{self.name}() has no argument '{name}' (arguments: {', '.join(names)})")
+            if name in values:
+                raise TypeError(f"{self.name}() got argument '{name}' twice")
+            values[name] = value
+        if missing := [name for name in names if name not in values]:
+            raise TypeError(f"{self.name}() is missing argument {', '.join(map(repr, missing))}")
+        return [values[name] for name in names]
+
+    def complete_shapes(self, shapes: Sequence[Sequence[int | None]]) -> list[list[int | None]]:
+        """The shapes of a call with unknown sizes (None) filled in where they follow from known ones.
+
+        `shapes` holds one for each of `arguments`; that of a scalar is empty.
+        """
+        return self._sizes.complete(shapes)
+
+    def evaluate_reference(self, /, *args: Any, **kwargs: Any) -> Any:
+        """The program in float64, by `aecompiler.reference.evaluate` (slow, whole rows): a list of arrays."""
+        from aecompiler.reference.evaluate import evaluate
+
+        values = [arrays.to_numpy(value) for value in self.bind(args, kwargs)]
+        with make_context():
+            _module, function = inlined(self._source, self.name)
+            return evaluate(function, values)
