@@ -8,8 +8,6 @@ from aecompiler.backends import base
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 
-torch = pytest.importorskip("torch")
-
 
 @pytest.fixture(scope="module")
 def softmax():
