@@ -5,18 +5,15 @@ from __future__ import annotations
 import io
 import os
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 from aecompiler import diagnostics
-from aecompiler.arrays import Argument
 from aecompiler.backends.base import get_backend
 from aecompiler.bindings import ir
 from aecompiler.kernel import Kernel
 from aecompiler.passes.rewriting import symbol_name
 from aecompiler.signature import arguments_of, find_function, inlined, parse, results_of
 from aecompiler.size_analysis import analyze
-from aecompiler.sizes import Sizes
 
 
 def compile(program: Any, target: str = "cpu", *, function: str | None = None, **options: Any) -> Kernel:
@@ -40,8 +37,8 @@ def compile(program: Any, target: str = "cpu", *, function: str | None = None, *
         name = symbol_name(op.operation)
         arguments = arguments_of(op, names.get(name))
         results = results_of(op)
-        sizes = _sizes(source.getvalue(), name, arguments)
-        clone = ir.Module.parse(source.getvalue())
+        clone, entry = inlined(source.getvalue(), name)
+        sizes = analyze(entry, [argument.name for argument in arguments])
         artifact = backend.emit(clone, name, schedule)
     return Kernel(name, arguments, results, sizes, backend, artifact, source.getvalue())
 
@@ -73,9 +70,3 @@ def _verify(module: ir.Module) -> None:
         module.operation.verify()
     except ir.MLIRError as error:
         raise diagnostics.to_compile_error(error) from None
-
-
-def _sizes(source: bytes, name: str, arguments: Sequence[Argument]) -> Sizes:
-    """What the function requires of sizes, together with the functions that it calls."""
-    _module, function = inlined(source, name)
-    return analyze(function, [argument.name for argument in arguments])

@@ -14,7 +14,7 @@ from aecompiler.dialect import make_context
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import UnsupportedError
 from aecompiler.passes.infra import PassFailure
-from aecompiler.passes.rewriting import inline_calls, symbol_name
+from aecompiler.passes.rewriting import inline_calls, symbol_name, walk_list
 
 
 def parse(content: str | bytes, file: str | None = None) -> tuple[ir.Module, dict[str, list[str]]]:
@@ -91,11 +91,19 @@ def find_function(module: ir.Module, name: str | None) -> Any:
 
 
 def inlined(source: bytes, name: str) -> tuple[ir.Module, Any]:
-    """A function with the bodies of those that it calls, and its module, which must outlive it."""
+    """A function with the bodies of those that it calls, and its module, which must outlive it.
+
+    Of the other functions those are left that can't be inlined.
+    """
     module = ir.Module.parse(source)
     functions = functions_of(module)
-    inline_calls(functions[name].operation, {other: op.operation for other, op in functions.items()})
-    return module, functions[name]
+    function = functions[name]
+    inline_calls(function.operation, {other: op.operation for other, op in functions.items()})
+    if not walk_list(function, "func.call"):
+        for other in list(module.body.operations):
+            if other.operation.name == "func.func" and other.operation != function.operation:
+                other.operation.erase()
+    return module, function
 
 
 def arguments_of(function: Any, names: Sequence[str] | None) -> list[Argument]:

@@ -12,17 +12,17 @@ from typing import Any
 from aecompiler import diagnostics
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
-from aecompiler.errors import CompileError, UnsupportedError
+from aecompiler.errors import CompileError
 from aecompiler.passes.index_arithmetic import (
     ARITHMETIC,
     UNSIGNED_ARITHMETIC,
+    dropped_dimensions,
     is_checked_at_the_call,
     is_widening,
     slice_parts,
     width_of,
-    wrap,
 )
-from aecompiler.sizes import Call, Formula, Size, Sizes, product, scalar, total
+from aecompiler.sizes import Call, Formula, Size, Sizes, product, scalar, total, wrap
 
 _WITHOUT_SIZES = frozenset(
     {
@@ -41,24 +41,12 @@ _WITHOUT_SIZES = frozenset(
 def analyze(function: Any, names: Sequence[str]) -> Sizes:
     """The requirements of a `func.func`; `names` are those of its arguments.
 
-    Raises `CompileError` when sizes contradict each other whatever the arguments are, and at operations whose
-    sizes can't be checked; `UnsupportedError` when the size of a result does not follow from the arguments.
+    Raises `CompileError` at an operation whose sizes contradict each other whatever the arguments are, do not
+    follow from the arguments, or can't be checked.
     """
     analysis = _Analysis(names)
     analysis.function(function)
-    sizes = analysis.sizes
-    known = Call([_Anything() for _ in names])
-    for number, dims in enumerate(sizes.results):
-        for dimension, size in enumerate(dims or []):
-            if known.value(size) is None:
-                raise UnsupportedError(
-                    f"unsupported: the size of result {number} in dimension {dimension} "
-                    "does not follow from the sizes of the arguments"
-                )
-    for size, op in analysis.needed:
-        if known.value(size) is None:
-            raise _unsupported(op, "a size that does not follow from the arguments")
-    return sizes
+    return analysis.sizes
 
 
 def _unsupported(op: ir.Operation, what: str) -> CompileError:
@@ -80,7 +68,7 @@ class _Analysis:
         self.sizes = Sizes(names)
         self.dims_of: dict[ir.Value, list[Size]] = {}
         self.index_of: dict[ir.Value, Size] = {}
-        self.needed: list[tuple[Size, ir.Operation]] = []
+        self.some_call = Call([_Anything() for _ in names])
 
     # ---- classes ----
 
@@ -168,11 +156,19 @@ class _Analysis:
         """An offset, size or stride of a slice: a number, or a value."""
         return self.new(part) if isinstance(part, int) else self.index(part)
 
-    def nonnegative(self, size: Size, op: ir.Operation) -> None:
-        """A call must give this size a value that is not negative."""
-        if size.root().constant is None:
-            self.needed.append((size, op))
-            self.sizes.at_least.append((size, 0))
+    def known(self, size: Size, op: ir.Operation) -> None:
+        """Refuse a size that a call does not tell: nothing could check it."""
+        if self.some_call.value(size) is None:
+            raise _unsupported(op, "a size that does not follow from the arguments")
+
+    def nonnegative(self, size: Size, op: ir.Operation, least: int = 0) -> None:
+        """A call must give this size a value of at least 0, or `least`."""
+        self.known(size, op)
+        constant = size.root().constant
+        if constant is None:
+            self.sizes.at_least.append((size, least))
+        elif constant < least:
+            raise diagnostics.error_at(op, f"expects a size of at least {least}, got {constant}")
 
     # ---- the function ----
 
@@ -187,8 +183,8 @@ class _Analysis:
         for number, argument in enumerate(block.arguments):
             if not isinstance(argument.type, ir.RankedTensorType):
                 size = self.index_of[argument] = self.new()
-                if isinstance(argument.type, (ir.IntegerType, ir.IndexType)):
-                    size.formulas.append(scalar(number))
+                if (width := width_of(argument.type)) is not None:
+                    size.formulas.append(scalar(number, width))
                 continue
             for dimension, size in enumerate(self.dims(argument)):
                 size.places.append((number, dimension))
@@ -219,6 +215,10 @@ class _Analysis:
                 self._structured(op.operation)
             elif name not in _WITHOUT_SIZES and _touches_tensors(op.operation):
                 raise _unsupported(op.operation, "its sizes can't be checked")
+            for result in op.operation.results:
+                if _is_tensor(result):
+                    for size in self.dims(result):
+                        self.known(size, op.operation)
 
     # ---- operations ----
 
@@ -233,6 +233,7 @@ class _Analysis:
 
         if not len(op.regions):
             raise _unsupported(op, "its sizes can't be checked")
+        _check_body(op)
         maps = [getattr(m, "value", m) for m in linalg.get_indexing_maps(op)]
         loops: dict[int, Size] = {}
         for operand, map_ in zip(op.operands, maps, strict=False):
@@ -293,11 +294,10 @@ class _Analysis:
         into = op.operands[1]
         self.define(op.results[0], self.dims(into), op)
         for size in self.dims(into):
-            if size.root().constant is None:
-                self.needed.append((size, op))
-                self.sizes.at_least.append((size, 1))
+            self.nonnegative(size, op, 1)
 
     def _pad(self, op: ir.Operation) -> None:
+        _check_body(op)
         dynamic = list(op.operands)[1:]
         low, high = (
             [self.part(dynamic.pop(0) if n == DYNAMIC else n) for n in op.attributes[name]]
@@ -311,6 +311,7 @@ class _Analysis:
 
     def _new_tensor(self, op: ir.Operation) -> None:
         """tensor.empty, tensor.splat, tensor.generate: the operands of type index are the dynamic sizes."""
+        _check_body(op)
         sizes = iter([v for v in op.operands if isinstance(v.type, ir.IndexType)][-_dynamic_rank(op) :])
         for own in self.dims(op.results[0]):
             if own.root().constant is None and (given := next(sizes, None)) is not None:
@@ -328,32 +329,31 @@ class _Analysis:
             self.nonnegative(size, op)
             if not checked:
                 continue
-            self.needed.append((own, op))
             if isinstance(offset, int) and isinstance(stride, int) and size.constant:
-                last = offset + (size.constant - 1) * stride
-                self.sizes.at_least.append((own, max(offset, last) + 1))
+                self.nonnegative(own, op, offset + (size.constant - 1) * stride + 1)
                 continue
             box = _Box(diagnostics.locate(op.location), d, own, size, self.part(offset), self.part(stride))
+            for part in (box.offset, box.stride):
+                self.known(part, op)
             self.sizes.requirements.append(box)
-            self.needed += [(box.offset, op), (box.stride, op)]
         return found
 
     def _extract_slice(self, op: ir.Operation) -> None:
         sizes = self._slice(op, op.operands[0], 1)
-        result = self.dims(op.results[0])
-        kept = iter(size for size in sizes if size.root().constant != 1)
-        for own in result:  # a dropped dimension has size 1, and so has none of the others to match
-            if own.root().constant is None and (match := next(kept, None)) is not None:
-                while match.root().constant is not None:
-                    match = next(kept, self.new())
-                self.equal(match, own, op)
+        self._define_slice(op.results[0], sizes, op, 1)
 
     def _insert_slice(self, op: ir.Operation) -> None:
         source, into = op.operands[0], op.operands[1]
         sizes = self._slice(op, into, 2)
-        if len(sizes) == len(self.dims(source)):
-            self.define(source, sizes, op)
+        self._define_slice(source, sizes, op, 2)
         self.define(op.results[0], self.dims(into), op)
+
+    def _define_slice(self, value: ir.Value, sizes: Sequence[Size], op: ir.Operation, first: int) -> None:
+        """`value` is a slice of these sizes; those that its type drops are 1."""
+        dropped = dropped_dimensions(slice_parts(op, first)[1], value.type)
+        for d in dropped:
+            self.equal(self.new(1), sizes[d], op)
+        self.define(value, [size for d, size in enumerate(sizes) if d not in dropped], op)
 
     def _reshape(self, op: ir.Operation) -> None:
         """tensor.expand_shape and tensor.collapse_shape: a group of one dimension keeps its size."""
@@ -364,7 +364,9 @@ class _Analysis:
             given = list(op.operands)[1:]
             for own, static in zip(self.dims(wide), op.attributes["static_output_shape"], strict=True):
                 if static == DYNAMIC and given:
-                    self.equal(self.index(given.pop(0)), own, op)
+                    size = self.index(given.pop(0))
+                    self.nonnegative(size, op)
+                    self.equal(size, own, op)
         for d, group in enumerate(groups):
             members = [self.dims(wide)[e] for e in group]
             if len(members) == 1:
@@ -383,38 +385,30 @@ class _Analysis:
         result[axis].root().formulas.append(total([part[axis] for part in parts]))
 
     def _for(self, op: ir.Operation) -> None:
-        """scf.for and scf.forall: carried tensors keep their sizes if the body says so."""
+        """scf.for: carried tensors keep their sizes."""
         block = op.regions[0].blocks[0]
         count = len(op.results)
         inits = list(op.operands)[len(op.operands) - count :]
         inner = list(block.arguments)[len(block.arguments) - count :]
-        tensors = [isinstance(value.type, ir.RankedTensorType) for value in inits]
-        for init, argument, is_tensor in zip(inits, inner, tensors, strict=True):
-            if is_tensor:
+        for init, argument in zip(inits, inner, strict=True):
+            if _is_tensor(init):
                 self.dims_of[argument] = self.dims(init)
         self.block(block)
-        terminator = block.operations[len(block.operations) - 1].operation
-        yielded = list(terminator.operands) if terminator.name == "scf.yield" else inits
-        for init, out, result, is_tensor in zip(inits, yielded, op.results, tensors, strict=True):
-            if is_tensor and self._same(init, out):
+        yielded = block.operations[len(block.operations) - 1].operation.operands
+        for init, out, result in zip(inits, yielded, op.results, strict=True):
+            if _is_tensor(init):
+                self.define(out, self.dims(init), op)
                 self.define(result, self.dims(init), op)
 
     def _if(self, op: ir.Operation) -> None:
-        branches = []
+        """scf.if: both branches give the same sizes."""
         for region in op.regions:
             for block in region.blocks:
                 self.block(block)
-                branches.append(list(block.operations[len(block.operations) - 1].operation.operands))
-        for number, result in enumerate(op.results):
-            values = [branch[number] for branch in branches]
-            if isinstance(result.type, ir.RankedTensorType) and all(self._same(values[0], v) for v in values):
-                self.define(result, self.dims(values[0]), op)
-
-    def _same(self, a: ir.Value, b: ir.Value) -> bool:
-        return all(
-            x.root() is y.root() or (x.root().constant is not None and x.root().constant == y.root().constant)
-            for x, y in zip(self.dims(a), self.dims(b), strict=True)
-        )
+                yielded = block.operations[len(block.operations) - 1].operation.operands
+                for value, result in zip(yielded, op.results, strict=True):
+                    if _is_tensor(result):
+                        self.equal_dims(result, value, [(d, d) for d in range(result.type.rank)], op)
 
 
 class _Box:
@@ -433,9 +427,8 @@ class _Box:
         self.whole, self.size, self.offset, self.stride = whole, size, offset, stride
 
     def __call__(self, call: Call) -> str | None:
-        whole, size, offset, stride = (
-            call.value(each) or 0 for each in (self.whole, self.size, self.offset, self.stride)
-        )
+        values = [call.value(each) for each in (self.whole, self.size, self.offset, self.stride)]
+        whole, size, offset, stride = [value for value in values if value is not None]  # all are known
         last = offset + (size - 1) * stride
         if size < 1 or (min(offset, last) >= 0 and max(offset, last) < whole):
             return None
@@ -448,6 +441,15 @@ class _Box:
 
 def _is_tensor(value: ir.Value) -> bool:
     return isinstance(value.type, ir.RankedTensorType)
+
+
+def _check_body(op: ir.Operation) -> None:
+    """The body of an operation on tensors computes scalars: nothing could check a tensor of each element."""
+    for region in op.regions:
+        for block in region.blocks:
+            for child in block.operations:
+                if any(_is_tensor(result) for result in child.operation.results):
+                    raise _unsupported(child.operation, f"a tensor inside the body of '{op.name}'")
 
 
 def _touches_tensors(op: ir.Operation) -> bool:
@@ -482,6 +484,5 @@ _HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
     "tensor.collapse_shape": _Analysis._reshape,
     "tensor.concat": _Analysis._concat,
     "scf.for": _Analysis._for,
-    "scf.forall": _Analysis._for,
     "scf.if": _Analysis._if,
 }

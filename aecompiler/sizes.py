@@ -136,14 +136,19 @@ class Sizes:
         return f"expects {both} to be equal{same}, got {expected} and {got}"
 
 
-def scalar(number: int) -> Formula:
-    """The value of a scalar argument, if it is an integer."""
+def scalar(number: int, width: int) -> Formula:
+    """The value of a scalar argument of `width` bits, signed: a true i1 is -1."""
 
     def formula(call: Call) -> int | None:
         value = call.actuals[number]
-        return value if isinstance(value, int) else None
+        return wrap(value, width) if isinstance(value, int) else None
 
     return formula
+
+
+def wrap(value: int, width: int) -> int:
+    """`value` as a signed number of `width` bits holds it."""
+    return (value + (1 << (width - 1))) % (1 << width) - (1 << (width - 1))
 
 
 def product(members: Sequence[Size]) -> Formula:

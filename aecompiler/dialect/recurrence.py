@@ -44,7 +44,8 @@ class RecurrenceOp(Attn.Operation, name="recurrence", traits=[ext.Pure]):
     the accumulator type. The output may read the state before or after the update. The step holds `arith`,
     `math`, `linalg` and `tensor` ops on static shapes and may use captures, tensors and scalars defined
     outside, read with `tensor.extract` or `tensor.extract_slice`: the gates. Its operations are total, and
-    indices into captures clamped, as in `attn.attention`.
+    indices into captures clamped, as in `attn.attention`; a slice that is inserted is moved to lie inside,
+    and a new tensor (`tensor.empty`) is 0. Bodies of linalg ops compute scalars.
 
     The step must be affine in S: sums, and products by what does not depend on S. The transition may then be
     scalar, diagonal, or diagonal plus rank one.

@@ -199,10 +199,14 @@ def check_step_region(op, block: ir.Block, terminator: str) -> None:
             )
         if child_name == "tensor.insert_slice":
             _check_insertion(child)
-        elif child_name == "tensor.empty":
-            _check_written_first(child)
+        parent = child.operation.parent
+        scalars_only = parent is not None and name_of(parent).startswith("linalg.")
         for result in child.operation.results:
             if isinstance(result.type, ir.RankedTensorType):
+                if scalars_only:
+                    raise Invalid(
+                        child, f"expects scalar results in the body of '{name_of(parent)}', got {result.type}"
+                    )
                 if not result.type.has_static_shape:
                     raise Invalid(child, f"expects static shapes in region 'step', got {result.type}")
                 if is_scalar(result.type.element_type):
@@ -225,20 +229,6 @@ def _check_insertion(op) -> None:
             raise Invalid(op, f"expects strides of at least 1 in region 'step', got {stride}")
         if size > 0 and (size - 1) * stride >= whole:
             raise Invalid(op, f"expects {size} elements by {stride} to fit a dimension of size {whole}")
-
-
-def _check_written_first(op) -> None:
-    """The elements of a new tensor are not read: it is where others are inserted, or an unread output."""
-    for use in op.operation.results[0].uses:
-        user, position = use.owner.operation, use.operand_number
-        name = user.name
-        if name.startswith("linalg.") and len(user.regions):
-            first_output = len(user.operands) - len(user.results)
-            if position >= first_output and not list(user.regions[0].blocks[0].arguments[position].uses):
-                continue
-        elif name.startswith("tensor.") and (name != "tensor.insert_slice" or position > 0):
-            continue
-        raise Invalid(op, f"expects its elements to be written before '{name}' reads them")
 
 
 def check_affine(block: ir.Block, state: ir.Value) -> set[ir.Value]:
@@ -293,10 +283,20 @@ def _affine_body(op, flags: list[bool], dependent: set[ir.Value]) -> None:
 
 
 def _has_reduction(op) -> bool:
+    """Whether an element of an output may be computed from several elements, or several times."""
     if name_of(op) in ("linalg.broadcast", "linalg.fill", "linalg.map", "linalg.transpose", "linalg.copy"):
         return False
     attributes = op.operation.attributes
-    return "iterator_types" not in attributes or "reduction" in str(attributes["iterator_types"])
+    if "indexing_maps" not in attributes or "iterator_types" not in attributes:
+        return True
+    loops = len(attributes["iterator_types"])
+    maps = [getattr(attribute, "value", attribute) for attribute in attributes["indexing_maps"]]
+    outputs = maps[len(maps) - len(op.operation.results) :]
+    return any({_loop(expr) for expr in map_.results} != set(range(loops)) for map_ in outputs)
+
+
+def _loop(expr) -> int | None:
+    return expr.position if isinstance(expr, ir.AffineDimExpr) else None
 
 
 def _not_affine(op) -> Invalid:

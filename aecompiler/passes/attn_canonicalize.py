@@ -36,7 +36,7 @@ class AttnCanonicalize(Pass):
     A quotient alone becomes a product only if that is exact (the divisor is a power of two). Operations with
     different fastmath flags are not merged.
 
-    Flags by which an integer operation promises something of its operands (no overflow, exact) are dropped.
+    Flags by which an operation promises something of its operands (no overflow, exact, no NaN) are dropped.
     MLIR would fold `x / x` to 1, where the dialect has 0 for x = 0: an integer division by what may be 0 is
     written out first, as a division by 1 where it is 0, and a `select` of the result.
 
@@ -73,14 +73,13 @@ class AttnCanonicalize(Pass):
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
         for root in _roots(op):
-            for program in _attn_ops(root):
-                for child in rw.walk_list(program):
-                    drop_promises(child)
+            for child in rw.walk_list(root):
+                drop_promises(child)
             guard_zero_divisors(root)
             # Each rewrite removes an operation, a result or a select: this ends. What `cse` merges gives
             # `canonicalize` more to do, and it does not say whether it changed something: compare texts.
             before = ""
-            while (text := str(root)) != before:
+            while (text := root.get_asm(large_elements_limit=16)) != before:
                 before = text
                 _clean(root)
                 _rewrite(root)

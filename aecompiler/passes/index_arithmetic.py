@@ -7,7 +7,7 @@ Whoever calls a kernel knows them before it runs. So a slice at such an offset i
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
@@ -43,11 +43,6 @@ def width_of(type_: ir.Type) -> int | None:
     return type_.width if isinstance(type_, ir.IntegerType) else None
 
 
-def wrap(value: int, width: int) -> int:
-    """`value` as a signed number of `width` bits holds it."""
-    return (value + (1 << (width - 1))) % (1 << width) - (1 << (width - 1))
-
-
 def is_widening(op: ir.Operation) -> bool:
     """Whether `op` is a cast of an integer that keeps its value."""
     if op.name not in _CASTS:
@@ -57,11 +52,14 @@ def is_widening(op: ir.Operation) -> bool:
 
 
 def follows_from_arguments(value: ir.Value) -> bool:
-    """Whether an index or integer is computed from sizes and from scalar arguments of the function alone."""
+    """Whether an index or integer is computed from sizes and from scalar arguments of the function alone.
+
+    Only those of a public function come from outside: a private one may be called from anywhere.
+    """
     if width_of(value.type) is None:
         return False
     if isinstance(value.owner, ir.Block):
-        return value.owner.owner.operation.name == "func.func"
+        return _is_public_function(value.owner.owner)
     op = value.owner.operation
     if op.name == "arith.constant":
         return True
@@ -83,13 +81,33 @@ def slice_parts(op: ir.Operation, first: int) -> tuple[list[int | ir.Value], ...
     return tuple(parts)
 
 
+def dropped_dimensions(sizes: Sequence[int | ir.Value], part: ir.RankedTensorType) -> set[int]:
+    """The dimensions of size 1 that a slice of type `part` lacks: the earliest that fit, as in MLIR."""
+    dropped: set[int] = set()
+    shape = list(part.shape)
+    for d, size in enumerate(sizes):
+        wanted = size if isinstance(size, int) else DYNAMIC
+        remaining = len(sizes) - d
+        if shape and shape[0] == wanted and (wanted != 1 or remaining <= len(shape)):
+            shape.pop(0)
+        else:
+            dropped.add(d)
+    return dropped
+
+
 def is_checked_at_the_call(op: ir.Operation, first: int) -> bool:
     """Whether the caller can check that a slice lies inside; `first` operands come before its offsets.
 
-    It must be executed at each call, which one in a loop or a branch may not be.
+    It must be executed at each call, which one in a loop or a branch may not be. MLIR takes strides for
+    positive where they are static; one that is not is left to the code.
     """
-    parent = op.parent
-    if parent is None or parent.operation.name != "func.func":
+    if op.parent is None or not _is_public_function(op.parent):
         return False
-    values = [value for part in slice_parts(op, first) for value in part if not isinstance(value, int)]
-    return all(map(follows_from_arguments, values))
+    parts = slice_parts(op, first)
+    if any(isinstance(stride, int) and stride < 1 for stride in parts[2]):
+        return False
+    return all(isinstance(value, int) or follows_from_arguments(value) for part in parts for value in part)
+
+
+def _is_public_function(op: ir.OpView | ir.Operation) -> bool:
+    return op.operation.name == "func.func" and "sym_visibility" not in op.operation.attributes

@@ -9,6 +9,7 @@ rows of a last block), and captured indices may be any integer. The dialect defi
 - a shift by the width or more gives 0, or the sign;
 - a float outside the range of the integer it is converted to saturates, and NaN converts to 0;
 - an inserted slice is moved to lie inside; a dimension's number is clamped, too;
+- `tensor.empty` and `ub.poison` are 0;
 - flags that promise something of the operands (no overflow, exact, no NaN) promise nothing.
 
 `make_total` writes these rules out with ordinary operations, in place, so that what follows may clone and
@@ -19,11 +20,11 @@ and for slices and insertions there that a caller can't check.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from aecompiler.bindings import arith, ir, scf, tensor
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.index_arithmetic import is_checked_at_the_call, slice_parts
+from aecompiler.passes.index_arithmetic import dropped_dimensions, is_checked_at_the_call, slice_parts
 from aecompiler.passes.registry import PassFailure
 
 _DIVISIONS = ("arith.divsi", "arith.floordivsi", "arith.ceildivsi")
@@ -53,23 +54,21 @@ _PROMISES = ("isExact", "nonNeg", "isDisjoint")
 
 
 def drop_promises(op: ir.Operation) -> None:
-    """Take away the flags by which an integer result is undefined for some operands."""
+    """Take away the flags by which a result is undefined for some operands.
+
+    Integers wrap, and masked scores are -inf and rows may be NaN, whatever an operation's flags say.
+    """
     for name in _PROMISES:
         if name in op.attributes:
             del op.attributes[name]
     if "overflowFlags" in op.attributes:
         op.attributes["overflowFlags"] = ir.Attribute.parse("#arith.overflow<none>")
-
-
-def _drop_promises_of_finite_numbers(op: ir.Operation) -> None:
-    """Masked scores are -inf, and rows may be NaN, whatever an operation's flags say."""
-    if "fastmath" not in op.attributes:
-        return
-    flags = set(re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2]))
-    if "fast" in flags:
-        flags = {"reassoc", "nsz", "arcp", "contract", "afn"}
-    kept = ",".join(sorted(flags - {"nnan", "ninf"})) or "none"
-    op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{kept}>")
+    if "fastmath" in op.attributes:
+        flags = set(re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2]))
+        if "fast" in flags:
+            flags = {"reassoc", "nsz", "arcp", "contract", "afn"}
+        kept = ",".join(sorted(flags - {"nnan", "ninf"})) or "none"
+        op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{kept}>")
 
 
 def guard_zero_divisors(op: ir.Operation) -> None:
@@ -112,7 +111,6 @@ def _may_be_zero(divisor: ir.Value) -> bool:
 def _guard_all(candidates: list[ir.Operation]) -> None:
     for op in candidates:
         drop_promises(op)
-        _drop_promises_of_finite_numbers(op)
     ops = [op for op in candidates if op.name in _GUARDS]
     readers: dict[ir.Value, list[ir.Operation]] = {}
     for op in ops:
@@ -226,10 +224,9 @@ def _guard_extract_slice(op: ir.Operation) -> None:
     if 0 in shape:
         _replace(op, rw.constant_like(result, 0))
         return
-    static = all(isinstance(number, int) for number in (*offsets, *sizes, *strides))
-    if static and rw.DYNAMIC not in shape:
-        return  # verified
-    dropped = _dropped_dimensions(sizes, result.type)
+    if _is_verified(shape, offsets, sizes, strides):
+        return
+    dropped = dropped_dimensions(sizes, result.type)
     if all(
         size == 1 or (offset == 0 and stride == 1 and size == extent)
         for offset, size, stride, extent in zip(offsets, sizes, strides, shape, strict=True)
@@ -267,22 +264,14 @@ def _guard_extract_slice(op: ir.Operation) -> None:
     _replace(op, read)
 
 
+def _is_verified(shape: Sequence[int], *parts: Sequence[int | ir.Value]) -> bool:
+    """Whether MLIR has checked that a slice lies inside: it does with static numbers and positive strides."""
+    static = all(isinstance(number, int) for part in parts for number in part)
+    return static and rw.DYNAMIC not in shape and all(stride > 0 for stride in parts[2])
+
+
 def _as_index(number: int | ir.Value) -> ir.Value:
     return rw.index(number) if isinstance(number, int) else number
-
-
-def _dropped_dimensions(sizes: list[int | ir.Value], result: ir.RankedTensorType) -> set[int]:
-    """The dimensions of size 1 that a rank-reduced slice drops: the earliest that fit, as in MLIR."""
-    dropped: set[int] = set()
-    shape = list(result.shape)
-    for d, size in enumerate(sizes):
-        wanted = size if isinstance(size, int) else rw.DYNAMIC
-        remaining = len(sizes) - d
-        if shape and shape[0] == wanted and (wanted != 1 or remaining <= len(shape)):
-            shape.pop(0)
-        else:
-            dropped.add(d)
-    return dropped
 
 
 def _guard_insert_slice(op: ir.Operation) -> None:
@@ -290,14 +279,16 @@ def _guard_insert_slice(op: ir.Operation) -> None:
     value, into = op.operands[0], op.operands[1]
     offsets, sizes, strides = slice_parts(op, 2)
     shape = into.type.shape
-    if all(isinstance(number, int) for number in (*offsets, *sizes, *strides)) and rw.DYNAMIC not in shape:
-        return  # verified
+    if _is_verified(shape, offsets, sizes, strides):
+        return
     clamped: list[int | ir.Value] = []
     for offset, size, stride, whole in zip(offsets, sizes, strides, shape, strict=True):
         if offset == 0 and stride == 1 and size == whole and whole != rw.DYNAMIC:
             clamped.append(offset)
             continue
-        if not (isinstance(size, int) and isinstance(stride, int) and stride > 0) or whole == rw.DYNAMIC:
+        if isinstance(stride, int) and stride < 1:
+            raise PassFailure(op, f"expects strides of at least 1, got {stride}")
+        if not (isinstance(size, int) and isinstance(stride, int)) or whole == rw.DYNAMIC:
             raise PassFailure(
                 op, "unsupported: an insertion at an offset that no caller can check, with dynamic sizes"
             )
@@ -430,6 +421,25 @@ def _guard_float_to_int(op: ir.Operation) -> None:
     _replace_after(op, saturate)
 
 
+def _guard_empty(op: ir.Operation) -> None:
+    """What nobody wrote is 0, unless it is where an operation puts its result without reading it."""
+    result = op.results[0]
+    if all(_overwrites(use.owner.operation, use.operand_number) for use in result.uses):
+        return
+    if result.type.has_static_shape:
+        _replace(op, rw.constant_of(result.type, 0))
+        return
+    _replace(op, tensor.splat(result.type, rw.constant(result.type.element_type, 0), list(op.operands)))
+
+
+def _overwrites(user: ir.Operation, position: int) -> bool:
+    if not user.name.startswith("linalg.") or not len(user.regions):
+        return False
+    first_output = len(user.operands) - len(user.results)
+    argument = user.regions[0].blocks[0].arguments[position]
+    return position >= first_output and not list(argument.uses)
+
+
 def _guard_poison(op: ir.Operation) -> None:
     """Poison that reaches an index or a divisor would be undefined behaviour: any value will do, take 0."""
     _replace(op, rw.constant_like(op.results[0], 0))
@@ -437,6 +447,7 @@ def _guard_poison(op: ir.Operation) -> None:
 
 _GUARDS: dict[str, Callable[[ir.Operation], None]] = {
     "tensor.dim": _guard_dim,
+    "tensor.empty": _guard_empty,
     "tensor.extract": _guard_extract,
     "tensor.insert": _guard_insert,
     "tensor.extract_slice": _guard_extract_slice,

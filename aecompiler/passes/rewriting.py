@@ -143,6 +143,8 @@ def constant_value(value: ir.Value) -> int | None:
     if isinstance(value.owner, ir.Block) or value.owner.operation.name != "arith.constant":
         return None
     attribute = value.owner.operation.attributes["value"]
+    if isinstance(attribute, ir.BoolAttr):
+        return -int(attribute.value)  # as a signed number of one bit
     if isinstance(attribute, ir.IntegerAttr):
         return attribute.value
     if isinstance(attribute, ir.DenseIntElementsAttr) and attribute.is_splat:

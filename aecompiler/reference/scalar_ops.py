@@ -361,11 +361,6 @@ def _poison(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]
     return [np.zeros((1,) * len(frame.lanes) + type_.static_shape, type_.dtype)]
 
 
-def unspecified(type_: ValueType, shape: tuple[int, ...], frame: Frame) -> Array:
-    """A value that nothing may depend on: NaN, so that a result that does shows it; 0 for integers."""
-    return np.full((1,) * len(frame.lanes) + shape, np.nan if type_.is_float else 0, type_.dtype)
-
-
 def _dense(attribute: object, type_: ValueType) -> Array:
     """The elements of a dense attribute."""
     shape = type_.static_shape

@@ -1,7 +1,7 @@
 """The `tensor` dialect on values.
 
 A read outside of a tensor gives the clamped element, or 0 where there is none, and is recorded as a miss. An
-inserted element or slice that would lie outside is moved to lie inside.
+inserted element or slice that would lie outside is moved to lie inside. What nobody wrote is 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from aecompiler.reference.machine import DYNAMIC, Frame, Instruction, gather, implements, is_outside, uniform
-from aecompiler.reference.scalar_ops import unspecified
 from aecompiler.reference.values import ValueType
 
 Array = np.ndarray
@@ -61,8 +60,7 @@ def _insert_slice(op: Instruction, args: list[Array], frame: Frame) -> Sequence[
 
 @implements("tensor.empty")
 def _empty(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
-    type_ = op.result_types[0]
-    return [unspecified(type_, _result_shape(op, args), frame)]
+    return [np.zeros((1,) * len(frame.lanes) + _result_shape(op, args), op.result_types[0].dtype)]
 
 
 @implements("tensor.splat")

@@ -288,3 +288,202 @@ def test_constant_index_of_a_map_is_checked_at_the_call():
     )
     assert reads(X[1, :3]).tolist() == [6.0] * 4
     refuses("expects x.shape[0] to be at least 3, got 2", reads, X[1, :2])
+
+
+# Control flow, and what it carries.
+
+A, B = (np.arange(n, dtype=np.float32) for n in (8, 2))
+
+
+def test_slice_in_a_function_that_a_loop_calls_is_guarded():
+    """Its offset is an argument of the function, but no argument of the call."""
+    t = "tensor<?xf32>"
+    text = f"""
+func.func private @g(%a: {t}, %o: index) -> f32 {{
+  %c0 = arith.constant 0 : index
+  %s = tensor.extract_slice %a[%o] [4] [1] : {t} to tensor<4xf32>
+  %x = tensor.extract %s[%c0] : tensor<4xf32>
+  return %x : f32
+}}
+func.func @f(%a: {t}) -> f32 {{
+  %c1 = arith.constant 1 : index
+  %c10 = arith.constant 10 : index
+  %c20 = arith.constant 20 : index
+  %zero = arith.constant 0.0 : f32
+  %r = scf.for %i = %c10 to %c20 step %c1 iter_args(%acc = %zero) -> f32 {{
+    %x = func.call @g(%a, %i) : ({t}, index) -> f32
+    %y = arith.addf %acc, %x : f32
+    scf.yield %y : f32
+  }}
+  return %r : f32
+}}"""
+    assert agrees(kernel(text), A) == 70
+
+
+def test_branches_give_equal_sizes():
+    chooses = kernel(
+        function(
+            """  %r = scf.if %c -> tensor<?xf32> {
+    scf.yield %a : tensor<?xf32>
+  } else {
+    scf.yield %b : tensor<?xf32>
+  }""",
+            "%c: i1, %a: tensor<?xf32>, %b: tensor<?xf32>",
+            "tensor<?xf32>",
+        )
+    )
+    assert agrees(chooses, True, A, A + 1).tolist() == A.tolist()
+    refuses("expects a.shape[0] and b.shape[0] to be equal, got 8 and 2", chooses, True, A, B)
+
+
+def test_carried_tensors_keep_their_sizes():
+    loops = kernel(
+        function(
+            """  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %r = scf.for %i = %c0 to %n step %c1 iter_args(%x = %a) -> tensor<?xf32> {
+    %y = arith.addf %a, %x : tensor<?xf32>
+    scf.yield %b : tensor<?xf32>
+  }""",
+            "%n: index, %a: tensor<?xf32>, %b: tensor<?xf32>",
+            "tensor<?xf32>",
+        )
+    )
+    assert agrees(loops, 2, A, A + 1).tolist() == (A + 1).tolist()
+    refuses("expects a.shape[0] and b.shape[0] to be equal, got 8 and 2", loops, 2, A, B)
+
+
+# Slices of odd strides and ranks.
+
+
+def test_negative_stride_reads_the_nearest_elements():
+    slices = kernel(
+        function(
+            "  %r = tensor.extract_slice %x[1] [4] [-1] : tensor<?xf32> to tensor<4xf32>",
+            "%x: tensor<?xf32>",
+            "tensor<4xf32>",
+        )
+    )
+    assert agrees(slices, A + 1).tolist() == [2, 1, 1, 1]
+
+
+def test_insertion_of_a_negative_stride_is_refused():
+    text = function(
+        "  %r = tensor.insert_slice %y into %x[1] [4] [-1] : tensor<4xf32> into tensor<?xf32>",
+        "%x: tensor<?xf32>, %y: tensor<4xf32>",
+        "tensor<?xf32>",
+    )
+    with pytest.raises(
+        CompileError, match=r"'tensor\.insert_slice' op expects strides of at least 1, got -1"
+    ):
+        kernel(text)
+
+
+@pytest.mark.parametrize("place", ["[0, 0] [%n, 1]", "[0, 0] [1, %n]"])
+def test_inserted_part_of_lower_rank_has_the_size_of_its_place(place):
+    inserts = kernel(
+        function(
+            f"  %r = tensor.insert_slice %y into %x{place} [1, 1] : tensor<?xf32> into tensor<?x?xf32>",
+            "%x: tensor<?x?xf32>, %y: tensor<?xf32>, %n: index",
+            "tensor<?x?xf32>",
+        )
+    )
+    expected = X.copy()
+    expected[(slice(2), 0) if place.endswith("1]") else (0, slice(2))] = B
+    assert agrees(inserts, X, B, 2).tolist() == expected.tolist()
+    refuses("expects y.shape[0] to be 2, got 8", inserts, X, A, 2)
+
+
+def test_true_is_minus_one_as_an_index():
+    slices = kernel(
+        function(
+            """  %o = arith.index_cast %c : i1 to index
+  %r = tensor.extract_slice %x[%o] [2] [1] : tensor<?xf32> to tensor<2xf32>""",
+            "%x: tensor<?xf32>, %c: i1",
+            "tensor<2xf32>",
+        )
+    )
+    assert agrees(slices, A, False).tolist() == [0, 1]
+    refuses("slice of 2 elements from -1 on", slices, A, True)
+
+
+def test_sizes_that_a_reshape_is_given_are_checked():
+    expands = kernel(
+        function(
+            "  %r = tensor.expand_shape %x [[0, 1]] output_shape [%n, %m]"
+            " : tensor<?xf32> into tensor<?x?xf32>",
+            "%x: tensor<?xf32>, %n: index, %m: index",
+            "tensor<?x?xf32>",
+        )
+    )
+    assert agrees(expands, A, 2, 4).tolist() == A.reshape(2, 4).tolist()
+    refuses("expects a size to be at least 0, got -2", expands, A, -2, -4)
+    refuses("expects x.shape[0] to be 6, got 8", expands, A, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            """  %z = arith.constant 0.0 : f32
+  %r = tensor.pad %x low[-1] high[0] {
+  ^bb0(%i: index):
+    tensor.yield %z : f32
+  } : tensor<?xf32> to tensor<?xf32>""",
+            "'tensor.pad' op expects a size of at least 0, got -1",
+        ),
+        (
+            """  %c4 = arith.constant 4 : index
+  %r = tensor.generate %c4 {
+  ^bb0(%i: index):
+    %s = tensor.extract_slice %x[%i] [2] [1] : tensor<?xf32> to tensor<2xf32>
+    %y = tensor.extract %s[%i] : tensor<2xf32>
+    tensor.yield %y : f32
+  } : tensor<?xf32>""",
+            "'tensor.extract_slice' op unsupported: a tensor inside the body of 'tensor.generate'",
+        ),
+    ],
+)
+def test_what_no_call_could_mend_is_refused_at_its_place(body, message):
+    with pytest.raises(CompileError, match=re.escape(message)):
+        kernel(function(body, "%x: tensor<?xf32>", "tensor<?xf32>"))
+
+
+# What nobody wrote.
+
+
+@pytest.mark.parametrize("sizes", ["", "(%n)"])
+def test_new_tensor_is_zero(sizes):
+    shape = "?" if sizes else "4"
+    inserts = kernel(
+        function(
+            f"""  %e = tensor.empty{sizes} : tensor<{shape}xf32>
+  %r = tensor.insert_slice %y into %e[1] [2] [1] : tensor<2xf32> into tensor<{shape}xf32>""".replace(
+                "empty :", "empty() :"
+            ),
+            "%y: tensor<2xf32>, %n: index",
+            f"tensor<{shape}xf32>",
+        )
+    )
+    for _ in range(3):
+        assert agrees(inserts, B + 5, 4).tolist() == [0, 5, 6, 0]
+
+
+def test_new_tensor_in_a_step_is_zero():
+    text = """
+func.func @f(%q: tensor<1x1x3x4xf32>, %s0: tensor<1x1x4x4xf32>)
+    -> (tensor<1x1x3x4xf32>, tensor<1x1x4x4xf32>) {
+  %o, %f = "attn.recurrence"(%q, %q, %q, %s0) ({
+  ^step(%S: tensor<4x4xf32>, %qt: tensor<4xf32>, %kt: tensor<4xf32>, %vt: tensor<4xf32>,
+        %b: index, %h: index, %t: index):
+    %e = tensor.empty() : tensor<2x2xf32>
+    %flat = tensor.collapse_shape %e [[0, 1]] : tensor<2x2xf32> into tensor<4xf32>
+    "attn.step_yield"(%S, %flat) : (tensor<4x4xf32>, tensor<4xf32>) -> ()
+  }) : (tensor<1x1x3x4xf32>, tensor<1x1x3x4xf32>, tensor<1x1x3x4xf32>, tensor<1x1x4x4xf32>)
+    -> (tensor<1x1x3x4xf32>, tensor<1x1x4x4xf32>)
+  return %o, %f : tensor<1x1x3x4xf32>, tensor<1x1x4x4xf32>
+}"""
+    compiled = kernel(text)
+    for _ in range(3):
+        o, _ = compiled(np.ones((1, 1, 3, 4), np.float32), np.ones((1, 1, 4, 4), np.float32))
+        assert not o.any()

@@ -264,28 +264,37 @@ func.func @insertion_by_a_stride_that_is_not_static(%q: tensor<2x4x?x8xf32>, %k:
 
 // -----
 
-// Elements that nobody wrote
-func.func @elements_that_nobody_wrote(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
+// Tensor inside a body
+func.func @tensor_inside_a_body(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
   %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
   ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'tensor.empty' op expects its elements to be written before 'arith.addf' reads them}}
-    %e = tensor.empty() : tensor<8x16xf32>
-    %N = arith.addf %e, %S : tensor<8x16xf32>
-    "attn.step_yield"(%N, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
+    %e = tensor.empty() : tensor<16xf32>
+    %out = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]} outs(%e : tensor<16xf32>) {
+    ^bb0(%y: f32):
+      // expected-error @below {{'tensor.extract_slice' op expects scalar results in the body of 'linalg.generic', got tensor<2xf32>}}
+      %two = tensor.extract_slice %qt[0] [2] [1] : tensor<8xf32> to tensor<2xf32>
+      %x = tensor.extract %two[%b] : tensor<2xf32>
+      linalg.yield %x : f32
+    } -> tensor<16xf32>
+    "attn.step_yield"(%S, %out) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
   }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
   return
 }
 
 // -----
 
-// Accumulator that nobody wrote
-func.func @accumulator_that_nobody_wrote(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>) {
+// Product of elements of the state without a loop of its own
+func.func @product_in_parallel_loops(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %init: tensor<16xf32>) {
   %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
   ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
-    // expected-error @below {{'tensor.empty' op expects its elements to be written before 'linalg.vecmat' reads them}}
-    %e = tensor.empty() : tensor<16xf32>
-    %o = linalg.vecmat ins(%qt, %S : tensor<8xf32>, tensor<8x16xf32>) outs(%e : tensor<16xf32>) -> tensor<16xf32>
-    "attn.step_yield"(%S, %vt) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
+    %out = linalg.generic {indexing_maps = [affine_map<(d0, d1) -> (d0, d1)>, affine_map<(d0, d1) -> (d1)>], iterator_types = ["parallel", "parallel"]}
+        ins(%S : tensor<8x16xf32>) outs(%init : tensor<16xf32>) {
+    ^bb0(%x: f32, %y: f32):
+      // expected-error @below {{'arith.mulf' op expects the step to be affine in the state, got a term that is not}}
+      %m = arith.mulf %x, %y : f32
+      linalg.yield %m : f32
+    } -> tensor<16xf32>
+    "attn.step_yield"(%S, %out) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
   }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
   return
 }

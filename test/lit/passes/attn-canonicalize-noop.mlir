@@ -34,7 +34,7 @@ func.func @factors(%q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32> {
     %7 = arith.mulf %6, %half : f32
     %8 = arith.mulf %7, %half : f32
     %9 = arith.addf %7, %8 : f32
-    %10 = arith.mulf %9, %half fastmath<nnan> : f32
+    %10 = arith.mulf %9, %half fastmath<contract> : f32
     %11 = arith.mulf %10, %half : f32
     %12 = math.tanh %11 : f32
     %13 = arith.divf %12, %three : f32

@@ -251,3 +251,30 @@ func.func @division_by_itself(%q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32> {
   }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
   return %o : tensor<1x1x4x8xf32>
 }
+
+// -----
+
+// Booleans are divided as well, around attn operations too, where promises are dropped as well.
+// CHECK-LABEL: func.func @around
+// CHECK-SAME:    %{{[^ ]+}}: tensor<1x1x4x8xf32>, %[[X:[^ ]+]]: i32, %[[C:[^ ]+]]: i1
+// CHECK:         %[[M:.+]] = arith.muli %[[X]], %{{.+}} : i32
+// CHECK-NEXT:    arith.divsi %[[M]], %{{.+}} : i32
+// CHECK:         arith.divui %true, %{{.+}} : i1
+func.func @around(%q: tensor<1x1x4x8xf32>, %x: i32, %c: i1) -> (tensor<1x1x4x8xf32>, i32, i1) {
+  %true = arith.constant true
+  %c3 = arith.constant 3 : i32
+  %m = arith.muli %x, %c3 overflow<nsw> : i32
+  %d = arith.divsi %m, %c3 : i32
+  %e = arith.divui %true, %c : i1
+  %o = "attn.attention"(%q, %q, %q) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+  ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
+  return %o, %d, %e : tensor<1x1x4x8xf32>, i32, i1
+}

@@ -9,12 +9,17 @@ from aecompiler.passes.region_safety import make_surroundings_total
 
 @register_pass
 class GuardOperations(Pass):
-    """Make integer divisions, float to integer casts and `tensor.extract` around attn operations total.
+    """Make the operations around attn operations total, as those of regions are.
 
     On a CPU an integer division by zero ends the process, and a read out of bounds may. *Before*: any IR on
-    tensors. *After*: outside attn operations, whose lowering does the same for their regions, such operations
-    have the results that the dialect defines for regions: division by zero gives 0, the remainder is then the
-    dividend, `MIN / -1` wraps, casts saturate, and indices are clamped.
+    tensors. *After*: outside attn operations, whose lowering does the same for their regions, everything has
+    the result that the dialect defines for regions: division by zero gives 0, the remainder is then the
+    dividend, `MIN / -1` wraps, long shifts shift everything out, casts saturate, indices and the numbers of
+    dimensions are clamped, `tensor.empty` and `ub.poison` are 0, and flags that promise something of operands
+    are dropped. A slice that is read at a place which no caller can check is read element by element, with
+    clamped indices, and one that is inserted there is moved to lie inside; an insertion of dynamic sizes is
+    refused. Slices directly in a public function whose places follow from its arguments are the caller's to
+    check, and stay.
 
     ```mlir
     %0 = arith.divui %a, %b : i32
