@@ -11,6 +11,7 @@ from typing import Any
 
 from aecompiler import diagnostics
 from aecompiler.bindings import ir
+from aecompiler.dialect.regions import grows_with_loops
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import CompileError
 from aecompiler.passes.index_arithmetic import (
@@ -46,6 +47,7 @@ def analyze(function: Any, names: Sequence[str]) -> Sizes:
     """
     analysis = _Analysis(names)
     analysis.function(function)
+    analysis.sizes.tensors = analysis.tensors()
     return analysis.sizes
 
 
@@ -68,6 +70,7 @@ class _Analysis:
         self.sizes = Sizes(names)
         self.dims_of: dict[ir.Value, list[Size]] = {}
         self.index_of: dict[ir.Value, Size] = {}
+        self.scratch: list[tuple[tuple[Size, ...], int]] = []
         self.some_call = Call([_Anything() for _ in names])
 
     # ---- classes ----
@@ -213,12 +216,24 @@ class _Analysis:
                 self._elementwise(op.operation)
             elif name.startswith("linalg."):
                 self._structured(op.operation)
+            elif name == "func.call":
+                raise _unsupported(op.operation, "a call that can't be inlined (of itself, or of no body)")
             elif name not in _WITHOUT_SIZES and _touches_tensors(op.operation):
                 raise _unsupported(op.operation, "its sizes can't be checked")
             for result in op.operation.results:
                 if _is_tensor(result):
                     for size in self.dims(result):
                         self.known(size, op.operation)
+
+    def tensors(self) -> list[tuple[tuple[Size, ...], int]]:
+        """The sizes of all tensors, each once, and the bytes of an element."""
+        found: dict[tuple[int, ...], tuple[tuple[Size, ...], int]] = {}
+        for value, dims in self.dims_of.items():
+            roots = tuple(size.root() for size in dims)
+            key = tuple(id(size) for size in roots)
+            width = -(-(width_of(value.type.element_type) or value.type.element_type.width) // 8)
+            found[key] = (roots, max(width, found[key][1] if key in found else 0))
+        return [*found.values(), *self.scratch]
 
     # ---- operations ----
 
@@ -244,6 +259,8 @@ class _Analysis:
                     self.equal(loops.setdefault(expr.position, size), size, op)
                 elif isinstance(expr, ir.AffineConstantExpr):
                     self.sizes.at_least.append((size, expr.value + 1))
+                elif not grows_with_loops(expr):
+                    raise _unsupported(op, f"the index {expr}, whose ends are not those of its loops")
                 elif any(DYNAMIC in v.type.shape for v in op.operands if _is_tensor(v)):
                     raise _unsupported(op, f"the index {expr} into a tensor of dynamic size")
         outs = list(op.operands)[len(op.operands) - len(op.results) :]
@@ -253,6 +270,8 @@ class _Analysis:
 
     def _attention(self, op: ir.Operation) -> None:
         q, k, v = list(op.operands)[:3]
+        # A lowering may hold the scores of some rows at once.
+        self.scratch.append(((self.dims(k)[2], self.new(64)), 8))
         pairs = [(q, 0, k, 0), (q, 0, v, 0), (k, 1, v, 1), (k, 2, v, 2)]
         if DYNAMIC in (q.type.shape[1], k.type.shape[1]):
             pairs.append((q, 1, k, 1))
@@ -386,6 +405,7 @@ class _Analysis:
 
     def _for(self, op: ir.Operation) -> None:
         """scf.for: carried tensors keep their sizes."""
+        self.nonnegative(self.index(op.operands[2]), op, 1)  # a step of 0 would never end
         block = op.regions[0].blocks[0]
         count = len(op.results)
         inits = list(op.operands)[len(op.operands) - count :]

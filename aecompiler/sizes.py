@@ -6,6 +6,8 @@ and formulas for sizes that follow from others. A kernel checks it at each call,
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Sequence
 
 Actual = Sequence[int] | int | float | None
@@ -13,6 +15,17 @@ Actual = Sequence[int] | int | float | None
 
 Formula = Callable[["Call"], int | None]
 """Computes a size from those of a call; its docstring, if any, says how."""
+
+
+def _memory() -> int:
+    """The bytes of the machine's memory, or more than any has where the system does not tell."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 1 << 47
+
+
+_MEMORY = _memory()
 
 
 class Size:
@@ -66,10 +79,14 @@ class Sizes:
         self.results: list[list[Size] | None] = []
         self.at_least: list[tuple[Size, int]] = []
         self.requirements: list[Callable[[Call], str | None]] = []  # what a call breaks, or None
+        self.tensors: list[tuple[tuple[Size, ...], int]] = []  # sizes of a tensor, bytes of an element
         self.dimension_names: dict[tuple[int, int], str] = {}
 
     def check(self, actuals: Sequence[Actual]) -> None:
-        """Raise `ValueError` naming the arguments and dimensions whose sizes do not agree."""
+        """Raise `ValueError` naming the arguments and dimensions whose sizes do not agree.
+
+        Raise `MemoryError` for a tensor that is larger than the machine's memory: code can't.
+        """
         call = Call(actuals)
         for size, minimum in self.at_least:
             got = call.value(size)
@@ -94,6 +111,11 @@ class Sizes:
         for requirement in self.requirements:
             if (message := requirement(call)) is not None:
                 raise ValueError(message)
+        for dims, width in self.tensors:
+            shape = [call.value(size) or 0 for size in dims]
+            if math.prod(shape) * width > _MEMORY:
+                text = "x".join(map(str, shape))
+                raise MemoryError(f"expects tensors to fit into memory, got one of {text} elements")
 
     def result_shapes(self, actuals: Sequence[Actual]) -> list[tuple[int, ...] | None]:
         """The shape of each result; None for a scalar."""

@@ -199,6 +199,8 @@ def check_step_region(op, block: ir.Block, terminator: str) -> None:
             )
         if child_name == "tensor.insert_slice":
             _check_insertion(child)
+        elif structured:
+            _check_maps(child)
         parent = child.operation.parent
         scalars_only = parent is not None and name_of(parent).startswith("linalg.")
         for result in child.operation.results:
@@ -229,6 +231,28 @@ def _check_insertion(op) -> None:
             raise Invalid(op, f"expects strides of at least 1 in region 'step', got {stride}")
         if size > 0 and (size - 1) * stride >= whole:
             raise Invalid(op, f"expects {size} elements by {stride} to fit a dimension of size {whole}")
+
+
+def grows_with_loops(expr: ir.AffineExpr) -> bool:
+    """Whether an index of an indexing map is smallest at the first iteration, and largest at the last.
+
+    MLIR checks those two to lie inside a tensor, and no others.
+    """
+    if isinstance(expr, ir.AffineAddExpr):
+        return grows_with_loops(expr.lhs) and grows_with_loops(expr.rhs)
+    if isinstance(expr, ir.AffineMulExpr):
+        factor = expr.rhs
+        return isinstance(factor, ir.AffineConstantExpr) and factor.value >= 0 and grows_with_loops(expr.lhs)
+    return isinstance(expr, (ir.AffineDimExpr, ir.AffineConstantExpr))
+
+
+def _check_maps(op) -> None:
+    if "indexing_maps" not in op.operation.attributes:
+        return
+    for attribute in op.operation.attributes["indexing_maps"]:
+        for expr in getattr(attribute, "value", attribute).results:
+            if not grows_with_loops(expr):
+                raise Invalid(op, f"expects indices that grow with the loops, got {expr}")
 
 
 def check_affine(block: ir.Block, state: ir.Value) -> set[ir.Value]:

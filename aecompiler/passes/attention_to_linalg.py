@@ -15,6 +15,9 @@ from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.regions import Level, levels
 from aecompiler.passes import rewriting as rw
 
+MAX_BLOCK_Q = 4096
+"""The most query rows of a block: its scores are in memory at once, for each row one for each key."""
+
 _KEY_AND_ROW, _ROW = (0, 1), (1,)
 """How tensors of a block are indexed in loops over keys and rows."""
 

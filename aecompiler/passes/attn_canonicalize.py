@@ -8,7 +8,7 @@ from aecompiler.bindings import ir, passmanager, tensor
 from aecompiler.passes import canonicalize_scalars as scalars
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import ANY, Pass, register_pass
-from aecompiler.passes.region_safety import drop_promises, guard_zero_divisors
+from aecompiler.passes.region_safety import drop_promises, guard_elements, guard_zero_divisors
 
 ATTENTION = "attn.attention"
 _SCORE, _MASK, _NORMALIZE = range(3)
@@ -38,7 +38,8 @@ class AttnCanonicalize(Pass):
 
     Flags by which an operation promises something of its operands (no overflow, exact, no NaN) are dropped.
     MLIR would fold `x / x` to 1, where the dialect has 0 for x = 0: an integer division by what may be 0 is
-    written out first, as a division by 1 where it is 0, and a `select` of the result.
+    written out first, as a division by 1 where it is 0, and a `select` of the result. So is the clamping of
+    indices into `tensor.from_elements`.
 
     Before, and valid at any time: programs at level 1. After: the same programs, with equal results up to the
     rounding above. Running it again changes nothing.
@@ -76,6 +77,7 @@ class AttnCanonicalize(Pass):
             for child in rw.walk_list(root):
                 drop_promises(child)
             guard_zero_divisors(root)
+            guard_elements(root)
             # Each rewrite removes an operation, a result or a select: this ends. What `cse` merges gives
             # `canonicalize` more to do, and it does not say whether it changed something: compare texts.
             before = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.attention_to_linalg import lower_attention
+from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q, lower_attention
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.recurrence_to_linalg import lower_recurrence
 from aecompiler.passes.region_safety import make_total
@@ -53,8 +53,8 @@ class ConvertAttnToLinalg(Pass):
     block_q: int = option(32, "the number of query rows of attn.attention that are computed together")
 
     def __post_init__(self) -> None:
-        if self.block_q < 1:
-            raise ValueError(f"expects block-q to be at least 1, got {self.block_q}")
+        if not 1 <= self.block_q <= MAX_BLOCK_Q:
+            raise ValueError(f"expects block-q to be 1 to {MAX_BLOCK_Q}, got {self.block_q}")
 
     def run(self, op: ir.Operation) -> None:
         """Lower every attn operation in `op`."""

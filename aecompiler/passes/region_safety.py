@@ -71,6 +71,31 @@ def drop_promises(op: ir.Operation) -> None:
         op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{kept}>")
 
 
+def guard_elements(op: ir.Operation) -> None:
+    """Clamp the indices into `tensor.from_elements` inside `op`: MLIR folds them by their flat number."""
+    for child in rw.walk_list(op, "tensor.extract"):
+        if child.name != "tensor.extract" or isinstance(child.operands[0].owner, ir.Block):
+            continue
+        if child.operands[0].owner.operation.name != "tensor.from_elements":
+            continue
+        for d, position in enumerate(list(child.operands)[1:]):
+            last = child.operands[0].type.shape[d] - 1
+            if last >= 0 and not _is_clamped(position, last):
+                with ir.InsertionPoint(child), child.location:
+                    child.operands[d + 1] = clamp_index(position, last)
+
+
+def _is_clamped(position: ir.Value, last: int) -> bool:
+    """Whether `position` is what `clamp_index` makes."""
+    for name, bound in (("arith.maxsi", 0), ("arith.minsi", last)):
+        if isinstance(position.owner, ir.Block) or position.owner.operation.name != name:
+            return False
+        position, limit = position.owner.operation.operands
+        if rw.constant_value(limit) != bound:
+            return False
+    return True
+
+
 def guard_zero_divisors(op: ir.Operation) -> None:
     """Write out what integer divisions and remainders inside `op` give for a divisor that may be 0."""
     for child in rw.walk_list(op):

@@ -6,6 +6,7 @@ which holds every bfloat16.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,6 +101,8 @@ def _load_numpy(path: str) -> Any:
 
 def _guarded(path: str, reader: Any) -> Any:
     """Call a reader; whatever a library makes of a bad file becomes one kind of error."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise FileError(f"cannot read '{path}': it is a pipe or a device")  # which may have no end
     try:
         return reader()
     except FileError:

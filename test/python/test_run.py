@@ -307,6 +307,14 @@ def test_integers_and_booleans_have_defaults(run: Run) -> None:
     assert run("program.py:masked", *lists, "--check").status == 0
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_pipe_that_nobody_writes_is_refused(run: Run) -> None:
+    os.mkfifo("q.npy")
+    outcome = run("program.py:attention", *SIZES, "--input=q=q.npy", "--input=scale=1")
+    assert outcome.status == 2
+    assert "cannot read 'q.npy': it is a pipe or a device" in outcome.err
+
+
 # ---- results -------------------------------------------------------------------------------------
 
 

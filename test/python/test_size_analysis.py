@@ -218,12 +218,12 @@ def test_sizes_inside_a_called_function_are_checked():
     refuses("expects k.shape[2] and v.shape[2] to be equal, got 5 and 4", calls, q, k, v[:, :, :4])
 
 
-def test_function_that_calls_itself_is_refused():
-    t = "tensor<?xf32>"
+@pytest.mark.parametrize("t", ["tensor<?xf32>", "f32"])
+def test_function_that_calls_itself_is_refused(t):
     text = function(f"  %r = func.call @g(%x) : ({t}) -> {t}", f"%x: {t}", t) + function(
         f"  %r = func.call @g(%x) : ({t}) -> {t}", f"%x: {t}", t
     ).replace("func.func @f", "func.func private @g")
-    with pytest.raises(CompileError, match=r"'func.call' op unsupported: its sizes can't be checked"):
+    with pytest.raises(CompileError, match=r"'func\.call' op unsupported: a call that can't be inlined"):
         kernel(text)
 
 
@@ -257,6 +257,16 @@ def test_function_of_several_blocks_is_refused():
             "'linalg.generic' op unsupported: the index d0 * 2 into a tensor of dynamic size",
         ),
         (
+            """  %y = tensor.splat %z : tensor<1xf32>
+  %e = tensor.empty() : tensor<4xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0 mod 3)>, affine_map<(d0) -> (d0)>],
+      iterator_types = ["parallel"]} ins(%y : tensor<1xf32>) outs(%e : tensor<4xf32>) {
+  ^bb0(%a: f32, %b: f32):
+    linalg.yield %a : f32
+  } -> tensor<4xf32>""",
+            "'linalg.generic' op unsupported: the index d0 mod 3, whose ends are not those of its loops",
+        ),
+        (
             """  %c0 = arith.constant 0 : index
   %m = tensor.extract %i[%c0, %c0] : tensor<4x1xindex>
   %s = tensor.extract_slice %x[0] [%m] [1] : tensor<?xf32> to tensor<?xf32>
@@ -266,7 +276,7 @@ def test_function_of_several_blocks_is_refused():
     ],
 )
 def test_operation_whose_sizes_cannot_be_checked_is_refused_at_its_place(body, message):
-    text = function(body, "%x: tensor<?xf32>, %i: tensor<4x1xindex>", "tensor<4xf32>")
+    text = function(body, "%x: tensor<?xf32>, %i: tensor<4x1xindex>, %z: f32", "tensor<4xf32>")
     with pytest.raises(CompileError, match=re.escape(message)) as error:
         kernel(text)
     (diagnostic,) = error.value.diagnostics
@@ -351,6 +361,40 @@ def test_carried_tensors_keep_their_sizes():
     )
     assert agrees(loops, 2, A, A + 1).tolist() == (A + 1).tolist()
     refuses("expects a.shape[0] and b.shape[0] to be equal, got 8 and 2", loops, 2, A, B)
+
+
+def test_step_of_a_loop_is_positive():
+    loops = kernel(
+        function(
+            """  %c0 = arith.constant 0 : index
+  %r = scf.for %i = %c0 to %n step %s iter_args(%x = %a) -> tensor<?xf32> {
+    %y = arith.addf %a, %x : tensor<?xf32>
+    scf.yield %y : tensor<?xf32>
+  }""",
+            "%n: index, %s: index, %a: tensor<?xf32>",
+            "tensor<?xf32>",
+        )
+    )
+    assert agrees(loops, 4, 2, A).tolist() == (3 * A).tolist()
+    for step in (0, -1):
+        refuses(f"expects a size to be at least 1, got {step}", loops, 4, step, A)
+
+
+def test_tensor_that_no_memory_holds_is_refused_at_the_call():
+    """The code can't tell, and would crash."""
+    splats = kernel(
+        function(
+            """  %s = tensor.splat %z[%n, %n] : tensor<?x?xf32>
+  %c0 = arith.constant 0 : index
+  %r = tensor.extract %s[%c0, %c0] : tensor<?x?xf32>""",
+            "%z: f32, %n: index",
+            "f32",
+        )
+    )
+    assert splats(3.0, 2) == 3
+    for size in (1 << 31, 1 << 32, 1 << 62):
+        with pytest.raises(MemoryError, match=f"to fit into memory, got one of {size}x{size} elements"):
+            splats(3.0, size)
 
 
 # Slices of odd strides and ranks.

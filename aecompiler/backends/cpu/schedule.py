@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from aecompiler.backends.base import Schedule
-
-MAX_BLOCK_Q = 4096
-"""A block's scores are in memory at once, for each of its rows one for each key."""
+from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

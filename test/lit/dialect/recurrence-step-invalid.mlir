@@ -298,3 +298,20 @@ func.func @product_in_parallel_loops(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8
   }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
   return
 }
+
+// -----
+
+// Index that wraps around
+func.func @index_that_wraps_around(%q: tensor<2x4x?x8xf32>, %k: tensor<2x2x?x8xf32>, %v: tensor<2x4x?x16xf32>, %s0: tensor<2x4x8x16xf32>, %c: tensor<1xf32>) {
+  %0:2 = "attn.recurrence"(%q, %k, %v, %s0) ({
+  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
+    // expected-error @below {{'linalg.generic' op expects indices that grow with the loops, got d0 mod 3}}
+    %out = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0 mod 3)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%c : tensor<1xf32>) outs(%vt : tensor<16xf32>) {
+    ^bb0(%x: f32, %y: f32):
+      linalg.yield %x : f32
+    } -> tensor<16xf32>
+    "attn.step_yield"(%S, %out) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
+  }) : (tensor<2x4x?x8xf32>, tensor<2x2x?x8xf32>, tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>) -> (tensor<2x4x?x16xf32>, tensor<2x4x8x16xf32>)
+  return
+}

@@ -278,3 +278,28 @@ func.func @around(%q: tensor<1x1x4x8xf32>, %x: i32, %c: i1) -> (tensor<1x1x4x8xf
   }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
   return %o, %d, %e : tensor<1x1x4x8xf32>, i32, i1
 }
+
+// -----
+
+// Element [0, 3] of [2, 3] is [0, 2], and not the fourth of all.
+// CHECK-LABEL: func.func @elements
+// CHECK-SAME:    %[[A:[^ ]+]]: f32, %[[D:[^ ]+]]: f32
+// CHECK:         "attn.yield"(%[[A]]) : (f32) -> ()
+func.func @elements(%a: f32, %d: f32, %q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32> {
+  %c0 = arith.constant 0 : index
+  %c3 = arith.constant 3 : index
+  %true = arith.constant true
+  %m = tensor.from_elements %a, %a, %a, %d, %d, %d : tensor<2x3xf32>
+  %o = "attn.attention"(%q, %q, %q) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    %x = tensor.extract %m[%c0, %c3] : tensor<2x3xf32>
+    "attn.yield"(%x) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+  ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
+  return %o : tensor<1x1x4x8xf32>
+}
