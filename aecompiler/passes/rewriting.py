@@ -93,12 +93,13 @@ def inline_calls(function: ir.Operation, callees: Mapping[str, ir.Operation]) ->
         before = set(walk_list(function, "func.call"))
         with ir.InsertionPoint(call):
             results = inline_block(blocks[0], list(call.operands))
+        # Found before anything else changes: the hash of an operation depends on its operands.
+        added = [nested for nested in walk_list(function, "func.call") if nested not in before]
         for old, new in zip(call.results, results, strict=True):
             old.replace_all_uses_with(new)
         call.erase()
-        for nested in walk_list(function, "func.call"):
-            if nested not in before:
-                inline(nested, inside | {name})
+        for nested in added:
+            inline(nested, inside | {name})
 
     for call in walk_list(function, "func.call"):
         inline(call, frozenset())

@@ -218,6 +218,20 @@ def test_sizes_inside_a_called_function_are_checked():
     refuses("expects k.shape[2] and v.shape[2] to be equal, got 5 and 4", calls, q, k, v[:, :, :4])
 
 
+def test_calls_of_two_functions_in_a_row_are_inlined():
+    """The process crashed at the second, whose operand is the result of the first."""
+    t = "tensor<?xf32>"
+    functions = [
+        function(f"  %r = arith.{name} %x, %x : {t}", f"%x: {t}", t).replace(
+            "func @f", f"func private @{name}"
+        )
+        for name in ("addf", "mulf")
+    ]
+    calls = f"  %s = func.call @addf(%x) : ({t}) -> {t}\n  %r = func.call @mulf(%s) : ({t}) -> {t}"
+    text = "\n".join([*functions, function(calls, f"%x: {t}", t)])
+    assert agrees(kernel(text), B).tolist() == [0, 4]
+
+
 @pytest.mark.parametrize("t", ["tensor<?xf32>", "f32"])
 def test_function_that_calls_itself_is_refused(t):
     text = function(f"  %r = func.call @g(%x) : ({t}) -> {t}", f"%x: {t}", t) + function(
