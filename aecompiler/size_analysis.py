@@ -404,8 +404,8 @@ class _Analysis:
         result[axis].root().formulas.append(total([part[axis] for part in parts]))
 
     def _for(self, op: ir.Operation) -> None:
-        """scf.for: carried tensors keep their sizes."""
-        self.nonnegative(self.index(op.operands[2]), op, 1)  # a step of 0 would never end
+        """scf.for: carried tensors keep their sizes, and the step leads to an end."""
+        self._positive_step(self.index(op.operands[2]), op)
         block = op.regions[0].blocks[0]
         count = len(op.results)
         inits = list(op.operands)[len(op.operands) - count :]
@@ -419,6 +419,25 @@ class _Analysis:
             if _is_tensor(init):
                 self.define(out, self.dims(init), op)
                 self.define(result, self.dims(init), op)
+
+    def _positive_step(self, step: Size, op: ir.Operation) -> None:
+        """Other steps never reach the end, in code that nothing could interrupt."""
+        if self.some_call.value(step) is None:
+            raise _unsupported(op, "a step that does not follow from the arguments")
+
+        def requirement(call: Call) -> str | None:
+            value = call.value(step)
+            return (
+                f"expects the step of a loop to be at least 1, got {value}"
+                if not value or value < 1
+                else None
+            )
+
+        constant = step.root().constant
+        if constant is None:
+            self.sizes.requirements.append(requirement)
+        elif constant < 1:
+            raise diagnostics.error_at(op, f"expects a step of at least 1, got {constant}")
 
     def _if(self, op: ir.Operation) -> None:
         """scf.if: both branches give the same sizes."""

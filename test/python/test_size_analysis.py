@@ -377,23 +377,6 @@ def test_carried_tensors_keep_their_sizes():
     refuses("expects a.shape[0] and b.shape[0] to be equal, got 8 and 2", loops, 2, A, B)
 
 
-def test_step_of_a_loop_is_positive():
-    loops = kernel(
-        function(
-            """  %c0 = arith.constant 0 : index
-  %r = scf.for %i = %c0 to %n step %s iter_args(%x = %a) -> tensor<?xf32> {
-    %y = arith.addf %a, %x : tensor<?xf32>
-    scf.yield %y : tensor<?xf32>
-  }""",
-            "%n: index, %s: index, %a: tensor<?xf32>",
-            "tensor<?xf32>",
-        )
-    )
-    assert agrees(loops, 4, 2, A).tolist() == (3 * A).tolist()
-    for step in (0, -1):
-        refuses(f"expects a size to be at least 1, got {step}", loops, 4, step, A)
-
-
 def test_tensor_that_no_memory_holds_is_refused_at_the_call():
     """The code can't tell, and would crash."""
     splats = kernel(
@@ -409,6 +392,45 @@ def test_tensor_that_no_memory_holds_is_refused_at_the_call():
     for size in (1 << 31, 1 << 32, 1 << 62):
         with pytest.raises(MemoryError, match=f"to fit into memory, got one of {size}x{size} elements"):
             splats(3.0, size)
+
+
+def steps(step, arguments="%n: index, %t: tensor<1xi64>"):
+    return function(
+        f"""  %c0 = arith.constant 0 : index
+  %c4 = arith.constant 4 : index
+  {step}
+  %r = scf.for %i = %c0 to %c4 step %s iter_args(%x = %a) -> tensor<?xf32> {{
+    %y = arith.addf %a, %x : tensor<?xf32>
+    scf.yield %y : tensor<?xf32>
+  }}""",
+        f"%a: tensor<?xf32>, {arguments}",
+        "tensor<?xf32>",
+    )
+
+
+def test_loop_whose_step_leads_nowhere_is_refused_at_the_call():
+    """It never came back."""
+    loops = kernel(steps("%s = arith.addi %n, %c0 : index"))
+    t = np.array([1])
+    assert agrees(loops, A, 2, t).tolist() == (3 * A).tolist()
+    refuses("expects the step of a loop to be at least 1, got 0", loops, A, 0, t)
+    refuses("expects the step of a loop to be at least 1, got -1", loops, A, -1, t)
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ("%s = arith.constant 0 : index", "'scf.for' op expects a step of at least 1, got 0"),
+        (
+            """%e = tensor.extract %t[%c0] : tensor<1xi64>
+  %s = arith.index_cast %e : i64 to index""",
+            "'scf.for' op unsupported: a step that does not follow from the arguments",
+        ),
+    ],
+)
+def test_loop_whose_step_no_call_could_mend_is_refused_at_its_place(step, message):
+    with pytest.raises(CompileError, match=re.escape(message)):
+        kernel(steps(step))
 
 
 # Slices of odd strides and ranks.
