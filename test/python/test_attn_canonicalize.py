@@ -1,10 +1,15 @@
 """attn-canonicalize keeps the meaning of programs: the reference evaluates them before and after."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
+from example_files import FOLDER, load
+from hypothesis import HealthCheck, given, settings
+from random_programs import attention_programs, recurrence_programs
 
+import aecompiler as aec
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.passes.infra import Pipeline
@@ -51,3 +56,46 @@ def test_meaning_is_kept_and_a_second_run_changes_nothing(text):
     for expected, got in zip(before, after, strict=True):
         # A merged factor is a rounded f32 constant; the reference computes in float64.
         np.testing.assert_allclose(got, expected, rtol=2e-6, atol=2e-6)
+
+
+def _assert_second_run_changes_nothing(module):
+    source = io.BytesIO()
+    module.operation.write_bytecode(source)
+    pipeline = Pipeline("attn-canonicalize")
+    with make_context():
+        copy = ir.Module.parse(source.getvalue())
+        pipeline.run(copy)
+        once = str(copy)
+        pipeline.run(copy)
+        assert str(copy) == once
+
+
+PROGRAMS = [
+    pytest.param(value, id=f"{path.stem}-{name}")
+    for path in sorted(FOLDER.glob("*.py"))
+    for name, value in vars(load(path.stem)).items()
+    if isinstance(value, aec.Program)
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_second_run_changes_nothing_in_an_example(program):
+    _assert_second_run_changes_nothing(program.module)
+
+
+@pytest.mark.parametrize(
+    "strategy", [attention_programs(), recurrence_programs()], ids=["attention", "recurrence"]
+)
+def test_second_run_changes_nothing_in_a_random_program(strategy):
+    @settings(
+        max_examples=12,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(program=strategy)
+    def property_(program):
+        _assert_second_run_changes_nothing(program.trace().module)
+
+    property_()
