@@ -1,7 +1,8 @@
 """Fixtures, options and marker handling that all tests share.
 
 `--slow` runs the tests marked slow, `--programs N` sets how many random programs `test_random_programs.py`
-compiles. Tests marked `cuda` or `rocm` are skipped where the device is absent.
+compiles, and `test_host_programs.py` half as many. Tests marked `cuda` or `rocm` are skipped where the device
+is absent.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=None,
         metavar="N",
-        help="number of random programs, drawn anew each time (default: a fixed set of 300)",
+        help="number of random programs, drawn anew each time (default: fixed sets)",
     )
 
 
