@@ -6,24 +6,21 @@ the operations of a function require of each other, as classes of sizes that are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aecompiler import diagnostics
 from aecompiler.bindings import ir
 from aecompiler.dialect.regions import grows_with_loops
 from aecompiler.dialect.types import DYNAMIC
-from aecompiler.errors import CompileError
 from aecompiler.passes.index_arithmetic import (
-    ARITHMETIC,
-    UNSIGNED_ARITHMETIC,
     dropped_dimensions,
     is_checked_at_the_call,
-    is_widening,
     slice_parts,
     width_of,
 )
-from aecompiler.sizes import Call, Formula, Size, Sizes, product, scalar, total, wrap
+from aecompiler.size_classes import SizeClasses, is_tensor, unsupported
+from aecompiler.sizes import Call, Size, Sizes, product, scalar, total
 
 _WITHOUT_SIZES = frozenset(
     {
@@ -51,134 +48,15 @@ def analyze(function: Any, names: Sequence[str]) -> Sizes:
     return analysis.sizes
 
 
-def _unsupported(op: ir.Operation, what: str) -> CompileError:
-    return diagnostics.error_at(op, f"unsupported: {what}")
-
-
-class _Anything(int):
-    """Stands for an argument when only the question is whether a size follows from the arguments."""
-
-    def __new__(cls) -> _Anything:
-        return super().__new__(cls, 1)
-
-    def __getitem__(self, _: int) -> int:
-        return 1
-
-
-class _Analysis:
-    def __init__(self, names: Sequence[str]):
-        self.sizes = Sizes(names)
-        self.dims_of: dict[ir.Value, list[Size]] = {}
-        self.index_of: dict[ir.Value, Size] = {}
-        self.scratch: list[tuple[tuple[Size, ...], int]] = []
-        self.some_call = Call([_Anything() for _ in names])
-
-    # ---- classes ----
-
-    def new(self, constant: int | None = None) -> Size:
-        size = Size(constant)
-        self.sizes.classes.append(size)
-        return size
-
-    def equal(self, a: Size, b: Size, op: Any = None) -> None:
-        a, b = a.root(), b.root()
-        if a is b:
-            return
-        if a.constant is not None and b.constant is not None and a.constant != b.constant:
-            message = f"expects equal sizes, got {a.constant} and {b.constant}"
-            raise diagnostics.error_at(op, message) if op is not None else CompileError(message)
-        b.parent = a
-        a.constant = b.constant if a.constant is None else a.constant
-        a.places += b.places
-        a.formulas += b.formulas
-
-    def equal_dims(self, a: ir.Value, b: ir.Value, pairs: Iterable[tuple[int, int]], op: Any) -> None:
-        for d, e in pairs:
-            self.equal(self.dims(a)[d], self.dims(b)[e], op)
-
-    def fresh(self, type_: ir.Type) -> list[Size]:
-        shape = ir.RankedTensorType(type_).shape
-        return [self.new(None if size == DYNAMIC else size) for size in shape]
-
-    def dims(self, value: ir.Value) -> list[Size]:
-        """The sizes of a tensor; unknown ones where nothing was found out."""
-        if value not in self.dims_of:
-            self.dims_of[value] = self.fresh(value.type)
-        return self.dims_of[value]
-
-    def define(self, value: ir.Value, sizes: Sequence[Size], op: Any) -> None:
-        """`value` has these sizes, and those of its type."""
-        for own, size in zip(self.dims(value), sizes, strict=True):
-            self.equal(size, own, op)
-
-    def index(self, value: ir.Value) -> Size:
-        """A value of type index (or integer), as a size."""
-        if value not in self.index_of:
-            self.index_of[value] = self._index(value)
-        return self.index_of[value]
-
-    def _index(self, value: ir.Value) -> Size:
-        if isinstance(value.owner, ir.Block):
-            return self.new()
-        op = value.owner.operation
-        if op.name == "arith.constant":
-            return self.new(ir.IntegerAttr(op.attributes["value"]).value)
-        if is_widening(op):
-            return self.index(op.operands[0])
-        size = self.new()
-        if op.name == "tensor.dim":
-            dimension = self.index(op.operands[1]).constant
-            dims = self.dims(op.operands[0])
-            return dims[dimension] if dimension is not None and 0 <= dimension < len(dims) else size
-        if (width := width_of(value.type)) is None:
-            return size
-        if op.name in ARITHMETIC:
-            size.formulas.append(self._computed(op, ARITHMETIC[op.name], width, wrap))
-        elif op.name in UNSIGNED_ARITHMETIC:
-            size.formulas.append(
-                self._computed(op, UNSIGNED_ARITHMETIC[op.name], width, lambda v, w: v % (1 << w))
-            )
-        return size
-
-    def _computed(
-        self,
-        op: ir.Operation,
-        compute: Callable[[int, int], int],
-        width: int,
-        read: Callable[[int, int], int],
-    ) -> Formula:
-        left, right = (self.index(operand) for operand in op.operands)
-
-        def formula(call: Call) -> int | None:
-            a, b = call.value(left), call.value(right)
-            return None if a is None or b is None else wrap(compute(read(a, width), read(b, width)), width)
-
-        return formula
-
-    def part(self, part: int | ir.Value) -> Size:
-        """An offset, size or stride of a slice: a number, or a value."""
-        return self.new(part) if isinstance(part, int) else self.index(part)
-
-    def known(self, size: Size, op: ir.Operation) -> None:
-        """Refuse a size that a call does not tell: nothing could check it."""
-        if self.some_call.value(size) is None:
-            raise _unsupported(op, "a size that does not follow from the arguments")
-
-    def nonnegative(self, size: Size, op: ir.Operation, least: int = 0) -> None:
-        """A call must give this size a value of at least 0, or `least`."""
-        self.known(size, op)
-        constant = size.root().constant
-        if constant is None:
-            self.sizes.at_least.append((size, least))
-        elif constant < least:
-            raise diagnostics.error_at(op, f"expects a size of at least {least}, got {constant}")
+class _Analysis(SizeClasses):
+    """Goes through the operations of a function."""
 
     # ---- the function ----
 
     def function(self, function: Any) -> None:
         blocks = list(function.operation.regions[0].blocks)
         if len(blocks) != 1:
-            raise _unsupported(function.operation, f"{len(blocks)} blocks; use scf.if and scf.for")
+            raise unsupported(function.operation, f"{len(blocks)} blocks; use scf.if and scf.for")
         block = blocks[0]
         named: dict[str, Size] = {}
         attributes = function.operation.attributes
@@ -217,11 +95,11 @@ class _Analysis:
             elif name.startswith("linalg."):
                 self._structured(op.operation)
             elif name == "func.call":
-                raise _unsupported(op.operation, "a call that can't be inlined (of itself, or of no body)")
+                raise unsupported(op.operation, "a call that can't be inlined (of itself, or of no body)")
             elif name not in _WITHOUT_SIZES and _touches_tensors(op.operation):
-                raise _unsupported(op.operation, "its sizes can't be checked")
+                raise unsupported(op.operation, "its sizes can't be checked")
             for result in op.operation.results:
-                if _is_tensor(result):
+                if is_tensor(result):
                     for size in self.dims(result):
                         self.known(size, op.operation)
 
@@ -247,7 +125,7 @@ class _Analysis:
         from aecompiler.bindings import linalg
 
         if not len(op.regions):
-            raise _unsupported(op, "its sizes can't be checked")
+            raise unsupported(op, "its sizes can't be checked")
         _check_body(op)
         maps = [getattr(m, "value", m) for m in linalg.get_indexing_maps(op)]
         loops: dict[int, Size] = {}
@@ -258,11 +136,11 @@ class _Analysis:
                 if isinstance(expr, ir.AffineDimExpr):
                     self.equal(loops.setdefault(expr.position, size), size, op)
                 elif isinstance(expr, ir.AffineConstantExpr):
-                    self.sizes.at_least.append((size, expr.value + 1))
+                    self.nonnegative(size, op, expr.value + 1)
                 elif not grows_with_loops(expr):
-                    raise _unsupported(op, f"the index {expr}, whose ends are not those of its loops")
-                elif any(DYNAMIC in v.type.shape for v in op.operands if _is_tensor(v)):
-                    raise _unsupported(op, f"the index {expr} into a tensor of dynamic size")
+                    raise unsupported(op, f"the index {expr}, whose ends are not those of its loops")
+                elif any(DYNAMIC in v.type.shape for v in op.operands if is_tensor(v)):
+                    raise unsupported(op, f"the index {expr} into a tensor of dynamic size")
         outs = list(op.operands)[len(op.operands) - len(op.results) :]
         for out, result in zip(outs, op.results, strict=True):
             if out.type == result.type:
@@ -411,19 +289,19 @@ class _Analysis:
         inits = list(op.operands)[len(op.operands) - count :]
         inner = list(block.arguments)[len(block.arguments) - count :]
         for init, argument in zip(inits, inner, strict=True):
-            if _is_tensor(init):
+            if is_tensor(init):
                 self.dims_of[argument] = self.dims(init)
         self.block(block)
         yielded = block.operations[len(block.operations) - 1].operation.operands
         for init, out, result in zip(inits, yielded, op.results, strict=True):
-            if _is_tensor(init):
+            if is_tensor(init):
                 self.define(out, self.dims(init), op)
                 self.define(result, self.dims(init), op)
 
     def _positive_step(self, step: Size, op: ir.Operation) -> None:
         """Other steps never reach the end, in code that nothing could interrupt."""
         if self.some_call.value(step) is None:
-            raise _unsupported(op, "a step that does not follow from the arguments")
+            raise unsupported(op, "a step that does not follow from the arguments")
 
         def requirement(call: Call) -> str | None:
             value = call.value(step)
@@ -446,7 +324,7 @@ class _Analysis:
                 self.block(block)
                 yielded = block.operations[len(block.operations) - 1].operation.operands
                 for value, result in zip(yielded, op.results, strict=True):
-                    if _is_tensor(result):
+                    if is_tensor(result):
                         self.equal_dims(result, value, [(d, d) for d in range(result.type.rank)], op)
 
 
@@ -478,17 +356,13 @@ class _Box:
         )
 
 
-def _is_tensor(value: ir.Value) -> bool:
-    return isinstance(value.type, ir.RankedTensorType)
-
-
 def _check_body(op: ir.Operation) -> None:
     """The body of an operation on tensors computes scalars: nothing could check a tensor of each element."""
     for region in op.regions:
         for block in region.blocks:
             for child in block.operations:
-                if any(_is_tensor(result) for result in child.operation.results):
-                    raise _unsupported(child.operation, f"a tensor inside the body of '{op.name}'")
+                if any(is_tensor(result) for result in child.operation.results):
+                    raise unsupported(child.operation, f"a tensor inside the body of '{op.name}'")
 
 
 def _touches_tensors(op: ir.Operation) -> bool:
