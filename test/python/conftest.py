@@ -93,3 +93,21 @@ def filecheck() -> Callable[[Any, str], None]:
         assert status == 0, report.getvalue()
 
     return check
+
+
+@pytest.fixture(scope="session")
+def softmax() -> Any:
+    """The kernel of softmax attention, `kernels.softmax_kernel`."""
+    from kernels import softmax_kernel
+
+    return softmax_kernel()
+
+
+@pytest.fixture(scope="session")
+def named() -> Any:
+    """The kernel of `kernels.NAMED`, whose arguments and sizes have names."""
+    from kernels import NAMED
+
+    import aecompiler as aec
+
+    return aec.compile(NAMED, opt_level=0)

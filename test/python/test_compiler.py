@@ -1,22 +1,12 @@
 """`aec.compile`: what it takes, what its kernels are like, and how it refuses."""
 
 import pytest
-from kernels import NAMED, random, softmax_kernel
+from kernels import NAMED, random
 
 import aecompiler as aec
 from aecompiler.backends import base
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
-
-
-@pytest.fixture(scope="module")
-def softmax():
-    return softmax_kernel()
-
-
-@pytest.fixture(scope="module")
-def named():
-    return aec.compile(NAMED, opt_level=0)
 
 
 def test_signature(named):

@@ -8,23 +8,13 @@ import ml_dtypes
 import numpy as np
 import pytest
 from ir_programs import CAUSAL, attention, recurrence
-from kernels import NAMED, SHAPES, qkv, random, refuses, softmax_kernel
+from kernels import NAMED, SHAPES, qkv, random, refuses
 
 import aecompiler as aec
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 
 torch = pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def softmax():
-    return softmax_kernel()
-
-
-@pytest.fixture(scope="module")
-def named():
-    return aec.compile(NAMED, opt_level=0)
 
 
 # ---- calls ----
