@@ -52,7 +52,8 @@ class Call:
 
     def __init__(self, actuals: Sequence[Actual]):
         self.actuals = actuals
-        self._open: set[int] = set()
+        self._open: set[Size] = set()
+        self._found: dict[Size, int] = {}  # a formula may use a size many times over
 
     def value(self, size: Size) -> int | None:
         """The size, or None if it does not follow from the arguments."""
@@ -61,13 +62,18 @@ class Call:
             return size.constant
         for argument, dimension in size.places:
             return self.actuals[argument][dimension]  # type: ignore[index]
-        if id(size) in self._open:
+        if size in self._found:
+            return self._found[size]
+        if size in self._open:
             return None
-        self._open.add(id(size))
+        self._open.add(size)
         try:
-            return next((v for formula in size.formulas if (v := formula(self)) is not None), None)
+            value = next((v for formula in size.formulas if (v := formula(self)) is not None), None)
         finally:
-            self._open.discard(id(size))
+            self._open.discard(size)
+        if value is not None:
+            self._found[size] = value
+        return value
 
 
 class Sizes:

@@ -56,19 +56,33 @@ def follows_from_arguments(value: ir.Value) -> bool:
 
     Only those of a public function come from outside: a private one may be called from anywhere.
     """
-    if width_of(value.type) is None:
+    seen: set[ir.Value] = set()
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        if width_of(value.type) is None:
+            return False
+        if isinstance(value.owner, ir.Block):
+            if not _is_public_function(value.owner.owner):
+                return False
+            continue
+        op = value.owner.operation
+        if op.name in ARITHMETIC or op.name in UNSIGNED_ARITHMETIC or is_widening(op):
+            pending += op.operands
+        elif op.name != "arith.constant" and not _is_size(op):
+            return False
+    return True
+
+
+def _is_size(op: ir.Operation) -> bool:
+    """Whether `op` is the size of a dimension that does not vary."""
+    if op.name != "tensor.dim":
         return False
-    if isinstance(value.owner, ir.Block):
-        return _is_public_function(value.owner.owner)
-    op = value.owner.operation
-    if op.name == "arith.constant":
-        return True
-    if op.name == "tensor.dim":
-        axis = op.operands[1].owner
-        return not isinstance(axis, ir.Block) and axis.operation.name == "arith.constant"
-    if op.name in ARITHMETIC or op.name in UNSIGNED_ARITHMETIC or is_widening(op):
-        return all(follows_from_arguments(operand) for operand in op.operands)
-    return False
+    axis = op.operands[1].owner
+    return not isinstance(axis, ir.Block) and axis.operation.name == "arith.constant"
 
 
 def slice_parts(op: ir.Operation, first: int) -> tuple[list[int | ir.Value], ...]:

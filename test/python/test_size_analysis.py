@@ -567,3 +567,15 @@ func.func @f(%q: tensor<1x1x3x4xf32>, %s0: tensor<1x1x4x4xf32>)
     for _ in range(3):
         o, _ = compiled(np.ones((1, 1, 3, 4), np.float32), np.ones((1, 1, 4, 4), np.float32))
         assert not o.any()
+
+
+def test_size_that_uses_another_many_times_over_is_found_once():
+    """Each step doubled the time: this took longer than anybody waits."""
+    count = 100
+    lines = [
+        f"  %x{n + 1} = arith.{'maxsi' if n % 2 else 'minsi'} %x{n}, %x{n} : index" for n in range(count)
+    ]
+    part = f"  %r = tensor.extract_slice %x[%x{count}] [2] [1] : tensor<?xf32> to tensor<2xf32>"
+    slices = kernel(function("\n".join([*lines, part]), "%x: tensor<?xf32>, %x0: index", "tensor<2xf32>"))
+    assert agrees(slices, A, 3).tolist() == [3, 4]
+    refuses("slice of 2 elements from 7 on", slices, A, 7)
