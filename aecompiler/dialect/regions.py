@@ -246,11 +246,17 @@ def grows_with_loops(expr: ir.AffineExpr) -> bool:
     return isinstance(expr, (ir.AffineDimExpr, ir.AffineConstantExpr))
 
 
+def _maps(op) -> list[ir.AffineMap] | None:
+    """The indexing maps of an op, one for each operand, or None if it names none."""
+    attributes = op.operation.attributes
+    if "indexing_maps" not in attributes:
+        return None
+    return [getattr(attribute, "value", attribute) for attribute in attributes["indexing_maps"]]
+
+
 def _check_maps(op) -> None:
-    if "indexing_maps" not in op.operation.attributes:
-        return
-    for attribute in op.operation.attributes["indexing_maps"]:
-        for expr in getattr(attribute, "value", attribute).results:
+    for map_ in _maps(op) or []:
+        for expr in map_.results:
             if not grows_with_loops(expr):
                 raise Invalid(op, f"expects indices that grow with the loops, got {expr}")
 
@@ -310,13 +316,10 @@ def _has_reduction(op) -> bool:
     """Whether an element of an output may be computed from several elements, or several times."""
     if name_of(op) in ("linalg.broadcast", "linalg.fill", "linalg.map", "linalg.transpose", "linalg.copy"):
         return False
-    attributes = op.operation.attributes
-    if "indexing_maps" not in attributes or "iterator_types" not in attributes:
+    if (maps := _maps(op)) is None or "iterator_types" not in op.operation.attributes:
         return True
-    loops = len(attributes["iterator_types"])
-    maps = [getattr(attribute, "value", attribute) for attribute in attributes["indexing_maps"]]
     outputs = maps[len(maps) - len(op.operation.results) :]
-    return any({_loop(expr) for expr in map_.results} != set(range(loops)) for map_ in outputs)
+    return any({_loop(expr) for expr in map_.results} != set(range(map_.n_dims)) for map_ in outputs)
 
 
 def _loop(expr) -> int | None:

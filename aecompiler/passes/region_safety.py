@@ -30,6 +30,7 @@ from aecompiler.passes.registry import PassFailure
 _DIVISIONS = ("arith.divsi", "arith.floordivsi", "arith.ceildivsi")
 _UNSIGNED_DIVISIONS = ("arith.divui", "arith.ceildivui")
 _REMAINDERS = ("arith.remsi", "arith.remui")
+_SIGNED = (*_DIVISIONS, "arith.remsi")
 
 
 def make_total(op: ir.Operation) -> None:
@@ -66,53 +67,32 @@ def drop_promises(op: ir.Operation) -> None:
     if "fastmath" in op.attributes:
         flags = set(re.findall(r"\w+", str(op.attributes["fastmath"]).partition("<")[2]))
         if "fast" in flags:
-            flags = {"reassoc", "nsz", "arcp", "contract", "afn"}
-        kept = ",".join(sorted(flags - {"nnan", "ninf"})) or "none"
-        op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{kept}>")
+            flags = {"reassoc", "nsz", "arcp", "contract", "afn", "nnan", "ninf"}
+        kept = flags - {"nnan", "ninf"}
+        if kept != flags:
+            text = ",".join(sorted(kept)) or "none"
+            op.attributes["fastmath"] = ir.Attribute.parse(f"#arith.fastmath<{text}>")
 
 
 def guard_elements(op: ir.Operation) -> None:
     """Clamp the indices into `tensor.from_elements` inside `op`: MLIR folds them by their flat number."""
     for child in rw.walk_list(op, "tensor.extract"):
-        if child.name != "tensor.extract" or isinstance(child.operands[0].owner, ir.Block):
+        source = child.operands[0].owner
+        if isinstance(source, ir.Block) or source.operation.name != "tensor.from_elements":
             continue
-        if child.operands[0].owner.operation.name != "tensor.from_elements":
-            continue
-        for d, position in enumerate(list(child.operands)[1:]):
-            last = child.operands[0].type.shape[d] - 1
-            if last >= 0 and not _is_clamped(position, last):
-                with ir.InsertionPoint(child), child.location:
-                    child.operands[d + 1] = clamp_index(position, last)
-
-
-def _is_clamped(position: ir.Value, last: int) -> bool:
-    """Whether `position` is what `clamp_index` makes."""
-    for name, bound in (("arith.maxsi", 0), ("arith.minsi", last)):
-        if isinstance(position.owner, ir.Block) or position.owner.operation.name != name:
-            return False
-        position, limit = position.owner.operation.operands
-        if rw.constant_value(limit) != bound:
-            return False
-    return True
+        if child.name == "tensor.extract":
+            with ir.InsertionPoint(child), child.location:
+                _guard_extract(child)
 
 
 def guard_zero_divisors(op: ir.Operation) -> None:
     """Write out what integer divisions and remainders inside `op` give for a divisor that may be 0."""
     for child in rw.walk_list(op):
-        if child.name not in (*_DIVISIONS, *_UNSIGNED_DIVISIONS, *_REMAINDERS):
-            continue
-        if _may_be_zero(child.operands[1]):
-            _guard_zero_divisor(child)
-
-
-def _guard_zero_divisor(op: ir.Operation) -> None:
-    dividend, divisor = op.operands
-    with ir.InsertionPoint(op), op.location:
-        zero = rw.constant_like(divisor, 0)
-        by_zero = arith.cmpi(arith.CmpIPredicate.eq, divisor, zero)
-        op.operands[1] = arith.select(by_zero, rw.constant_like(divisor, 1), divisor)
-    instead = dividend if op.name in _REMAINDERS else zero
-    _replace_after(op, lambda result: arith.select(by_zero, instead, result))
+        if child.name in (*_DIVISIONS, *_UNSIGNED_DIVISIONS, *_REMAINDERS) and _may_be_zero(
+            child.operands[1]
+        ):
+            with ir.InsertionPoint(child), child.location:
+                _guard_division(child, by_zero_only=True)
 
 
 def _may_be_zero(divisor: ir.Value) -> bool:
@@ -220,8 +200,21 @@ def clamp_index(position: ir.Value, last: ir.Value | int) -> ir.Value:
             return position if 0 <= known <= last else rw.index(max(0, min(known, last)))
         if last <= 0:
             return rw.index(0)
+        if _is_clamped(position, last):
+            return position
         last = rw.index(last)
     return arith.maxsi(arith.minsi(position, last), rw.index(0))
+
+
+def _is_clamped(position: ir.Value, last: int) -> bool:
+    """Whether `position` is what `clamp_index` makes."""
+    for name, bound in (("arith.maxsi", 0), ("arith.minsi", last)):
+        if isinstance(position.owner, ir.Block) or position.owner.operation.name != name:
+            return False
+        position, limit = position.owner.operation.operands
+        if rw.constant_value(limit) != bound:
+            return False
+    return True
 
 
 def _last(source: ir.Value, dimension: int) -> ir.Value | int:
@@ -233,12 +226,19 @@ def _last(source: ir.Value, dimension: int) -> ir.Value | int:
 
 
 def _guard_extract(op: ir.Operation) -> None:
-    source, *positions = op.operands
+    source = op.operands[0]
     if 0 in source.type.shape:
         _replace(op, rw.constant(source.type.element_type, 0))
-        return
-    for d, position in enumerate(positions):
-        op.operands[d + 1] = clamp_index(position, _last(source, d))
+    else:
+        _clamp_positions(op, 0)
+
+
+def _clamp_positions(op: ir.Operation, tensor_at: int) -> None:
+    """Clamp the operands behind the tensor, operand `tensor_at`, which are the indices into it."""
+    source = op.operands[tensor_at]
+    for d in range(source.type.rank):
+        at = tensor_at + 1 + d
+        op.operands[at] = clamp_index(op.operands[at], _last(source, d))
 
 
 def _guard_extract_slice(op: ir.Operation) -> None:
@@ -325,12 +325,11 @@ def _guard_insert_slice(op: ir.Operation) -> None:
 
 
 def _guard_insert(op: ir.Operation) -> None:
-    _, into, *positions = op.operands
+    into = op.operands[1]
     if 0 in into.type.shape:
         _replace(op, into)
-        return
-    for d, position in enumerate(positions):
-        op.operands[d + 2] = clamp_index(position, _last(into, d))
+    else:
+        _clamp_positions(op, 1)
 
 
 def _guard_dim(op: ir.Operation) -> None:
@@ -363,39 +362,28 @@ def _replace_after(op: ir.Operation, build: Callable[[ir.Value], ir.Value]) -> N
         owner.operation.operands[number] = replacement
 
 
-def _guard_division(op: ir.Operation) -> None:
+def _guard_division(op: ir.Operation, *, by_zero_only: bool = False) -> None:
+    """By 0 the quotient is 0 and the remainder the dividend; `MIN / -1` wraps. Both would trap."""
     dividend, divisor = op.operands
-    signed = op.name in _DIVISIONS
-    known = rw.constant_value(divisor)
-    if known is not None and known != 0 and not (signed and known == -1):
-        return
-    zero, one = rw.constant_like(divisor, 0), rw.constant_like(divisor, 1)
-    by_zero = arith.cmpi(arith.CmpIPredicate.eq, divisor, zero)
-    special = by_zero
-    if signed:
-        by_minus_one = _compare("eq", divisor, -1)
-        special = arith.ori(by_zero, by_minus_one)
-    op.operands[1] = arith.select(special, one, divisor)
-
-    def choose(quotient: ir.Value) -> ir.Value:
-        if signed:
-            quotient = arith.select(by_minus_one, arith.subi(zero, dividend), quotient)
-        return arith.select(by_zero, zero, quotient)
-
-    _replace_after(op, choose)
-
-
-def _guard_remainder(op: ir.Operation) -> None:
-    dividend, divisor = op.operands
-    signed = op.name == "arith.remsi"
+    signed = op.name in _SIGNED and not by_zero_only
     known = rw.constant_value(divisor)
     if known is not None and known != 0 and not (signed and known == -1):
         return
     by_zero = special = _compare("eq", divisor, 0)
     if signed:
-        special = arith.ori(by_zero, _compare("eq", divisor, -1))
+        by_minus_one = _compare("eq", divisor, -1)
+        special = arith.ori(by_zero, by_minus_one)
     op.operands[1] = arith.select(special, rw.constant_like(divisor, 1), divisor)
-    _replace_after(op, lambda remainder: arith.select(by_zero, dividend, remainder))
+
+    def choose(result: ir.Value) -> ir.Value:
+        if op.name in _REMAINDERS:
+            return arith.select(by_zero, dividend, result)
+        zero = rw.constant_like(divisor, 0)
+        if signed:
+            result = arith.select(by_minus_one, arith.subi(zero, dividend), result)
+        return arith.select(by_zero, zero, result)
+
+    _replace_after(op, choose)
 
 
 def _guard_shift(op: ir.Operation) -> None:
@@ -484,6 +472,5 @@ _GUARDS: dict[str, Callable[[ir.Operation], None]] = {
     "arith.fptoui": _guard_float_to_int,
     "math.ipowi": _guard_ipowi,
     "ub.poison": _guard_poison,
-    **dict.fromkeys((*_DIVISIONS, *_UNSIGNED_DIVISIONS), _guard_division),
-    **dict.fromkeys(_REMAINDERS, _guard_remainder),
+    **dict.fromkeys((*_DIVISIONS, *_UNSIGNED_DIVISIONS, *_REMAINDERS), _guard_division),
 }
