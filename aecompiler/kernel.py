@@ -50,8 +50,8 @@ class Kernel:
         """Run the program.
 
         Raises `TypeError` for a wrong number or name of arguments, a wrong kind of object or dtype, and
-        `ValueError` for a wrong rank, size or device, and for sizes of two arguments that do not agree. Each
-        message names the argument.
+        `ValueError` for a wrong rank, size or device, and for sizes of two arguments that do not agree; each
+        message names the argument. Raises `MemoryError` for a tensor that no memory holds.
         """
         values = self.bind(args, kwargs)
         taken = [arrays.take(argument, value) for argument, value in zip(self.arguments, values, strict=True)]

@@ -62,7 +62,7 @@ class _Analysis(SizeClasses):
         attributes = function.operation.attributes
         dictionaries: list[Mapping[str, Any]] = list(attributes.get("arg_attrs", []))
         for number, argument in enumerate(block.arguments):
-            if not isinstance(argument.type, ir.RankedTensorType):
+            if not is_tensor(argument):
                 size = self.index_of[argument] = self.new()
                 if (width := width_of(argument.type)) is not None:
                     size.formulas.append(scalar(number, width))
@@ -81,8 +81,7 @@ class _Analysis(SizeClasses):
         self.block(block)
         terminator = block.operations[len(block.operations) - 1].operation
         for value in terminator.operands:
-            tensor = isinstance(value.type, ir.RankedTensorType)
-            self.sizes.results.append(self.dims(value) if tensor else None)
+            self.sizes.results.append(self.dims(value) if is_tensor(value) else None)
 
     def block(self, block: ir.Block) -> None:
         for op in block.operations:
@@ -116,7 +115,7 @@ class _Analysis(SizeClasses):
     # ---- operations ----
 
     def _elementwise(self, op: ir.Operation) -> None:
-        values = [v for v in (*op.operands, *op.results) if isinstance(v.type, ir.RankedTensorType)]
+        values = [v for v in (*op.operands, *op.results) if is_tensor(v)]
         for value in values[1:]:
             if len(self.dims(value)) == len(self.dims(values[0])):
                 self.define(value, self.dims(values[0]), op)
@@ -130,7 +129,7 @@ class _Analysis(SizeClasses):
         maps = [getattr(m, "value", m) for m in linalg.get_indexing_maps(op)]
         loops: dict[int, Size] = {}
         for operand, map_ in zip(op.operands, maps, strict=False):
-            if not isinstance(operand.type, ir.RankedTensorType):
+            if not is_tensor(operand):
                 continue
             for size, expr in zip(self.dims(operand), map_.results, strict=True):
                 if isinstance(expr, ir.AffineDimExpr):
@@ -174,7 +173,7 @@ class _Analysis(SizeClasses):
             return
         self.equal(self.new(1), self.dims(q)[0], op)
         sequences, edges = self.dims(initial)[0], self.dims(offsets[0])[0]
-        self.sizes.at_least.append((edges, 1))
+        self.nonnegative(edges, op, 1)
 
         def one_less(call: Call) -> int | None:
             value = call.value(edges)
@@ -300,8 +299,7 @@ class _Analysis(SizeClasses):
 
     def _positive_step(self, step: Size, op: ir.Operation) -> None:
         """Other steps never reach the end, in code that nothing could interrupt."""
-        if self.some_call.value(step) is None:
-            raise unsupported(op, "a step that does not follow from the arguments")
+        self.known(step, op, "a step")
 
         def requirement(call: Call) -> str | None:
             value = call.value(step)

@@ -130,10 +130,10 @@ class SizeClasses:
         """An offset, size or stride of a slice: a number, or a value."""
         return self.new(part) if isinstance(part, int) else self.index(part)
 
-    def known(self, size: Size, op: ir.Operation) -> None:
+    def known(self, size: Size, op: ir.Operation, what: str = "a size") -> None:
         """Refuse a size that a call does not tell: nothing could check it."""
         if self.some_call.value(size) is None:
-            raise unsupported(op, "a size that does not follow from the arguments")
+            raise unsupported(op, f"{what} that does not follow from the arguments")
 
     def nonnegative(self, size: Size, op: ir.Operation, least: int = 0) -> None:
         """A call must give this size a value of at least 0, or `least`."""

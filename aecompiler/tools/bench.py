@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aecompiler.tools.benchmark import Case, Record, WrongResultError, cases_of, measure, record
-from aecompiler.tools.command_line import FAILED, INTERNAL, OK, Parser, count, run_tool, usage, version_text
+from aecompiler.tools.command_line import FAILED, OK, Parser, add_information, count, inform, run_tool
 from aecompiler.tools.errors import FlagError, UsageError, describe
 from aecompiler.tools.files import check_writable, replace_file
 from aecompiler.tools.streams import write_stdout
-from aecompiler.tools.supervise import Reporter, status_of, supervise
+from aecompiler.tools.supervise import Reporter, run_supervised
 
 PROG = "aec-bench"
 
@@ -54,9 +54,7 @@ def build_parser() -> Parser:
     add = parser.add_argument_group("results").add_argument
     add("--repeat", metavar="N", type=count, default=20, help="timed calls (default: 20)")
     add("--json", metavar="FILE", help="write the records to this file")
-    add = parser.add_argument_group("other").add_argument
-    add("-h", "--help", action="store_true", help="print this text")
-    add("--version", action="store_true", help="print the versions of aecompiler and MLIR's bindings")
+    add_information(parser.add_argument_group("other"))
     return parser
 
 
@@ -67,11 +65,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     args = build_parser().parse_args(argv)
-    if args.help:
-        write_stdout(build_parser().format_help())
-        return OK
-    if args.version:
-        write_stdout(version_text())
+    if inform(args, lambda: build_parser().format_help()):
         return OK
     if args.cases and args.all:
         raise FlagError("CASE and --all exclude each other")
@@ -82,23 +76,16 @@ def _main(argv: list[str]) -> int:
     folder = _folder(args.bench_dir)
     if args.json:
         check_writable(args.json)
-    return status_of(PROG, supervise(lambda report: _work(args, folder, report), 0.0))
+    return run_supervised(PROG, lambda report: _work(args, folder, report))
 
 
 def _work(args: Namespace, folder: Path, report: Reporter) -> int:
-    try:
-        cases, status = _load(folder, report)
-        chosen = _select(args.cases, cases) if args.cases else cases
-        if args.list:
-            write_stdout("".join(f"{each.key}  ({each.peer})\n" for each in chosen))
-            return status
-        return max(status, _run(chosen, args.repeat, args.json, report))
-    except UsageError as error:
-        return usage(PROG, error)
-    except BaseException:
-        sys.stderr.write(f"{PROG}: internal error:\n")
-        traceback.print_exc()
-        return INTERNAL
+    cases, status = _load(folder, report)
+    chosen = _select(args.cases, cases) if args.cases else cases
+    if args.list:
+        write_stdout("".join(f"{each.key}  ({each.peer})\n" for each in chosen))
+        return status
+    return max(status, _run(chosen, args.repeat, args.json, report))
 
 
 def _folder(given: str | None) -> Path:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from aecompiler.tools.errors import FlagError, UsageError
-from aecompiler.tools.streams import open_standard_streams
+from aecompiler.tools.streams import open_standard_streams, write_stdout
 
 OK, FAILED, USAGE, INTERNAL = range(4)
 """Exit statuses: success; the input is invalid, or a check failed; bad usage, files included; a bug, a crash
@@ -54,6 +54,21 @@ def run_tool(prog: str, work: Callable[[], int]) -> int:
         return usage(prog, error)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def add_information(group: argparse._ArgumentGroup) -> None:
+    """The flags that every tool has, for `inform`."""
+    group.add_argument("-h", "--help", action="store_true", help="print this text")
+    group.add_argument(
+        "--version", action="store_true", help="print the versions of aecompiler and MLIR's bindings"
+    )
+
+
+def inform(args: argparse.Namespace, help_text: Callable[[], str]) -> bool:
+    """Print what --help or --version ask for; whether one of them was given."""
+    if args.help or args.version:
+        write_stdout(help_text() if args.help else version_text())
+    return args.help or args.version
 
 
 def usage(prog: str, error: Exception) -> int:

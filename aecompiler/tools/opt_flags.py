@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from aecompiler.tools.command_line import Parser, seconds
+from aecompiler.tools.command_line import Parser, add_information, seconds
 from aecompiler.tools.errors import FlagError, UsageError
 
 PROG = "aec-opt"
@@ -154,9 +154,9 @@ def build_parser() -> Parser:
     )
     add("--debug", **yes, help="print the Python traceback of an internal error")
 
-    add = parser.add_argument_group("information").add_argument
-    add("-h", "--help", **yes, help="print this text")
-    add("--version", **yes, help="print the versions of aecompiler and MLIR's bindings")
+    information = parser.add_argument_group("information")
+    add_information(information)
+    add = information.add_argument
     add("--list-passes", **yes, help="print our passes and pipelines, one per line")
     add("--show-dialects", **yes, help="print the names of the available dialects")
     return parser

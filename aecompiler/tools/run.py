@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 
 from aecompiler.tools.command_line import (
-    INTERNAL,
     OK,
     Parser,
+    add_information,
     count,
+    inform,
     natural,
     not_negative,
     run_tool,
     seconds,
-    usage,
-    version_text,
 )
-from aecompiler.tools.errors import FlagError, UsageError
+from aecompiler.tools.errors import FlagError
 from aecompiler.tools.streams import write_stdout
-from aecompiler.tools.supervise import Reporter, status_of, supervise
+from aecompiler.tools.supervise import Reporter, run_supervised
 
 PROG = "aec-run"
 _FOR_A_RUN = (
@@ -106,16 +104,15 @@ def build_parser() -> Parser:
     add("--mlir", action="store_true", help="print the program as MLIR, as aec-opt takes it, and run nothing")
     add("--time", action="store_true", help="print the median time of a call, after a warm-up")
     add("--repeat", metavar="N", type=count, help="calls that --time measures (default: 20)")
-    add = parser.add_argument_group("other").add_argument
-    add(
+    other = parser.add_argument_group("other")
+    other.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=seconds,
         default=0.0,
         help="end a run that takes longer, with status 3 (default: no limit)",
     )
-    add("-h", "--help", action="store_true", help="print this text")
-    add("--version", action="store_true", help="print the versions of aecompiler and MLIR's bindings")
+    add_information(other)
     return parser
 
 
@@ -127,17 +124,12 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
-    if args.help:
-        write_stdout(_help())
-        return OK
-    if args.version:
-        write_stdout(version_text())
+    if inform(args, _help):
         return OK
     if args.program is None:
         raise FlagError("expects a PROGRAM")
     _check_conflicts(args, parser)
-    outcome = supervise(lambda report: _work(args, report), args.timeout)
-    return status_of(PROG, outcome, args.timeout)
+    return run_supervised(PROG, lambda report: _work(args, report), args.timeout)
 
 
 def _check_conflicts(args: argparse.Namespace, parser: Parser) -> None:
@@ -163,16 +155,9 @@ def _help() -> str:
 def _work(args: argparse.Namespace, report: Reporter) -> int:
     from aecompiler.tools.run_driver import run
 
-    try:
-        status = run(args, report)
-        write_stdout("")  # what the user's Python has printed
-        return status
-    except UsageError as error:
-        return usage(PROG, error)
-    except BaseException:
-        sys.stderr.write(f"{PROG}: internal error:\n")
-        traceback.print_exc()
-        return INTERNAL
+    status = run(args, report)
+    write_stdout("")  # what the user's Python has printed
+    return status
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from aecompiler.tools.command_line import INTERNAL
+from aecompiler.tools.command_line import INTERNAL, usage
+from aecompiler.tools.errors import UsageError
 
 _STACK_BYTES = 1 << 30
 """The parser of MLIR recurses on nested regions: give it a deep stack."""
@@ -67,8 +68,22 @@ class Outcome:
         return f"ended the process (exit status {self.exit_code})"
 
 
-def status_of(prog: str, outcome: Outcome, timeout: float = 0.0) -> int:
-    """The exit status of the tool `prog`; says what a child was doing that did not return."""
+def run_supervised(prog: str, work: Callable[[Reporter], int], timeout: float = 0.0) -> int:
+    """Run `work` of the tool `prog` in a child: its exit status, or that of a mistake or a bug, reported."""
+
+    def guarded(report: Reporter) -> int:
+        try:
+            return work(report)
+        except UsageError as error:
+            return usage(prog, error)
+        except BaseException:
+            import traceback
+
+            sys.stderr.write(f"{prog}: internal error:\n")
+            traceback.print_exc()
+            return INTERNAL
+
+    outcome = supervise(guarded, timeout)
     if outcome.status is not None:
         return outcome.status
     doing = outcome.facts.get("doing", "starting")
