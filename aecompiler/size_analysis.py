@@ -146,18 +146,24 @@ class _Analysis(SizeClasses):
                 self.define(result, self.dims(out), op)
 
     def _attention(self, op: ir.Operation) -> None:
-        q, k, v = list(op.operands)[:3]
+        _q, k, v = list(op.operands)[:3]
         # A lowering may hold the scores of some rows at once.
         self.scratch.append(((self.dims(k)[2], self.new(64)), 8))
-        pairs = [(q, 0, k, 0), (q, 0, v, 0), (k, 1, v, 1), (k, 2, v, 2)]
+        self._rows(op)
+        for d in range(3):
+            self.equal_dims(k, v, [(d, d)], op)
+        self.equal_dims(v, op.results[0], [(3, 3)], op)
+
+    def _rows(self, op: ir.Operation) -> None:
+        """q and k belong together, and results have a value or a vector for each row of q."""
+        q, k = list(op.operands)[:2]
+        pairs = [(q, 0, k, 0)]
         if DYNAMIC in (q.type.shape[1], k.type.shape[1]):
             pairs.append((q, 1, k, 1))
         for a, d, b, e in pairs:
             self.equal_dims(a, b, [(d, e)], op)
-        for number, result in enumerate(op.results):
+        for result in op.results:
             self.equal_dims(q, result, [(d, d) for d in range(3)], op)
-            if number == 0:
-                self.equal_dims(v, result, [(3, 3)], op)
 
     def _recurrence(self, op: ir.Operation) -> None:
         q, k, v, initial, *offsets = op.operands
@@ -381,6 +387,8 @@ def _dynamic_rank(op: ir.Operation) -> int:
 
 _HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
     "attn.attention": _Analysis._attention,
+    "attn.online_attention": _Analysis._attention,
+    "attn.online_reduce": _Analysis._rows,
     "attn.recurrence": _Analysis._recurrence,
     "tensor.bitcast": _Analysis._cast,
     "tensor.cast": _Analysis._cast,

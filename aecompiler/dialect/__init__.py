@@ -2,12 +2,15 @@
 
 from aecompiler.dialect.attention import AttentionOp, RowReduceOp, YieldOp
 from aecompiler.dialect.core import Attn, make_context
+from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.dialect.recurrence import RecurrenceOp, StepYieldOp
 from aecompiler.dialect.regions import captures
 
 __all__ = [
     "AttentionOp",
     "Attn",
+    "OnlineAttentionOp",
+    "OnlineReduceOp",
     "RecurrenceOp",
     "RowReduceOp",
     "StepYieldOp",

@@ -20,6 +20,54 @@ from aecompiler.dialect.types import (
 Operand, Result, Region = ext.Operand, ext.Result, ext.Region
 
 
+ROW_PROGRAMS = {"attn.attention": 2, "attn.online_attention": 3, "attn.online_reduce": 3}
+"""The ops whose regions are written for one element of a row of scores, and which of them reduces rows."""
+
+
+def check_operands(op, names: Sequence[str]) -> list[list[int | None]]:
+    """The operands q, k and, if there, v are tensors that belong together; returns their shapes."""
+    named = dict(zip(names, op.operation.operands, strict=True))
+    for name, value in named.items():
+        check_tensor(op, name, value.type)
+    check_element_type(op, named)
+    shapes = [shape_of(value.type) for value in named.values()]
+    if error := rules.attention_operands(*shapes):
+        raise Invalid(op, error)
+    return shapes
+
+
+def check_output(op, q: Sequence[int | None], v: Sequence[int | None]) -> None:
+    """The first result is o: [B, Hq, Sq, Dv] of q's element type or f32."""
+    o = op.operation.results[0].type
+    check_tensor(op, "o", o)
+    expected = [*q[:3], v[3]]
+    if shape_of(o) != expected:
+        want, got = rules.format_shape(expected), rules.format_shape(shape_of(o))
+        raise Invalid(op, f"expects o to have shape {want}, got {got}")
+    check_output_type(op, o.element_type)
+
+
+def check_extras(op, what: str, results: Sequence[ir.Value], q: Sequence[int | None]) -> None:
+    """Results with one value for each row: [B, Hq, Sq] of the accumulator type."""
+    acc = accumulator_type(op.operation.operands[0].type.element_type)
+    extra_type = f"tensor<{rules.format_shape(q[:3])}x{acc}>"
+    for position, result in enumerate(results):
+        extra = result.type
+        check_tensor(op, f"{what} {position}", extra)
+        if shape_of(extra) != q[:3] or extra.element_type != acc:
+            raise Invalid(op, f"expects {what} {position} to be {extra_type}, got {extra}")
+
+
+def check_uniform(block: ir.Block, level: dict[ir.Value, regions.Level], names: Sequence[str | None]) -> None:
+    """What the terminator hands over is uniform over the row, where it has a name."""
+    terminator = block.operations[len(block.operations) - 1]
+    for name, value in zip(names, terminator.operation.operands, strict=True):
+        if name is not None and level.get(value) == regions.Level.ELEMENT:
+            raise Invalid(
+                terminator, f"expects {name} to be uniform over the row, got a value that varies along it"
+            )
+
+
 class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
     """Attention of queries over keys and values, with the score, the mask and the normaliser as programs.
 
@@ -127,14 +175,9 @@ class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
                 self, f"expects 3 regions (score, mask, normalize), got {len(self.operation.regions)}"
             )
         regions.check_segments(self, "resultSegmentSizes", [1, len(results) - 1])
-        named = dict(zip(("q", "k", "v"), operands, strict=True))
-        for name, value in named.items():
-            check_tensor(self, name, value.type)
-        check_element_type(self, named)
-        q, k, v = (shape_of(value.type) for value in operands)
-        if error := rules.attention_operands(q, k, v):
-            raise Invalid(self, error)
-        self._verify_results(results, q, v)
+        q, _, v = check_operands(self, ("q", "k", "v"))
+        check_output(self, q, v)
+        check_extras(self, "extra", results[1:], q)
         self._verify_region_shapes()
 
     @verifier
@@ -152,27 +195,8 @@ class AttentionOp(Attn.Operation, name="attention", traits=[ext.Pure]):
             regions.check_yield(self, block, name, expected)
         element, head, row = regions.Level.ELEMENT, regions.Level.HEAD, regions.Level.ROW
         level = regions.levels(normalize, (element, head, head, row, element))
-        terminator = normalize.operations[len(normalize.operations) - 1]
-        for position, value in enumerate(list(terminator.operation.operands)[1:]):
-            if level.get(value) == element:
-                raise Invalid(
-                    terminator,
-                    f"expects extra {position} to be uniform over the row, got a value that varies along it",
-                )
-
-    def _verify_results(self, results, q, v) -> None:
-        o, *extras = (result.type for result in results)
-        check_tensor(self, "o", o)
-        expected = [*q[:3], v[3]]
-        if shape_of(o) != expected:
-            want, got = rules.format_shape(expected), rules.format_shape(shape_of(o))
-            raise Invalid(self, f"expects o to have shape {want}, got {got}")
-        check_output_type(self, o.element_type)
-        extra_type = f"tensor<{rules.format_shape(q[:3])}x{self.accumulator}>"
-        for position, extra in enumerate(extras):
-            check_tensor(self, f"extra {position}", extra)
-            if shape_of(extra) != q[:3] or extra.element_type != self.accumulator:
-                raise Invalid(self, f"expects extra {position} to be {extra_type}, got {extra}")
+        names = [None, *(f"extra {position}" for position in range(extras))]
+        check_uniform(normalize, level, names)
 
     def _verify_region_shapes(self) -> None:
         acc, index = self.accumulator, ir.IndexType.get(self.context)
@@ -194,8 +218,10 @@ class RowReduceOp(Attn.Operation, name="row_reduce", traits=[ext.Pure]):
     res = (+)_j value(j)      (+) = max, min, + or *
     ```
 
-    Stands directly in the normalize region of `attn.attention`. The result is the same for the whole row. A
-    value that is uniform over the row counts once for each unmasked element: the sum of 1 is their number.
+    Stands directly in the normalize region of `attn.attention`, where it reduces over the whole row, or in
+    the update region of a streaming form, where it reduces over the row's part in one tile. The result is
+    the same for the whole row. A value that is uniform over the row counts once for each unmasked element:
+    the sum of 1 is their number.
     Without an unmasked element the result is the identity: -inf, +inf, 0 or 1. NaN propagates.
 
     **Operand.** `value`: of the accumulator type of the enclosing op. **Result.** `res`: of the same type.
@@ -250,12 +276,14 @@ class RowReduceOp(Attn.Operation, name="row_reduce", traits=[ext.Pure]):
         parent = self.operation.parent
         if (
             parent is None
-            or regions.name_of(parent) != AttentionOp.OPERATION_NAME
-            or len(parent.operation.regions) != 3
-            or self.operation.block.region != parent.operation.regions[2]
+            or (position := ROW_PROGRAMS.get(regions.name_of(parent))) is None
+            or len(parent.operation.regions) <= position
+            or self.operation.block.region != parent.operation.regions[position]
         ):
             raise Invalid(
-                self, f"expects to stand directly in the normalize region of '{AttentionOp.OPERATION_NAME}'"
+                self,
+                "expects to stand directly in the normalize region of 'attn.attention' or the update region "
+                "of a streaming form",
             )
         acc = accumulator_type(parent.operation.operands[0].type.element_type)
         for name, type_ in (("value", operands[0].type), ("result", results[0].type)):
@@ -264,10 +292,10 @@ class RowReduceOp(Attn.Operation, name="row_reduce", traits=[ext.Pure]):
 
 
 class YieldOp(Attn.Operation, name="yield", traits=[ir.IsTerminatorTrait]):
-    """Ends a region of `attn.attention` and hands over its values.
+    """Ends a region of `attn.attention` or of a streaming form and hands over its values.
 
-    **Operands.** `values`: one score, one i1 mask value, or one weight followed by the extras. Values of
-    different types can't share one yield.
+    **Operands.** `values`: one score, one i1 mask value, one weight followed by the extras, or what the
+    streaming form says. Values of different types can't share one yield.
     """
 
     values: Sequence[Operand[Any]]
@@ -276,8 +304,9 @@ class YieldOp(Attn.Operation, name="yield", traits=[ir.IsTerminatorTrait]):
     def verify_invariants(self) -> None:
         """The parent op."""
         parent = self.operation.parent
-        if parent is None or regions.name_of(parent) != AttentionOp.OPERATION_NAME:
-            raise Invalid(self, f"expects parent op '{AttentionOp.OPERATION_NAME}'")
+        if parent is None or regions.name_of(parent) not in ROW_PROGRAMS:
+            names = ", ".join(f"'{name}'" for name in ROW_PROGRAMS)
+            raise Invalid(self, f"expects its parent op to be one of {names}")
 
 
 YieldOp.values = property(lambda self: list(self.operation.operands), doc="The values handed over.")

@@ -75,9 +75,13 @@ def largest_head_count(heads: Sequence[Size]) -> Size:
     return max(known) if len(known) == len(heads) else None
 
 
-def attention_operands(q: Shape, k: Shape, v: Shape) -> str | None:
-    """q [B, Hq, Sq, Dqk], k [B, Hkv, Skv, Dqk], v [B, Hkv, Skv, Dv]."""
-    named = {"q": q, "k": k, "v": v}
+def attention_operands(q: Shape, k: Shape, v: Shape | None = None) -> str | None:
+    """q [B, Hq, Sq, Dqk], k [B, Hkv, Skv, Dqk] and, if there, v [B, Hkv, Skv, Dv]."""
+    if v is None:
+        v = k
+        named = {"q": q, "k": k}
+    else:
+        named = {"q": q, "k": k, "v": v}
     return (
         _ranks_and_features(named)
         or equal("feature sizes", ("q", "k"), (q[FEATURE], k[FEATURE]))

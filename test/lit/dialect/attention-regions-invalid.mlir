@@ -308,7 +308,7 @@ func.func @reduction_in_the_mask(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf
     "attn.yield"(%s) : (f32) -> ()
   }, {
   ^mask(%b: index, %h: index, %i: index, %j: index):
-    // expected-error @below {{'attn.row_reduce' op expects to stand directly in the normalize region of 'attn.attention'}}
+    // expected-error @below {{'attn.row_reduce' op expects to stand directly in the normalize region of 'attn.attention' or the update region of a streaming form}}
     %m = "attn.row_reduce"(%x) {kind = "max"} : (f32) -> f32
     "attn.yield"(%true) : (i1) -> ()
   }, {

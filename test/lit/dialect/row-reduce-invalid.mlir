@@ -118,7 +118,7 @@ func.func @kind_that_is_no_string(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16x
 
 // Outside of an attention op
 func.func @outside(%x: f32) {
-  // expected-error @below {{'attn.row_reduce' op expects to stand directly in the normalize region of 'attn.attention'}}
+  // expected-error @below {{'attn.row_reduce' op expects to stand directly in the normalize region of 'attn.attention' or the update region of a streaming form}}
   %m = "attn.row_reduce"(%x) {kind = "max"} : (f32) -> f32
   return
 }
@@ -129,7 +129,7 @@ func.func @outside(%x: f32) {
 func.func @in_the_score(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>, %v: tensor<2x2x6x32xf32>, %true: i1) {
   %0 = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
-    // expected-error @below {{'attn.row_reduce' op expects to stand directly in the normalize region of 'attn.attention'}}
+    // expected-error @below {{'attn.row_reduce' op expects to stand directly in the normalize region of 'attn.attention' or the update region of a streaming form}}
     %m = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
     "attn.yield"(%m) : (f32) -> ()
   }, {
@@ -185,6 +185,6 @@ func.func @type_of_the_result(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x6x16xf32>
 
 // A yield elsewhere
 func.func @yield_elsewhere(%x: f32) {
-  // expected-error @below {{'attn.yield' op expects parent op 'attn.attention'}}
+  // expected-error @below {{'attn.yield' op expects its parent op to be one of 'attn.attention', 'attn.online_attention', 'attn.online_reduce'}}
   "attn.yield"(%x) : (f32) -> ()
 }
