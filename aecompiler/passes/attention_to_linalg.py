@@ -9,17 +9,21 @@ repeat the last row and are not stored.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from aecompiler.bindings import arith, ir, tensor
-from aecompiler.dialect.regions import Level, levels
+from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.block_regions import Block, RegionOnBlock, reduction_of
 
 MAX_BLOCK_Q = 4096
 """The most query rows of a block: its scores are in memory at once, for each row one for each key."""
 
 _KEY_AND_ROW, _ROW = (0, 1), (1,)
 """How tensors of a block are indexed in loops over keys and rows."""
+
+_LEVELS = [Level.HEAD, Level.HEAD, Level.ROW, Level.ELEMENT]
+"""The levels of b, h, i, j, the last arguments of each region."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,140 +37,6 @@ class Rows:
     def position(self, row: ir.Value) -> ir.Value:
         """The query position of a row of the block."""
         return arith.minui(arith.addi(self.start, row), self.last)
-
-
-class RegionOnBlock:
-    """Evaluates one region of an attention op on a block of rows.
-
-    Values that depend on the head alone are cloned where the object is created. Values of a row are kept as
-    tensors `[rows]`, values of an element that several steps need as tensors `[keys, rows]`; all others are
-    cloned into the `linalg.generic` that uses them.
-    """
-
-    def __init__(self, block: ir.Block, batch: ir.Value, head: ir.Value):
-        # The arguments of each region end with b, h, i, j; score and normalize begin with the score.
-        *score, b, h, i, j = block.arguments
-        self.score = score[0] if score else None
-        self.i, self.j = i, j
-        self.block = block
-        self.level = levels(
-            block, [*[Level.ELEMENT] * len(score), Level.HEAD, Level.HEAD, Level.ROW, Level.ELEMENT]
-        )
-        self.ops = list(block.operations)
-        self.order = {result: n for n, op in enumerate(self.ops) for result in op.operation.results}
-        self.heads: dict[ir.Value, ir.Value] = {b: batch, h: head}
-        for op in self.ops:
-            if self._is(op, Level.HEAD):
-                rw.clone_op(op, self.heads)
-        self.rows: Rows
-        self.of_row: dict[ir.Value, ir.Value] = {}
-        self.of_element: dict[ir.Value, ir.Value] = {}
-
-    def _is(self, op: ir.OpView, level: Level) -> bool:
-        results = op.operation.results
-        return len(results) > 0 and op.name != "attn.row_reduce" and self.level[results[0]] == level
-
-    def enter(self, rows: Rows) -> None:
-        """Begin a block of rows: forget the tensors of the block before."""
-        self.rows, self.of_row, self.of_element = rows, {}, {}
-
-    def value_level(self, value: ir.Value) -> Level:
-        """The level of a value that the region uses."""
-        return self.level.get(value, Level.HEAD)
-
-    def _needed(self, targets: Iterable[ir.Value], level: Level) -> tuple[list[ir.OpView], list[ir.Value]]:
-        """The operations of `level` that compute `targets`, and the values that they start from."""
-        ready = self.of_element if level == Level.ELEMENT else self.of_row
-        seen: set[ir.Value] = set()
-        leaves: list[ir.Value] = []
-        pending = list(targets)
-        while pending:
-            value = pending.pop()
-            if value in seen or self.value_level(value) == Level.HEAD:
-                continue
-            seen.add(value)
-            if value in ready or self.value_level(value) < level or isinstance(value.owner, ir.Block):
-                leaves.append(value)
-            else:
-                pending.extend(value.owner.operands)
-        computed = sorted({self.order[value] for value in seen.difference(leaves) if value in self.order})
-        ops = [self.ops[number] for number in computed]
-        return ops, leaves
-
-    def require_rows(self, values: Iterable[ir.Value]) -> None:
-        """Compute the values of level ROW among `values` that are missing, in one loop over the rows."""
-        wanted = [
-            value
-            for value in dict.fromkeys(values)
-            if self.value_level(value) == Level.ROW and value not in self.of_row and value != self.i
-        ]
-        if not wanted:
-            return
-        ops, leaves = self._needed(wanted, Level.ROW)
-        inputs = [value for value in leaves if value in self.of_row]
-
-        def body(elements: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
-            mapping = dict(self.heads)
-            mapping.update(zip(inputs, elements, strict=True))
-            if self.i in leaves:
-                mapping[self.i] = self.rows.position(rw.loop_index(0))
-            for op in ops:
-                rw.clone_op(op, mapping)
-            return [mapping[value] for value in wanted]
-
-        outs = [(tensor.empty([self.rows.size], value.type), (0,)) for value in wanted]
-        results = rw.generic([(self.of_row[value], (0,)) for value in inputs], outs, "p", body)
-        self.of_row.update(zip(wanted, results, strict=True))
-
-    def prepare(self, targets: Sequence[ir.Value]) -> Elements:
-        """Make ready what one loop over the elements needs to compute `targets`."""
-        ops, leaves = self._needed(targets, Level.ELEMENT)
-        self.require_rows(leaves)
-        return Elements(self, ops, leaves, targets)
-
-
-class Elements:
-    """The computation of some values of a region in the body of a loop over keys and rows."""
-
-    def __init__(
-        self, region: RegionOnBlock, ops: list[ir.OpView], leaves: list[ir.Value], targets: Sequence[ir.Value]
-    ):
-        self.region, self.ops, self.targets, self.leaves = region, ops, targets, leaves
-        tensors = {**region.of_row, **region.of_element}
-        self.inputs = [value for value in leaves if value in tensors]
-        self.operands = [
-            (tensors[value], _KEY_AND_ROW if value in region.of_element else _ROW) for value in self.inputs
-        ]
-
-    def build(self, arguments: Sequence[ir.Value], score: ir.Value | None = None) -> list[ir.Value]:
-        """Clone the computation; `arguments` are the elements of `operands`, `score` that of the score."""
-        region = self.region
-        mapping = dict(region.heads)
-        mapping.update(zip(self.inputs, arguments, strict=True))
-        if region.score is not None and score is not None:
-            mapping[region.score] = score
-        if region.i in self.leaves:
-            mapping[region.i] = region.rows.position(rw.loop_index(1))
-        if region.j in self.leaves:
-            mapping[region.j] = rw.loop_index(0)
-        for op in self.ops:
-            rw.clone_op(op, mapping)
-        return [mapping.get(value, value) for value in self.targets]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Reduction:
-    identity: float
-    combine: str
-    """The operation of arith; each of them propagates NaN."""
-
-
-_REDUCTIONS = {
-    "max": _Reduction(float("-inf"), "maximumf"),
-    "min": _Reduction(float("inf"), "minimumf"),
-    "sum": _Reduction(0.0, "addf"),
-    "prod": _Reduction(1.0, "mulf"),
-}
 
 
 def lower_attention(op: ir.OpView, block_q: int) -> None:
@@ -207,7 +77,12 @@ class _Attention:
         q_heads, kv_heads = (ir.RankedTensorType(t.type).shape[1] for t in (self.q, self.k))
         group = 1 if rw.DYNAMIC in (q_heads, kv_heads) else q_heads // max(kv_heads, 1)
         kv_head = arith.divui(self.h, rw.index(group)) if group > 1 else self.h
-        regions = [RegionOnBlock(block, self.b, self.h) for block in (self.score, self.mask, self.normalize)]
+        shape = Block(self.block_q, rows_last=True)
+        regions = []
+        for region in (self.score, self.mask, self.normalize):
+            *scores, b, h, _, _ = region.arguments
+            heads = {b: self.b, h: self.h}
+            regions.append(RegionOnBlock(region, shape, [*[Level.ELEMENT] * len(scores), *_LEVELS], heads))
         k, v = (
             rw.extract_slice(t, [self.b, kv_head, 0, 0], [1, 1, self.kv_length, features], keep=(2, 3))
             for t, features in ((self.k, self.features), (self.v, self.v_features))
@@ -216,7 +91,8 @@ class _Attention:
         def rows(start: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             block = Rows(self.block_q, start, self.last)
             for region in regions:
-                region.enter(block)
+                *_, i, j = region.region.arguments
+                region.enter({i: block.position}, {j: lambda key: key})
             return self._rows(block, regions, k, v, carried)
 
         return rw.for_loop(rw.index(0), self.length, rw.index(self.block_q), outs, rows)
@@ -229,7 +105,7 @@ class _Attention:
         weight, *extras = yielded.operands
         products = self._products(block, k)
         scores, any_left = self._scores(score, mask, products, count=bool(extras))
-        normalize.of_element[normalize.score] = scores
+        normalize.of_element[self.normalize.arguments[0]] = scores
         for op in self.normalize.operations:
             if op.operation.name == "attn.row_reduce":
                 self._reduce(normalize, op, scores)
@@ -266,12 +142,12 @@ class _Attention:
         self, score: RegionOnBlock, mask: RegionOnBlock, products: ir.Value, count: bool
     ) -> tuple[ir.Value, ir.Value | None]:
         """The scores, -inf where masked; with `count`, also which rows have an unmasked element."""
-        value = score.prepare([_yielded(self.score)])
-        keep = mask.prepare([_yielded(self.mask)])
+        value = score.prepare(score.yielded)
+        keep = mask.prepare(mask.yielded)
         split = len(value.operands)
 
         def body(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
-            (new,) = value.build(inputs[:split], outputs[0])
+            (new,) = value.build(inputs[:split], {self.score.arguments[0]: outputs[0]})
             (kept,) = keep.build(inputs[split:])
             new = arith.select(kept, new, self.minus_infinity)
             if not count:
@@ -289,7 +165,7 @@ class _Attention:
     def _reduce(self, normalize: RegionOnBlock, op: ir.OpView, scores: ir.Value) -> None:
         """One reduction over the unmasked elements; its operand is kept if it is an element's value."""
         value = op.operands[0]
-        law = _REDUCTIONS[ir.StringAttr(op.attributes["kind"]).value]
+        law = reduction_of(op)
         elements = normalize.prepare([value])
         keep = normalize.value_level(value) == Level.ELEMENT and value not in normalize.of_element
 
@@ -301,9 +177,9 @@ class _Attention:
             reduced = getattr(arith, law.combine)(outputs[0], counted)
             return [reduced, element] if keep else [reduced]
 
-        outs: list[rw.Indexed] = [(rw.filled([normalize.rows.size], self.acc, law.identity), _ROW)]
+        outs: list[rw.Indexed] = [(rw.filled([self.block_q], self.acc, law.identity), _ROW)]
         if keep:
-            outs.append((tensor.empty([self.kv_length, normalize.rows.size], self.acc), _KEY_AND_ROW))
+            outs.append((tensor.empty([self.kv_length, self.block_q], self.acc), _KEY_AND_ROW))
         results = rw.generic([*elements.operands, (scores, _KEY_AND_ROW)], outs, "rp", body)
         normalize.of_row[op.operation.results[0]] = results[0]
         if keep:
@@ -321,7 +197,7 @@ class _Attention:
         if weight in normalize.of_element:
             weights = normalize.of_element[weight]
         else:
-            empty = tensor.empty([self.kv_length, normalize.rows.size], self.acc)
+            empty = tensor.empty([self.kv_length, self.block_q], self.acc)
             (weights,) = rw.generic(elements.operands, [(empty, _KEY_AND_ROW)], "pp", weigh)
 
         def accumulate(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
@@ -332,7 +208,7 @@ class _Attention:
             product = arith.select(masked, rw.constant(self.acc, 0.0), product)
             return [arith.addf(outputs[0], product)]
 
-        zeros = rw.filled([self.v_features, normalize.rows.size], self.acc, 0.0)
+        zeros = rw.filled([self.v_features, self.block_q], self.acc, 0.0)
         ins = [(scores, (0, 2)), (weights, (0, 2)), (v, (0, 1))]
         (o,) = rw.generic(ins, [(zeros, (1, 2))], "rpp", accumulate)
         return o
@@ -369,10 +245,5 @@ class _Attention:
             return results
 
         ins = [(any_left, (0,)), *((normalize.of_row[value], (0,)) for value in rows)]
-        outs = [(tensor.empty([normalize.rows.size], self.acc), (0,)) for _ in extras]
+        outs = [(tensor.empty([self.block_q], self.acc), (0,)) for _ in extras]
         return rw.generic(ins, outs, "p", body)
-
-
-def _yielded(block: ir.Block) -> ir.Value:
-    *_, terminator = block.operations
-    return terminator.operands[0]
