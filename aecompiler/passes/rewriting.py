@@ -154,6 +154,14 @@ def constant_value(value: ir.Value) -> int | None:
     return None
 
 
+def float_value(value: ir.Value) -> float | None:
+    """The number that a float always is, or None."""
+    if isinstance(value.owner, ir.Block) or value.owner.operation.name != "arith.constant":
+        return None
+    attribute = value.owner.operation.attributes["value"]
+    return attribute.value if isinstance(attribute, ir.FloatAttr) else None
+
+
 def dim(value: ir.Value, dimension: int) -> ir.Value:
     """The size of a dimension of a tensor, as a constant where it is static."""
     shaped = ir.RankedTensorType(value.type)
@@ -186,6 +194,20 @@ def for_loop(
     with ir.InsertionPoint(loop.body):
         scf.YieldOp(list(body(loop.induction_variable, list(loop.inner_iter_args))))
     return list(loop.results)
+
+
+def if_else(
+    condition: ir.Value,
+    types: Sequence[ir.Type],
+    then: Callable[[], Sequence[ir.Value]],
+    otherwise: Callable[[], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """`scf.if` with the values of `types` that the two functions build and return."""
+    op = scf.IfOp(condition, list(types), has_else=True)
+    for block, build in ((op.then_block, then), (op.else_block, otherwise)):
+        with ir.InsertionPoint(block):
+            scf.YieldOp(list(build()))
+    return list(op.results)
 
 
 def loop_nest(
@@ -249,11 +271,16 @@ def loop_index(loop: int) -> ir.Value:
     return linalg.IndexOp(loop).result
 
 
-def filled(shape: Sequence[int | ir.Value], element_type: ir.Type, value: int | float) -> ir.Value:
-    """A new tensor with `value` everywhere."""
+def fill(value: ir.Value, into: ir.Value) -> ir.Value:
+    """A tensor like `into` with the scalar `value` everywhere."""
     from aecompiler.bindings import linalg
 
-    return linalg.fill(constant(element_type, value), outs=[tensor.empty(shape, element_type)])
+    return linalg.fill(value, outs=[into])
+
+
+def filled(shape: Sequence[int | ir.Value], element_type: ir.Type, value: int | float) -> ir.Value:
+    """A new tensor with `value` everywhere."""
+    return fill(constant(element_type, value), tensor.empty(shape, element_type))
 
 
 def copy(value: ir.Value, into: ir.Value) -> ir.Value:
@@ -299,6 +326,20 @@ def insert_slice(
     parts = [_mixed(part) for part in (offsets, sizes, strides or [1] * len(sizes))]
     dynamic, static = zip(*parts, strict=True)
     return tensor.insert_slice(value, into, *dynamic, *static)
+
+
+def parallel_insert_slice(
+    value: ir.Value,
+    into: ir.Value,
+    offsets: Sequence[int | ir.Value],
+    sizes: Sequence[int | ir.Value],
+) -> None:
+    """In the terminator of an `scf.forall`: insert `value` at a slice of unit strides."""
+    if 0 in sizes:
+        return
+    parts = [_mixed(part) for part in (offsets, sizes, [1] * len(sizes))]
+    dynamic, static = zip(*parts, strict=True)
+    tensor.ParallelInsertSliceOp(value, into, *dynamic, *static)
 
 
 def convert_float(value: ir.Value, element_type: ir.Type) -> ir.Value:

@@ -1,0 +1,92 @@
+"""The pass `attn-tile`: streaming forms to the tile level."""
+
+from __future__ import annotations
+
+from aecompiler.bindings import ir
+from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.region_safety import make_total
+from aecompiler.passes.tile_program import TileOptions, tile
+
+MAX_BLOCK = 4096
+"""The largest size of a tile."""
+
+MAX_SPLIT = 1024
+"""The largest number of parts of the keys."""
+
+
+@register_pass
+class Tile(Pass):
+    """Cut streaming forms into tiles.
+
+    The result is a program on static tiles that every target starts from, and that runs on the CPU as it
+    stands. It is made of `scf`, `tensor`, `linalg`, `arith` and `math` only.
+
+    *Before*: verified IR. *After*: no `attn.online_attention` or `attn.online_reduce` is left; all else,
+    `attn.attention` included, is as it was.
+
+    The grid is an `scf.forall` over batch, query head and q tile, the last q tile first. A q tile streams
+    over tiles of keys, with the state and the accumulators as carried values: first the tiles in which no
+    element is masked by its position, then those in which some are, so that masking code stands in the second
+    loop only. Tiles whose elements are all masked are skipped. The bounds come from the mask
+    (`attn-analyze-mask`); where they are not exact, each tile is tested. Lengths that are no multiple of a
+    tile are padded with zeros, and what is padding is masked (keys) or not stored (rows).
+
+    Where masked elements meet a tile of v that is not finite, products with them are left out one by one:
+    what v holds at masked keys never reaches o.
+
+    With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
+    k and v is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut
+    into that many parts, which stream on their own, and a second grid merges their partial results: for few
+    queries and many keys.
+
+    ```mlir
+    %o = "attn.online_attention"(%q, %k, %v) ({...}, ...) {accumulators = 1 : i64} : ...
+    ```
+    becomes
+    ```mlir
+    %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (tensor<?x8x?x64xf32>) {
+      %queries = linalg.generic ...                         // [features, rows]
+      %0:3 = scf.for %n = %c0 to %full ... {                // full tiles
+        %keys = tensor.extract_slice %k ... : tensor<?x8x?x64xf32> to tensor<64x64xf32>
+        %s = linalg.generic ... ins(%keys, %queries) ...    // scores [keys, rows]
+        ...
+      }
+      %1:3 = scf.for %n = %full to %end ... {...}           // partial tiles, with masks
+      ...
+      scf.forall.in_parallel { tensor.parallel_insert_slice ... }
+    }
+    ```
+    """
+
+    NAME = "attn-tile"
+
+    block_q: int = option(64, "the query rows of a tile, of each head")
+    block_kv: int = option(64, "the keys of a tile")
+    rows_last: bool = option(True, "tiles of elements are [keys, rows], not [rows, keys]")
+    pack_gqa: bool = option(False, "a tile has rows of all query heads that share a kv head")
+    split_kv: int = option(1, "the number of parts of the keys that stream on their own and are merged")
+
+    def __post_init__(self) -> None:
+        for name, value, most in (
+            ("block-q", self.block_q, MAX_BLOCK),
+            ("block-kv", self.block_kv, MAX_BLOCK),
+            ("split-kv", self.split_kv, MAX_SPLIT),
+        ):
+            if not 1 <= value <= most:
+                raise ValueError(f"expects {name} to be 1 to {most}, got {value}")
+
+    def run(self, op: ir.Operation) -> None:
+        """Replace every streaming form in `op`."""
+        options = TileOptions(
+            block_q=self.block_q,
+            block_kv=self.block_kv,
+            rows_last=self.rows_last,
+            pack_gqa=self.pack_gqa,
+            split_kv=self.split_kv,
+        )
+        forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
+        for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:
+            make_total(form)
+            tile(form.opview, options)

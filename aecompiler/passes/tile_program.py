@@ -1,0 +1,330 @@
+"""The tile program of one streaming form, a part of the pass `attn-tile`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from aecompiler.bindings import arith, ir, scf, tensor
+from aecompiler.dialect.online import REGIONS, accumulators_of, state_size
+from aecompiler.dialect.regions import Level
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.block_regions import Block, RegionOnBlock
+from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
+from aecompiler.passes.masked_scores import masked_reductions, may_mask
+from aecompiler.passes.tile_rows import Rows
+from aecompiler.passes.tile_step import Stream, TileStep
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TileOptions:
+    """What may be chosen for a tile program; the options of `attn-tile`."""
+
+    block_q: int
+    block_kv: int
+    rows_last: bool
+    pack_gqa: bool
+    split_kv: int
+
+
+def tile(op: ir.OpView, options: TileOptions) -> None:
+    """Replace a streaming form, whose regions are total (`make_total`), by its tile program."""
+    with ir.InsertionPoint(op), op.location:
+        results = TileProgram(op, options).build()
+    for old, new in zip(op.operation.results, results, strict=True):
+        old.replace_all_uses_with(new)
+    op.operation.erase()
+
+
+class TileProgram:
+    """Builds the program: a grid of q tiles, each a stream over the tiles of keys that its mask leaves."""
+
+    def __init__(self, op: ir.OpView, options: TileOptions):
+        operands = list(op.operation.operands)
+        self.op, self.options = op, options
+        self.q, self.k = operands[:2]
+        self.v = operands[2] if len(operands) > 2 else None
+        self.blocks = dict(zip(REGIONS, (region.blocks[0] for region in op.operation.regions), strict=True))
+        self.n_state, self.n_accumulators = state_size(op), accumulators_of(op)
+        self.acc = self.blocks["score"].arguments[0].type
+        self.result_types = [ir.RankedTensorType(result.type) for result in op.operation.results]
+        self.features = ir.RankedTensorType(self.q.type).shape[3]
+        self.v_features = ir.RankedTensorType(self.v.type).shape[3] if self.v is not None else 0
+        q_heads, kv_heads = (ir.RankedTensorType(t.type).shape[1] for t in (self.q, self.k))
+        shared = 1 if rw.DYNAMIC in (q_heads, kv_heads) else q_heads // max(kv_heads, 1)
+        self.shared = max(shared, 1)
+        self.group = self.shared if options.pack_gqa else 1
+        self.block = Block(self.group * options.block_q, options.rows_last)
+        self.mask_analysis: MaskAnalysis = analyze(op)
+        update = self.blocks["update"]
+        self.changed, nonzero = masked_reductions(update, update.arguments[self.n_state])
+        first = self.n_state + self.n_accumulators
+        self.masked_weights = {t for t in range(self.n_accumulators) if first + t in nonzero}
+        self.score_masks = may_mask(self.blocks["score"])
+
+    # ---- the grid --------------------------------------------------------------------------------
+
+    def build(self) -> list[ir.Value]:
+        """The results of the op."""
+        self.batch, self.heads, self.length = (rw.dim(self.q, d) for d in range(3))
+        self.kv_length = rw.dim(self.k, 2)
+        self.minus_infinity = rw.constant(self.acc, float("-inf"))
+        self.n_tiles = arith.ceildivui(self.length, rw.index(self.options.block_q))
+        if self.options.split_kv > 1:
+            return self._build_split()
+        outs = [self._empty(shaped) for shaped in self.result_types]
+
+        def body(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
+            stream = self._stream(rows, None)
+            return self._finish(rows, stream, outs)
+
+        return self._grid([], outs, body)
+
+    def _empty(self, shaped: ir.RankedTensorType, prefix: Sequence[int] = ()) -> ir.Value:
+        """A tensor of a result's type; its dynamic sizes are those of q."""
+        sizes = [
+            rw.dim(self.q, d) if shaped.is_dynamic_dim(d) else shaped.shape[d] for d in range(shaped.rank)
+        ]
+        return tensor.empty([*prefix, *sizes], shaped.element_type)
+
+    def _grid(
+        self,
+        more: Sequence[ir.Value],
+        outs: list[ir.Value],
+        body: Callable[[Rows, list[ir.Value], list[ir.Value]], list],
+    ) -> list[ir.Value]:
+        """`scf.forall` over batch, head and q tile, the last tile first: a causal mask makes it longest."""
+        heads = self.heads
+        if self.group > 1:
+            heads = arith.divui(heads, rw.index(self.group))
+        bounds = [self.batch, heads, self.n_tiles, *more]
+        loop = scf.ForallOp([0] * len(bounds), bounds, [1] * len(bounds), outs)
+        with ir.InsertionPoint(loop.body):
+            batch, head, number, *rest = loop.induction_variables
+            if self.group > 1:
+                head = arith.muli(head, rw.index(self.group))
+            number = arith.subi(arith.subi(self.n_tiles, rw.index(1)), number)
+            first = arith.muli(number, rw.index(self.options.block_q))
+            rows = Rows(batch, head, self.group, self.options.block_q, first, self.length)
+            parts = body(rows, rest, list(loop.inner_iter_args))
+            ending = scf.InParallelOp()
+            region = ending.operation.regions[0]
+            block = region.blocks[0] if len(region.blocks) else region.blocks.append()
+            with ir.InsertionPoint(block):
+                for value, into, offsets, sizes in parts:
+                    rw.parallel_insert_slice(value, into, offsets, sizes)
+        return list(loop.results)
+
+    # ---- splitting the keys ----------------------------------------------------------------------
+
+    def _build_split(self) -> list[ir.Value]:
+        """Partial results for each part of the keys, then a second grid that merges them."""
+        parts = self.options.split_kv
+        tiles = arith.ceildivui(self.kv_length, rw.index(self.options.block_kv))
+        share = arith.ceildivui(tiles, rw.index(parts))
+        q = ir.RankedTensorType(self.q.type)
+        row_type = ir.RankedTensorType.get(list(q.shape[:3]), self.acc)
+        acc_type = ir.RankedTensorType.get([*q.shape[:3], self.v_features], self.acc)
+        types = [row_type] * self.n_state + [acc_type] * self.n_accumulators
+        outs = [self._empty(shaped, [parts]) for shaped in types]
+
+        def partial(rows: Rows, indices: list[ir.Value], outs: list[ir.Value]) -> list:
+            (part,) = indices
+            begin = arith.muli(part, share)
+            stream = self._stream(rows, (begin, arith.addi(begin, share)))
+            values = [*stream.state, *(self._in_order(acc) for acc in stream.accumulators)]
+            return [rows.place(value, out, [part]) for value, out in zip(values, outs, strict=True)]
+
+        partials = self._grid([rw.index(parts)], outs, partial)
+
+        def merge(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
+            start = self._start()
+
+            def add(part: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                state = [rows.load(value, [part]) for value in partials[: self.n_state]]
+                accumulators = [
+                    self._in_order(rows.load(value, [part], self.v_features))
+                    for value in partials[self.n_state :]
+                ]
+                other = start.like([*state, *accumulators])
+                return self._merge(rows, start.like(carried), other).values
+
+            merged = rw.for_loop(rw.index(0), rw.index(parts), rw.index(1), start.values, add)
+            return self._finish(rows, start.like(merged), outs)
+
+        return self._grid([], [self._empty(shaped) for shaped in self.result_types], merge)
+
+    def _merge(self, rows: Rows, a: Stream, b: Stream) -> Stream:
+        region = self.region("merge", rows, [Level.ROW] * (2 * self.n_state))
+        region.of_row.update(
+            zip(region.region.arguments[: 2 * self.n_state], [*a.state, *b.state], strict=True)
+        )
+        state, (first, second) = self.handed_over(region, 2)
+        accumulators = []
+        for mine, others, ra, rb in zip(a.accumulators, b.accumulators, first, second, strict=True):
+
+            def combine(inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
+                x, y, rescale_x, rescale_y = inputs
+                return [arith.addf(arith.mulf(x, rescale_x), arith.mulf(y, rescale_y))]
+
+            ins = [
+                (mine, (0, 1)),
+                (others, (0, 1)),
+                *((factor, self.block.row) for factor in region.row_tensors([ra, rb])),
+            ]
+            empty = tensor.empty(ir.RankedTensorType(mine.type).shape, self.acc)
+            accumulators.append(rw.generic(ins, [(empty, (0, 1))], "pp", combine)[0])
+        return Stream(tuple(region.row_tensors(state)), tuple(accumulators))
+
+    # ---- streaming -------------------------------------------------------------------------------
+
+    def region(self, name: str, rows: Rows, leading: Sequence[Level], keys: bool = False) -> RegionOnBlock:
+        """A region on the rows of a tile; `leading` are the levels of the arguments before the indices."""
+        block = self.blocks[name]
+        b, h, i, *j = block.arguments[len(leading) :]
+        packed = self.group > 1
+        argument_levels = [*leading, Level.HEAD, Level.ROW if packed else Level.HEAD, Level.ROW]
+        heads = {b: rows.batch} if packed else {b: rows.batch, h: rows.head}
+        region = RegionOnBlock(block, self.block, [*argument_levels, *[Level.ELEMENT] * len(j)], heads)
+        region.enter({i: rows.position, **({h: rows.head_of} if packed else {})}, {})
+        return region
+
+    def handed_over(self, region: RegionOnBlock, groups: int) -> tuple[list, list[list]]:
+        """The terminator's operands: the state, then `groups` groups with one for each accumulator."""
+        values, t = region.yielded, self.n_accumulators
+        rest = values[self.n_state :]
+        return values[: self.n_state], [rest[t * n : t * (n + 1)] for n in range(groups)]
+
+    def _start(self) -> Stream:
+        """The neutral state, and accumulators of 0."""
+        *_, terminator = self.blocks["init"].operations
+        mapping: dict[ir.Value, ir.Value] = {}
+        for op in list(self.blocks["init"].operations)[:-1]:
+            rw.clone_op(op, mapping)
+        state = []
+        for value in terminator.operation.operands:
+            empty = tensor.empty([self.block.rows], self.acc)
+            state.append(rw.fill(mapping.get(value, value), empty))
+        sizes = self.block.ordered(self.v_features, self.block.rows)
+        accumulators = [rw.filled(sizes, self.acc, 0.0) for _ in range(self.n_accumulators)]
+        return Stream(tuple(state), tuple(accumulators))
+
+    def _stream(self, rows: Rows, part: tuple[ir.Value, ir.Value] | None) -> Stream:
+        """All tiles of keys, or those in `part`, a half-open range of tiles."""
+        kv_head = arith.divui(rows.head, rw.index(self.shared)) if self.shared > 1 else rows.head
+        last_head = arith.addi(rows.head, rw.index(self.group - 1)) if self.group > 1 else rows.head
+        where = (rows.batch, rows.head, last_head, rows.first, rows.last())
+        step = TileStep(self, rows, kv_head)
+        start = self._start()
+        found = self.mask_analysis.build_ranges(*where, self.options.block_kv, self.kv_length)
+        full, partial = (
+            [self._clip(bounds, part) for bounds in ranges] for ranges in (found.full, found.partial)
+        )
+
+        def advance(number: ir.Value, carried: list[ir.Value], full: bool) -> list[ir.Value]:
+            return step.advance(number, start.like(carried), full=full).values
+
+        def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            size = rw.index(self.options.block_kv)
+            first = arith.muli(number, size)
+            end = arith.addi(first, size)
+            last = arith.subi(arith.minui(end, self.kv_length), rw.index(1))
+            nonempty, all_left = self.mask_analysis.build_test(*where, first, last)
+            whole = arith.cmpi(arith.CmpIPredicate.ule, end, self.kv_length)
+            types = [value.type for value in carried]
+            return rw.if_else(
+                arith.andi(all_left, whole),
+                types,
+                lambda: advance(number, carried, full=True),
+                lambda: rw.if_else(
+                    nonempty, types, lambda: advance(number, carried, full=False), lambda: carried
+                ),
+            )
+
+        if self.mask_analysis.needs_test:
+            return start.like(_for_ranges([*full, *partial], start.values, test))
+        values = _for_ranges(full, start.values, lambda n, carried: advance(n, carried, full=True))
+        values = _for_ranges(partial, values, lambda n, carried: advance(n, carried, full=False))
+        return start.like(values)
+
+    def _clip(
+        self, bounds: tuple[ir.Value, ir.Value], part: tuple[ir.Value, ir.Value] | None
+    ) -> tuple[ir.Value, ir.Value]:
+        """What of a range of tiles lies in a part of the keys."""
+        if part is None:
+            return bounds
+        return arith.maxui(bounds[0], part[0]), arith.minui(bounds[1], part[1])
+
+    # ---- the end ---------------------------------------------------------------------------------
+
+    def _finish(self, rows: Rows, stream: Stream, outs: list[ir.Value]) -> list:
+        """The results of the tile's rows, as places in the results."""
+        region = self.region("finalize", rows, [Level.ROW] * self.n_state)
+        region.of_row.update(zip(region.region.arguments[: self.n_state], stream.state, strict=True))
+        coefficients = region.yielded[: self.n_accumulators]
+        extras = region.row_tensors(region.yielded[self.n_accumulators :])
+        values = extras
+        if self.n_accumulators:
+            factors = region.row_tensors(coefficients)
+            values = [self._output(stream.accumulators, factors), *extras]
+        return [rows.place(value, out) for value, out in zip(values, outs, strict=True)]
+
+    def _output(self, accumulators: Sequence[ir.Value], factors: Sequence[ir.Value]) -> ir.Value:
+        """o of the tile: [rows, features of v], of the result's type."""
+        element = self.result_types[0].element_type
+        count = len(accumulators)
+
+        def combine(inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
+            products = [arith.mulf(a, c) for a, c in zip(inputs[:count], inputs[count:], strict=True)]
+            total = products[0]
+            for product in products[1:]:
+                total = arith.addf(total, product)
+            return [rw.convert_float(total, element)]
+
+        indexing = (1, 0) if self.block.rows_last else (0, 1)
+        ins = [*((a, indexing) for a in accumulators), *((factor, (0,)) for factor in factors)]
+        empty = tensor.empty([self.block.rows, self.v_features], element)
+        return rw.generic(ins, [(empty, (0, 1))], "pp", combine)[0]
+
+    def _in_order(self, value: ir.Value) -> ir.Value:
+        """[rows, features] in the order of an accumulator's dimensions, or the other way."""
+        return self._transpose(value) if self.block.rows_last else value
+
+    def _transpose(self, value: ir.Value, element: ir.Type | None = None) -> ir.Value:
+        shape = ir.RankedTensorType(value.type).shape
+        element = element or value.type.element_type
+        empty = tensor.empty(shape[::-1], element)
+
+        def body(inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
+            return [rw.convert_float(inputs[0], element)]
+
+        return rw.generic([(value, (1, 0))], [(empty, (0, 1))], "pp", body)[0]
+
+    def load_queries(self, rows: Rows) -> ir.Value:
+        """q of the tile, of the accumulator type: [features, rows] or [rows, features]."""
+        q = rows.load(self.q, features=self.features)
+        if self.block.rows_last:
+            return self._transpose(q, self.acc)
+        return q
+
+
+def _for_ranges(
+    ranges: Sequence[tuple[ir.Value, ir.Value]],
+    inits: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """One loop for the numbers in several ranges; with more than one, a loop over the ranges around it."""
+    one = rw.index(1)
+    if not ranges:
+        return list(inits)
+    if len(ranges) == 1:
+        return rw.for_loop(*ranges[0], one, inits, body)
+
+    def in_range(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+        begin, end = ranges[-1]
+        for position, (lower, upper) in enumerate(ranges[:-1]):
+            here = arith.cmpi(arith.CmpIPredicate.eq, number, rw.index(position))
+            begin, end = arith.select(here, lower, begin), arith.select(here, upper, end)
+        return rw.for_loop(begin, end, one, carried, body)
+
+    return rw.for_loop(rw.index(0), rw.index(len(ranges)), one, inits, in_range)
