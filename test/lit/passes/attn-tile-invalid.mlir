@@ -1,0 +1,12 @@
+// RUN: not aec-opt %s --attn-tile=block-q=0 2>&1 | FileCheck %s --check-prefix=QUERIES
+// RUN: not aec-opt %s --attn-tile=block-kv=100000 2>&1 | FileCheck %s --check-prefix=KEYS
+// RUN: not aec-opt %s --attn-tile=split-kv=0 2>&1 | FileCheck %s --check-prefix=SPLIT
+// RUN: not aec-opt %s --attn-tile=rows-last=2 2>&1 | FileCheck %s --check-prefix=ROWS
+
+// QUERIES: pass 'attn-tile': expects block-q to be 1 to 4096, got 0
+// KEYS: pass 'attn-tile': expects block-kv to be 1 to 4096, got 100000
+// SPLIT: pass 'attn-tile': expects split-kv to be 1 to 1024, got 0
+// ROWS: option 'rows-last' of pass 'attn-tile' expects true or false, got '2'
+func.func @f() {
+  return
+}
