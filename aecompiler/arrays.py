@@ -90,7 +90,7 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
 
 def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buffer, Any]:
     """A new contiguous array for a result, and its buffer."""
-    strides = tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+    strides = _contiguous_strides(shape)
     array: Any
     if like_torch:
         torch = sys.modules["torch"]
@@ -98,6 +98,52 @@ def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buff
         return Buffer(array.data_ptr(), shape, strides), array
     array = np.empty(shape, numpy_dtype(dtype))
     return Buffer(array.ctypes.data, shape, strides), array
+
+
+def _contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
+    """The buffer of an array of the caller for a result of that shape; errors name the result."""
+    where = f"result '{result.name}'"
+    if is_torch(value):
+        torch = sys.modules["torch"]
+        if value.device.type != "cpu" or value.layout is not torch.strided or not _has_data(value):
+            raise ValueError(f"{where}: expects a dense tensor with data on the CPU")
+        if value.requires_grad and torch.is_grad_enabled():
+            raise ValueError(
+                f"{where}: expects a tensor without gradient, since kernels are not differentiated"
+            )
+        dtype, expected = value.dtype, getattr(torch, _TORCH_NAMES[result.dtype])
+        contiguous, address = value.is_contiguous() and not value.is_neg(), value.data_ptr()
+    elif isinstance(value, np.ndarray):
+        dtype, expected = value.dtype, numpy_dtype(result.dtype)
+        contiguous, address = value.flags.c_contiguous and value.flags.aligned, value.ctypes.data
+        if not value.flags.writeable:
+            raise ValueError(f"{where}: expects an array that may be written to")
+    else:
+        raise TypeError(f"{where}: expects a numpy array or a torch tensor, got {_kind(value)}")
+    if dtype != expected:
+        raise TypeError(f"{where}: expects dtype {result.dtype}, got {dtype}")
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{where}: expects shape {shape}, got {tuple(value.shape)}")
+    if not contiguous:
+        raise ValueError(f"{where}: expects a contiguous array")
+    return Buffer(address, shape, _contiguous_strides(shape))
+
+
+def overlap(a: Buffer, a_dtype: str, b: Buffer, b_dtype: str) -> bool:
+    """Whether the spans of memory of two arrays have an address in common."""
+    (a_first, a_end), (b_first, b_end) = _span(a, a_dtype), _span(b, b_dtype)
+    return a_first < b_end and b_first < a_end
+
+
+def _span(buffer: Buffer, dtype: str) -> tuple[int, int]:
+    if 0 in buffer.shape:
+        return buffer.address, buffer.address
+    last = sum((size - 1) * stride for size, stride in zip(buffer.shape, buffer.strides, strict=True))
+    return buffer.address, buffer.address + (last + 1) * numpy_dtype(dtype).itemsize
 
 
 def to_numpy(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aecompiler import arrays
 from aecompiler.arrays import Argument
-from aecompiler.backends.base import Artifact, Backend
+from aecompiler.backends.base import Artifact, Backend, Buffer, Scalar
 from aecompiler.dialect import make_context
 from aecompiler.signature import inlined
 from aecompiler.sizes import Sizes
@@ -19,7 +19,9 @@ class Kernel:
     Call it with numpy arrays or torch tensors, by position or by name. Strided views (`[batch, sequence,
     head, feature]` transposed, expanded, sliced) are taken without a copy, and inputs are never written to.
     The results are new contiguous arrays: torch tensors if any argument is one, else numpy arrays; a single
-    result is returned by itself, several as a tuple. Kernels may be called from several threads at once.
+    result is returned by itself, several as a tuple. With `out=` they are written to an array of the caller
+    (several: a tuple of them), which is contiguous and overlaps no input; it is returned. A program with an
+    argument of that name has no `out=`. Kernels may be called from several threads at once.
 
     `arguments` and `results` describe the signature, `artifact` holds the code.
     """
@@ -53,18 +55,49 @@ class Kernel:
         `ValueError` for a wrong rank, size or device, and for sizes of two arguments that do not agree; each
         message names the argument. Raises `MemoryError` for a tensor that no memory holds.
         """
+        out = kwargs.pop("out", None) if all(a.name != "out" for a in self.arguments) else None
         values = self.bind(args, kwargs)
         taken = [arrays.take(argument, value) for argument, value in zip(self.arguments, values, strict=True)]
         shapes = [shape for _, shape, _ in taken]
         self._sizes.check(shapes)
-        like_torch = any(arrays.is_torch(value) for value in values)
-        made = [
-            arrays.allocate(result.dtype, shape or (), like_torch)
-            for result, shape in zip(self.results, self._sizes.result_shapes(shapes), strict=True)
-        ]
-        self._executable([buffer for buffer, _, _ in taken], [buffer for buffer, _ in made])
+        inputs = [buffer for buffer, _, _ in taken]
+        wanted = [shape or () for shape in self._sizes.result_shapes(shapes)]
+        if out is None:
+            like_torch = any(arrays.is_torch(value) for value in values)
+            made = [
+                arrays.allocate(result.dtype, shape, like_torch)
+                for result, shape in zip(self.results, wanted, strict=True)
+            ]
+        else:
+            made = self._into(out, wanted, inputs)
+        self._executable(inputs, [buffer for buffer, _ in made])
         outputs = tuple(array for _, array in made)
         return outputs[0] if len(outputs) == 1 else outputs
+
+    def _into(
+        self, out: Any, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Buffer | Scalar]
+    ) -> list[tuple[Buffer, Any]]:
+        """The arrays of the caller that results are written to."""
+        given = out if isinstance(out, (tuple, list)) else (out,)
+        if len(given) != len(self.results):
+            raise TypeError(
+                f"{self.name}() expects out to hold {len(self.results)} arrays, one for each result, "
+                f"got {len(given)}"
+            )
+        taken = [
+            (f"argument '{argument.name}'", argument.dtype, buffer)
+            for argument, buffer in zip(self.arguments, inputs, strict=True)
+            if isinstance(buffer, Buffer)
+        ]
+        made = []
+        for result, shape, value in zip(self.results, shapes, given, strict=True):
+            buffer = arrays.take_result(result, shape, value)
+            for what, dtype, other in taken:
+                if arrays.overlap(buffer, result.dtype, other, dtype):
+                    raise ValueError(f"result '{result.name}': expects an array that does not overlap {what}")
+            taken.append((f"result '{result.name}'", result.dtype, buffer))
+            made.append((buffer, value))
+        return made
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The values of a call in the order of `arguments`; `TypeError` for a wrong number or name."""

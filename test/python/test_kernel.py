@@ -353,3 +353,41 @@ def test_calls_do_not_leak(softmax):
     for _ in range(300):
         softmax(*arrays)
     assert resident() - before < 20e6
+
+
+def test_out_receives_the_result(softmax):
+    kernel, args = softmax, qkv()
+    expected = kernel(*args)
+    out = np.full_like(expected, np.nan)
+    assert kernel(*args, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+    tensor = torch.full(expected.shape, torch.nan)
+    assert kernel(*args, out=(tensor,)) is tensor
+    np.testing.assert_array_equal(tensor.numpy(), expected)
+
+
+def test_out_must_fit_and_overlap_nothing(softmax):
+    kernel, (q, k, v) = softmax, qkv()
+    good = np.empty((1, 2, 5, 3), np.float32)
+    name = kernel.results[0].name
+    for bad, exception, message in (
+        (good[:, :, :4], ValueError, f"result '{name}': expects shape (1, 2, 5, 3), got (1, 2, 4, 3)"),
+        (good.astype(np.float64), TypeError, f"result '{name}': expects dtype f32, got float64"),
+        (
+            np.empty((1, 2, 5, 6), np.float32)[..., ::2],
+            ValueError,
+            f"result '{name}': expects a contiguous array",
+        ),
+        ([good, good], TypeError, "program() expects out to hold 1 arrays, one for each result, got 2"),
+        ("o", TypeError, f"result '{name}': expects a numpy array or a torch tensor, got 'str'"),
+    ):
+        refuses(exception, message, kernel, q, k, v, out=bad)
+    frozen = good.copy()
+    frozen.flags.writeable = False
+    refuses(
+        ValueError, f"result '{name}': expects an array that may be written to", kernel, q, k, v, out=frozen
+    )
+    shared = np.zeros(q.size + good.size - 1, np.float32)
+    q2, o2 = shared[: q.size].reshape(q.shape), shared[q.size - 1 :].reshape(good.shape)
+    message = f"result '{name}': expects an array that does not overlap argument 'q'"
+    refuses(ValueError, message, kernel, q2, k, v, out=o2)
