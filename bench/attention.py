@@ -1,17 +1,25 @@
-"""Attention on the CPU beside torch's scaled dot product. Shapes: batch, heads, length, features."""
+"""Attention on the CPU beside torch. Shapes: batch, heads, length, features.
+
+The peers are torch's scaled dot product attention and, for variants, `flex_attention` under `torch.compile`;
+for normalisers that neither has, the formula in plain torch. The baseline of a variant is our softmax.
+"""
+
+import functools
 
 import torch
 import torch.nn.functional as F
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 import aecompiler as aec
 from aecompiler import masks, normalizers
 from aecompiler.tools.benchmark import Work, case
 
-SDPA = "torch SDPA"
-SHAPES = [(1, 8, 128, 64), (1, 8, 512, 64), (2, 16, 1024, 64)]
-
-
+SDPA, FLEX, PLAIN = "torch SDPA", "compiled flex_attention", "plain torch"
+SHAPES = [(1, 8, length, features) for features in (64, 128) for length in (1024, 2048, 4096)]
+VARIANTS = [(1, 8, 2048, 64), (1, 8, 2048, 128)]
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+SLOPES = 2.0 ** -torch.arange(1, 9, dtype=torch.float32)
+CAP, WINDOW = 30.0, 256
 
 
 def qkv(shape, dtype, kv_heads=None):
@@ -23,61 +31,132 @@ def qkv(shape, dtype, kv_heads=None):
     return {"q": q.to(TYPES[dtype]), "k": k.to(TYPES[dtype]), "v": v.to(TYPES[dtype])}
 
 
-@case(peer=SDPA, shapes=SHAPES, dtypes=["f32", "bf16"])
-def softmax_causal(shape, dtype):
+def attention(shape, dtype, *, kv_heads=None, slopes=False, score=None, **parts):
+    """A program with dynamic batch and length; `score(s, b, h, i, j, slopes)` is applied after 1/sqrt(D)."""
     _, heads, _, features = shape
-    x = aec.tensor("B", heads, "S", features, dtype=dtype)
+    q = aec.tensor("B", heads, "S", features, dtype=dtype)
+    kv = aec.tensor("B", kv_heads or heads, "S", features, dtype=dtype)
+    given = {"slopes": aec.tensor(heads)} if slopes else {}
 
-    @aec.program(q=x, k=x, v=x)
-    def softmax_causal(q, k, v):
-        def score(s):
-            return s * features**-0.5
+    @aec.program(q=q, k=kv, v=kv, **given)
+    def attention(q, k, v, slopes=None):
+        def whole(s, b, h, i, j):
+            scaled = s * features**-0.5
+            return scaled if score is None else score(scaled, b, h, i, j, slopes)
 
-        return aec.attention(q, k, v, score=score, mask=masks.causal(), normalize=normalizers.softmax())
+        return aec.attention(q, k, v, score=whole, **{"normalize": normalizers.softmax(), **parts})
 
+    return attention
+
+
+@functools.cache
+def compiled_flex():
+    """`flex_attention`, compiled when it is first called."""
+    return torch.compile(flex_attention)
+
+
+def softmax_of(shape, dtype, mask):
+    """Our own softmax attention, the baseline of variants."""
+    return attention(shape, dtype, **({"mask": mask} if mask else {}))
+
+
+@case(peer=SDPA, shapes=SHAPES, dtypes=["f32", "bf16"])
+def softmax(shape, dtype):
+    def peer(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v)
+
+    return Work(attention(shape, dtype), qkv(shape, dtype), peer)
+
+
+@case(peer=SDPA, shapes=[(1, 8, 128, 64), *SHAPES], dtypes=["f32", "bf16"])
+def softmax_causal(shape, dtype):
     def peer(q, k, v):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
-    return Work(softmax_causal, qkv(shape, dtype), peer)
+    return Work(attention(shape, dtype, mask=masks.causal()), qkv(shape, dtype), peer)
 
 
-@case(peer=SDPA, shapes=[(1, 32, 512, 128)])
+@case(peer=SDPA, shapes=[(1, 32, 2048, 128)])
 def grouped_query(shape, dtype):
-    _, heads, _, features = shape
-    kv_heads = heads // 4
-    q = aec.tensor("B", heads, "S", features, dtype=dtype)
-    kv = aec.tensor("B", kv_heads, "S", features, dtype=dtype)
-
-    @aec.program(q=q, k=kv, v=kv)
-    def grouped_query(q, k, v):
-        def score(s):
-            return s * features**-0.5
-
-        return aec.attention(q, k, v, score=score, mask=masks.causal(), normalize=normalizers.softmax())
+    kv_heads = shape[1] // 4
 
     def peer(q, k, v):
         return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
 
-    return Work(grouped_query, qkv(shape, dtype, kv_heads), peer)
+    program = attention(shape, dtype, kv_heads=kv_heads, mask=masks.causal())
+    return Work(program, qkv(shape, dtype, kv_heads), peer)
 
 
-@case(peer="torch SDPA with attn_mask", shapes=SHAPES[:2])
+@case(peer=SDPA, shapes=[(1, 32, 4096, 128), (8, 32, 4096, 128)], dtypes=["f32", "bf16"])
+def decode(shape, dtype):
+    """One query of each head, four query heads to a kv head."""
+    _, heads, _, features = shape
+    kv_heads = heads // 4
+    q = aec.tensor("B", heads, "Sq", features, dtype=dtype)
+    kv = aec.tensor("B", kv_heads, "Skv", features, dtype=dtype)
+
+    @aec.program(q=q, k=kv, v=kv)
+    def decode(q, k, v):
+        return aec.attention(q, k, v, score=lambda s: s * features**-0.5, normalize=normalizers.softmax())
+
+    def peer(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+
+    inputs = qkv(shape, dtype, kv_heads)
+    return Work(decode, {**inputs, "q": inputs["q"][:, :, :1].contiguous()}, peer)
+
+
+@case(peer=FLEX, shapes=VARIANTS)
 def alibi(shape, dtype):
-    _, heads, length, features = shape
-    x = aec.tensor("B", heads, "S", features, dtype=dtype)
-
-    @aec.program(q=x, k=x, v=x, slopes=aec.tensor(heads))
-    def alibi(q, k, v, slopes):
-        def score(s, b, h, i, j):
-            return s * features**-0.5 + slopes[h] * (j - i)
-
-        return aec.attention(q, k, v, score=score, mask=masks.causal(), normalize=normalizers.softmax())
-
-    slopes = 2.0 ** (-8.0 * torch.arange(1, heads + 1) / heads)
-    i, j = torch.arange(length)[:, None], torch.arange(length)[None, :]
-    bias = (slopes[:, None, None] * (j - i)).masked_fill(j > i, -torch.inf)
-
     def peer(q, k, v, slopes):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return compiled_flex()(q, k, v, score_mod=lambda s, b, h, i, j: s + slopes[h] * (j - i))
 
-    return Work(alibi, {**qkv(shape, dtype), "slopes": slopes}, peer)
+    program = attention(
+        shape, dtype, slopes=True, score=lambda s, b, h, i, j, slopes: s + slopes[h] * (j - i)
+    )
+    return Work(program, {**qkv(shape, dtype), "slopes": SLOPES}, peer, softmax_of(shape, dtype, None))
+
+
+@case(peer=FLEX, shapes=VARIANTS)
+def softcap(shape, dtype):
+    def peer(q, k, v):
+        return compiled_flex()(q, k, v, score_mod=lambda s, b, h, i, j: CAP * torch.tanh(s / CAP))
+
+    program = attention(shape, dtype, score=lambda s, b, h, i, j, _: CAP * aec.tanh(s / CAP))
+    return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, None))
+
+
+@case(peer=FLEX, shapes=VARIANTS)
+def window(shape, dtype):
+    length = shape[2]
+    block_mask = create_block_mask(
+        lambda b, h, i, j: (i >= j) & (i - j < WINDOW), None, None, length, length, device="cpu"
+    )
+
+    def peer(q, k, v):
+        return compiled_flex()(q, k, v, block_mask=block_mask)
+
+    program = attention(shape, dtype, mask=masks.window(WINDOW))
+    return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, masks.causal()))
+
+
+@case(peer=PLAIN, shapes=VARIANTS)
+def sigmoid(shape, dtype):
+    features = shape[3]
+
+    def peer(q, k, v):
+        return torch.sigmoid(q @ k.mT * features**-0.5 - 7.0) @ v
+
+    program = attention(shape, dtype, normalize=normalizers.sigmoid(bias=-7.0))
+    return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, None))
+
+
+@case(peer=PLAIN, shapes=VARIANTS)
+def relu(shape, dtype):
+    features = shape[3]
+
+    def peer(q, k, v):
+        return torch.relu(q @ k.mT * features**-0.5) @ v
+
+    program = attention(shape, dtype, normalize=normalizers.relu())
+    return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, None))

@@ -31,9 +31,10 @@ it is timed; calls of both sides take turns, and medians are reported.
   aec-bench softmax-causal gated-retention/1x4x256x64 --json results.json"""
 
 EPILOG = """\
-ratio is peer_ms / ours_ms: above 1, ours is faster. The JSON file is a list of records with the fields case,
-shape, dtype, target, ours_ms, peer, peer_ms, ratio, error, versions; it is replaced after each case. A failed
-case has no times in it.
+ratio is peer_ms / ours_ms: above 1, ours is faster; cost, for a variant, is its time divided by that of plain
+softmax attention, also ours. The JSON file is a list of records with the fields case, shape, dtype, target,
+ours_ms, peer, peer_ms, ratio, cost, error, versions; it is replaced after each case. A failed case has no
+times in it.
 
 Exit status: 0 success, 1 a case failed (the others still run), 2 bad usage, input or output, 3 internal error
 (a bug, or a native crash, which ends the run; the JSON file keeps the cases before)."""
@@ -142,9 +143,10 @@ def _run(cases: Sequence[Case], repeat: int, path: str | None, report: Reporter)
         if found.ours_ms is None:
             status = FAILED
             continue
+        cost = "" if found.cost is None else f"cost {found.cost:5.2f}  "
         write_stdout(
             f"{each.key:<{width}}  ours {found.ours_ms:9.3f} ms  {each.peer} {found.peer_ms:9.3f} ms  "
-            f"ratio {found.ratio:6.3f}  error {found.error:.1e}\n"
+            f"ratio {found.ratio:6.3f}  {cost}error {found.error:.1e}\n"
         )
     return status
 

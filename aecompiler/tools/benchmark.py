@@ -12,6 +12,7 @@ A file below `bench/` makes cases with the `case` decorator::
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import platform
 import statistics
 import time
@@ -27,12 +28,14 @@ Shape = tuple[int, ...]
 class Work:
     """What a case measures: a program, its arguments by name, and a function that computes the same.
 
-    The peer returns what the program returns, or the first of its results.
+    The peer returns what the program returns, or the first of its results. `baseline` is another program of
+    ours that takes the same arguments, or the first of them: what a variant costs beside it is reported.
     """
 
     program: Any
     inputs: Mapping[str, Any]
     peer: Callable[..., Any]
+    baseline: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,8 @@ class Family:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """One line of results. `ratio` is peer_ms / ours_ms: above 1, ours is faster.
+    """One line of results. `ratio` is peer_ms / ours_ms: above 1, ours is faster. `cost` is ours_ms divided
+    by the time of the baseline, where there is one.
 
     `error` is the largest error of our results against the float64 reference, relative to a result's largest
     magnitude. A case that failed has no times; one that raised has no error either.
@@ -79,6 +83,7 @@ class Record:
     peer: str
     peer_ms: float | None
     ratio: float | None
+    cost: float | None
     error: float | None
     versions: dict[str, str]
 
@@ -136,8 +141,10 @@ def measure(work: Case, repeat: int) -> Record:
     tolerance = default_tolerance(kernel.arguments)
     reference = kernel.evaluate_reference(**made.inputs)
 
+    out = poisoned_results(kernel, made.inputs)
+
     def ours() -> Any:
-        return kernel(**made.inputs)
+        return kernel(**made.inputs, out=out)
 
     def peers() -> Any:
         return made.peer(**made.inputs)
@@ -159,12 +166,46 @@ def measure(work: Case, repeat: int) -> Record:
     if not peer_error <= tolerance:
         raise WrongResultError(f"the peer is off by {peer_error:.2e} (tolerance {tolerance:.1e})", error)
 
-    ours_ms, peer_ms = interleaved_medians([ours, peers], repeat)
-    return record(work, ours_ms=ours_ms, peer_ms=peer_ms, error=error)
+    timed = [ours, peers]
+    if made.baseline is not None:
+        baseline = compile(made.baseline, work.target)
+        shared = {argument.name: made.inputs[argument.name] for argument in baseline.arguments}
+        other_out = poisoned_results(baseline, shared)
+        timed.append(lambda: baseline(**shared, out=other_out))
+    ours_ms, peer_ms, *baseline_ms = interleaved_medians(timed, repeat)
+    for array in out:
+        poison(array)
+    error = max(error, error_of(ours()))
+    if not error <= tolerance:
+        raise WrongResultError(f"ours is off by {error:.2e} after many calls", error)
+    cost = ours_ms / baseline_ms[0] if baseline_ms else None
+    return record(work, ours_ms=ours_ms, peer_ms=peer_ms, cost=cost, error=error)
+
+
+def poisoned_results(kernel: Any, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Arrays for the results of a call, like those that it returns, with NaN or ones in every element."""
+    results = kernel(**inputs)
+    arrays = results if isinstance(results, tuple) else (results,)
+    for array in arrays:
+        poison(array)
+    return arrays
+
+
+def poison(array: Any) -> None:
+    """Fill a numpy array or torch tensor with NaN, or -1 if it holds integers, in place."""
+    is_float = array.dtype.is_floating_point if hasattr(array.dtype, "is_floating_point") else None
+    if is_float is None:
+        is_float = not issubclass(array.dtype.type, numbers.Integral)
+    array[...] = float("nan") if is_float else -1
 
 
 def record(
-    work: Case, *, ours_ms: float | None = None, peer_ms: float | None = None, error: float | None = None
+    work: Case,
+    *,
+    ours_ms: float | None = None,
+    peer_ms: float | None = None,
+    cost: float | None = None,
+    error: float | None = None,
 ) -> Record:
     """The record of a case."""
     ratio = peer_ms / ours_ms if ours_ms and peer_ms is not None else None
@@ -177,6 +218,7 @@ def record(
         peer=work.peer,
         peer_ms=peer_ms,
         ratio=ratio,
+        cost=cost,
         error=error,
         versions=versions(),
     )
