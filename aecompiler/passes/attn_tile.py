@@ -39,7 +39,9 @@ class Tile(Pass):
     With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
     k and v is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut
     into that many parts, which stream on their own, and a second grid merges their partial results: for few
-    queries and many keys.
+    queries and many keys. With `decode-rows`, calls with few queries take a program of their own, whose tiles
+    have that many rows, of all query heads of a kv head if their number divides it, and `decode-block-kv`
+    keys; where the length is dynamic, an `scf.if` chooses.
 
     ```mlir
     %o = "attn.online_attention"(%q, %k, %v) ({...}, ...) {accumulators = 1 : i64} : ...
@@ -66,16 +68,20 @@ class Tile(Pass):
     block_kv: int = option(64, "the keys of a tile")
     rows_last: bool = option(True, "tiles of elements are [keys, rows], not [rows, keys]")
     pack_gqa: bool = option(False, "a tile has rows of all query heads that share a kv head")
+    decode_rows: int = option(0, "the rows of a tile in calls with so few queries that one has room for all")
+    decode_block_kv: int = option(256, "the keys of a tile in such calls")
     split_kv: int = option(1, "the number of parts of the keys that stream on their own and are merged")
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("block-q", self.block_q, MAX_BLOCK),
-            ("block-kv", self.block_kv, MAX_BLOCK),
-            ("split-kv", self.split_kv, MAX_SPLIT),
+        for name, value, least, most in (
+            ("block-q", self.block_q, 1, MAX_BLOCK),
+            ("block-kv", self.block_kv, 1, MAX_BLOCK),
+            ("decode-rows", self.decode_rows, 0, MAX_BLOCK),
+            ("decode-block-kv", self.decode_block_kv, 1, MAX_BLOCK),
+            ("split-kv", self.split_kv, 1, MAX_SPLIT),
         ):
-            if not 1 <= value <= most:
-                raise ValueError(f"expects {name} to be 1 to {most}, got {value}")
+            if not least <= value <= most:
+                raise ValueError(f"expects {name} to be {least} to {most}, got {value}")
 
     def run(self, op: ir.Operation) -> None:
         """Replace every streaming form in `op`."""
@@ -89,4 +95,4 @@ class Tile(Pass):
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:
             make_total(form)
-            tile(form.opview, options)
+            tile(form.opview, options, self.decode_rows, self.decode_block_kv)

@@ -27,13 +27,40 @@ class TileOptions:
     split_kv: int
 
 
-def tile(op: ir.OpView, options: TileOptions) -> None:
-    """Replace a streaming form, whose regions are total (`make_total`), by its tile program."""
+def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block_kv: int = 0) -> None:
+    """Replace a streaming form, whose regions are total (`make_total`), by its tile program.
+
+    With `decode_rows` calls with few queries take a second program, whose tiles have that many rows.
+    """
     with ir.InsertionPoint(op), op.location:
-        results = TileProgram(op, options).build()
+        program = TileProgram(op, options)
+        outs = program.outputs()
+        few = _for_decoding(program, decode_rows, decode_block_kv) if decode_rows else None
+        length = ir.RankedTensorType(program.q.type).shape[2]
+        if few is None or (length != rw.DYNAMIC and length > few.block_q):
+            results = program.build(outs)
+        elif length != rw.DYNAMIC:
+            results = TileProgram(op, few).build(outs)
+        else:
+            are_few = arith.cmpi(arith.CmpIPredicate.ule, rw.dim(program.q, 2), rw.index(few.block_q))
+            results = rw.if_else(
+                are_few,
+                [value.type for value in outs],
+                lambda: TileProgram(op, few).build(outs),
+                lambda: program.build(outs),
+            )
     for old, new in zip(op.operation.results, results, strict=True):
         old.replace_all_uses_with(new)
     op.operation.erase()
+
+
+def _for_decoding(program: TileProgram, rows: int, block_kv: int) -> TileOptions | None:
+    """Tiles of `rows` rows, which are those of all query heads of a kv head if that is no odd number."""
+    packed = rows % program.shared == 0
+    block_q = rows // program.shared if packed else rows
+    if block_q >= program.options.block_q:
+        return None
+    return dataclasses.replace(program.options, block_q=block_q, block_kv=block_kv, pack_gqa=packed)
 
 
 class TileProgram:
@@ -64,15 +91,18 @@ class TileProgram:
 
     # ---- the grid --------------------------------------------------------------------------------
 
-    def build(self) -> list[ir.Value]:
-        """The results of the op."""
+    def outputs(self) -> list[ir.Value]:
+        """Tensors for the results of the op."""
+        return [self._empty(shaped) for shaped in self.result_types]
+
+    def build(self, outs: list[ir.Value]) -> list[ir.Value]:
+        """The results of the op, written to `outs`."""
         self.batch, self.heads, self.length = (rw.dim(self.q, d) for d in range(3))
         self.kv_length = rw.dim(self.k, 2)
         self.minus_infinity = rw.constant(self.acc, float("-inf"))
         self.n_tiles = arith.ceildivui(self.length, rw.index(self.options.block_q))
         if self.options.split_kv > 1:
-            return self._build_split()
-        outs = [self._empty(shaped) for shaped in self.result_types]
+            return self._build_split(outs)
 
         def body(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
             stream = self._stream(rows, None)
@@ -117,7 +147,7 @@ class TileProgram:
 
     # ---- splitting the keys ----------------------------------------------------------------------
 
-    def _build_split(self) -> list[ir.Value]:
+    def _build_split(self, outs: list[ir.Value]) -> list[ir.Value]:
         """Partial results for each part of the keys, then a second grid that merges them."""
         parts = self.options.split_kv
         tiles = arith.ceildivui(self.kv_length, rw.index(self.options.block_kv))
@@ -126,7 +156,7 @@ class TileProgram:
         row_type = ir.RankedTensorType.get(list(q.shape[:3]), self.acc)
         acc_type = ir.RankedTensorType.get([*q.shape[:3], self.v_features], self.acc)
         types = [row_type] * self.n_state + [acc_type] * self.n_accumulators
-        outs = [self._empty(shaped, [parts]) for shaped in types]
+        states = [self._empty(shaped, [parts]) for shaped in types]
 
         def partial(rows: Rows, indices: list[ir.Value], outs: list[ir.Value]) -> list:
             (part,) = indices
@@ -135,7 +165,7 @@ class TileProgram:
             values = [*stream.state, *(self._in_order(acc) for acc in stream.accumulators)]
             return [rows.place(value, out, [part]) for value, out in zip(values, outs, strict=True)]
 
-        partials = self._grid([rw.index(parts)], outs, partial)
+        partials = self._grid([rw.index(parts)], states, partial)
 
         def merge(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
             start = self._start()
@@ -152,7 +182,7 @@ class TileProgram:
             merged = rw.for_loop(rw.index(0), rw.index(parts), rw.index(1), start.values, add)
             return self._finish(rows, start.like(merged), outs)
 
-        return self._grid([], [self._empty(shaped) for shaped in self.result_types], merge)
+        return self._grid([], outs, merge)
 
     def _merge(self, rows: Rows, a: Stream, b: Stream) -> Stream:
         region = self.region("merge", rows, [Level.ROW] * (2 * self.n_state))

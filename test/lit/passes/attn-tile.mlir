@@ -2,6 +2,7 @@
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 rows-last=false},canonicalize,cse)' | FileCheck %s --check-prefix=KEYSLAST
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 pack-gqa=true},canonicalize,cse)' | FileCheck %s --check-prefix=PACK
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 split-kv=4},canonicalize,cse)' | FileCheck %s --check-prefix=SPLIT
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 decode-rows=12 decode-block-kv=32},canonicalize,cse)' | FileCheck %s --check-prefix=DECODE
 
 // ReLU attention, causal: a sum of products without a state. Full tiles come first, without masking code; in partial
 // tiles the score is -inf where masked, which is a weight of 0, and products with masked keys are left out one by one
@@ -55,6 +56,17 @@
 // PACK:           arith.remui
 // PACK:           tensor.expand_shape %{{.+}} {{\[\[}}0, 1], [2]] output_shape [3, 16, 32]
 // PACK:           tensor.parallel_insert_slice %{{.+}}[%{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 3, %{{.+}}, 32]
+
+// Up to four queries of three heads each have room in a tile of twelve rows; both programs write to one tensor.
+// DECODE-LABEL: func.func @relu
+// DECODE:         %[[EMPTY:[^ ]+]] = tensor.empty
+// DECODE:         %[[FEW:[^ ]+]] = arith.cmpi ule, %{{.+}}, %c4
+// DECODE:         scf.if %[[FEW]]
+// DECODE:           scf.forall {{.*}} in (%{{.+}}, 2, %{{.+}}) shared_outs(%{{.+}} = %[[EMPTY]])
+// DECODE:             outs(%{{.+}} : tensor<32x12xf32>)
+// DECODE:         } else {
+// DECODE:           scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}}) shared_outs(%{{.+}} = %[[EMPTY]])
+// DECODE:             outs(%{{.+}} : tensor<8x16xf32>)
 
 // Four parts of the keys leave their accumulators in memory, and a second grid merges them.
 // SPLIT-LABEL: func.func @relu
