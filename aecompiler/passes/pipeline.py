@@ -54,7 +54,7 @@ class Instrumentation:
     """Hooks around each run of a pass on an op; subclasses override what they need."""
 
     def before_pass(self, step: Step, op: ir.Operation) -> None:
-        """Called before the pass."""
+        """Called before the pass; a `PassFailure` is reported as one of the pass."""
 
     def after_pass(self, step: Step, op: ir.Operation) -> None:
         """Called when the pass has succeeded, before the verifier."""
@@ -279,9 +279,9 @@ def _run_step(
     hooks: Instrumentation,
     found: list[Diagnostic],
 ) -> None:
-    hooks.before_pass(step, op)
     already = sum(d.severity == "error" for d in found)
     try:
+        hooks.before_pass(step, op)
         _run_pass(step, op, anchor)
     except PassFailure as failure:
         diags.emit(failure.op, failure.message)

@@ -43,6 +43,13 @@ class Pass:
         """Change `op` in place; `PassFailure` reports IR that can't be handled, other exceptions are bugs."""
         raise NotImplementedError
 
+    def explain(self, op: ir.Operation) -> str:
+        """What the pass finds in `op`, as text for a person; `op` stays as it is. See `aec-opt --explain`.
+
+        `PassFailure` reports IR that can't be handled, as in `run`. A pass that says nothing leaves this out.
+        """
+        raise PassFailure(op, f"unsupported: pass '{self.NAME}' has no explanation")
+
     def spec(self) -> str:
         """`name{option=value ...}` with the options that differ from their defaults; reads back equal."""
         chosen = ((option, getattr(self, option.name)) for option in options_of(type(self)).values())

@@ -19,7 +19,16 @@ from aecompiler.bytecode import is_bytecode
 from aecompiler.diagnostics import Diagnostic
 from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError
-from aecompiler.passes.infra import ANY, PASSES, PIPELINES, Instrumentation, InvalidIRError, Pipeline, Step
+from aecompiler.passes.infra import (
+    ANY,
+    PASSES,
+    PIPELINES,
+    Instrumentation,
+    InvalidIRError,
+    Pass,
+    Pipeline,
+    Step,
+)
 from aecompiler.passes.pipeline import MODULE, RESTRICTED, UNKNOWN_PASS, upstream_error
 from aecompiler.tools import opt_info
 from aecompiler.tools.command_line import FAILED, OK, version_text
@@ -27,7 +36,7 @@ from aecompiler.tools.errors import FlagError, UsageError, describe
 from aecompiler.tools.files import replace_file
 from aecompiler.tools.opt_expect import check_expectations
 from aecompiler.tools.opt_flags import build_parser
-from aecompiler.tools.opt_print import Instrumentations, PrintIR, Timing
+from aecompiler.tools.opt_print import Explain, Instrumentations, PrintIR, Timing
 from aecompiler.tools.opt_reproducer import Reproducer, comment, find_reproducer
 from aecompiler.tools.registration import register_all
 from aecompiler.tools.streams import write_stdout
@@ -72,6 +81,7 @@ class Driver:
         self.name = "<stdin>" if args.input == "-" else args.input
         self.data = data
         self.timing = Timing()
+        self.explain = Explain(args.explain or "")
         self.place = Place(0, -1)
 
     # ---- the whole run -----------------------------------------------------------------------------------
@@ -187,6 +197,19 @@ class Driver:
 
     def pipeline(self, chunk: Chunk) -> Pipeline:
         """The pipeline that the flags or the reproducer in `chunk` ask for."""
+        pipeline = self._given_pipeline(chunk)
+        name = self.args.explain
+        if name is None:
+            return pipeline
+        if name not in PASSES or PASSES[name].explain is Pass.explain:
+            raise UsageError(f"--explain: '{name}' is no pass that has an explanation")
+        if name in {step.name for step in pipeline.steps}:
+            return pipeline
+        with ir.Context():
+            last = Pipeline(f"{MODULE}({_flag_element(name, '')})")
+        return Pipeline(f"{MODULE}({','.join(str(step) for step in (*pipeline.steps, *last.steps))})")
+
+    def _given_pipeline(self, chunk: Chunk) -> Pipeline:
         args = self.args
         if args.run_reproducer:
             found = find_reproducer(chunk.text or "")
@@ -207,7 +230,7 @@ class Driver:
 
     def _instrumentation(self, pipeline: Pipeline) -> Instrumentation:
         args = self.args
-        parts: list[Instrumentation] = [_Progress(self)]
+        parts: list[Instrumentation] = [_Progress(self), self.explain]
         if args.timing:
             parts.append(self.timing)
         known = {step.name for step in pipeline.steps}
@@ -284,6 +307,8 @@ class Driver:
         )
 
     def _to_output(self, op: ir.Operation) -> str | bytes:
+        if self.args.explain is not None:
+            return self.explain.take()
         if not self.args.emit_bytecode:
             return self._to_text(op)
         import io

@@ -113,6 +113,12 @@ def build_parser() -> Parser:
     )
 
     add = parser.add_argument_group("looking inside").add_argument
+    add(
+        "--explain",
+        metavar="PASS",
+        action=_Once,
+        help="print what this pass finds, as text, instead of the IR; if the pipeline lacks it, it runs last",
+    )
     for when in ("before", "after"):
         add(
             f"--print-ir-{when}",
@@ -222,11 +228,14 @@ def _check_conflicts(args: argparse.Namespace) -> None:
         (args.run_reproducer and first_pass, "--run-reproducer", first_pass),
         (args.run_reproducer and args.split_input_file, "--run-reproducer", "--split-input-file"),
         (args.emit_bytecode and args.split_input_file, "--emit-bytecode", "--split-input-file"),
+        (args.emit_bytecode and args.explain is not None, "--emit-bytecode", "--explain"),
         (args.emit_bytecode and args.mlir_print_debuginfo, "--emit-bytecode", "--mlir-print-debuginfo"),
         (args.emit_bytecode and args.mlir_print_op_generic, "--emit-bytecode", "--mlir-print-op-generic"),
     ]
     for clash, one, other in clashes:
         if clash:
             raise UsageError(f"{one} and {other} exclude each other")
+    if args.explain == "":
+        raise UsageError("--explain expects the name of a pass")
     if args.crash_reproducer == "":
         raise UsageError("--crash-reproducer expects a file name")

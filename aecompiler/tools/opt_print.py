@@ -82,6 +82,24 @@ class PrintIR(Instrumentation):
         sys.stderr.flush()
 
 
+class Explain(Instrumentation):
+    """Collect what the pass `name` says of the ops that it is about to run on."""
+
+    def __init__(self, name: str):
+        self._name = name
+        self._texts: list[str] = []
+
+    def before_pass(self, step: Step, op: ir.Operation) -> None:
+        """Ask the pass, when it is the chosen one."""
+        if step.name == self._name and step.python_pass is not None:
+            self._texts.append(step.python_pass.explain(op).rstrip("\n"))
+
+    def take(self) -> str:
+        """What was said since the last call."""
+        texts, self._texts = self._texts, []
+        return "\n\n".join(text for text in texts if text) + "\n"
+
+
 def _symbol(name: ir.Attribute) -> str:
     """`@name`, quoted as in the IR where it is no plain word."""
     text = str(name)  # as MLIR escapes it: the name may be no UTF-8

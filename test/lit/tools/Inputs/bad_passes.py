@@ -80,6 +80,11 @@ class TestMark(Pass):
     text: str = option("here", "the text of the attribute")
     sizes: tuple[int, ...] = option((), "numbers")
 
+    def explain(self, op: ir.Operation) -> str:
+        if "test.mark" in op.attributes:
+            raise PassFailure(op, "expects no mark yet")
+        return f"{op.attributes['sym_name']} gets the mark {self.text}"
+
     def run(self, op: ir.Operation) -> None:
         op.attributes["test.mark"] = ir.StringAttr.get(" ".join([self.text, *map(str, self.sizes)]))
 
