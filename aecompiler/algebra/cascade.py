@@ -1,0 +1,167 @@
+"""Normalisers as cascades of reductions, and the fewest passes over the keys that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.intervals import bounds, nonnegative
+from aecompiler.algebra.separation import Inseparable, Moment, Pair, close, separate
+from aecompiler.algebra.terms import Depends, Term
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """`symbol` is the reduction of `kind` over `value`, which may use earlier symbols."""
+
+    symbol: Term
+    kind: str
+    value: Term
+
+    @property
+    def identity(self) -> Term:
+        """Its value over nothing."""
+        return t.IDENTITIES[self.kind]
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """What a normalize region computes: reductions in order, a weight for each element, extras for the row."""
+
+    reductions: tuple[Reduction, ...]
+    weight: Term
+    extras: tuple[Term, ...]
+
+    @property
+    def outputs(self) -> tuple[Term, ...]:
+        """The weight and the extras."""
+        return (self.weight, *self.extras)
+
+    def at_identity(self, term: Term) -> Term:
+        """`term` for a row without an element."""
+        return t.substitute(term, {each.symbol: each.identity for each in self.reductions})
+
+
+class CascadeError(Exception):
+    """The cascade needs more passes than are allowed; `reduction` is its number, None for the weight."""
+
+    def __init__(self, message: str, reduction: int | None):
+        super().__init__(message)
+        self.reduction = reduction
+
+
+@dataclass
+class Step:
+    """One pass over the keys."""
+
+    moments: Moment
+    stats: dict[Term, Term] = field(default_factory=dict)
+    """Row terms that earlier passes have found, in symbols of reductions, and the symbols that stand for them."""
+    closed: dict[Term, Term] = field(default_factory=dict)
+    """Each reduction of this pass in moments."""
+    reasons: dict[int, Inseparable] = field(default_factory=dict)
+    """Why reductions are left to later passes."""
+    why_not_last: Inseparable | None = None
+    pairs: tuple[Pair, ...] = ()
+    """Of the last pass: the weight, separated."""
+    outputs: tuple[Term, ...] = ()
+    """Of the last pass: the extras in moments. Of others: the row terms that later passes read."""
+    last: bool = False
+
+    def value(self, term: Term) -> Term:
+        """`term` with statistics and reductions of this pass filled in."""
+        return t.substitute(t.substitute(term, self.stats), self.closed)
+
+
+class Planner:
+    """Puts each reduction into the earliest pass in which it separates."""
+
+    def __init__(self, normalizer: Normalizer):
+        self.normalizer = normalizer
+        self.live = live_reductions(normalizer)
+        self.number = {each.symbol: n for n, each in enumerate(normalizer.reductions)}
+
+    def first(self, moments: Moment) -> Step:
+        """The first pass."""
+        return self._pass(Step(moments), [r for r in self.normalizer.reductions if r.symbol in self.live])
+
+    def following(self, before: Step, moments: Moment) -> Step:
+        """The pass after `before`, which must not be the last."""
+        left = [each for each in self.normalizer.reductions if self.number[each.symbol] in before.reasons]
+        wanted = [each.value for each in left] + list(self.normalizer.outputs)
+        unresolved = {each.symbol for each in left}
+        stats = dict(before.stats)
+        found: list[Term] = []
+        for part in _row_parts(wanted, unresolved, stats):
+            value = before.value(part)
+            low, high = bounds(value)
+            name = f"stat{len(stats)}"
+            stats[part] = t.symbol(name, Depends.FIXED, low, high, key="stat")
+            found.append(part)
+        before.outputs = tuple(found)
+        return self._pass(Step(moments, stats), left)
+
+    def _pass(self, step: Step, reductions: Iterable[Reduction]) -> Step:
+        unresolved: set[Term] = set()
+        for each in reductions:
+            value = step.value(each.value)
+            try:
+                waiting = unresolved.intersection(t.symbols(value))
+                if waiting:
+                    raise Inseparable(
+                        each.value, f"{t.name_of(next(iter(waiting)))}, which a later pass finds"
+                    )
+                closed = close(each.kind, value, step.moments)
+                if each.kind == "sum" and nonnegative(value) and not nonnegative(closed):
+                    # Rounding must not make a sum of squares negative.
+                    closed = t.maximum(closed, t.ZERO)
+                step.closed[each.symbol] = closed
+            except Inseparable as reason:
+                step.reasons[self.number[each.symbol]] = reason
+                unresolved.add(each.symbol)
+        outputs = [step.value(term) for term in self.normalizer.outputs]
+        if unresolved.intersection(t.symbols(*outputs)):
+            return step
+        try:
+            weight, *extras = outputs
+            step.pairs = tuple(separate(weight))
+            step.outputs = tuple(extras)
+        except Inseparable as reason:
+            step.why_not_last = reason
+        else:
+            step.last = True
+        return step
+
+
+def live_reductions(normalizer: Normalizer) -> set[Term]:
+    """The symbols of the reductions that the outputs need."""
+    values = {each.symbol: each.value for each in normalizer.reductions}
+    live: set[Term] = set()
+    pending = [part for part in t.symbols(*normalizer.outputs) if part in values]
+    while pending:
+        symbol = pending.pop()
+        if symbol not in live:
+            live.add(symbol)
+            pending += [part for part in t.symbols(values[symbol]) if part in values]
+    return live
+
+
+def _row_parts(terms: Sequence[Term], unresolved: set[Term], stats: Mapping[Term, Term]) -> list[Term]:
+    """The outermost parts that depend on the row alone and are known now, without those known before."""
+    found: dict[Term, None] = {}
+    seen: set[Term] = set()
+
+    def visit(part: Term) -> None:
+        if part in seen or part in stats:
+            return
+        seen.add(part)
+        if part.varying and not part.element and unresolved.isdisjoint(t.symbols(part)):
+            found[part] = None
+            return
+        for arg in part.args:
+            visit(arg)
+
+    for term in terms:
+        visit(term)
+    return list(found)

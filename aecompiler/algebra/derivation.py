@@ -1,0 +1,211 @@
+"""From a normaliser to its streaming forms, one for each pass over the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.cascade import CascadeError, Normalizer, Planner, Reduction, Step
+from aecompiler.algebra.explanation import Explanation
+from aecompiler.algebra.folding import fold, is_finite, is_nan
+from aecompiler.algebra.intervals import bounds
+from aecompiler.algebra.moments import REFERENCE, Moments, State, merged, rescale, updated
+from aecompiler.algebra.normal import TooLargeError, simplify
+from aecompiler.algebra.scaling import guarded, shifted
+from aecompiler.algebra.separation import Inseparable, product
+from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm
+from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
+
+_LEAST_SUMMAND = 1e-30
+"""A sum of values that are at least this large is 0 only where nothing is summed."""
+
+
+def derive(normalizer: Normalizer, score: Term, options: Options, max_passes: int) -> list[DerivedPass]:
+    """The forms of the fewest passes; `CascadeError` if these are more than `max_passes`.
+
+    `score` is the symbol of the score, which is not -inf at an element.
+    """
+    planner = Planner(normalizer)
+    steps: list[tuple[Step, Moments]] = []
+    passes: list[DerivedPass] = []
+    moments = Moments(options)
+    try:
+        step = planner.first(moments)
+        while not step.last:
+            steps.append((step, moments))
+            if len(steps) >= max_passes:
+                raise _too_many(step, max_passes)
+            moments = Moments(options)
+            step = _following(planner, steps[-1][0], moments)
+        steps.append((step, moments))
+    except TooLargeError:
+        raise CascadeError("unsupported: a normaliser whose formulas grow beyond all bounds", None) from None
+    stats: list[Term] = []
+    for number, (step, moments) in enumerate(steps):
+        maker = _FormMaker(normalizer, score, step, moments, options)
+        maker.why.passes(number, len(steps), step)
+        if step.last:
+            form, names = maker.last(), ()
+        else:
+            names = tuple(symbol for symbol in _new_stats(steps[number + 1][0], stats))
+            stats += names
+            form = maker.statistics()
+        passes.append(DerivedPass(form, names, tuple(maker.why.lines)))
+    return passes
+
+
+def _following(planner: Planner, before: Step, moments: Moments) -> Step:
+    """The next pass, which knows that a value is at most its maximum."""
+    # The statistics are known once the pass is planned; what is bounded is asked while it is: plan twice.
+    probe = planner.following(before, Moments(moments.options))
+    ceilings = [
+        (probe.stats[each.symbol], t.substitute(each.value, probe.stats))
+        for each in planner.normalizer.reductions
+        if each.kind == "max" and each.symbol in probe.stats
+    ]
+    known = [(most, value) for most, value in ceilings if not value.varying]
+    moments.expect(known)
+    return planner.following(before, moments)
+
+
+def _new_stats(step: Step, known: Sequence[Term]) -> list[Term]:
+    return [symbol for symbol in step.stats.values() if symbol not in known]
+
+
+def _too_many(step: Step, allowed: int) -> CascadeError:
+    number, reason = next(iter(step.reasons.items()), (None, step.why_not_last))
+    law = f": {reason.part!r} needs {reason.law}" if reason is not None else ""
+    what = "the weight does" if number is None else f"reduction {number} does"
+    more = f"{allowed} pass{'es' if allowed > 1 else ''}"
+    return CascadeError(
+        f"expects a normaliser of at most {more} over the keys; {what} not separate{law}", number
+    )
+
+
+class _FormMaker:
+    """Makes the form of one planned pass."""
+
+    def __init__(self, normalizer: Normalizer, score: Term, step: Step, moments: Moments, options: Options):
+        self.normalizer, self.score, self.step = normalizer, score, step
+        self.moments, self.options = moments, options
+        self.why = Explanation(normalizer, step, moments)
+
+    def statistics(self) -> StreamingForm:
+        """A pass before the last: its extras are the row terms that later passes read."""
+        extras = [simplify(self.step.value(part)) for part in self.step.outputs]
+        return self._form([], [], extras)
+
+    def last(self) -> StreamingForm:
+        """The last pass: the weighted sum of v, and the extras."""
+        accumulators: list[tuple[Term, Term]] = []
+        coefficients: list[Term] = []
+        for a, b in self.step.pairs or ((ZERO, ONE),):
+            ref = ZERO if b is ONE else self.moments.reference(a)
+            accumulators.append((a, ref))
+            coefficients.append(simplify(product(b, t.exp(ref))))
+        extras = [simplify(extra) for extra in self.step.outputs]
+        return self._form(accumulators, coefficients, extras)
+
+    def _form(
+        self, accumulators: list[tuple[Term, Term]], coefficients: list[Term], extras: list[Term]
+    ) -> StreamingForm:
+        refs = [ref for _, ref in accumulators]
+        needed = [*coefficients, *extras, *refs]
+        identity = {state.symbol: state.identity for state in self.moments.states.values()}
+        guard_coefficient = [not is_finite(fold(term, identity)) for term in coefficients]
+        at_empty = [self._empty_extra(n, term, identity) for n, term in enumerate(extras)]
+        if any(guard_coefficient) or any(value is not None for value in at_empty):
+            empty = self._emptiness(self.moments.live(needed))
+            needed.append(empty)
+            coefficients = [
+                t.select(empty, ZERO, term) if guard else term
+                for term, guard in zip(coefficients, guard_coefficient, strict=True)
+            ]
+            extras = [
+                term if value is None else t.select(empty, value, term)
+                for term, value in zip(extras, at_empty, strict=True)
+            ]
+        states = self.moments.live(needed)
+        form = _assemble(states, accumulators, coefficients, extras, self.options.lazy)
+        return self._renamed(form, states, accumulators)
+
+    def _empty_extra(self, number: int, term: Term, identity: dict[Term, Term]) -> Term | None:
+        """What an extra is for a row without an element; None where its formula gives that already."""
+        if not self.step.last:
+            return None
+        wanted = fold(self.normalizer.at_identity(self.normalizer.extras[number]))
+        if is_nan(wanted):
+            wanted = ZERO
+        elif t.value_of(wanted) is None:
+            wanted = t.select(t.compare("une", wanted, wanted), ZERO, wanted)
+        given = fold(term, identity)
+        return None if given is wanted and t.value_of(given) is not None else wanted
+
+    def _emptiness(self, live: list[State]) -> Term:
+        """A condition of the states that tells whether the row has had no element."""
+        for state in live:
+            reaches = state.value is self.score or bounds(state.value)[0] > float("-inf")
+            lagging = state.kind == REFERENCE and state.value is t.reduce("max", self.score)
+            if lagging or (state.kind == "max" and reaches):
+                return t.compare("oeq", state.symbol, t.MINUS_INFINITY)
+            least = bounds(state.value)[0]
+            if state.kind == "sum" and state.ref is ZERO and least >= _LEAST_SUMMAND:
+                return t.compare("oeq", state.symbol, ZERO)
+        return t.compare("oeq", self.moments("sum", ONE), ZERO)
+
+    def _renamed(
+        self, form: StreamingForm, states: list[State], accumulators: list[tuple[Term, Term]]
+    ) -> StreamingForm:
+        from aecompiler.algebra.streaming import rename
+
+        names = {
+            state.symbol: t.symbol(f"x{n}", Depends.VARYING, *state.symbol.data[2:4])
+            for n, state in enumerate(states)
+        }
+        for side, symbols in (("a", form.left), ("b", form.right)):
+            names |= {
+                symbol: t.symbol(f"{side}{n}", Depends.VARYING, *symbol.data[2:4])
+                for n, symbol in enumerate(symbols)
+            }
+        renamed = rename(form, names)
+        self.why.form(renamed, states, accumulators, names)
+        return renamed
+
+
+def _assemble(
+    states: list[State],
+    accumulators: list[tuple[Term, Term]],
+    coefficients: list[Term],
+    extras: list[Term],
+    lazy: float,
+) -> StreamingForm:
+    sides = []
+    for side in ("a", "b"):
+        sides.append(
+            {
+                state.symbol: t.symbol(f"{side}{n}", Depends.VARYING, *state.symbol.data[2:4], key="side")
+                for n, state in enumerate(states)
+            }
+        )
+    left, right = sides
+    new, joined = updated(states, lazy), merged(states, left, right)
+    after = [guarded(t.substitute(ref, new)) for _, ref in accumulators]
+    both = [guarded(t.substitute(ref, joined)) for _, ref in accumulators]
+    refs = [ref for _, ref in accumulators]
+    return StreamingForm(
+        states=tuple(state.symbol for state in states),
+        init=tuple(state.identity for state in states),
+        update=tuple(new[state.symbol] for state in states),
+        rescales=tuple(map(rescale, refs, after)),
+        weights=tuple(shifted(a, ref) for (a, _), ref in zip(accumulators, after, strict=True)),
+        left=tuple(left.values()),
+        right=tuple(right.values()),
+        merged=tuple(joined[state.symbol] for state in states),
+        rescales_left=tuple(rescale(t.substitute(ref, left), b) for ref, b in zip(refs, both, strict=True)),
+        rescales_right=tuple(rescale(t.substitute(ref, right), b) for ref, b in zip(refs, both, strict=True)),
+        coefficients=tuple(coefficients),
+        extras=tuple(extras),
+    )
+
+
+__all__ = ["CascadeError", "Inseparable", "Reduction", "derive"]

@@ -1,0 +1,151 @@
+"""The derivation of a streaming form as plain formulas, for people to follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.cascade import Normalizer, Step
+from aecompiler.algebra.moments import REFERENCE, Moments, State
+from aecompiler.algebra.normal import simplify
+from aecompiler.algebra.printing import formula
+from aecompiler.algebra.scaling import guarded, may_be_minus_infinity, shifted
+from aecompiler.algebra.separation import Inseparable, separate
+from aecompiler.algebra.streaming import StreamingForm
+from aecompiler.algebra.terms import ZERO, Depends, Term
+
+
+Text = Callable[[Term], str]
+
+
+class Explanation:
+    """Collects the lines of one pass."""
+
+    def __init__(self, normalizer: Normalizer, step: Step, moments: Moments):
+        self.normalizer, self.step, self.moments = normalizer, step, moments
+        self.lines: list[str] = []
+
+    def passes(self, number: int, count: int, step: Step) -> None:
+        """Which pass it is, and why it is not the only one."""
+        if count == 1:
+            self.lines.append("passes: 1, every reduction separates")
+            return
+        self.lines.append(f"passes: {number + 1} of {count}")
+        for index, reason in step.reasons.items():
+            self.lines.append(f"separation: r{index} is left to the next pass, {_because(reason)}")
+        if step.why_not_last is not None:
+            self.lines.append(
+                f"separation: the weight is left to the next pass, {_because(step.why_not_last)}"
+            )
+
+    def form(
+        self,
+        form: StreamingForm,
+        states: list[State],
+        accumulators: list[tuple[Term, Term]],
+        names: Mapping[Term, Term],
+    ) -> None:
+        """The reductions in states, the states with their laws, and the result."""
+
+        live = {state.symbol for state in states}
+        # What is no state is written as the reduction that it is.
+        unnamed = {
+            symbol: t.reduce(state.kind, shifted(state.value, state.ref))
+            for symbol, state in self.moments.states.items()
+            if symbol not in live
+        }
+
+        def text(term: Term) -> str:
+            return formula(t.substitute(t.substitute(term, unnamed), names))
+
+        self._statistics()
+        for index, each in enumerate(self.normalizer.reductions):
+            if each.symbol in self.step.closed:
+                self._reduction(index, each.kind, each.value, self.step.closed[each.symbol], text)
+        after: dict[Term, Term] = {}
+        for symbol, new in zip(form.states, form.update, strict=True):
+            after[new] = after[guarded(new)] = t.symbol(f"{t.name_of(symbol)}'", Depends.VARYING)
+        for state, symbol, new in zip(states, form.states, form.update, strict=True):
+            others = {term: name for term, name in after.items() if term is not new}
+            self._state(state, symbol, t.substitute(new, others), text)
+        if any(map(may_be_minus_infinity, (state.ref for state in states))):
+            self.lines.append(
+                "reference: -inf, before there is an element, counts as 0 where it is subtracted"
+            )
+        for exponent in self.moments.bounded:
+            self.lines.append(f"bounded: exponent {formula(exponent)} needs no reference")
+        for (a, ref), scale in zip(accumulators, form.rescales, strict=True):
+            shown = formula(t.substitute(scale, after)) if ref is not ZERO else "1"
+            what = f"sum_j {_scaled(a, ref, text)} v_j"
+            self.lines.append(f"accumulator: {what}, rescaled by {shown}")
+        self._laws(states, accumulators)
+        parts = [f"({formula(c)}) * acc{n}" for n, c in enumerate(form.coefficients)]
+        if parts:
+            self.lines.append("output: o = " + " + ".join(parts))
+        for n, extra in enumerate(form.extras):
+            name = f"extra{n}" if self.step.last else f"statistic {n}"
+            self.lines.append(f"output: {name} = {formula(extra)}")
+
+    def _statistics(self) -> None:
+        for part, symbol in self.step.stats.items():
+            self.lines.append(f"statistic: {formula(symbol)} = {formula(part)}, from an earlier pass")
+
+    def _reduction(self, index: int, kind: str, value: Term, closed: Term, text: Text) -> None:
+        seen = self.step.value(value)
+        self.lines.append(f"cascade: r{index} = {kind}_j {_enclosed(value)}")
+        if seen.varying and kind == "sum":
+            try:
+                products = " + ".join(f"{_enclosed(a)} * {_enclosed(b)}" for a, b in separate(value))
+                self.lines.append(f"separation: {formula(value)} = {products}")
+            except Inseparable:
+                pass
+        self.lines.append(f"separation: r{index} = {text(simplify(closed))}")
+
+    def _state(self, state: State, symbol: Term, new: Term, text: Text) -> None:
+        name = formula(symbol)
+        if state.kind == REFERENCE:
+            bound = self.moments.options.lazy
+            self.lines.append(
+                f"reference: {name} follows {formula(state.value)} when that is more than {bound:g} larger; "
+                f"powers are at most e^{bound:g}, and results do not depend on {name}, "
+                "so only rounding and the range that is left to sums change"
+            )
+            return
+        what = f"{state.kind}_j {_scaled(state.value, state.ref, text)}"
+        self.lines.append(f"state: {name} = {what}; {name}' = {formula(new)}")
+
+    def _laws(self, states: Iterable[State], accumulators: list[tuple[Term, Term]]) -> None:
+        kinds = list(dict.fromkeys(state.kind for state in states if state.kind != REFERENCE))
+        for kind in kinds:
+            identity = formula(t.IDENTITIES[kind])
+            self.lines.append(f"identity: {kind} of nothing is {identity}, which changes no {kind}")
+        if kinds:
+            verb = "are" if len(kinds) > 1 else "is"
+            self.lines.append(
+                f"associativity, commutativity: {', '.join(kinds)} {verb} associative and commutative"
+            )
+        if any(ref is not ZERO for _, ref in accumulators) or any(s.ref is not ZERO for s in states):
+            self.lines.append("associativity: rescales compose, exp(a - b) * exp(b - c) = exp(a - c)")
+        self.lines.append(
+            "neutral: an empty or fully masked tile reduces to the identities: rescales are 1, states stay"
+        )
+
+
+def _scaled(value: Term, ref: Term, text: Text) -> str:
+    return _wrapped(text(shifted(value, ref)))
+
+
+def _enclosed(term: Term) -> str:
+    return _wrapped(formula(term))
+
+
+def _wrapped(text: str) -> str:
+    simple = text.replace("_", "").isalnum() or (text.endswith(")") and text.index("(") == text.rfind("("))
+    return text if simple or (text[0] == "|" == text[-1]) else f"({text})"
+
+
+def _because(reason: Inseparable) -> str:
+    return f"{formula(reason.part)} needs {reason.law}"
+
+
+__all__ = ["Explanation"]

@@ -1,0 +1,146 @@
+"""What a term is when some of its parts are known, by the rules of IEEE arithmetic, infinities and NaN included.
+
+This is how rows without an element are decided: with every reduction at its identity.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.terms import Term
+
+
+def fold(term: Term, known: Mapping[Term, Term] | None = None) -> Term:
+    """`term` with the parts in `known` replaced, computed as far as the values decide it."""
+    memo: dict[Term, Term] = dict(known or {})
+
+    def visit(part: Term) -> Term:
+        if part not in memo:
+            memo[part] = _fold(t.rebuild(part, [visit(arg) for arg in part.args]))
+        return memo[part]
+
+    return visit(term)
+
+
+def is_finite(term: Term) -> bool:
+    """Whether the term is a finite number."""
+    value = t.value_of(term)
+    return value is not None and math.isfinite(value)
+
+
+def is_nan(term: Term) -> bool:
+    """Whether the term is the constant NaN."""
+    value = t.value_of(term)
+    return value is not None and math.isnan(value)
+
+
+def _fold(term: Term) -> Term:
+    if not term.args or term.op == "reduce":
+        return term
+    values = [t.value_of(arg) for arg in term.args]
+    if term.op == "select":
+        condition = term.args[0]
+        if condition in (TRUE, FALSE):
+            return term.args[1 if condition is TRUE else 2]
+        return term
+    if term.op == "fn":
+        return _connective(term)
+    known = [value for value in values if value is not None]
+    if any(math.isnan(value) for value in known) and term.op != "cmp":
+        return t.const(math.nan)
+    if len(known) < len(values):
+        return term
+    if term.op == "cmp":
+        return TRUE if holds(term.data, *known) else FALSE
+    compute = _COMPUTE.get(term.op)
+    return term if compute is None else t.const(compute(*known))
+
+
+TRUE, FALSE = t.make("true"), t.make("false")
+"""Conditions that are decided."""
+
+
+def _connective(term: Term) -> Term:
+    """`and`, `or` and `xor` of conditions, where one is decided."""
+    name = term.data[0] if isinstance(term.data, tuple) else term.data
+    if name not in ("arith.andi", "arith.ori", "arith.xori") or len(term.args) != 2:
+        return term
+    for one, other in (term.args, term.args[::-1]):
+        if one is TRUE:
+            return {"arith.andi": other, "arith.ori": TRUE}.get(name, term)
+        if one is FALSE:
+            return {"arith.andi": FALSE}.get(name, other)
+    return term
+
+
+def holds(predicate: str, a: float, b: float) -> bool:
+    """Whether an MLIR comparison of floats holds."""
+    unordered = math.isnan(a) or math.isnan(b)
+    if predicate in ("ord", "uno"):
+        return unordered == (predicate == "uno")
+    if unordered:
+        return predicate.startswith("u")
+    return {"eq": a == b, "ne": a != b, "lt": a < b, "le": a <= b, "gt": a > b, "ge": a >= b}[predicate[1:]]
+
+
+def _divide(a: float, b: float) -> float:
+    if b != 0:
+        return a / b
+    return math.nan if a == 0 else math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def _exp(a: float) -> float:
+    try:
+        return math.exp(a)
+    except OverflowError:
+        return math.inf
+
+
+def _log(a: float) -> float:
+    if a == 0:
+        return -math.inf
+    return math.nan if a < 0 else math.log(a)
+
+
+def _power(a: float, b: float) -> float:
+    try:
+        result = a**b
+    except ZeroDivisionError:
+        return math.inf
+    except OverflowError:
+        return math.inf if a > 0 or b % 2 == 0 else -math.inf
+    return math.nan if isinstance(result, complex) else result
+
+
+def _guarded(function: Callable[[float], float]) -> Callable[[float], float]:
+    def compute(a: float) -> float:
+        try:
+            return function(a)
+        except ValueError:
+            return math.nan
+        except OverflowError:
+            return math.inf
+
+    return compute
+
+
+_COMPUTE: dict[str, Callable[..., float]] = {
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "mul": lambda a, b: a * b,
+    "div": _divide,
+    "neg": lambda a: -a,
+    "abs": abs,
+    "exp": _exp,
+    "log": _log,
+    "max": max,
+    "min": min,
+    "powf": _power,
+    "sqrt": _guarded(math.sqrt),
+    "rsqrt": lambda a: _divide(1.0, math.sqrt(a)) if a >= 0 else math.nan,
+    "tanh": math.tanh,
+    "expm1": _guarded(math.expm1),
+    "log1p": lambda a: _log(1 + a),
+}

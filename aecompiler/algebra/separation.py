@@ -1,0 +1,402 @@
+"""Separation: f(s, r) = sum_t A_t(s) * B_t(r), with s the element and r what of the row has been seen.
+
+A reduction over a function that separates is a formula in *moments*, reductions over the A_t, which do not
+depend on r: they can be gathered before r is known. `separate` finds the A_t and B_t of a sum; `extremum`
+takes maxima and minima through a function, which needs monotony instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative
+from aecompiler.algebra.normal import EXPANSIONS, Poly, depends, equal, normal, simplify, to_term
+from aecompiler.algebra.terms import ONE, ZERO, Term
+
+Pair = tuple[Term, Term]
+"""A(element) and B(row): one summand A * B."""
+
+Moment = Callable[[str, Term], Term]
+"""The reduction of a kind over a function of the element alone."""
+
+MAX_PAIRS = 32
+_MINUS_ONE = t.const(-1.0)
+
+
+class Inseparable(Exception):
+    """A part of a term falls under no law; `law` says which one it would need."""
+
+    def __init__(self, part: Term, law: str):
+        super().__init__(f"{part!r} needs {law}")
+        self.part, self.law = part, law
+
+
+def separate(term: Term) -> list[Pair]:
+    """The pairs (A, B) whose products sum up to `term`, with no two equal A and no two B that are multiples.
+
+    A depends on nothing that varies, B on no element. Raises `Inseparable`.
+    """
+    return _grouped(_pairs(term))
+
+
+def varies(poly: Poly) -> bool:
+    """Whether a normal form depends on what of the row has been seen."""
+    return any(depends(monomial, lambda atom: atom.varying) for monomial in poly)
+
+
+def _pairs(term: Term) -> list[Pair]:
+    if not term.varying:
+        return [(term, ONE)] if term.element else [(ONE, term)]
+    if not term.element:
+        return [(ONE, term)]
+    if term.op in EXPANSIONS:
+        return _pairs(EXPANSIONS[term.op](*term.args))
+    rule = _RULES.get(term.op)
+    if rule is None:
+        raise Inseparable(
+            term, f"a law for '{term.op if term.op != 'fn' else term.data[0]}' of a mixed value"
+        )
+    pairs = rule(term)
+    if len(pairs) > MAX_PAIRS:
+        raise Inseparable(term, f"fewer than {len(pairs)} products")
+    return pairs
+
+
+# ---- products that merge powers ------------------------------------------------------------------
+
+
+def product(a: Term, b: Term) -> Term:
+    """a * b, with one exponential for two."""
+    if a.op == "exp" and b.op == "exp":
+        return t.exp(t.add(a.args[0], b.args[0]))
+    if a.op == "mul" and b.op == "exp":
+        for x, y in (a.args, a.args[::-1]):
+            if x.op == "exp":
+                return t.mul(product(x, b), y)
+    if b.op in ("mul", "div") and a.op == "exp":
+        return product(b, a) if b.op == "mul" else t.div(product(a, b.args[0]), b.args[1])
+    if a.op == "div" and a.args[0] is ONE:
+        return quotient(b, a.args[1])
+    if _MINUS_ONE in (a, b):
+        return t.neg(a if b is _MINUS_ONE else b)
+    return t.mul(a, b)
+
+
+def quotient(a: Term, b: Term) -> Term:
+    """a / b, with one exponential for two."""
+    if b.op == "exp":
+        return product(a, t.exp(t.neg(b.args[0])))
+    if b.op == "mul" and any(x.op == "exp" for x in b.args):
+        return quotient(quotient(a, b.args[0]), b.args[1])
+    return t.div(a, b)
+
+
+# ---- rules -----------------------------------------------------------------------------------------
+
+
+def _grouped(pairs: Iterable[Pair]) -> list[Pair]:
+    """Collect the A of one B, then the B of one A."""
+    groups: list[tuple[Poly, Term, list[Pair]]] = []
+    for a, b in pairs:
+        fixed, varying = _fixed_factor(b)
+        form = normal(varying, True)
+        for known, _, members in groups:
+            if known == form:
+                members.append((a, fixed))
+                break
+        else:
+            groups.append((form, varying, [(a, fixed)]))
+    merged: list[Pair] = []
+    for _, varying, members in groups:
+        members = _joined(members)
+        if len(members) == 1:
+            a, fixed = members[0]
+            if a.element or not varying.varying:
+                _collect(merged, a, product(fixed, varying))
+                continue
+        _collect(merged, t.total(product(a, fixed) for a, fixed in members), varying)
+    return [(a, b) for a, b in merged if b is not ZERO and a is not ZERO]
+
+
+def _joined(members: list[Pair]) -> list[Pair]:
+    """Add up the fixed factors of one A."""
+    result: list[Pair] = []
+    for a, fixed in members:
+        for position, (known, other) in enumerate(result):
+            if known is a:
+                result[position] = (a, to_term(normal(t.add(other, fixed))))
+                break
+        else:
+            result.append((a, fixed))
+    return [pair for pair in result if pair[1] is not ZERO]
+
+
+def _collect(merged: list[Pair], a: Term, b: Term) -> None:
+    for position, (known, other) in enumerate(merged):
+        if known is a or (known.element and a.element and equal(known, a)):
+            joined = t.add(other, b)
+            simple = simplify(joined) if joined.varying else joined
+            merged[position] = (known, simple)
+            return
+    merged.append((a, b))
+
+
+def _fixed_factor(b: Term) -> tuple[Term, Term]:
+    """`b` as a factor that does not vary times one that holds all that does."""
+    if not b.varying:
+        return b, ONE
+    poly = normal(b)
+    if len(poly) != 1:
+        return ONE, b
+    ((factors, exponent), coefficient) = next(iter(poly.items()))
+    still = frozenset(f for f in factors if not f[0].varying)
+    resting = frozenset(e for e in exponent if not depends(e[0], lambda atom: atom.varying))
+    if coefficient == 1 and not still and not resting:
+        return ONE, b
+    fixed = to_term({(still, resting): coefficient})
+    return fixed, to_term({(factors - still, exponent - resting): type(coefficient)(1)})
+
+
+def _add(term: Term) -> list[Pair]:
+    return _pairs(term.args[0]) + _pairs(term.args[1])
+
+
+def _negated(pairs: list[Pair]) -> list[Pair]:
+    return [(a, t.neg(b)) for a, b in pairs]
+
+
+def _sub(term: Term) -> list[Pair]:
+    return _pairs(term.args[0]) + _negated(_pairs(term.args[1]))
+
+
+def _mul(term: Term) -> list[Pair]:
+    left, right = map(_pairs, term.args)
+    return [(product(a, c), product(b, d)) for a, b in left for c, d in right]
+
+
+def _div(term: Term) -> list[Pair]:
+    above, below = term.args
+    pairs = _pairs(above)
+    if not below.element:
+        return [(a, quotient(b, below)) for a, b in pairs]
+    if not below.varying:
+        return [(quotient(a, below), b) for a, b in pairs]
+    c, d = _single(below, "a / b of a divisor that is one product A(s) * B(r)")
+    return [(quotient(a, c), quotient(b, d)) for a, b in pairs]
+
+
+def _single(term: Term, law: str, *, nonzero: bool = False) -> Pair:
+    """The only pair of `term`."""
+    pairs = separate(term)
+    if len(pairs) != 1:
+        raise Inseparable(term, law)
+    return pairs[0]
+
+
+def additive(term: Term) -> Pair:
+    """E(element) and R(row) with `term` = E + R; constants are in R."""
+    law = "a sum of a part of s and a part of r"
+    element, row = ZERO, ZERO
+    for a, b in separate(term):
+        poly = normal(b)
+        if not a.element:
+            row = t.add(row, product(a, b))
+        elif not varies(poly):
+            element = t.add(element, product(a, to_term(poly) if b.varying else b))
+        else:
+            raise Inseparable(t.mul(a, b), law)
+    fixed, element = _fixed_summands(element)
+    return element, simplify(t.add(row, fixed)) if row.varying else t.add(row, fixed)
+
+
+def _fixed_summands(element: Term) -> Pair:
+    """The summands of a function of the element that do not depend on it, and the rest."""
+    if element.op not in ("add", "sub"):
+        return ZERO, element
+    poly = normal(element)
+    fixed = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.element)}
+    if not fixed:
+        return ZERO, element
+    return to_term(fixed), to_term({m: c for m, c in poly.items() if m not in fixed})
+
+
+def _exp(term: Term) -> list[Pair]:
+    element, row = additive(term.args[0])
+    return [(t.exp(element), t.exp(row))]
+
+
+def _log(term: Term) -> list[Pair]:
+    a, b = _single(term.args[0], "log(a b) = log a + log b of one product")
+    if nonnegative(b) and nonnegative(a):
+        return [(_logarithm(a), ONE), (ONE, _logarithm(b))]
+    raise Inseparable(term, "log(a b) = log a + log b, with a and b known to be at least 0")
+
+
+def _logarithm(term: Term) -> Term:
+    return term.args[0] if term.op == "exp" else t.log(term)
+
+
+def _abs(term: Term) -> list[Pair]:
+    a, b = _single(term.args[0], "|a b| = |a| |b| of one product")
+    return [(t.absolute(a), b if nonnegative(b) else t.absolute(b))]
+
+
+def _max(term: Term) -> list[Pair]:
+    x, y = term.args
+    if (found := _common_factor(term.op, x, y)) is not None:
+        return found
+    try:
+        (e, r), (f, q) = additive(x), additive(y)
+    except Inseparable:
+        raise Inseparable(
+            term, f"{term.op}(a + r, b + r) = {term.op}(a, b) + r or the same of a factor"
+        ) from None
+    if equal(r, q):
+        return [(t.rebuild(term, (e, f)), ONE), (ONE, r)]
+    raise Inseparable(term, f"{term.op}(a + r, b + r) = {term.op}(a, b) + r or the same of a factor")
+
+
+def _common_factor(op: str, x: Term, y: Term) -> list[Pair] | None:
+    """max(a c, b c) = c max(a, b) for c >= 0, c min(a, b) for c <= 0."""
+    found: list[Pair | None] = []
+    for part in (x, y):
+        if part is ZERO:
+            found.append(None)
+            continue
+        pairs = separate(part)
+        if len(pairs) != 1:
+            return None
+        fixed, varying = _fixed_factor(pairs[0][1])
+        found.append((product(pairs[0][0], fixed), varying))
+    factors = [pair[1] for pair in found if pair is not None]
+    if not factors or not all(equal(factor, factors[0]) for factor in factors):
+        return None
+    low, high = bounds(factors[0])
+    if low < 0 < high:
+        return None
+    a, b = (ZERO if pair is None else pair[0] for pair in found)
+    flipped = {"max": "min", "min": "max"}[op]
+    return [(t.rebuild(t.make(op if low >= 0 else flipped, (x, y)), (a, b)), factors[0])]
+
+
+def _root(term: Term) -> list[Pair]:
+    a, b = _single(term.args[0], f"{term.op} of one product")
+    if nonnegative(b) and nonnegative(a):
+        rest = term.args[1:]
+        return [(t.rebuild(term, (a, *rest)), t.rebuild(term, (b, *rest)))]
+    raise Inseparable(term, f"{term.op} of a product whose factors are known to be at least 0")
+
+
+def _powf(term: Term) -> list[Pair]:
+    base, exponent = term.args
+    k = t.value_of(exponent)
+    if k is not None and k == int(k) and 2 <= k <= 4:
+        result = base
+        for _ in range(int(k) - 1):
+            result = t.mul(result, base)
+        return _pairs(result)
+    if exponent.varying or exponent.element:
+        raise Inseparable(term, "a power with a fixed exponent")
+    return _root(term)
+
+
+def _select(term: Term) -> list[Pair]:
+    condition, x, y = term.args
+    if condition.element and condition.varying:
+        raise Inseparable(condition, "a condition of s alone or of r alone")
+    if condition.element:
+        found: list[Pair] = []
+        rest = _pairs(y)
+        for a, b in _pairs(x):
+            twin = next((pair for pair in rest if pair[1] is b or equal(pair[1], b)), None)
+            if twin is not None:
+                rest.remove(twin)
+            found.append((t.select(condition, a, twin[0] if twin else ZERO), b))
+        return found + [(t.select(condition, ZERO, a), b) for a, b in rest]
+    return [(a, t.select(condition, b, ZERO)) for a, b in _pairs(x)] + [
+        (a, t.select(condition, ZERO, b)) for a, b in _pairs(y)
+    ]
+
+
+_RULES: dict[str, Callable[[Term], list[Pair]]] = {
+    "add": _add,
+    "sub": _sub,
+    "neg": lambda term: _negated(_pairs(term.args[0])),
+    "mul": _mul,
+    "div": _div,
+    "exp": _exp,
+    "log": _log,
+    "abs": _abs,
+    "max": _max,
+    "min": _max,
+    "sqrt": _root,
+    "cbrt": _root,
+    "powf": _powf,
+    "select": _select,
+}
+
+
+# ---- reductions ----------------------------------------------------------------------------------
+
+
+def close(kind: str, term: Term, moment: Moment) -> Term:
+    """The reduction of `term` over a row that has an element, in moments. Raises `Inseparable`."""
+    if kind == "sum":
+        return _close_sum(term, moment)
+    if kind == "prod":
+        return _close_product(term, moment)
+    return extremum(kind, term, moment)
+
+
+def _close_sum(term: Term, moment: Moment) -> Term:
+    if not term.varying and term.element:
+        return moment("sum", term)
+    return simplify(t.total(product(b, moment("sum", a)) for a, b in separate(term)))
+
+
+def _close_product(term: Term, moment: Moment) -> Term:
+    if not term.varying and term.element:
+        return moment("prod", term)
+    if term.op == "exp":
+        return t.exp(_close_sum(term.args[0], moment))
+    pairs = separate(term)
+    if len(pairs) != 1:
+        raise Inseparable(term, "a product over j of one product A(s) * B(r)")
+    a, b = pairs[0]
+    power = ONE if b is ONE else t.power(b, moment("sum", ONE))
+    return t.mul(moment("prod", a), power) if a.element else power
+
+
+_OTHER = {"max": "min", "min": "max"}
+
+
+def extremum(kind: str, term: Term, moment: Moment) -> Term:
+    """The largest or smallest value over a row that has an element, in moments. Raises `Inseparable`."""
+    if not term.element:
+        return term
+    if not term.varying:
+        return moment(kind, term)
+    op, args = term.op, term.args
+    if op in INCREASING:
+        return t.rebuild(term, [extremum(kind, args[0], moment)])
+    if op == kind or (op == _OTHER.get(kind) and not all(arg.element for arg in args)):
+        return t.rebuild(term, [extremum(kind, arg, moment) for arg in args])
+    if op == "abs" and kind == "max":
+        highest, lowest = (extremum(each, args[0], moment) for each in ("max", "min"))
+        return t.maximum(highest, t.neg(lowest))
+    if op == "neg":
+        return t.neg(extremum(_OTHER[kind], args[0], moment))
+    if op == "select" and not args[0].element:
+        return t.select(args[0], *(extremum(kind, arg, moment) for arg in args[1:]))
+    pairs = separate(term)
+    moving = [pair for pair in pairs if pair[0].element]
+    if len(moving) != 1:
+        raise Inseparable(term, f"{kind}_j (a(s) b(r) + c(r)) = b(r) {kind}_j a(s) + c(r)")
+    ((a, b),) = moving
+    rest = t.total(product(*pair) for pair in pairs if not pair[0].element)
+    low, high = bounds(b)
+    up, down = (product(b, moment(kind, a)), product(b, moment(_OTHER[kind], a)))
+    if low < 0 < high:
+        return t.add(t.select(t.compare("oge", b, ZERO), up, down), rest)
+    return simplify(t.add(up if low >= 0 else down, rest))
