@@ -1,0 +1,182 @@
+"""The pass `attn-derive-online`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.cascade import CascadeError, Normalizer, Reduction
+from aecompiler.algebra.derivation import derive
+from aecompiler.algebra.intervals import bounds
+from aecompiler.algebra.streaming import DerivedPass, Options
+from aecompiler.algebra.terms import Depends, Term
+from aecompiler.bindings import ir
+from aecompiler.dialect.types import accumulator_type
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.region_terms import Leaves, read_block
+from aecompiler.passes.streaming_ops import replace_by_passes
+
+_BOUNDED = {"f32": 60.0, "f64": 600.0}
+"""The largest exponent whose power is far from overflow, and that of its negative from underflow."""
+
+MAX_LAZY = 11.0
+"""e^11 is a finite f16: weights may be rounded to that."""
+
+
+@register_pass
+class AttnDeriveOnline(Pass):
+    """Derive streaming forms: from a normaliser over whole rows to a small state and one visit of the keys.
+
+    *Before*: `attn.attention` with any normaliser. *After*: `attn.online_attention`, behind as many
+    `attn.online_reduce` as the normaliser needs further passes; everything else is as it was.
+
+    A normaliser is a cascade of reductions r_n = (+)_j f_n(s_j, r_1, ..., r_{n-1}), the last one being the sum
+    over v. A reduction separates if f_n is a finite sum of products A(s_j) * B(r): then it is a formula in
+    *moments*, sums of A(s_j), that can be gathered before r is known. `exp(s - m)` separates, being
+    exp(s) * exp(-m), and so do |e^(s - m) - e^-m| and (s - mean)^2; `exp(s / std)` does not. Maxima go through
+    increasing functions. Earlier reductions are replaced by their formulas, so that what cancels costs nothing.
+
+    A moment that holds a power is kept relative to a *reference*, the largest exponent seen. When the
+    reference changes, the moment and its accumulator are multiplied by `exp(old - new)`, which is at most 1. No
+    form overflows, or subtracts infinities, where the normaliser as it is written does not. An exponent that is
+    provably within 60 of 0 (600 for f64; the score's range is analysed) needs neither reference nor rescale.
+
+    With `lazy-rescale` the reference follows only when it lags by more than that bound. Weights are then at
+    most e^bound, and the factor cancels in the result; each summand has the relative rounding error that it had
+    before, and a sum overflows e^bound earlier than it would.
+
+    What does not separate is left to a further pass, which computes the scores anew and knows the reductions
+    found before. Each reduction is in the earliest pass in which it separates, so the passes are as few as the
+    laws allow; `attn.passes` holds their number.
+
+    Rows without an unmasked element give o = 0, and extras as `attn.attention` defines, by selects in finalize
+    where the formulas do not give that anyway. A variance and the like, from sums of powers of the scores, lose
+    digits in proportion to the square of the mean over the variance.
+
+    The derivation stands on the op as `attn.proof`; `aec-opt --explain attn-derive-online` prints it.
+
+    Before:
+    ```mlir
+    ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+      %m = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+      %d = arith.subf %s, %m : f32
+      %e = math.exp %d : f32
+      %l = "attn.row_reduce"(%e) {kind = "sum"} : (f32) -> f32
+      %p = arith.divf %e, %l : f32
+      "attn.yield"(%p) : (f32) -> ()
+    ```
+    After:
+    ```mlir
+      "attn.yield"(%minus_infinity, %zero) : (f32, f32) -> ()
+    }, {
+    ^update(%x0: f32, %x1: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
+      %tile = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+      %max = arith.maximumf %x0, %tile : f32
+      ...
+      %rescale = math.exp %difference : f32
+      "attn.yield"(%max, %sum, %rescale, %weight) : (f32, f32, f32, f32) -> ()
+    ```
+    """
+
+    NAME = "attn-derive-online"
+
+    max_passes: int = option(4, "the most passes over the keys")
+    lazy_rescale: float = option(0.0, "by how much a reference may lag behind the maximum; 0 for not at all")
+
+    def __post_init__(self) -> None:
+        if self.max_passes < 1:
+            raise ValueError(f"expects max-passes to be at least 1, got {self.max_passes}")
+        if not 0 <= self.lazy_rescale <= MAX_LAZY:
+            raise ValueError(f"expects lazy-rescale to be 0 to {MAX_LAZY:g}, got {self.lazy_rescale:g}")
+
+    def run(self, op: ir.Operation) -> None:
+        """See `Pass.run`."""
+        # All are derived before one is changed: a failure leaves the IR as it was.
+        found = [self._derive(program) for program in _programs(op)]
+        for derived in found:
+            replace_by_passes(derived.op, derived.leaves, derived.arguments, derived.passes)
+
+    def explain(self, op: ir.Operation) -> str:
+        """The derivations of all programs, as text."""
+        texts = []
+        for number, program in enumerate(_programs(op)):
+            passes = self._derive(program).passes
+            title = f"attn.attention {number}{_place(program)}: {len(passes)} pass{'es' * (len(passes) > 1)}"
+            lines = [line for each in passes for line in each.proof]
+            texts.append("\n".join([title, *(f"  {line}" for line in lines)]))
+        return "\n\n".join(texts)
+
+    def _derive(self, program: ir.Operation) -> _Derived:
+        read = read_normalizer(program)
+        accumulator = str(read.leaves.accumulator)
+        options = Options(bounded=_BOUNDED[accumulator], lazy=self.lazy_rescale)
+        try:
+            passes = derive(read.normalizer, read.arguments[0], options, self.max_passes)
+        except CascadeError as error:
+            where = program if error.reduction is None else read.reductions[error.reduction]
+            raise PassFailure(where, str(error)) from None
+        return _Derived(program, read.leaves, read.arguments, passes)
+
+
+@dataclass(frozen=True)
+class _Derived:
+    op: ir.Operation
+    leaves: Leaves
+    arguments: list[Term]
+    passes: list[DerivedPass]
+
+
+@dataclass(frozen=True)
+class ReadNormalizer:
+    """A normalize region as terms: `arguments` are s, b, h, i, j; `reductions` the ops of the reductions."""
+
+    normalizer: Normalizer
+    arguments: list[Term]
+    leaves: Leaves
+    reductions: list[ir.Operation]
+
+
+def read_normalizer(program: ir.Operation) -> ReadNormalizer:
+    """The normaliser of an `attn.attention`, with the bounds of its score."""
+    score, _, normalize = (region.blocks[0] for region in program.regions)
+    accumulator = accumulator_type(program.operands[0].type.element_type)
+    leaves = Leaves(accumulator)
+    low, high = _score_bounds(score, leaves)
+    s, *indices = _arguments(low, high)
+    reductions: list[Reduction] = []
+    ops: list[ir.Operation] = []
+
+    def reducer(op: ir.Operation, kind: str, value: Term) -> Term:
+        symbol = t.symbol(f"r{len(reductions)}", Depends.VARYING)
+        reductions.append(Reduction(symbol, kind, value))
+        ops.append(op)
+        return symbol
+
+    weight, *extras = read_block(normalize, [s, *indices], leaves, reducer)
+    return ReadNormalizer(Normalizer(tuple(reductions), weight, tuple(extras)), [s, *indices], leaves, ops)
+
+
+def _arguments(low: float = -float("inf"), high: float = float("inf")) -> list[Term]:
+    """The symbols of s, b, h, i, j."""
+    fixed = [t.symbol(name, Depends.FIXED) for name in ("b", "h", "i")]
+    return [t.symbol("s", Depends.ELEMENT, low, high), *fixed, t.symbol("j", Depends.ELEMENT)]
+
+
+def _score_bounds(score: ir.Block, leaves: Leaves) -> tuple[float, float]:
+    """The range of the score where it is not masked."""
+    (value,) = read_block(score, _arguments(), leaves)
+    while value.op == "select" and t.MINUS_INFINITY in value.args[1:]:
+        value = value.args[1] if value.args[2] is t.MINUS_INFINITY else value.args[2]
+    return bounds(value)
+
+
+def _programs(op: ir.Operation) -> list[ir.Operation]:
+    return [child for child in rw.walk_list(op, "attn.") if child.name == "attn.attention"]
+
+
+def _place(program: ir.Operation) -> str:
+    parent = program.parent
+    while parent is not None and "sym_name" not in parent.attributes:
+        parent = parent.parent
+    return "" if parent is None else f" in @{rw.symbol_name(parent.operation)}"

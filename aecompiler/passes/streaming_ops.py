@@ -1,0 +1,103 @@
+"""Streaming ops from terms and back: `attn.online_attention` and `attn.online_reduce`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from aecompiler.algebra.streaming import DerivedPass, StreamingForm
+from aecompiler.algebra.terms import Term
+from aecompiler.bindings import ir, tensor
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.region_terms import Emitter, Leaves
+
+_REGIONS = 6
+Stats = Mapping[Term, ir.Value]
+
+
+def replace_by_passes(
+    op: ir.Operation, leaves: Leaves, arguments: Sequence[Term], passes: Sequence[DerivedPass]
+) -> None:
+    """Replace an `attn.attention` by the derived passes; `arguments` are the symbols of s, b, h, i, j."""
+    stats: dict[Term, ir.Value] = {}
+    with ir.InsertionPoint(op), op.location:
+        for each in passes[:-1]:
+            new = _create_reduce(op, leaves, len(each.stats))
+            _fill(new, op, each.form, leaves, arguments, stats)
+            _annotate(new, each)
+            stats.update(zip(each.stats, new.results, strict=True))
+        last = passes[-1]
+        new = _create_attention(op, len(last.form.weights))
+        _fill(new, op, last.form, leaves, arguments, stats)
+        _annotate(new, last)
+        new.attributes["attn.passes"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), len(passes))
+    for old, result in zip(op.results, new.results, strict=True):
+        old.replace_all_uses_with(result)
+    op.erase()
+
+
+def _annotate(op: ir.Operation, each: DerivedPass) -> None:
+    op.attributes["attn.proof"] = ir.ArrayAttr.get([ir.StringAttr.get(line) for line in each.proof])
+
+
+def _create_reduce(op: ir.Operation, leaves: Leaves, count: int) -> ir.Operation:
+    shape = ir.RankedTensorType(op.operands[0].type).shape[:3]
+    type_ = ir.RankedTensorType.get(shape, leaves.accumulator)
+    operands = list(op.operands)[:2]
+    return ir.Operation.create("attn.online_reduce", [type_] * count, operands, regions=_REGIONS)
+
+
+def _create_attention(op: ir.Operation, accumulators: int) -> ir.Operation:
+    count = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), accumulators)
+    attributes = {named.name: named.attr for named in op.attributes}
+    types = [result.type for result in op.results]
+    return ir.Operation.create(
+        "attn.online_attention",
+        types,
+        list(op.operands),
+        {**attributes, "accumulators": count},
+        regions=_REGIONS,
+    )
+
+
+def _fill(
+    new: ir.Operation,
+    old: ir.Operation,
+    form: StreamingForm,
+    leaves: Leaves,
+    arguments: Sequence[Term],
+    stats: Stats,
+) -> None:
+    for position in range(2):
+        _copy(old.regions[position].blocks[0], new.regions[position])
+    acc, index = leaves.accumulator, ir.IndexType.get()
+    row = list(arguments[1:4])
+
+    def fill(region: int, symbols: Sequence[Term], results: Sequence[Term]) -> None:
+        types = [index if symbol in arguments[1:] else acc for symbol in symbols]
+        block = new.regions[region].blocks.append(*types)
+        values: dict[Term, ir.Value | Callable[[], ir.Value]] = dict(
+            zip(symbols, block.arguments, strict=True)
+        )
+        for symbol, value in stats.items():
+            values[symbol] = _reader(value, [values[index] for index in row] if row[0] in values else [])
+        with ir.InsertionPoint(block):
+            emitter = Emitter(leaves, values)
+            yielded = [emitter.emit(term) for term in results]
+            ir.Operation.create("attn.yield", [], yielded)
+
+    fill(2, [], form.init)
+    fill(3, [*form.states, *arguments], [*form.update, *form.rescales, *form.weights])
+    fill(4, [*form.left, *form.right, *row], [*form.merged, *form.rescales_left, *form.rescales_right])
+    fill(5, [*form.states, *row], [*form.coefficients, *form.extras])
+
+
+def _reader(statistic: ir.Value, indices: Sequence[ir.Value]) -> Callable[[], ir.Value]:
+    return lambda: tensor.extract(statistic, list(indices))
+
+
+def _copy(block: ir.Block, region: ir.Region) -> None:
+    new = region.blocks.append(*[argument.type for argument in block.arguments])
+    mapping: dict[ir.Value, ir.Value] = dict(zip(block.arguments, new.arguments, strict=True))
+    with ir.InsertionPoint(new):
+        for op in block.operations:
+            rw.clone_op(op.operation, mapping)
