@@ -17,8 +17,9 @@ from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.region_terms import Leaves, read_block
 from aecompiler.passes.streaming_ops import replace_by_passes
 
-_BOUNDED = {"f32": 60.0, "f64": 600.0}
-"""The largest exponent whose power is far from overflow, and that of its negative from underflow."""
+_BOUNDED = {"f16": 9.0, "bf16": 60.0, "f32": 60.0, "f64": 600.0}
+"""By the type of v, to which weights may be rounded: the largest exponent whose power is far from overflow, and
+that of its negative from underflow."""
 
 MAX_LAZY = 11.0
 """e^11 is a finite f16: weights may be rounded to that."""
@@ -40,7 +41,8 @@ class AttnDeriveOnline(Pass):
     A moment that holds a power is kept relative to a *reference*, the largest exponent seen. When the
     reference changes, the moment and its accumulator are multiplied by `exp(old - new)`, which is at most 1. No
     form overflows, or subtracts infinities, where the normaliser as it is written does not. An exponent that is
-    provably within 60 of 0 (600 for f64; the score's range is analysed) needs neither reference nor rescale.
+    provably within 60 of 0 (600 for f64, 9 for f16; the score's range is analysed) needs neither reference nor
+    rescale.
 
     With `lazy-rescale` the reference follows only when it lags by more than that bound. Weights are then at
     most e^bound, and the factor cancels in the result; each summand has the relative rounding error that it had
@@ -109,8 +111,8 @@ class AttnDeriveOnline(Pass):
 
     def _derive(self, program: ir.Operation) -> _Derived:
         read = read_normalizer(program)
-        accumulator = str(read.leaves.accumulator)
-        options = Options(bounded=_BOUNDED[accumulator], lazy=self.lazy_rescale)
+        bounded = _BOUNDED[str(program.operands[2].type.element_type)]
+        options = Options(bounded=bounded, lazy=self.lazy_rescale)
         try:
             passes = derive(read.normalizer, read.arguments[0], options, self.max_passes)
         except CascadeError as error:

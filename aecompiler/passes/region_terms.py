@@ -129,7 +129,7 @@ def _read(op: ir.Operation, args: list[Term], leaves: Leaves) -> list[Term]:
             return [t.select(*args)]
         if op.name in _READ and all(value.type == acc for value in op.operands):
             return [_READ[op.name](*args)]
-    attributes = tuple(sorted(f"{named.name}={named.attr}" for named in op.attributes))
+    attributes = tuple(sorted(f"{name}={op.attributes[name]}" for name in op.attributes))
     types = tuple(str(result.type) for result in op.results)
     key = (op.name, attributes, types)
     leaves.prototypes.setdefault(key, op)

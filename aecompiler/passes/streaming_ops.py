@@ -48,7 +48,7 @@ def _create_reduce(op: ir.Operation, leaves: Leaves, count: int) -> ir.Operation
 
 def _create_attention(op: ir.Operation, accumulators: int) -> ir.Operation:
     count = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), accumulators)
-    attributes = {named.name: named.attr for named in op.attributes}
+    attributes = {name: op.attributes[name] for name in op.attributes}
     types = [result.type for result in op.results]
     return ir.Operation.create(
         "attn.online_attention",
