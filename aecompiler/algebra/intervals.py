@@ -165,6 +165,13 @@ def _powf(term: Term) -> Bounds:
     return ANY
 
 
+def _rsqrt(term: Term) -> Bounds:
+    low, high = bounds(term.args[0])
+    return (TINY if high == math.inf else 1 / math.sqrt(max(high, TINY))), (
+        1 / math.sqrt(low) if low > 0 else math.inf
+    )
+
+
 def _reduce(term: Term) -> Bounds:
     """Of a tile that has an element."""
     low, high = bounds(term.args[0])
@@ -191,5 +198,6 @@ _RULES: dict[str, Callable[[Term], Bounds]] = {
     "abs": _abs,
     "select": _select,
     "powf": _powf,
+    "rsqrt": _rsqrt,
     "reduce": _reduce,
 }

@@ -21,8 +21,8 @@ _REDUCTIONS = {
 }
 
 
-class _RowFrame(Frame):
-    """A frame of the normalize region: knows which elements of the rows are there."""
+class RowFrame(Frame):
+    """A frame of a region that reduces: knows which elements of the rows are there."""
 
     active: Array
 
@@ -30,15 +30,15 @@ class _RowFrame(Frame):
 @implements("attn.attention")
 def _attention(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
     q, k, v = args
-    _check_sizes(op, q.shape, k.shape, v.shape)
+    check_sizes(op, q.shape, k.shape, v.shape)
     batch, heads, rows, _ = q.shape
     o = np.zeros((batch, heads, rows, v.shape[3]))
     extras = [np.zeros((batch, heads, rows)) for _ in op.results[1:]]
-    for block in _row_blocks(batch, heads, rows, k.shape[2]):
+    for block in row_blocks(batch, heads, rows, k.shape[2]):
         weights, active, uniform = _weights(op, q, k, block, frame)
         b, h, i = block
-        kv_heads = _kv_heads(np.arange(h.start, h.stop), heads, k.shape[1])
-        o[b, h, i] = _weighted_sum(weights, active, v[b][:, kv_heads])
+        kv_heads = kv_heads_of(np.arange(h.start, h.stop), heads, k.shape[1])
+        o[b, h, i] = weighted_sum(weights, active, v[b][:, kv_heads])
         for extra, value in zip(extras, uniform, strict=True):
             extra[b, h, i] = value
     return [o, *extras]
@@ -46,13 +46,13 @@ def _attention(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Arr
 
 @implements("attn.row_reduce")
 def _row_reduce(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
-    assert isinstance(frame, _RowFrame)
+    assert isinstance(frame, RowFrame)
     ufunc, identity = _REDUCTIONS[op.attributes["kind"].value]
     row = np.where(frame.active, args[0], identity)
     return [ufunc.reduce(row, axis=-1, keepdims=True, initial=identity)]
 
 
-def _check_sizes(op: Instruction, q: Sequence[int], k: Sequence[int], v: Sequence[int]) -> None:
+def check_sizes(op: Instruction, q: Sequence[int], k: Sequence[int], v: Sequence[int]) -> None:
     """What the verifier can't see of dynamic sizes."""
     for what, sizes in {
         "feature sizes of q and k": (q[3], k[3]),
@@ -70,11 +70,11 @@ def _check_sizes(op: Instruction, q: Sequence[int], k: Sequence[int], v: Sequenc
         )
 
 
-def _kv_heads(heads: Array, q_heads: int, kv_heads: int) -> Array:
+def kv_heads_of(heads: Array, q_heads: int, kv_heads: int) -> Array:
     return heads // (q_heads // kv_heads)
 
 
-def _row_blocks(batch: int, heads: int, rows: int, columns: int) -> Iterator[tuple[slice, slice, slice]]:
+def row_blocks(batch: int, heads: int, rows: int, columns: int) -> Iterator[tuple[slice, slice, slice]]:
     """Slices of batch, heads and rows that cover all rows, each of about `BLOCK_ELEMENTS` scores at most."""
     at_once = max(1, BLOCK_ELEMENTS // max(columns, 1))
     row_step = min(max(rows, 1), at_once)
@@ -90,35 +90,41 @@ def _row_blocks(batch: int, heads: int, rows: int, columns: int) -> Iterator[tup
                 )
 
 
-def _weights(
+def row_scores(
     op: Instruction, q: Array, k: Array, block: tuple[slice, slice, slice], outer: Frame
 ) -> tuple[Array, Array, list[Array]]:
-    """Weights and unmasked elements [b, h, i, j] of a block of rows, and its extras [b, h, i]."""
+    """Scores and unmasked elements [b, h, i, j] of a block of rows, and the indices b, h, i, j."""
     b, h, i = block
     heads = np.arange(h.start, h.stop)
     rows = q[b, h, i]
-    columns = k[b][:, _kv_heads(heads, q.shape[1], k.shape[1])]
+    columns = k[b][:, kv_heads_of(heads, q.shape[1], k.shape[1])]
     scores = rows @ columns.swapaxes(-1, -2)
     lanes = scores.shape
     indices = [
         np.arange(start, start + size, dtype=np.int64).reshape([-1 if a == axis else 1 for a in range(4)])
         for axis, (start, size) in enumerate(zip((b.start, h.start, i.start, 0), lanes, strict=True))
     ]
-    score_block, mask_block, normalize_block = (region[0] for region in op.regions)
+    score_block, mask_block = (region[0] for region in op.regions[:2])
 
     mask = Frame(lanes, outer)
     (kept,) = mask.run(mask_block, indices)
-    _count_misses(mask, kept, outer)
+    count_misses(mask, kept, outer)
 
     score = Frame(lanes, outer)
     (s,) = score.run(score_block, [scores, *indices])
-    _count_misses(score, kept, outer)
-    active = np.broadcast_to(kept & (s != -np.inf), lanes)
+    count_misses(score, kept, outer)
+    return s, np.broadcast_to(kept & (s != -np.inf), lanes), indices
 
-    normalize = _RowFrame(lanes, outer)
+
+def _weights(
+    op: Instruction, q: Array, k: Array, block: tuple[slice, slice, slice], outer: Frame
+) -> tuple[Array, Array, list[Array]]:
+    """Weights and unmasked elements [b, h, i, j] of a block of rows, and its extras [b, h, i]."""
+    s, active, indices = row_scores(op, q, k, block, outer)
+    normalize = RowFrame(active.shape, outer)
     normalize.active = active
-    weight, *extras = normalize.run(normalize_block, [s, *indices])
-    _count_misses(normalize, active, outer)
+    weight, *extras = normalize.run(op.regions[2][0], [s, *indices])
+    count_misses(normalize, active, outer)
 
     empty = ~active.any(axis=-1, keepdims=True)
     weights = np.where(active, weight, 0.0)
@@ -131,7 +137,7 @@ def _weights(
     return weights, active, uniform
 
 
-def _count_misses(inner: Frame, active: Array, outer: Frame) -> None:
+def count_misses(inner: Frame, active: Array, outer: Frame) -> None:
     """Hand on the reads out of bounds at unmasked elements."""
     for miss in inner.misses:
         seen = np.broadcast_to(miss & active, inner.lanes)
@@ -139,7 +145,7 @@ def _count_misses(inner: Frame, active: Array, outer: Frame) -> None:
             outer.misses.append(seen)
 
 
-def _weighted_sum(weights: Array, active: Array, v: Array) -> Array:
+def weighted_sum(weights: Array, active: Array, v: Array) -> Array:
     """`sum_j weights[..., j] * v[..., j, :]` over the active j: what v holds at others does not matter."""
     finite = np.isfinite(v).all(axis=(0, 1, 3))
     total = weights[..., finite] @ v[..., finite, :]

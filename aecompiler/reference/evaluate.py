@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 
 # Importing these registers their handlers.
-from aecompiler.reference import attention, control, recurrence, scalar_ops, structured, tensor_ops  # noqa: F401
+from aecompiler.reference import (  # noqa: F401
+    attention,
+    control,
+    recurrence,
+    scalar_ops,
+    streaming,
+    structured,
+    tensor_ops,
+)
 from aecompiler.reference.machine import HANDLERS, Decoder, Frame
 from aecompiler.reference.values import ValueType, parse_type, widen
 
