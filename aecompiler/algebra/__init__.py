@@ -1,0 +1,1 @@
+"""The mathematics that passes stand on; knows nothing of MLIR."""

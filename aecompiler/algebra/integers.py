@@ -1,0 +1,389 @@
+"""Integer expressions of positions and sizes, in a normal form: sums of atoms with numbers as factors.
+
+Equal sums are equal objects, so that differences cancel: `i - (i - 3)` is 3. What an atom may be is static
+(`low` and `high`), and `lower_bound`, `upper_bound` combine that with what holds of remainders.
+
+```
+c * floor(x / c)        is written   x - x mod c
+max(a, b), |x|          are split where they are compared (`formulas.py`)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aecompiler.algebra.formulas import Formula
+
+Atom = Any
+"""One of the classes below: hashable, with `low`, `high`, `names` and `evaluate`."""
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """An integer with a name, known to lie in [low, high]."""
+
+    name: str
+    low: int = field(compare=False)
+    high: int = field(compare=False)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The symbols that the atom is computed from."""
+        return frozenset([self.name])
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """floor(value / by); `by` is positive."""
+
+    value: Linear
+    by: Linear
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.value.names | self.by.names
+
+    @property
+    def low(self) -> int:
+        return min(self.value.low // by for by in (max(self.by.low, 1), max(self.by.high, 1)))
+
+    @property
+    def high(self) -> int:
+        return max(self.value.high // by for by in (max(self.by.low, 1), max(self.by.high, 1)))
+
+    def __str__(self) -> str:
+        return f"floor(({self.value}) / {_factor(self.by)})"
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """value - by * floor(value / by); `by` is positive."""
+
+    value: Linear
+    by: Linear
+
+    low = 0
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.value.names | self.by.names
+
+    @property
+    def high(self) -> int:
+        return max(self.by.high - 1, 0)
+
+    def __str__(self) -> str:
+        return f"{_factor(self.value)} mod {_factor(self.by)}"
+
+
+@dataclass(frozen=True)
+class Product:
+    """left * right, neither of them a number."""
+
+    left: Linear
+    right: Linear
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.left.names | self.right.names
+
+    @property
+    def _corners(self) -> list[int]:
+        return [a * b for a in (self.left.low, self.left.high) for b in (self.right.low, self.right.high)]
+
+    @property
+    def low(self) -> int:
+        return min(self._corners)
+
+    @property
+    def high(self) -> int:
+        return max(self._corners)
+
+    def __str__(self) -> str:
+        return f"{_factor(self.left)} * {_factor(self.right)}"
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """max(left, right); a minimum is -max(-left, -right)."""
+
+    left: Linear
+    right: Linear
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.left.names | self.right.names
+
+    @property
+    def low(self) -> int:
+        return max(self.left.low, self.right.low)
+
+    @property
+    def high(self) -> int:
+        return max(self.left.high, self.right.high)
+
+    def __str__(self) -> str:
+        return f"max({self.left}, {self.right})"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """left where the condition holds, else right."""
+
+    condition: Formula
+    left: Linear
+    right: Linear
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.condition.names | self.left.names | self.right.names
+
+    @property
+    def low(self) -> int:
+        return min(self.left.low, self.right.low)
+
+    @property
+    def high(self) -> int:
+        return max(self.left.high, self.right.high)
+
+    def __str__(self) -> str:
+        return f"({self.left} if {self.condition} else {self.right})"
+
+
+@dataclass(frozen=True)
+class Read:
+    """An element of a tensor, at indices that are clamped to its bounds."""
+
+    tensor: str
+    indices: tuple[Linear, ...]
+    low: int
+    high: int
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset[str]().union(*(index.names for index in self.indices))
+
+    def __str__(self) -> str:
+        return f"{self.tensor}[{', '.join(map(str, self.indices))}]"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """`sum(factor * atom) + constant`; make it with `number`, `of` and the operators."""
+
+    terms: tuple[tuple[Atom, int], ...]
+    constant: int
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The symbols that the value is computed from."""
+        return frozenset[str]().union(*(atom.names for atom, _ in self.terms))
+
+    @cached_property
+    def low(self) -> int:
+        """A number that the value is never below, whatever the symbols are."""
+        return self.constant + sum(k * (a.low if k > 0 else a.high) for a, k in self.terms)
+
+    @cached_property
+    def high(self) -> int:
+        """A number that the value is never above."""
+        return self.constant + sum(k * (a.high if k > 0 else a.low) for a, k in self.terms)
+
+    @cached_property
+    def magnitude(self) -> int:
+        """A number that no partial sum of the terms exceeds, without its sign."""
+        return abs(self.constant) + sum(abs(k) * max(abs(a.low), abs(a.high)) for a, k in self.terms)
+
+    @property
+    def number(self) -> int | None:
+        """The value, if it is a plain number."""
+        return None if self.terms else self.constant
+
+    def __add__(self, other: Linear | int) -> Linear:
+        other = number(other) if isinstance(other, int) else other
+        return _sum([*self.terms, *other.terms], self.constant + other.constant)
+
+    def __neg__(self) -> Linear:
+        return self * -1
+
+    def __sub__(self, other: Linear | int) -> Linear:
+        return self + -other
+
+    def __mul__(self, factor: int) -> Linear:
+        return _sum([(atom, k * factor) for atom, k in self.terms], self.constant * factor)
+
+    def factor(self, atom: Atom) -> int:
+        """The factor of an atom, 0 where it does not occur."""
+        return dict(self.terms).get(atom, 0)
+
+    def __str__(self) -> str:
+        text = ""
+        for atom, k in sorted(self.terms, key=lambda term: term[1] < 0):
+            sign = ("-" if k < 0 else "") if not text else (" - " if k < 0 else " + ")
+            text += sign + (f"{abs(k)} * " if abs(k) != 1 else "") + str(atom)
+        if not text:
+            return str(self.constant)
+        if self.constant:
+            text += f" {'-' if self.constant < 0 else '+'} {abs(self.constant)}"
+        return text
+
+
+def _factor(value: Linear) -> str:
+    """Text that may stand beside a multiplication sign."""
+    text = str(value)
+    return text if text.isalnum() else f"({text})"
+
+
+def _sum(terms: Iterable[tuple[Atom, int]], constant: int) -> Linear:
+    merged: dict[Atom, int] = {}
+    for atom, k in terms:
+        merged[atom] = merged.get(atom, 0) + k
+    kept = [(atom, k) for atom, k in merged.items() if k]
+    return Linear(tuple(sorted(kept, key=lambda term: str(term[0]))), constant)
+
+
+def number(value: int) -> Linear:
+    """A plain number."""
+    return Linear((), value)
+
+
+def of(atom: Atom) -> Linear:
+    """One atom."""
+    return Linear(((atom, 1),), 0)
+
+
+def multiply(left: Linear, right: Linear) -> Linear:
+    """left * right, multiplied out; `c * floor(x / c)` becomes `x - x mod c`."""
+    for a, b in ((left, right), (right, left)):
+        for atom, k in a.terms:
+            by = _multiple(atom, b)
+            if by is not None:
+                aligned = atom.value - remainder(atom.value, atom.by)
+                return aligned * (k * by) + multiply(a - of(atom) * k, b)
+    if left.number is not None or right.number is not None:
+        return left * right.constant if left.terms else right * left.constant
+    total = number(left.constant * right.constant)
+    total += _sum([(atom, k * right.constant) for atom, k in left.terms], 0)
+    total += _sum([(atom, k * left.constant) for atom, k in right.terms], 0)
+    for x, k in left.terms:
+        for y, m in right.terms:
+            total += of(Product(*sorted((of(x), of(y)), key=str))) * (k * m)
+    return total
+
+
+def _multiple(atom: Atom, value: Linear) -> int | None:
+    """m, if `atom` is a quotient by something of which `value` is m times as much."""
+    if not isinstance(atom, Quotient):
+        return None
+    by, whole = atom.by.number, value.number
+    if by is not None and whole:
+        return whole // by if whole % by == 0 else None
+    return 1 if atom.by == value else None
+
+
+def quotient(value: Linear, by: Linear) -> Linear:
+    """floor(value / by) for a positive `by`."""
+    if by.number == 1:
+        return value
+    if value.number is not None and by.number is not None:
+        return number(value.number // by.number)
+    return of(Quotient(value, by))
+
+
+def remainder(value: Linear, by: Linear) -> Linear:
+    """value mod by for a positive `by`, in [0, by)."""
+    if by.number == 1:
+        return number(0)
+    if value.number is not None and by.number is not None:
+        return number(value.number % by.number)
+    return of(Remainder(value, by))
+
+
+def maximum(left: Linear, right: Linear) -> Linear:
+    """The larger of two values."""
+    if (left - right).low >= 0:
+        return left
+    if (right - left).low >= 0:
+        return right
+    return of(Maximum(left, right))
+
+
+def minimum(left: Linear, right: Linear) -> Linear:
+    """The smaller of two values."""
+    return -maximum(-left, -right)
+
+
+def lower_bound(value: Linear) -> int:
+    """A number that `value` is never below; remainders are bounded by their divisors, symbols or not."""
+    best = value.low
+    for atom, k in value.terms:
+        if isinstance(atom, Remainder):
+            rest = value - of(atom) * k
+            best = max(best, lower_bound(rest if k > 0 else rest + (atom.by - 1) * k))
+    return best
+
+
+def upper_bound(value: Linear) -> int:
+    """A number that `value` is never above."""
+    return -lower_bound(-value)
+
+
+def grows_with(value: Linear, name: str) -> bool:
+    """Whether `value` is nondecreasing in the symbol `name`, the others held fixed."""
+    rest = value
+    for atom, k in value.terms:
+        # x - x mod c = c * floor(x / c), for c that does not vary
+        if isinstance(atom, Remainder) and name in atom.names and k < 0:
+            if name in atom.by.names or not grows_with(atom.value, name):
+                return False
+            rest = rest + of(atom) * -k - atom.value * -k
+    if any(isinstance(atom, Remainder) and name in atom.names for atom, _ in rest.terms):
+        return False
+    return all(_atom_grows(atom, k, name) for atom, k in rest.terms if name in atom.names)
+
+
+def _atom_grows(atom: Atom, k: int, name: str) -> bool:
+    if isinstance(atom, Symbol):
+        return k > 0
+    if isinstance(atom, Quotient) and name not in atom.by.names:
+        return grows_with(atom.value * k, name)
+    if isinstance(atom, Maximum):
+        return grows_with(atom.left * k, name) and grows_with(atom.right * k, name)
+    if isinstance(atom, Product):
+        for fixed, other in ((atom.left, atom.right), (atom.right, atom.left)):
+            if name not in fixed.names and fixed.low >= 0:
+                return grows_with(other * k, name)
+    return False
+
+
+def without(value: Linear, name: str) -> tuple[int, Linear]:
+    """The factor of a symbol that stands in a sum by itself, 0 where it does not, and the rest of the sum."""
+    for atom, k in value.terms:
+        if isinstance(atom, Symbol) and atom.name == name:
+            return k, value - of(atom) * k
+    return 0, value
+
+
+def reads(value: Linear) -> list[Read]:
+    """The tensor elements that a value is computed from."""
+    found: list[Read] = []
+    for atom, _ in value.terms:
+        if isinstance(atom, Read):
+            found.append(atom)
+        elif isinstance(atom, (Quotient, Remainder)):
+            found += reads(atom.value) + reads(atom.by)
+        elif isinstance(atom, (Product, Maximum)):
+            found += reads(atom.left) + reads(atom.right)
+        elif isinstance(atom, Choice):
+            found += reads(atom.left) + reads(atom.right)
+    return found
+
+
