@@ -26,6 +26,8 @@ class Formula:
     """Base of the classes below."""
 
     names: frozenset[str]
+    size: int = 1
+    """The number of literals."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ class Junction(Formula):
     def names(self) -> frozenset[str]:  # type: ignore[override]
         return frozenset[str]().union(*(part.names for part in self.parts))
 
+    @cached_property
+    def size(self) -> int:  # type: ignore[override]
+        return sum(part.size for part in self.parts)
+
     def __str__(self) -> str:
         return "(" + (" and " if self.every else " or ").join(map(str, self.parts)) + ")"
 
@@ -104,6 +110,8 @@ def _part(value: Linear, sign: int) -> Linear:
     return Linear(tuple((atom, k) for atom, k in value.terms if k * sign > 0), 0)
 
 
+CASES = 32
+"""Comparisons of more cases are unknown."""
 TRUE, FALSE, UNKNOWN = Constant(True), Constant(False), Unknown()
 
 
@@ -156,6 +164,8 @@ def not_positive(value: Linear) -> Formula:
         return TRUE
     if lower_bound(value) > 0:
         return FALSE
+    if value.cases > CASES:
+        return UNKNOWN
     for atom, k in value.terms:
         if isinstance(atom, (Maximum, Choice)):
             rest = value - of(atom) * k

@@ -14,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aecompiler.algebra.formulas import Formula
 
 Atom = Any
-"""One of the classes below: hashable, with `low`, `high`, `names` and `evaluate`."""
+"""One of the classes below: hashable, with `low`, `high` and `names`, and `size` and `cases` as in `Linear`."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Symbol:
         """The symbols that the atom is computed from."""
         return frozenset([self.name])
 
+    size = 1
+    cases = 1
+
     def __str__(self) -> str:
         return self.name
 
@@ -50,6 +54,12 @@ class Quotient:
     @property
     def names(self) -> frozenset[str]:
         return self.value.names | self.by.names
+
+    @property
+    def size(self) -> int:
+        return 1 + self.value.size + self.by.size
+
+    cases = 1
 
     @property
     def low(self) -> int:
@@ -71,6 +81,11 @@ class Remainder:
     by: Linear
 
     low = 0
+    cases = 1
+
+    @property
+    def size(self) -> int:
+        return 1 + self.value.size + self.by.size
 
     @property
     def names(self) -> frozenset[str]:
@@ -94,6 +109,12 @@ class Product:
     @property
     def names(self) -> frozenset[str]:
         return self.left.names | self.right.names
+
+    @property
+    def size(self) -> int:
+        return 1 + self.left.size + self.right.size
+
+    cases = 1
 
     @property
     def _corners(self) -> list[int]:
@@ -123,6 +144,14 @@ class Maximum:
         return self.left.names | self.right.names
 
     @property
+    def size(self) -> int:
+        return 1 + self.left.size + self.right.size
+
+    @property
+    def cases(self) -> int:
+        return self.left.cases + self.right.cases
+
+    @property
     def low(self) -> int:
         return max(self.left.low, self.right.low)
 
@@ -145,6 +174,14 @@ class Choice:
     @property
     def names(self) -> frozenset[str]:
         return self.condition.names | self.left.names | self.right.names
+
+    @property
+    def size(self) -> int:
+        return self.condition.size + self.left.size + self.right.size
+
+    @property
+    def cases(self) -> int:
+        return self.condition.size * (self.left.cases + self.right.cases)
 
     @property
     def low(self) -> int:
@@ -170,6 +207,12 @@ class Read:
     @property
     def names(self) -> frozenset[str]:
         return frozenset[str]().union(*(index.names for index in self.indices))
+
+    @property
+    def size(self) -> int:
+        return 1 + sum(index.size for index in self.indices)
+
+    cases = 1
 
     def __str__(self) -> str:
         return f"{self.tensor}[{', '.join(map(str, self.indices))}]"
@@ -201,6 +244,16 @@ class Linear:
     def magnitude(self) -> int:
         """A number that no partial sum of the terms exceeds, without its sign."""
         return abs(self.constant) + sum(abs(k) * max(abs(a.low), abs(a.high)) for a, k in self.terms)
+
+    @cached_property
+    def size(self) -> int:
+        """The number of atoms, those inside of others included."""
+        return 1 + sum(atom.size for atom, _ in self.terms)
+
+    @cached_property
+    def cases(self) -> int:
+        """The number of cases that a comparison is split into."""
+        return prod(atom.cases for atom, _ in self.terms)
 
     @property
     def number(self) -> int | None:
@@ -387,3 +440,12 @@ def reads(value: Linear) -> list[Read]:
     return found
 
 
+
+
+def has_choice(value: Linear) -> bool:
+    """Whether a value depends on a condition; such a value can be compared, and nothing else."""
+    return any(
+        isinstance(atom, Choice)
+        or (isinstance(atom, Maximum) and (has_choice(atom.left) or has_choice(atom.right)))
+        for atom, _ in value.terms
+    )

@@ -52,10 +52,12 @@ def _place(literal: Literal, packed: bool) -> tuple[str, Any] | None:
     if isinstance(literal, Unknown):
         return None
     varies = literal.names & ({ROW, KEY, HEAD} if packed else {ROW, KEY})
-    if not varies:
-        return "conditions", literal
     if HEAD in varies or reads_vary(literal):
         return _ranged(literal)
+    if literal.value.magnitude >= LARGEST:
+        return None
+    if not varies:
+        return "conditions", literal
     if isinstance(literal, Divides):
         return _place_divides(literal)
     name = KEY if KEY in varies else ROW

@@ -42,6 +42,8 @@ class TileClasses:
     masked: tuple[Band, ...]
     guards: tuple[Literal, ...] = ()
     """Where one of them does not hold, all tiles are partial."""
+    limit: int | None = None
+    """All tiles are partial where there are more positions than this."""
 
     @cached_property
     def needs_test(self) -> bool:
@@ -52,6 +54,11 @@ class TileClasses:
         return full > _MOST_FULL or partial > _MOST_PARTIAL
 
     @property
+    def is_guarded(self) -> bool:
+        """Whether something has to be checked at run time."""
+        return bool(self.guards) or self.limit is not None
+
+    @property
     def full_count(self) -> int:
         """The number of full ranges of each row of tiles."""
         return 0 if self.needs_test else self._counts[0]
@@ -59,7 +66,7 @@ class TileClasses:
     @property
     def partial_count(self) -> int:
         """The number of partial ranges of each row of tiles."""
-        return 1 if self.needs_test else max(self._counts[1], bool(self.guards))
+        return 1 if self.needs_test else max(self._counts[1], self.is_guarded)
 
     @property
     def _counts(self) -> tuple[int, int]:
@@ -85,7 +92,7 @@ class TileClasses:
         masked.tails.append(on.quotient(rows.keys, block))
         parts, full = masked.parts(on)
         partial = [intersection(on, a, b) for a in unmasked.parts(on)[0] for b in parts]
-        if sound is not True:
+        if self.is_guarded:
             full, partial = (
                 [tuple(on.choose(sound, each, 0) for each in ends) for ends in ranges]
                 for ranges in (full, partial)
@@ -113,15 +120,16 @@ class TileClasses:
     def _is_sound(self, rows: Rows) -> Bool:
         on = rows.on
         held = [literal_holds(guard, on, rows.symbols) for guard in self.guards]
-        if rows.last_head is not None:
-            last = {**rows.symbols, "h": rows.last_head}
-            held += [literal_holds(guard, on, last) for guard in self.guards if "h" in guard.names]
+        if self.limit is not None:
+            held += [on.at_most(rows.keys, self.limit), on.at_most(rows.last, self.limit)]
         return reduce(on.both, held, True)
 
 
-def tile_classes(mask: Formula, guards: Sequence[Literal] = (), *, packed: bool = False) -> TileClasses:
+def tile_classes(
+    mask: Formula, guards: Sequence[Literal] = (), limit: int | None = None, *, packed: bool = False
+) -> TileClasses:
     """Analyse a mask; `packed`: the rows of a tile may be of several heads."""
-    return TileClasses(_bands(mask, packed), _bands(negation(mask), packed), tuple(guards))
+    return TileClasses(_bands(mask, packed), _bands(negation(mask), packed), tuple(guards), limit)
 
 
 def _bands(formula: Formula, packed: bool) -> tuple[Band, ...]:

@@ -1,80 +1,184 @@
-"""Which tiles of keys a mask leaves to a tile of queries.
+"""Which tiles of an attention op are empty, full or partial: bounds of loops, from its mask region.
 
-Only masks that are always true and j <= i are known; under any other all tiles count as partial.
+```python
+analysis = analyze(op)                                    # reads region 1, the mask, of any attention op
+ranges = analysis.build_ranges(b, h, i_first, i_last, block_kv, kv_len)
+for begin, end in ranges.full:       ...                  # tiles that need no mask
+for begin, end in ranges.partial:    ...                  # tiles that do
+```
+
+A *tile* is the rows `i_first` to `i_last`, both included and none of them padding, and the keys
+`[t * block_kv, (t + 1) * block_kv)`. It is *full* if every key is below `kv_len` and unmasked in all rows,
+*empty* if every key that exists is masked in all rows, else *partial*. So a tile that sticks out over
+`kv_len` is never full: the code of partial tiles masks what does not exist. Rows beyond `i_last` don't count.
+
+Ranges are disjoint, half-open, may be empty and never reversed; what none of them holds is empty. Their counts,
+`full_count` and `partial_count`, don't depend on sizes. If `needs_test`, no range is full, the only partial one
+is a hull, and `build_test` tells what each of its tiles is.
+
+The analysis is computed where it is used, since an attribute could describe a mask that has changed. It holds
+values of the region: build before the region changes. It never fails: what it does not understand is partial.
 """
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+from aecompiler.algebra.arithmetic import Int as AnyInt
+from aecompiler.algebra.bands import HEAD, Rows
+from aecompiler.algebra.tile_classes import TileClasses, tile_classes
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.mask_arithmetic import IndexArithmetic, materialize, materialize_bool
+from aecompiler.passes.mask_reading import MaskReading, read_mask
+from aecompiler.passes.region_safety import guard_operations
 
-Bounds = tuple[ir.Value, ir.Value]
+ATTENTION_OPS = ("attn.attention", "attn.online_attention", "attn.online_reduce")
+"""The ops whose region 1 is a mask."""
 
-
-@dataclasses.dataclass(frozen=True)
-class TileRanges:
-    """Half-open ranges of tiles."""
-
-    full: list[Bounds]
-    partial: list[Bounds]
+Range = tuple[ir.Value, ir.Value]
 
 
+@dataclass(frozen=True)
+class BuiltRanges:
+    """Ranges of tiles along the keys: [begin, end) as values of type index."""
+
+    full: tuple[Range, ...]
+    partial: tuple[Range, ...]
+
+
+def analyze(op: ir.Operation, *, packed: bool = False) -> MaskAnalysis:
+    """Analyse the mask of an attention op; `packed`: tiles have rows of several query heads."""
+    op = op.operation
+    reading = read_mask(op, packed=packed)
+    classes = tile_classes(reading.formula, reading.guards, reading.limit, packed=packed)
+    return MaskAnalysis(op.regions[1].blocks[0], reading, classes)
+
+
+@dataclass(frozen=True)
 class MaskAnalysis:
-    """What is known of the mask of one op."""
+    """What `analyze` found. The `build` methods create operations at the insertion point."""
 
-    needs_test = False
+    block: ir.Block
+    reading: MaskReading
+    classes: TileClasses
 
-    def __init__(self, op: ir.OpView):
-        block = op.operation.regions[1].blocks[0]
-        *body, terminator = block.operations
-        self.always = rw.constant_value(terminator.operands[0]) in (1, -1)
-        *_, i, j = block.arguments
-        self.causal = (
-            len(body) == 1
-            and body[0].operation.name == "arith.cmpi"
-            and (
-                (list(body[0].operation.operands), body[0].operation.attributes["predicate"].value)
-                in (([i, j], arith.CmpIPredicate.sge.value), ([j, i], arith.CmpIPredicate.sle.value))
-            )
-        )
+    @property
+    def needs_test(self) -> bool:
+        """Whether each tile of a partial range has to be tested with `build_test`."""
+        return self.classes.needs_test
+
+    @property
+    def full_count(self) -> int:
+        """The number of full ranges."""
+        return self.classes.full_count
+
+    @property
+    def partial_count(self) -> int:
+        """The number of partial ranges."""
+        return self.classes.partial_count
+
+    @property
+    def segments(self) -> int:
+        """The larger of both counts."""
+        return max(self.full_count, self.partial_count)
 
     def build_ranges(
         self,
         batch: ir.Value,
-        head_first: ir.Value,
-        head_last: ir.Value,
+        head: ir.Value,
         i_first: ir.Value,
         i_last: ir.Value,
         block_kv: int,
         kv_len: ir.Value,
-    ) -> TileRanges:
-        """The ranges for the queries i_first to i_last."""
-        size, one = rw.index(block_kv), rw.index(1)
-        tiles, whole = arith.ceildivui(kv_len, size), arith.divui(kv_len, size)
-        if self.always:
-            return TileRanges([(rw.index(0), whole)], [(whole, tiles)])
-        if self.causal:
-            full = arith.minui(whole, arith.divui(arith.addi(i_first, one), size))
-            end = arith.minui(tiles, arith.ceildivui(arith.addi(i_last, one), size))
-            return TileRanges([(rw.index(0), full)], [(full, end)])
-        return TileRanges([], [(rw.index(0), tiles)])
+        *,
+        head_last: ir.Value | None = None,
+    ) -> BuiltRanges:
+        """The ranges of tiles for rows `i_first` to `i_last` of heads `head` to `head_last`.
+
+        The rows must exist: `i_first <= i_last`.
+        """
+        ranges = self.classes.ranges(self._rows(batch, head, i_first, i_last, kv_len, head_last), block_kv)
+        full, partial = (
+            tuple((materialize(begin), materialize(end)) for begin, end in found)
+            for found in (ranges.full, ranges.partial)
+        )
+        return BuiltRanges(full, partial)
 
     def build_test(
         self,
         batch: ir.Value,
-        head_first: ir.Value,
-        head_last: ir.Value,
+        head: ir.Value,
         i_first: ir.Value,
         i_last: ir.Value,
-        j_first: ir.Value,
-        j_last: ir.Value,
-    ) -> Bounds:
-        """Whether the tile is not empty, and whether it is full."""
-        raise NotImplementedError("no mask needs a test")
+        tile: ir.Value,
+        block_kv: int,
+        kv_len: ir.Value,
+        *,
+        head_last: ir.Value | None = None,
+    ) -> tuple[ir.Value, ir.Value]:
+        """Whether a tile is not empty, and whether it is full, as i1; `tile` counts in blocks of keys."""
+        rows = self._rows(batch, head, i_first, i_last, kv_len, head_last)
+        nonempty, full = self.classes.test(rows, tile, block_kv)
+        return materialize_bool(nonempty), materialize_bool(full)
+
+    def _rows(
+        self,
+        batch: ir.Value,
+        head: ir.Value,
+        i_first: ir.Value,
+        i_last: ir.Value,
+        kv_len: ir.Value,
+        head_last: ir.Value | None,
+    ) -> Rows:
+        builder = _Symbols(self.block, {0: batch, 1: head})
+        tensors = {name: builder.value(value) for name, value in self.reading.tensors.items()}
+        symbols: Mapping[str, AnyInt] = {
+            **{name: builder.index(value) for name, value in self.reading.symbols.items()},
+            "b": batch,
+            HEAD: head,
+        }
+        return Rows(IndexArithmetic(tensors), symbols, i_first, i_last, kv_len, head_last)
 
 
-def analyze(op: ir.OpView) -> MaskAnalysis:
-    """What is known of the mask of an attention op."""
-    return MaskAnalysis(op)
+class _Symbols:
+    """Computes values of the mask region for one batch and head, at the insertion point."""
+
+    def __init__(self, block: ir.Block, arguments: Mapping[int, ir.Value]):
+        self._block = block
+        self._arguments = {block.arguments[n]: value for n, value in arguments.items()}
+
+    def value(self, value: ir.Value) -> ir.Value:
+        """`value` itself if it is from outside, else a clone of what computes it."""
+        if value in self._arguments:
+            return self._arguments[value]
+        if isinstance(value.owner, ir.Block) or value.owner.operation.block != self._block:
+            return value
+        mapping = dict(self._arguments)
+        clones = [rw.clone_op(op, mapping) for op in self._slice(value)]
+        # A guard may put something else in the place of a result: a user shows what.
+        true = rw.constant(ir.IntegerType.get_signless(1), 1)
+        user = arith.SelectOp(true, mapping[value], mapping[value]).operation
+        guard_operations(clones)
+        guarded = user.operands[1]
+        user.erase()
+        return guarded
+
+    def _slice(self, value: ir.Value) -> list[ir.Operation]:
+        """The operations of the region that compute `value`, in their order."""
+        wanted = {value}
+        found = []
+        for op in reversed(list(self._block.operations)):
+            if any(result in wanted for result in op.operation.results):
+                found.append(op.operation)
+                wanted.update(op.operation.operands)
+        return found[::-1]
+
+    def index(self, value: ir.Value) -> ir.Value:
+        """`value` as an index; an i1 is 0 or 1."""
+        found = self.value(value)
+        if isinstance(found.type, ir.IndexType):
+            return found
+        cast = arith.index_castui if found.type.width == 1 else arith.index_cast
+        return cast(ir.IndexType.get(), found)

@@ -35,13 +35,13 @@ _SIGNED = (*_DIVISIONS, "arith.remsi")
 
 def make_total(op: ir.Operation) -> None:
     """Rewrite what is inside an attn op, in place; captures that may be empty are replaced before it."""
-    _guard_all(rw.walk_list(op))
+    guard_operations(rw.walk_list(op))
 
 
 def make_surroundings_total(op: ir.Operation) -> None:
     """Rewrite the operations inside `op` that are not inside an attn op."""
     inside = {nested for program in rw.walk_list(op, "attn.") for nested in rw.walk_list(program)}
-    _guard_all([child for child in rw.walk_list(op) if child not in inside and not _is_checked(child)])
+    guard_operations([child for child in rw.walk_list(op) if child not in inside and not _is_checked(child)])
 
 
 def _is_checked(op: ir.Operation) -> bool:
@@ -113,7 +113,8 @@ def _may_be_zero(divisor: ir.Value) -> bool:
     )
 
 
-def _guard_all(candidates: list[ir.Operation]) -> None:
+def guard_operations(candidates: list[ir.Operation]) -> None:
+    """Rewrite these operations, in their order."""
     for op in candidates:
         drop_promises(op)
     ops = [op for op in candidates if op.name in _GUARDS]
