@@ -38,6 +38,9 @@ class Arithmetic(Protocol):
     def quotient(self, a: Int, b: Int) -> Int:
         """floor(a / b); where b is not positive, any number."""
 
+    def remainder(self, a: Int, b: Int) -> Int:
+        """a - b * floor(a / b); where b is not positive, any number."""
+
     def maximum(self, a: Int, b: Int) -> Int:
         """The larger one."""
 
@@ -83,6 +86,10 @@ class Numbers:
     def quotient(self, a: int, b: int) -> int:
         """floor(a / b)."""
         return a // max(b, 1)
+
+    def remainder(self, a: int, b: int) -> int:
+        """a - b * floor(a / b)."""
+        return a % max(b, 1)
 
     def maximum(self, a: int, b: int) -> int:
         """The larger one."""
@@ -135,7 +142,7 @@ def evaluate(value: Linear, on: Arithmetic, symbols: Mapping[str, Int]) -> Int:
     total: Int = value.constant
     positive_first = sorted(value.terms, key=lambda term: term[1] < 0)
     for atom, k in positive_first:
-        total = on.add(on.multiply(_evaluate_atom(atom, on, symbols), k), total)
+        total = on.add(total, on.multiply(_evaluate_atom(atom, on, symbols), k))
     return total
 
 
@@ -144,7 +151,7 @@ def _evaluate_atom(atom: Any, on: Arithmetic, symbols: Mapping[str, Int]) -> Int
         return symbols[atom.name]
     if isinstance(atom, (Quotient, Remainder)):
         value, by = (evaluate(part, on, symbols) for part in (atom.value, atom.by))
-        return modulo(on, value, by) if isinstance(atom, Remainder) else on.quotient(value, by)
+        return on.remainder(value, by) if isinstance(atom, Remainder) else on.quotient(value, by)
     if isinstance(atom, (Product, Maximum)):
         left, right = (evaluate(part, on, symbols) for part in (atom.left, atom.right))
         return on.multiply(left, right) if isinstance(atom, Product) else on.maximum(left, right)
@@ -152,11 +159,6 @@ def _evaluate_atom(atom: Any, on: Arithmetic, symbols: Mapping[str, Int]) -> Int
         at = [evaluate(index, on, symbols) for index in atom.indices]
         return on.extremes(atom.tensor, [(index, index) for index in at])[0]
     raise TypeError(f"{type(atom).__name__} has no value here: comparisons split it into cases")
-
-
-def modulo(on: Arithmetic, value: Int, by: Int) -> Int:
-    """value mod by."""
-    return on.add(value, on.multiply(on.multiply(on.quotient(value, by), by), -1))
 
 
 def subtract(on: Arithmetic, a: Int, b: Int) -> Int:
@@ -202,8 +204,8 @@ def _span_of_atom(atom: Any, on: Arithmetic, symbols: Mapping[str, Span]) -> Spa
             return first, last
         together = on.at_most(last, first)
         return (
-            on.choose(together, modulo(on, low, by), 0),
-            on.choose(together, modulo(on, high, by), on.add(by, -1)),
+            on.choose(together, on.remainder(low, by), 0),
+            on.choose(together, on.remainder(high, by), on.add(by, -1)),
         )
     (a, b), (c, d) = (span(part, on, symbols) for part in (atom.left, atom.right))
     if isinstance(atom, Maximum):

@@ -25,7 +25,6 @@ from aecompiler.algebra.arithmetic import (
     Span,
     evaluate,
     largest,
-    modulo,
     smallest,
     span,
     subtract,
@@ -249,7 +248,7 @@ class Band:
         others = [(*each, False) for each in residues[False]]
         if residues[True]:
             (residue, step), *more = residues[True]
-            first = on.add(low, modulo(on, subtract(on, residue, low), step))
+            first = on.add(low, on.remainder(subtract(on, residue, low), step))
             others += [(*each, True) for each in more]
         if not others:
             return on.at_most(first, high)
@@ -261,7 +260,7 @@ class Band:
             z = on.add(first, on.multiply(n, step))
             result: Bool = True
             for residue, by, holds in others:
-                divides = on.at_most(modulo(on, subtract(on, z, residue), by), 0)
+                divides = on.at_most(on.remainder(subtract(on, z, residue), by), 0)
                 result = on.both(result, divides if holds else on.opposite(divides))
             return result
 
@@ -271,7 +270,7 @@ class Band:
 def literal_holds(literal: Literal, on: Arithmetic, symbols: Mapping[str, Int]) -> Bool:
     """Whether a literal holds for known values of its symbols."""
     if isinstance(literal, Divides):
-        divides = on.at_most(modulo(on, *(evaluate(v, on, symbols) for v in (literal.value, literal.by))), 0)
+        divides = on.at_most(on.remainder(*(evaluate(v, on, symbols) for v in (literal.value, literal.by))), 0)
         return divides if literal.holds else on.opposite(divides)
     if isinstance(literal, NotPositive):
         left, right = _sides(literal.value)
@@ -299,6 +298,6 @@ def _may_hold(literal: Literal, on: Arithmetic, spans: Mapping[str, Span]) -> Bo
         if literal.holds:
             return on.at_most(low, on.multiply(on.quotient(high, by), by))
         alone = on.at_most(high, low)
-        divides = on.at_most(modulo(on, low, by), 0)
+        divides = on.at_most(on.remainder(low, by), 0)
         return on.opposite(on.both(alone, divides))
     return True

@@ -64,7 +64,11 @@ class NotPositive(Formula):
 
     def __str__(self) -> str:
         left = _part(self.value, 1)
-        right = -(self.value - left)
+        if not left.terms:
+            left = left + self.value.constant
+        right = left - self.value
+        if not right.terms and right.constant == -1 and len(left.terms) == 1:
+            return f"{left} < 0"
         return f"{left} <= {right}"
 
 

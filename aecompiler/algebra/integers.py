@@ -70,7 +70,7 @@ class Quotient:
         return max(self.value.high // by for by in (max(self.by.low, 1), max(self.by.high, 1)))
 
     def __str__(self) -> str:
-        return f"floor(({self.value}) / {_factor(self.by)})"
+        return f"floor({_factor(self.value)} / {_factor(self.by)})"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,17 @@
 """Target-neutral passes; importing this package registers them."""
 
-from aecompiler.passes import attn_canonicalize, attn_derive_online, attn_tile, convert_attn_to_linalg
+from aecompiler.passes import (
+    attn_analyze_mask,
+    attn_canonicalize,
+    attn_derive_online,
+    attn_tile,
+    convert_attn_to_linalg,
+)
 
-__all__ = ["attn_canonicalize", "attn_derive_online", "attn_tile", "convert_attn_to_linalg"]
+__all__ = [
+    "attn_analyze_mask",
+    "attn_canonicalize",
+    "attn_derive_online",
+    "attn_tile",
+    "convert_attn_to_linalg",
+]

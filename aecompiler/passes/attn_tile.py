@@ -6,7 +6,6 @@ from aecompiler.bindings import ir
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
-from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.tile_program import TileOptions, tile
 
 MAX_BLOCK = 4096
@@ -94,5 +93,4 @@ class Tile(Pass):
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:
-            make_total(form)
             tile(form.opview, options, self.decode_rows, self.decode_block_kv)

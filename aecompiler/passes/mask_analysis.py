@@ -2,7 +2,7 @@
 
 ```python
 analysis = analyze(op)                                    # reads region 1, the mask, of any attention op
-ranges = analysis.build_ranges(b, h, i_first, i_last, block_kv, kv_len)
+ranges = analysis.build_ranges(b, h_first, h_last, i_first, i_last, block_kv, kv_len)
 for begin, end in ranges.full:       ...                  # tiles that need no mask
 for begin, end in ranges.partial:    ...                  # tiles that do
 ```
@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from aecompiler.algebra.arithmetic import Int as AnyInt
 from aecompiler.algebra.bands import HEAD, Rows
+from aecompiler.algebra.solving import reads_vary
 from aecompiler.algebra.tile_classes import TileClasses, tile_classes
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
@@ -41,7 +42,7 @@ Range = tuple[ir.Value, ir.Value]
 
 
 @dataclass(frozen=True)
-class BuiltRanges:
+class Ranges:
     """Ranges of tiles along the keys: [begin, end) as values of type index."""
 
     full: tuple[Range, ...]
@@ -53,7 +54,7 @@ def analyze(op: ir.Operation, *, packed: bool = False) -> MaskAnalysis:
     op = op.operation
     reading = read_mask(op, packed=packed)
     classes = tile_classes(reading.formula, reading.guards, reading.limit, packed=packed)
-    return MaskAnalysis(op.regions[1].blocks[0], reading, classes)
+    return MaskAnalysis(op.regions[1].blocks[0], reading, classes, packed)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class MaskAnalysis:
     block: ir.Block
     reading: MaskReading
     classes: TileClasses
+    packed: bool
+    """Whether the rows of a tile are of a range of heads, not of the first one."""
 
     @property
     def needs_test(self) -> bool:
@@ -80,6 +83,12 @@ class MaskAnalysis:
         return self.classes.partial_count
 
     @property
+    def reads_tensors(self) -> bool:
+        """Whether the class of a tile depends on elements of tensors at its positions."""
+        bands = (*self.classes.unmasked, *self.classes.masked)
+        return any(reads_vary(literal) for band in bands for literal in band.ranged)
+
+    @property
     def segments(self) -> int:
         """The larger of both counts."""
         return max(self.full_count, self.partial_count)
@@ -87,59 +96,55 @@ class MaskAnalysis:
     def build_ranges(
         self,
         batch: ir.Value,
-        head: ir.Value,
+        head_first: ir.Value,
+        head_last: ir.Value,
         i_first: ir.Value,
         i_last: ir.Value,
         block_kv: int,
         kv_len: ir.Value,
-        *,
-        head_last: ir.Value | None = None,
-    ) -> BuiltRanges:
-        """The ranges of tiles for rows `i_first` to `i_last` of heads `head` to `head_last`.
-
-        The rows must exist: `i_first <= i_last`.
-        """
-        ranges = self.classes.ranges(self._rows(batch, head, i_first, i_last, kv_len, head_last), block_kv)
+    ) -> Ranges:
+        """The ranges of tiles for rows `i_first` to `i_last`, which must exist, of each of the heads."""
+        rows = self._rows(batch, (head_first, head_last), i_first, i_last, kv_len)
+        ranges = self.classes.ranges(rows, block_kv)
         full, partial = (
             tuple((materialize(begin), materialize(end)) for begin, end in found)
             for found in (ranges.full, ranges.partial)
         )
-        return BuiltRanges(full, partial)
+        return Ranges(full, partial)
 
     def build_test(
         self,
         batch: ir.Value,
-        head: ir.Value,
+        head_first: ir.Value,
+        head_last: ir.Value,
         i_first: ir.Value,
         i_last: ir.Value,
         tile: ir.Value,
         block_kv: int,
         kv_len: ir.Value,
-        *,
-        head_last: ir.Value | None = None,
     ) -> tuple[ir.Value, ir.Value]:
         """Whether a tile is not empty, and whether it is full, as i1; `tile` counts in blocks of keys."""
-        rows = self._rows(batch, head, i_first, i_last, kv_len, head_last)
+        rows = self._rows(batch, (head_first, head_last), i_first, i_last, kv_len)
         nonempty, full = self.classes.test(rows, tile, block_kv)
         return materialize_bool(nonempty), materialize_bool(full)
 
     def _rows(
         self,
         batch: ir.Value,
-        head: ir.Value,
+        heads: tuple[ir.Value, ir.Value],
         i_first: ir.Value,
         i_last: ir.Value,
         kv_len: ir.Value,
-        head_last: ir.Value | None,
     ) -> Rows:
-        builder = _Symbols(self.block, {0: batch, 1: head})
+        builder = _Symbols(self.block, {0: batch, 1: heads[0]})
         tensors = {name: builder.value(value) for name, value in self.reading.tensors.items()}
         symbols: Mapping[str, AnyInt] = {
             **{name: builder.index(value) for name, value in self.reading.symbols.items()},
             "b": batch,
-            HEAD: head,
+            HEAD: heads[0],
         }
-        return Rows(IndexArithmetic(tensors), symbols, i_first, i_last, kv_len, head_last)
+        last_head = heads[1] if self.packed else None
+        return Rows(IndexArithmetic(tensors), symbols, i_first, i_last, kv_len, last_head)
 
 
 class _Symbols:

@@ -61,6 +61,13 @@ class IndexArithmetic:
             return arith.floordivsi(a, rw.index(b))
         return arith.floordivsi(materialize(a), arith.maxsi(b, rw.index(1)))
 
+    def remainder(self, a: Int, b: Int) -> Int:
+        """a - b * floor(a / b)."""
+        product = self.multiply(self.quotient(a, b), b)
+        if isinstance(a, int) and isinstance(product, int):
+            return a - product
+        return arith.subi(materialize(a), materialize(product))
+
     def maximum(self, a: Int, b: Int) -> Int:
         """The larger one."""
         return self._either(max, arith.maxsi, a, b)

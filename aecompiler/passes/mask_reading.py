@@ -230,10 +230,10 @@ class _Reader:
         number = min(max(number, 0), max(source.type.rank - 1, 0))
         if source.type.rank and not source.type.is_dynamic_dim(number):
             return it.number(source.type.shape[number])
-        q, k, v = list(self.op.operands)[:3]
+        q, *keys = list(self.op.operands)[:3]
         if number == 2 and source == q:
             name = Q_LEN
-        elif number == 2 and source in (k, v):
+        elif number == 2 and source in keys:
             name = KV_LEN
         else:
             name = f"dim({self._name(source, self.result.tensors)}, {number})"

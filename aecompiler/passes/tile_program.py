@@ -12,6 +12,7 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.passes.block_regions import Block, RegionOnBlock
 from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions, may_mask
+from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Stream, TileStep
 
@@ -28,27 +29,31 @@ class TileOptions:
 
 
 def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block_kv: int = 0) -> None:
-    """Replace a streaming form, whose regions are total (`make_total`), by its tile program.
+    """Replace a streaming form by its tile program; its regions become total (`make_total`).
 
     With `decode_rows` calls with few queries take a second program, whose tiles have that many rows.
     """
     with ir.InsertionPoint(op), op.location:
-        program = TileProgram(op, options)
+        # The analysis reads the mask as it was written, and holds on to it.
+        written = op.operation.clone()
+        make_total(op.operation)
+        program = TileProgram(op, options, written)
         outs = program.outputs()
         few = _for_decoding(program, decode_rows, decode_block_kv) if decode_rows else None
         length = ir.RankedTensorType(program.q.type).shape[2]
         if few is None or (length != rw.DYNAMIC and length > few.block_q):
             results = program.build(outs)
         elif length != rw.DYNAMIC:
-            results = TileProgram(op, few).build(outs)
+            results = TileProgram(op, few, written).build(outs)
         else:
             are_few = arith.cmpi(arith.CmpIPredicate.ule, rw.dim(program.q, 2), rw.index(few.block_q))
             results = rw.if_else(
                 are_few,
                 [value.type for value in outs],
-                lambda: TileProgram(op, few).build(outs),
+                lambda: TileProgram(op, few, written).build(outs),
                 lambda: program.build(outs),
             )
+        written.erase()
     for old, new in zip(op.operation.results, results, strict=True):
         old.replace_all_uses_with(new)
     op.operation.erase()
@@ -66,7 +71,7 @@ def _for_decoding(program: TileProgram, rows: int, block_kv: int) -> TileOptions
 class TileProgram:
     """Builds the program: a grid of q tiles, each a stream over the tiles of keys that its mask leaves."""
 
-    def __init__(self, op: ir.OpView, options: TileOptions):
+    def __init__(self, op: ir.OpView, options: TileOptions, written: ir.Operation):
         operands = list(op.operation.operands)
         self.op, self.options = op, options
         self.q, self.k = operands[:2]
@@ -82,7 +87,7 @@ class TileProgram:
         self.shared = max(shared, 1)
         self.group = self.shared if options.pack_gqa else 1
         self.block = Block(self.group * options.block_q, options.rows_last)
-        self.mask_analysis: MaskAnalysis = analyze(op)
+        self.mask_analysis: MaskAnalysis = analyze(written, packed=self.group > 1)
         update = self.blocks["update"]
         self.changed, nonzero = masked_reductions(update, update.arguments[self.n_state])
         first = self.n_state + self.n_accumulators
@@ -255,15 +260,12 @@ class TileProgram:
             return step.advance(number, start.like(carried), full=full).values
 
         def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            size = rw.index(self.options.block_kv)
-            first = arith.muli(number, size)
-            end = arith.addi(first, size)
-            last = arith.subi(arith.minui(end, self.kv_length), rw.index(1))
-            nonempty, all_left = self.mask_analysis.build_test(*where, first, last)
-            whole = arith.cmpi(arith.CmpIPredicate.ule, end, self.kv_length)
+            nonempty, all_left = self.mask_analysis.build_test(
+                *where, number, self.options.block_kv, self.kv_length
+            )
             types = [value.type for value in carried]
             return rw.if_else(
-                arith.andi(all_left, whole),
+                all_left,
                 types,
                 lambda: advance(number, carried, full=True),
                 lambda: rw.if_else(

@@ -99,9 +99,9 @@ class BuiltTiles:
             terminator = block.operations[len(block.operations) - 1]
             with ir.InsertionPoint(terminator):
                 kv_len = rw.dim(block.arguments[1], 2)
-                heads = {"head_last": h_last} if packed else {}
-                ranges = self.analysis.build_ranges(b, h, first, last, block_kv, kv_len, **heads)
-                test = self.analysis.build_test(b, h, first, last, tile, block_kv, kv_len, **heads)
+                where = (b, h, h_last, first, last)
+                ranges = self.analysis.build_ranges(*where, block_kv, kv_len)
+                test = self.analysis.build_test(*where, tile, block_kv, kv_len)
                 results = [
                     *(end for ends in (*ranges.full, *ranges.partial) for end in ends),
                     *(arith.index_castui(index, value) for value in test),
