@@ -203,9 +203,7 @@ class Band:
         on, at_zero = rows.on, rows.at(0)
         first, last = self._row_range(rows)
         low, high = self._keys_of_tile(rows, {}, {}, first_key, last_key, bounds=False)
-        least = largest(
-            on, subtract(on, low, last), *(evaluate(bound, on, at_zero) for bound in self.lower)
-        )
+        least = largest(on, subtract(on, low, last), *(evaluate(bound, on, at_zero) for bound in self.lower))
         most = smallest(
             on, subtract(on, high, first), *(evaluate(bound, on, at_zero) for bound in self.upper)
         )
@@ -270,7 +268,9 @@ class Band:
 def literal_holds(literal: Literal, on: Arithmetic, symbols: Mapping[str, Int]) -> Bool:
     """Whether a literal holds for known values of its symbols."""
     if isinstance(literal, Divides):
-        divides = on.at_most(on.remainder(*(evaluate(v, on, symbols) for v in (literal.value, literal.by))), 0)
+        divides = on.at_most(
+            on.remainder(*(evaluate(v, on, symbols) for v in (literal.value, literal.by))), 0
+        )
         return divides if literal.holds else on.opposite(divides)
     if isinstance(literal, NotPositive):
         left, right = _sides(literal.value)

@@ -198,8 +198,15 @@ def equal(left: Linear, right: Linear) -> Formula:
     return conjunction(not_positive(difference), not_positive(-difference))
 
 
+LITERALS = 16
+"""The most literals of an alternative."""
+
+
 def alternatives(formula: Formula, limit: int) -> list[frozenset[Literal]] | None:
-    """The disjunctive normal form without alternatives that imply another; None beyond `limit` of them."""
+    """The disjunctive normal form without alternatives that imply another; None if it is long.
+
+    That is, with more than `limit` alternatives, or one of more than `LITERALS`.
+    """
     if isinstance(formula, Constant):
         return [frozenset()] if formula.value else []
     if not isinstance(formula, Junction):
@@ -214,7 +221,7 @@ def alternatives(formula: Formula, limit: int) -> list[frozenset[Literal]] | Non
         else:
             found = [*found, *part]
         found = _minimal(each for each in dict.fromkeys(found) if not _is_contradiction(each))
-        if len(found) > limit:
+        if len(found) > limit or any(len(each) > LITERALS for each in found):
             return None
     return found
 

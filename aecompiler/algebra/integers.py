@@ -440,8 +440,6 @@ def reads(value: Linear) -> list[Read]:
     return found
 
 
-
-
 def has_choice(value: Linear) -> bool:
     """Whether a value depends on a condition; such a value can be compared, and nothing else."""
     return any(

@@ -114,4 +114,3 @@ def solve(value: Linear, name: str) -> tuple[str, Linear] | None:
     if side == "high":  # floor(x / by) <= bound
         return solve(atom.value - aligned - atom.by + 1, name)
     return solve(aligned - atom.value, name)
-

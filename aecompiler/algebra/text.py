@@ -111,7 +111,9 @@ def _factor(value: Int) -> str:
     """Text that may stand beside a sign."""
     text = str(value)
     plain = re.fullmatch(r"[\w.\[\], ]+|(max|min|floor)?\([^()]*\)", text)
-    return text if plain and not re.search(r" [-+*/] |mod", re.sub(r"\(.*\)|\[.*\]", "", text)) else f"({text})"
+    return (
+        text if plain and not re.search(r" [-+*/] |mod", re.sub(r"\(.*\)|\[.*\]", "", text)) else f"({text})"
+    )
 
 
 def _extremum(name: str, a: Int, b: Int) -> Int:

@@ -17,7 +17,7 @@ from aecompiler.algebra.formulas import Formula, Literal, alternatives, negation
 from aecompiler.algebra.ranges import Range, Union, intersection
 from aecompiler.algebra.solving import band_of
 
-_ALTERNATIVES = 64
+_ALTERNATIVES = 32
 """Formulas of more alternatives count as unknown."""
 _MOST_FULL, _MOST_PARTIAL = 3, 6
 """Masks that would need more ranges have each tile tested."""
@@ -166,9 +166,7 @@ def _tiles(bands: Sequence[Band], rows: Rows, block: int, tiles: Int) -> Union:
     return found
 
 
-def tile_map(
-    classes: TileClasses, rows: Sequence[Rows], block: int
-) -> list[list[str]]:
+def tile_map(classes: TileClasses, rows: Sequence[Rows], block: int) -> list[list[str]]:
     """The class of each tile, "empty", "partial" or "full", for rows of plain numbers."""
     grid = []
     for each in rows:

@@ -161,7 +161,7 @@ class _Symbols:
         if isinstance(value.owner, ir.Block) or value.owner.operation.block != self._block:
             return value
         mapping = dict(self._arguments)
-        clones = [rw.clone_op(op, mapping) for op in self._slice(value)]
+        clones = [rw.clone_op(op, mapping).operation for op in self._slice(value)]
         # A guard may put something else in the place of a result: a user shows what.
         true = rw.constant(ir.IntegerType.get_signless(1), 1)
         user = arith.SelectOp(true, mapping[value], mapping[value]).operation

@@ -20,7 +20,7 @@ from aecompiler.passes.index_arithmetic import width_of
 from aecompiler.passes.rewriting import constant_value
 
 _WIDE, _NARROW = 1 << 40, 1 << 28
-_ATOMS, _LITERALS = 100, 200
+_ATOMS, _LITERALS = 100, 64
 """What is larger is not understood."""
 _ARGUMENTS = ("b", HEAD, ROW, KEY)
 Q_LEN, KV_LEN = "q_len", "kv_len"
@@ -61,7 +61,10 @@ class _Reader:
     def read(self) -> MaskReading:
         *body, terminator = list(self.block.operations)
         self.levels.update(
-            {value: name in self.varying for value, name in zip(self.block.arguments, _ARGUMENTS, strict=True)}
+            {
+                value: name in self.varying
+                for value, name in zip(self.block.arguments, _ARGUMENTS, strict=True)
+            }
         )
         for child in body:
             varies = any(self.levels.get(value, False) for value in child.operation.operands)
@@ -183,7 +186,9 @@ class _Reader:
                 given = str(attributes["arg_attrs"][number]["attn.name"]).strip('"')
                 base = given if given.isidentifier() else base
         name, count = base, 0
-        while name in (*_ARGUMENTS, Q_LEN, KV_LEN) or name in self.result.symbols or name in self.result.tensors:
+        while (
+            name in (*_ARGUMENTS, Q_LEN, KV_LEN) or name in self.result.symbols or name in self.result.tensors
+        ):
             count += 1
             name = f"{base}_{count}"
         return name

@@ -34,13 +34,13 @@ def program(mask: Any, **arguments: Any) -> Any:
     return keys
 
 
-def kept(
-    function: ir.Operation, batch: int, q_len: int, kv_len: int, given: Mapping[str, Any]
-) -> np.ndarray:
+def kept(function: ir.Operation, batch: int, q_len: int, kv_len: int, given: Mapping[str, Any]) -> np.ndarray:
     """Which keys each row attends to, [B, H, Sq, Skv], by the reference; at most 52 keys."""
     assert kv_len <= 52, "the sum of 2^j is exact up to 52 keys"
     powers = np.broadcast_to(2.0 ** np.arange(kv_len), (batch, HEADS, kv_len))[..., None]
-    o = evaluate(function, [np.zeros((batch, HEADS, q_len, 1)), np.zeros(powers.shape), powers, *given.values()])
+    o = evaluate(
+        function, [np.zeros((batch, HEADS, q_len, 1)), np.zeros(powers.shape), powers, *given.values()]
+    )
     sums = o[0][..., 0].astype(np.int64)
     return (sums[..., None] >> np.arange(kv_len)) & 1 == 1
 
@@ -118,7 +118,9 @@ class BuiltTiles:
             self.function = function
         self.block_kv = block_kv
 
-    def row_of_tiles(self, inputs: list[Any], kv_len: int, b: int, heads: tuple[int, int], rows: tuple[int, int]):
+    def row_of_tiles(
+        self, inputs: list[Any], kv_len: int, b: int, heads: tuple[int, int], rows: tuple[int, int]
+    ):
         """The classes of the tiles of `rows` (first and last) by evaluating the function."""
         count = -(-kv_len // self.block_kv)
 
@@ -141,7 +143,9 @@ class BuiltTiles:
                 line[tile] = FULL if full else PARTIAL if nonempty else EMPTY
         return line
 
-    def grid(self, inputs: list[Any], q_len: int, kv_len: int, b: int, h: int, block_q: int) -> list[list[str]]:
+    def grid(
+        self, inputs: list[Any], q_len: int, kv_len: int, b: int, h: int, block_q: int
+    ) -> list[list[str]]:
         """The class of each tile of one head."""
         return [
             self.row_of_tiles(inputs, kv_len, b, (h, h), (first, min(first + block_q, q_len) - 1))
