@@ -1,4 +1,4 @@
-"""What computes integer expressions: numbers here, operations in `passes/mask_arithmetic.py`, text for people.
+"""What computes integer expressions: numbers here, operations in `passes/mask_arithmetic.py`, or text.
 
 An algorithm that is written over an `Arithmetic` runs on plain numbers and builds the same computation as IR.
 """
@@ -10,7 +10,6 @@ from functools import reduce
 from typing import Any, Protocol
 
 from aecompiler.algebra.integers import (
-    Choice,
     Linear,
     Maximum,
     Product,

@@ -26,6 +26,7 @@ class Formula:
     """Base of the classes below."""
 
     names: frozenset[str]
+    """The symbols that it depends on."""
     size: int = 1
     """The number of literals."""
 
@@ -60,6 +61,7 @@ class NotPositive(Formula):
 
     @property
     def names(self) -> frozenset[str]:  # type: ignore[override]
+        """See `Formula`."""
         return self.value.names
 
     def __str__(self) -> str:
@@ -82,6 +84,7 @@ class Divides(Formula):
 
     @property
     def names(self) -> frozenset[str]:  # type: ignore[override]
+        """See `Formula`."""
         return self.value.names | self.by.names
 
     def __str__(self) -> str:
@@ -97,10 +100,12 @@ class Junction(Formula):
 
     @cached_property
     def names(self) -> frozenset[str]:  # type: ignore[override]
+        """See `Formula`."""
         return frozenset[str]().union(*(part.names for part in self.parts))
 
     @cached_property
     def size(self) -> int:  # type: ignore[override]
+        """See `Formula`."""
         return sum(part.size for part in self.parts)
 
     def __str__(self) -> str:

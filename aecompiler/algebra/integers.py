@@ -15,17 +15,40 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aecompiler.algebra.formulas import Formula
 
-Atom = Any
-"""One of the classes below: hashable, with `low`, `high` and `names`, and `size` and `cases` as in `Linear`."""
+
+class Atom:
+    """What sums are made of: immutable, equal to what is written alike."""
+
+    low: int
+    """A number that the value is never below, whatever the symbols are."""
+    high: int
+    """A number that the value is never above."""
+    cases = 1
+    """The number of cases that a comparison with the value is split into."""
+
+    @property
+    def parts(self) -> tuple[Linear, ...]:
+        """What the value is computed from."""
+        return ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The symbols that the value is computed from."""
+        return frozenset[str]().union(*(part.names for part in self.parts))
+
+    @property
+    def size(self) -> int:
+        """The number of atoms, those inside of this one included."""
+        return 1 + sum(part.size for part in self.parts)
 
 
 @dataclass(frozen=True)
-class Symbol:
+class Symbol(Atom):
     """An integer with a name, known to lie in [low, high]."""
 
     name: str
@@ -34,65 +57,53 @@ class Symbol:
 
     @property
     def names(self) -> frozenset[str]:
-        """The symbols that the atom is computed from."""
+        """Its own name."""
         return frozenset([self.name])
-
-    size = 1
-    cases = 1
 
     def __str__(self) -> str:
         return self.name
 
 
 @dataclass(frozen=True)
-class Quotient:
-    """floor(value / by); `by` is positive."""
-
+class _Division(Atom):
     value: Linear
     by: Linear
 
     @property
-    def names(self) -> frozenset[str]:
-        return self.value.names | self.by.names
+    def parts(self) -> tuple[Linear, ...]:
+        """See `Atom`."""
+        return self.value, self.by
+
+
+class Quotient(_Division):
+    """floor(value / by); `by` is positive."""
 
     @property
-    def size(self) -> int:
-        return 1 + self.value.size + self.by.size
-
-    cases = 1
-
-    @property
-    def low(self) -> int:
-        return min(self.value.low // by for by in (max(self.by.low, 1), max(self.by.high, 1)))
+    def low(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
+        return min(self.value.low // by for by in self._divisors)
 
     @property
-    def high(self) -> int:
-        return max(self.value.high // by for by in (max(self.by.low, 1), max(self.by.high, 1)))
+    def high(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
+        return max(self.value.high // by for by in self._divisors)
+
+    @property
+    def _divisors(self) -> tuple[int, int]:
+        return max(self.by.low, 1), max(self.by.high, 1)
 
     def __str__(self) -> str:
         return f"floor({_factor(self.value)} / {_factor(self.by)})"
 
 
-@dataclass(frozen=True)
-class Remainder:
+class Remainder(_Division):
     """value - by * floor(value / by); `by` is positive."""
 
-    value: Linear
-    by: Linear
-
     low = 0
-    cases = 1
 
     @property
-    def size(self) -> int:
-        return 1 + self.value.size + self.by.size
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.value.names | self.by.names
-
-    @property
-    def high(self) -> int:
+    def high(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return max(self.by.high - 1, 0)
 
     def __str__(self) -> str:
@@ -100,63 +111,53 @@ class Remainder:
 
 
 @dataclass(frozen=True)
-class Product:
-    """left * right, neither of them a number."""
-
+class _Pair(Atom):
     left: Linear
     right: Linear
 
     @property
-    def names(self) -> frozenset[str]:
-        return self.left.names | self.right.names
+    def parts(self) -> tuple[Linear, ...]:
+        """See `Atom`."""
+        return self.left, self.right
+
+
+class Product(_Pair):
+    """left * right, neither of them a number."""
 
     @property
-    def size(self) -> int:
-        return 1 + self.left.size + self.right.size
+    def low(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
+        return min(self._corners)
 
-    cases = 1
+    @property
+    def high(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
+        return max(self._corners)
 
     @property
     def _corners(self) -> list[int]:
         return [a * b for a in (self.left.low, self.left.high) for b in (self.right.low, self.right.high)]
 
-    @property
-    def low(self) -> int:
-        return min(self._corners)
-
-    @property
-    def high(self) -> int:
-        return max(self._corners)
-
     def __str__(self) -> str:
         return f"{_factor(self.left)} * {_factor(self.right)}"
 
 
-@dataclass(frozen=True)
-class Maximum:
+class Maximum(_Pair):
     """max(left, right); a minimum is -max(-left, -right)."""
 
-    left: Linear
-    right: Linear
-
     @property
-    def names(self) -> frozenset[str]:
-        return self.left.names | self.right.names
-
-    @property
-    def size(self) -> int:
-        return 1 + self.left.size + self.right.size
-
-    @property
-    def cases(self) -> int:
+    def cases(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return self.left.cases + self.right.cases
 
     @property
-    def low(self) -> int:
+    def low(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return max(self.left.low, self.right.low)
 
     @property
-    def high(self) -> int:
+    def high(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return max(self.left.high, self.right.high)
 
     def __str__(self) -> str:
@@ -164,31 +165,34 @@ class Maximum:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(_Pair):
     """left where the condition holds, else right."""
 
     condition: Formula
-    left: Linear
-    right: Linear
 
     @property
     def names(self) -> frozenset[str]:
-        return self.condition.names | self.left.names | self.right.names
+        """See `Atom`."""
+        return self.condition.names | super().names
 
     @property
     def size(self) -> int:
-        return self.condition.size + self.left.size + self.right.size
+        """See `Atom`."""
+        return self.condition.size + super().size
 
     @property
-    def cases(self) -> int:
+    def cases(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return self.condition.size * (self.left.cases + self.right.cases)
 
     @property
-    def low(self) -> int:
+    def low(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return min(self.left.low, self.right.low)
 
     @property
-    def high(self) -> int:
+    def high(self) -> int:  # type: ignore[override]
+        """See `Atom`."""
         return max(self.left.high, self.right.high)
 
     def __str__(self) -> str:
@@ -196,7 +200,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Read:
+class Read(Atom):
     """An element of a tensor, at indices that are clamped to its bounds."""
 
     tensor: str
@@ -205,14 +209,9 @@ class Read:
     high: int
 
     @property
-    def names(self) -> frozenset[str]:
-        return frozenset[str]().union(*(index.names for index in self.indices))
-
-    @property
-    def size(self) -> int:
-        return 1 + sum(index.size for index in self.indices)
-
-    cases = 1
+    def parts(self) -> tuple[Linear, ...]:
+        """See `Atom`."""
+        return self.indices
 
     def __str__(self) -> str:
         return f"{self.tensor}[{', '.join(map(str, self.indices))}]"
@@ -318,7 +317,7 @@ def multiply(left: Linear, right: Linear) -> Linear:
     for a, b in ((left, right), (right, left)):
         for atom, k in a.terms:
             by = _multiple(atom, b)
-            if by is not None:
+            if isinstance(atom, Quotient) and by is not None:
                 aligned = atom.value - remainder(atom.value, atom.by)
                 return aligned * (k * by) + multiply(a - of(atom) * k, b)
     if left.number is not None or right.number is not None:
@@ -426,17 +425,13 @@ def without(value: Linear, name: str) -> tuple[int, Linear]:
 
 
 def reads(value: Linear) -> list[Read]:
-    """The tensor elements that a value is computed from."""
+    """The tensor elements that a value is computed from, but for those in conditions."""
     found: list[Read] = []
     for atom, _ in value.terms:
         if isinstance(atom, Read):
             found.append(atom)
-        elif isinstance(atom, (Quotient, Remainder)):
-            found += reads(atom.value) + reads(atom.by)
-        elif isinstance(atom, (Product, Maximum)):
-            found += reads(atom.left) + reads(atom.right)
-        elif isinstance(atom, Choice):
-            found += reads(atom.left) + reads(atom.right)
+        else:
+            found += [read for part in atom.parts for read in reads(part)]
     return found
 
 

@@ -1,8 +1,8 @@
 """Which tiles of a mask are empty, full or partial, from the mask as a formula.
 
 For the rows of a tile let P be the keys that some row attends to, and N those that some row does not. Both
-are unions of bands (`bands.py`): of the alternatives of the mask, and of those of its negation. A tile of keys
-is empty if it misses P, full if it misses N and lies within the keys that exist, and partial otherwise.
+are unions of bands (`bands.py`): of the alternatives of the mask, and of those of its negation. A tile of
+keys is empty if it misses P, full if it misses N and lies within the keys that exist, and partial otherwise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
-from aecompiler.algebra.arithmetic import Arithmetic, Bool, Int, subtract
+from aecompiler.algebra.arithmetic import Bool, Int, subtract
 from aecompiler.algebra.bands import Band, Rows, literal_holds
 from aecompiler.algebra.formulas import Formula, Literal, alternatives, negation
 from aecompiler.algebra.ranges import Range, Union, intersection

@@ -20,10 +20,10 @@ class AnalyzeMask(Pass):
     """Find the full, partial and empty tiles of masks, as bounds in closed form.
 
     For each block of `block-q` rows, a tile of `block-kv` keys is full if all its keys exist and every row
-    attends to them, empty if no row attends to any, else partial. From the mask region as a formula follow the
-    keys that some row i0 .. i1 attends to, and those that some row does not: intervals with symbolic sizes for
-    comparisons of positions (causal, windows, prefixes, chunks, and what `and`, `or`, `not` make of them);
-    with a test of each tile for divisibility (dilated) and for masks that read tensors at positions
+    attends to them, empty if no row attends to any, else partial. From the mask region as a formula follow
+    the keys that some row i0 .. i1 attends to, and those that some row does not: intervals with symbolic
+    sizes for comparisons of positions (causal, windows, prefixes, chunks, and what `and`, `or`, `not` make of
+    them); with a test of each tile for divisibility (dilated) and for masks that read tensors at positions
     (documents, block masks), of which a tile needs the least and the largest element of a range.
 
     The attribute `attn.mask_tiles` says so for people. Passes that build tiles ask `mask_analysis.analyze`

@@ -12,9 +12,9 @@ A *tile* is the rows `i_first` to `i_last`, both included and none of them paddi
 *empty* if every key that exists is masked in all rows, else *partial*. So a tile that sticks out over
 `kv_len` is never full: the code of partial tiles masks what does not exist. Rows beyond `i_last` don't count.
 
-Ranges are disjoint, half-open, may be empty and never reversed; what none of them holds is empty. Their counts,
-`full_count` and `partial_count`, don't depend on sizes. If `needs_test`, no range is full, the only partial one
-is a hull, and `build_test` tells what each of its tiles is.
+Ranges are disjoint, half-open, may be empty and never reversed; what none of them holds is empty. Their
+counts, `full_count` and `partial_count`, don't depend on sizes. If `needs_test`, no range is full, the only
+partial one is a hull, and `build_test` tells what each of its tiles is.
 
 The analysis is computed where it is used, since an attribute could describe a mask that has changed. It holds
 values of the region: build before the region changes. It never fails: what it does not understand is partial.

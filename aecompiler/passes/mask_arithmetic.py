@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
 
-Int = int | ir.Value
-Bool = bool | ir.Value
+Int: TypeAlias = int | ir.Value
+Bool: TypeAlias = bool | ir.Value
 
 
 def materialize(value: Int) -> ir.Value:
@@ -128,7 +129,7 @@ class IndexArithmetic:
         return found
 
     def extremes(self, tensor_name: str, ranges: Sequence[tuple[Int, Int]]) -> tuple[Int, Int]:
-        """The least and the largest element over ranges of clamped indices, 0 for a tensor without elements."""
+        """The least and the largest element over ranges of clamped indices; 0 if the tensor is empty."""
         source = self._tensors[tensor_name]
         sizes = [materialize(size) for size in rw.sizes(source)]
         if 0 in source.type.shape:

@@ -1,7 +1,7 @@
 """The mask region of an attention op as a formula over positions (`aecompiler.algebra.formulas`).
 
-Whatever depends on the batch and the head only, and is no arithmetic that is understood, is a symbol, computed
-anew where it is needed. What depends on positions and is not understood is unknown. An expression is
+Whatever depends on the batch and the head only, and is no arithmetic that is understood, is a symbol,
+computed anew where it is needed. What depends on positions and is not understood is unknown. An expression is
 understood only if no operation in it can overflow: positions are taken for less than 2^40 (2^28 if there is
 arithmetic on 32 bits), and symbols of 64 bits likewise, which guards check where the result is used.
 """
@@ -15,7 +15,6 @@ from aecompiler.algebra import formulas as fm
 from aecompiler.algebra import integers as it
 from aecompiler.algebra.bands import HEAD, KEY, ROW
 from aecompiler.bindings import arith, ir
-from aecompiler.dialect.regions import name_of
 from aecompiler.passes.index_arithmetic import width_of
 from aecompiler.passes.rewriting import constant_value
 
@@ -251,10 +250,10 @@ class _Reader:
         predicate = arith.CmpIPredicate(op.attributes["predicate"].value)
         left, right = op.operands
         if width_of(left.type) == 1:
-            a, b = self.truth(left), self.truth(right)
+            differ = _LOGIC["arith.xori"](self.truth(left), self.truth(right))
             if predicate == arith.CmpIPredicate.eq:
-                return fm.choice(a, b, fm.negation(b))
-            return fm.choice(a, fm.negation(b), b) if predicate == arith.CmpIPredicate.ne else None
+                return fm.negation(differ)
+            return differ if predicate == arith.CmpIPredicate.ne else None
         a, b = self.integer(left), self.integer(right)
         equality = predicate in (arith.CmpIPredicate.eq, arith.CmpIPredicate.ne)
         if equality and b is not None and b.number == 0 and left in self.remainders:
@@ -265,9 +264,8 @@ class _Reader:
             found = fm.equal(a, b)
         else:
             name = predicate.name
-            if name[0] == "u":
-                if a.low < 0 or b.low < 0:
-                    return None
+            if name[0] == "u" and (a.low < 0 or b.low < 0):
+                return None
             below = name[1] == "l"
             strict = 1 if name.endswith("t") else 0
             found = fm.not_positive((a - b if below else b - a) + strict)
@@ -283,7 +281,7 @@ class _Reader:
     def _choice(self, condition: fm.Formula, a: it.Linear, b: it.Linear) -> it.Linear:
         if isinstance(condition, fm.Constant):
             return a if condition.value else b
-        return it.of(it.Choice(condition, a, b))
+        return it.of(it.Choice(a, b, condition))
 
     # ---- integer operations ----
 

@@ -77,7 +77,8 @@ def explanation(analysis: MaskAnalysis, sizes: Sizes) -> str:
         lines.append("each tile between the first and the last key attended to is tested by itself")
     else:
         lines.append(
-            f"ranges of tiles for each block of rows: {analysis.full_count} full, {analysis.partial_count} partial"
+            "ranges of tiles for each block of rows: "
+            f"{analysis.full_count} full, {analysis.partial_count} partial"
         )
     return "\n".join([*lines, *_map(analysis, sizes)])
 

@@ -1,4 +1,4 @@
-"""Tiles of masks, three times: by brute force, from the analysis on numbers, and from the IR that it builds."""
+"""Tiles of masks by brute force, from the analysis on numbers, and from the IR that it builds."""
 
 from __future__ import annotations
 
