@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from aecompiler.backends.base import Artifact, Executable
 from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.cpu.host import host_target
 from aecompiler.backends.cpu.passes.prepare_functions import PREFIX
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.backends.cpu.target import CpuTarget
@@ -17,7 +18,7 @@ from aecompiler.passes.infra import run_pipeline
 class CpuBackend:
     """Direct lowering to LLVM, compiled and run in this process."""
 
-    target: ClassVar[CpuTarget] = CpuTarget()
+    target: ClassVar[CpuTarget] = host_target()
 
     def schedule(self, options: Mapping[str, Any]) -> CpuSchedule:
         """The schedule with these options; see `CpuSchedule`."""
@@ -25,7 +26,8 @@ class CpuBackend:
 
     def pipeline(self, schedule: CpuSchedule) -> str:
         """Pipeline text that `aec-opt --pass-pipeline` replays."""
-        return f"builtin.module(attn-cpu-reference{{block-q={schedule.block_q}}})"
+        block_q = schedule.resolved(self.target).block_q
+        return f"builtin.module(attn-cpu-reference{{block-q={block_q}}})"
 
     def emit(self, module: Any, entry: str, schedule: CpuSchedule) -> Artifact:
         """Lower `module` in place; the artifact's binary is the bytecode of the result."""

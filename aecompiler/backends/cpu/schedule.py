@@ -3,25 +3,58 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, Self
 
 from aecompiler.backends.base import Schedule
+from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
+
+THREADS_VARIABLE = "AECOMPILER_NUM_THREADS"
+MAX_THREADS = 1024
+_DIRECT_BLOCK_Q = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CpuSchedule(Schedule):
-    """Options of the CPU backend.
+    """Options of the CPU backend. What is 0 is chosen for the target, by `resolved`.
 
     `block_q`: the query rows of `attn.attention` that are computed together.
+    `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
+    used where the option is not given, and otherwise it is all cores. The code is the same for any number.
     `opt_level`: how hard LLVM works, 0 to 3. At 0 a kernel compiles about five times faster and runs about
     five times slower than at 2.
     """
 
-    block_q: int = 32
+    block_q: int = 0
+    threads: int = 0
     opt_level: int = 2
 
     def __post_init__(self) -> None:
-        if not 1 <= self.block_q <= MAX_BLOCK_Q:
-            raise ValueError(f"expects block_q to be 1 to {MAX_BLOCK_Q}, got {self.block_q}")
+        if not 0 <= self.block_q <= MAX_BLOCK_Q:
+            raise ValueError(f"expects block_q to be 1 to {MAX_BLOCK_Q}, or 0 to choose, got {self.block_q}")
+        if not 0 <= self.threads <= MAX_THREADS:
+            raise ValueError(f"expects threads to be 1 to {MAX_THREADS}, or 0 for all, got {self.threads}")
         if self.opt_level not in range(4):
             raise ValueError(f"expects opt_level to be 0, 1, 2 or 3, got {self.opt_level}")
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """A schedule from keyword options and the environment."""
+        given = super().from_options(options)
+        text = os.environ.get(THREADS_VARIABLE, "").strip()
+        if "threads" in options or not text:
+            return given
+        if not (text.isascii() and text.isdecimal() and int(text) <= MAX_THREADS):
+            raise ValueError(
+                f"expects the environment variable {THREADS_VARIABLE} to be 1 to {MAX_THREADS}, or 0 for all, "
+                f"got '{text}'"
+            )
+        return dataclasses.replace(given, threads=int(text))
+
+    def resolved(self, target: CpuTarget) -> Self:
+        """The schedule with a choice for everything that is 0."""
+        return dataclasses.replace(
+            self, block_q=self.block_q or _DIRECT_BLOCK_Q, threads=self.threads or target.cores
+        )

@@ -1,4 +1,4 @@
-"""What the CPU backend knows of the machine it runs on."""
+"""What the CPU backend knows of a processor: the one of this process, or one that is described."""
 
 from __future__ import annotations
 
@@ -6,9 +6,99 @@ import dataclasses
 
 from aecompiler.backends.base import Target
 
+KIB, MIB = 2**10, 2**20
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CpuTarget(Target):
-    """The processor of this process: LLVM asks it for its features, so there is nothing to describe yet."""
+    """A processor, as far as schedules depend on it.
 
-    name: str = "cpu"
+    `machine`: the architecture as the system calls it, "x86_64" or "aarch64".
+    `vector_bits`, `vector_registers`: of the widest vector unit.
+    `features`: instruction set extensions by the names that Linux uses, sorted.
+    `cores`: physical cores that this process may use.
+    `l1_bytes`, `l2_bytes`: data caches of one core; `l3_bytes`: the cache that cores share.
+    `page_bytes`: the size of a page of memory.
+    `identity`: tells apart processors for which LLVM may generate different code; empty for a target that is
+    only described.
+    """
+
+    machine: str
+    vector_bits: int
+    vector_registers: int
+    features: tuple[str, ...] = ()
+    cores: int = 1
+    l1_bytes: int = 32 * KIB
+    l2_bytes: int = 512 * KIB
+    l3_bytes: int = 8 * MIB
+    page_bytes: int = 4 * KIB
+    identity: str = ""
+
+    def lanes(self, bits: int) -> int:
+        """How many elements of that width a vector register holds."""
+        return self.vector_bits // bits
+
+    def has(self, feature: str) -> bool:
+        """Whether the processor has an extension."""
+        return feature in self.features
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorUnit:
+    """Vectors that a processor has if it is a `machine` with `feature`."""
+
+    machine: str
+    feature: str
+    bits: int
+    registers: int
+
+
+VECTOR_UNITS = (
+    VectorUnit("x86_64", "avx512f", 512, 32),
+    VectorUnit("x86_64", "avx2", 256, 16),
+    VectorUnit("x86_64", "sse2", 128, 16),
+    VectorUnit("aarch64", "asimd", 128, 32),
+)
+"""The vector units that schedules tell apart, the best of each architecture first."""
+
+BASELINE = VectorUnit("", "", 128, 16)
+"""What is assumed of any other processor."""
+
+
+def vector_unit(machine: str, features: frozenset[str]) -> VectorUnit:
+    """The best vector unit of a machine with these extensions."""
+    for unit in VECTOR_UNITS:
+        if unit.machine == machine and unit.feature in features:
+            return unit
+    return BASELINE
+
+
+def described(name: str, machine: str, *features: str, **sizes: int) -> CpuTarget:
+    """A target with these extensions and the sizes given; the others are conservative."""
+    unit = vector_unit(machine, frozenset(features))
+    return CpuTarget(
+        name=name,
+        machine=machine,
+        vector_bits=unit.bits,
+        vector_registers=unit.registers,
+        features=tuple(sorted(features)),
+        **sizes,
+    )
+
+
+NAMED_TARGETS = {
+    target.name: target
+    for target in (
+        described("cpu:avx2", "x86_64", "sse2", "avx2", "fma", "f16c", cores=4),
+        described(
+            "cpu:avx512",
+            "x86_64",
+            *("sse2", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_bf16"),
+            cores=4,
+            l2_bytes=1 * MIB,
+            l3_bytes=32 * MIB,
+        ),
+        described("cpu:neon", "aarch64", "asimd", "asimdhp", "bf16", cores=4, l1_bytes=64 * KIB),
+    )
+}
+"""Processors that are described, so that schedules and pipelines for another machine can be printed."""
