@@ -118,7 +118,7 @@ def test_unknown_target_and_options():
     for value, kind in (("32", "str"), (2.5, "float"), (True, "bool"), (None, "NoneType")):
         with pytest.raises(TypeError, match=f"expects block_q to be of type int, got .* of type {kind}"):
             aec.compile(NAMED, block_q=value)
-    with pytest.raises(ValueError, match="expects block_q to be 1 to 4096, or 0 to choose, got 10{9}"):
+    with pytest.raises(ValueError, match=r"expects block_q to be 1 to 4096, or 0 to choose, got 10{9}"):
         aec.compile(NAMED, block_q=10**9)
     with pytest.raises(ValueError, match="expects block_q to be 1 to 4096, or 0 to choose, got -1"):
         aec.compile(NAMED, block_q=-1)

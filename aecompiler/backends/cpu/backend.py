@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 from aecompiler.backends.base import Artifact, Executable
 from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
 from aecompiler.backends.cpu.host import host_target
+from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.passes.prepare_functions import PREFIX
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.backends.cpu.target import CpuTarget
+from aecompiler.bindings import ir
 from aecompiler.passes.infra import run_pipeline
 
 
@@ -39,15 +41,19 @@ class CpuBackend:
             target=self.target.name,
             entry=PREFIX + entry,
             binary=code,
-            metadata={"opt_level": schedule.opt_level},
+            metadata={
+                "opt_level": schedule.opt_level,
+                "threads": schedule.resolved(self.target).threads,
+                "parallel": HELP in ir.SymbolTable(module.operation),
+            },
             render=lambda: _text(code),
         )
 
     def load(self, artifact: Artifact) -> Executable:
         """Compile the artifact to machine code in this process."""
-        from aecompiler.backends.cpu.launch import CpuExecutable
+        from aecompiler.backends.cpu.launch import CpuExecutable, JitCode
 
-        return CpuExecutable(artifact)
+        return CpuExecutable(JitCode(artifact), artifact, artifact.metadata["threads"])
 
 
 def _text(code: bytes) -> str:

@@ -3,48 +3,77 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from aecompiler.backends.base import Artifact, Buffer, Scalar
-from aecompiler.bindings import execution_engine, ir
+from aecompiler.backends.cpu.parallel_runtime import HELP
+from aecompiler.backends.cpu.threads import pool
 from aecompiler.errors import BackendError
 
 _DUMMY = (ctypes.c_int64 * 64)()
 """What the descriptor of an empty array points to."""
 
+_PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+"""How all functions are called: MLIR makes a wrapper for each, which takes pointers to the arguments."""
 
-class CpuExecutable:
-    """A compiled function. Calls release the interpreter lock, share no state and may overlap."""
 
-    def __init__(self, artifact: Artifact):
+class Code(Protocol):
+    """Machine code in this process, which stays there as long as the object lives."""
+
+    def address(self, name: str) -> int | None:
+        """The address of the wrapper of the function `name`, or None."""
+
+
+class JitCode:
+    """Code that LLVM makes in this process, from the bytecode of a module in the LLVM dialect."""
+
+    def __init__(self, artifact: Artifact, keep_object: bool = False):
+        from aecompiler.bindings import execution_engine, ir
+
         # The engine copies nothing: context, module and engine live as long as this object.
         self._context = ir.Context()
         self._context.enable_multithreading(False)
         with self._context:
             self._module = ir.Module.parse(artifact.binary)
             try:
-                self._engine = execution_engine.ExecutionEngine(
-                    self._module, opt_level=artifact.metadata["opt_level"]
+                self.engine = execution_engine.ExecutionEngine(
+                    self._module, opt_level=artifact.metadata["opt_level"], enable_object_dump=keep_object
                 )
             except RuntimeError as error:
                 raise BackendError(
                     f"'{artifact.entry}' can't be compiled by LLVM, which says why on the standard error "
                     f"stream: {error}"
                 ) from None
-        # The engine compiles at the first look-up, and knows a wrapper `void(void **)` by this name.
-        address = self._engine.raw_lookup(f"_mlir_ciface_{artifact.entry}")
+
+    def address(self, name: str) -> int | None:
+        """The address of the wrapper of the function `name`; the first look-up compiles."""
+        return self.engine.raw_lookup(name)
+
+
+class CpuExecutable:
+    """A compiled function. Calls release the interpreter lock, share no state and may overlap."""
+
+    def __init__(self, code: Code, artifact: Artifact, threads: int):
+        address = code.address(f"_mlir_ciface_{artifact.entry}")
         if not address:
             raise BackendError(
                 f"'{artifact.entry}' can't be linked: it calls a function that this process does not have, "
                 "named on the standard error stream"
             )
-        self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+        self._function = _Function(code, address)
+        self._helper: _Function | None = None
+        self._threads = threads
+        if threads > 1 and artifact.metadata["parallel"]:
+            self._helper = _Function(code, code.address(HELP) or 0)
 
     def __call__(self, arguments: Sequence[Buffer | Scalar], results: Sequence[Buffer]) -> None:
         """Run; whoever calls keeps the memory behind the buffers alive."""
         count = len(arguments) + len(results)
-        pointers = (ctypes.c_void_p * count)()  # to each argument: a scalar, or a pointer to a descriptor
-        cells = (ctypes.c_void_p * count)()
+        pointers = (
+            ctypes.c_void_p * (count + 1)
+        )()  # to each argument: a scalar, or a pointer to a descriptor
+        cells = (ctypes.c_void_p * (count + 1))()
         cell = ctypes.addressof(cells)
         size = ctypes.sizeof(ctypes.c_void_p)
         keep = []
@@ -57,7 +86,28 @@ class CpuExecutable:
                 data = _descriptor(value)
                 cells[position] = ctypes.addressof(data)
             keep.append(data)
+        pointers[count] = cell + count * size  # the ticket; null where the call has one thread
+        if self._helper is None:
+            self._function(ctypes.addressof(pointers))
+            return
+        threads = pool()
+        ticket = threads.take(self._helper, self._threads)
+        cells[count] = ticket.address
         self._function(ctypes.addressof(pointers))
+        threads.give_back(ticket)
+
+
+class _Function:
+    """A function of loaded code, which lives as long as this."""
+
+    __slots__ = ("_code", "_function")
+
+    def __init__(self, code: Code, address: int):
+        self._code = code
+        self._function: Callable[[int], Any] = _PACKED(address)
+
+    def __call__(self, arguments: int) -> None:
+        self._function(arguments)
 
 
 def _descriptor(buffer: Buffer) -> ctypes.Array:

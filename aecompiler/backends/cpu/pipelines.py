@@ -8,6 +8,7 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     expand_copies,
     expand_math,
     guard_operations,
+    outline_parallel,
     prepare_functions,
     verify_lowering,
 )
@@ -20,6 +21,8 @@ _BUFFERIZE = (
     "convert-elementwise-to-linalg",
     "canonicalize",
     "cse",
+    # results are computed where the caller wants them
+    "eliminate-empty-tensors",
     "one-shot-bufferize{allow-return-allocs-from-loops=true bufferize-function-boundaries=true}",
     "buffer-deallocation-pipeline",
     "convert-bufferization-to-memref",
@@ -31,6 +34,8 @@ _TO_LLVM = (
     "canonicalize",
     "cse",
     "func.func(loop-invariant-code-motion)",
+    "cpu-outline-parallel",
+    "func.func(scf-forall-to-for)",
     "convert-scf-to-cf",
     "expand-strided-metadata",
     "lower-affine",

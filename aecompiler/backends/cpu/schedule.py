@@ -48,8 +48,8 @@ class CpuSchedule(Schedule):
             return given
         if not (text.isascii() and text.isdecimal() and int(text) <= MAX_THREADS):
             raise ValueError(
-                f"expects the environment variable {THREADS_VARIABLE} to be 1 to {MAX_THREADS}, or 0 for all, "
-                f"got '{text}'"
+                f"expects the environment variable {THREADS_VARIABLE} to be 1 to {MAX_THREADS}, "
+                f"or 0 for all, got '{text}'"
             )
         return dataclasses.replace(given, threads=int(text))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from aecompiler.backends.base import Target
 
@@ -73,8 +74,8 @@ def vector_unit(machine: str, features: frozenset[str]) -> VectorUnit:
     return BASELINE
 
 
-def described(name: str, machine: str, *features: str, **sizes: int) -> CpuTarget:
-    """A target with these extensions and the sizes given; the others are conservative."""
+def described(name: str, machine: str, *features: str, **others: Any) -> CpuTarget:
+    """A target with these extensions; fields that are not given are conservative."""
     unit = vector_unit(machine, frozenset(features))
     return CpuTarget(
         name=name,
@@ -82,7 +83,7 @@ def described(name: str, machine: str, *features: str, **sizes: int) -> CpuTarge
         vector_bits=unit.bits,
         vector_registers=unit.registers,
         features=tuple(sorted(features)),
-        **sizes,
+        **others,
     )
 
 
