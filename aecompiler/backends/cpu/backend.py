@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aecompiler.backends.base import Artifact, Executable
-from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.cpu import (
+    kernel_cache,
+    pipelines,  # noqa: F401  (registers)
+)
 from aecompiler.backends.cpu.host import host_target
+from aecompiler.backends.cpu.kernel_cache import CachedKernel
 from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.passes.prepare_functions import PREFIX
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
+from aecompiler.disk_cache import open_cache
 from aecompiler.passes.infra import run_pipeline
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CpuArtifact(Artifact):
+    """`binary` is bytecode of the LLVM dialect. `cached_object`: the object file of it, where it is known.
+
+    `cache_key` is what the cache knows it by; empty without a cache. `metadata`: `opt_level`, `threads`, and
+    whether the code has `parallel` loops.
+    """
+
+    cache_key: str = ""
+    cached_object: bytes = b""
 
 
 class CpuBackend:
@@ -31,34 +49,39 @@ class CpuBackend:
         block_q = schedule.resolved(self.target).block_q
         return f"builtin.module(attn-cpu-reference{{block-q={block_q}}})"
 
-    def emit(self, module: Any, entry: str, schedule: CpuSchedule) -> Artifact:
-        """Lower `module` in place; the artifact's binary is the bytecode of the result."""
-        run_pipeline(module, self.pipeline(schedule))
-        buffer = io.BytesIO()
-        module.operation.write_bytecode(buffer)
-        code = buffer.getvalue()
-        return Artifact(
+    def emit(self, module: Any, entry: str, schedule: CpuSchedule) -> CpuArtifact:
+        """Lower `module` in place, unless the result is in the cache; the binary is its bytecode."""
+        pipeline = self.pipeline(schedule)
+        key, kernel = "", None
+        if open_cache() is not None:
+            key = kernel_cache.key_of(module, entry, pipeline, schedule.opt_level, self.target)
+            kernel = kernel_cache.load(key)
+        if kernel is None:
+            run_pipeline(module, pipeline)
+            buffer = io.BytesIO()
+            module.operation.write_bytecode(buffer)
+            parallel = HELP in ir.SymbolTable(module.operation)
+            metadata = {"opt_level": schedule.opt_level, "parallel": parallel}
+            kernel = CachedKernel(buffer.getvalue(), b"", metadata)
+        code = kernel.code
+        return CpuArtifact(
             target=self.target.name,
             entry=PREFIX + entry,
             binary=code,
-            metadata={
-                "opt_level": schedule.opt_level,
-                "threads": schedule.resolved(self.target).threads,
-                "parallel": HELP in ir.SymbolTable(module.operation),
-            },
+            metadata={**kernel.metadata, "threads": schedule.resolved(self.target).threads},
             render=lambda: _text(code),
+            cache_key=key,
+            cached_object=kernel.binary,
         )
 
     def load(self, artifact: Artifact) -> Executable:
-        """Compile the artifact to machine code in this process."""
-        from aecompiler.backends.cpu.launch import CpuExecutable, JitCode
+        """Make the artifact callable: by its object file from the cache, or else by LLVM in this process."""
+        from aecompiler.backends.cpu.launch import CpuExecutable, find_code
 
-        return CpuExecutable(JitCode(artifact), artifact, artifact.metadata["threads"])
+        return CpuExecutable(find_code(artifact), artifact, artifact.metadata["threads"])
 
 
 def _text(code: bytes) -> str:
-    from aecompiler.bindings import ir
-
     with ir.Context():
         return str(ir.Module.parse(code))
 

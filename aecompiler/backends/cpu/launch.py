@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from aecompiler.backends.base import Artifact, Buffer, Scalar
+from aecompiler.backends.cpu import kernel_cache
+from aecompiler.backends.cpu.object_file import LoadedObject, ObjectError
 from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.threads import pool
 from aecompiler.errors import BackendError
@@ -49,6 +51,29 @@ class JitCode:
     def address(self, name: str) -> int | None:
         """The address of the wrapper of the function `name`; the first look-up compiles."""
         return self.engine.raw_lookup(name)
+
+
+def find_code(artifact: Artifact) -> Code:
+    """The code of an artifact: from its object file if there is one, else compiled, and kept if it may be."""
+    key = getattr(artifact, "cache_key", "")
+    known = getattr(artifact, "cached_object", b"")
+    if known:
+        try:
+            return LoadedObject(known)
+        except ObjectError:
+            kernel_cache.drop(key)
+    compiled = JitCode(artifact, keep_object=bool(key))
+    if key and compiled.address(f"_mlir_ciface_{artifact.entry}"):
+        binary = kernel_cache.object_of(compiled.engine)
+        loaded: Code | None = None
+        try:
+            loaded = LoadedObject(binary)
+        except ObjectError:
+            binary = b""  # the next process will compile, but skip the passes
+        metadata = {name: artifact.metadata[name] for name in ("opt_level", "parallel")}
+        kernel_cache.store(key, kernel_cache.CachedKernel(artifact.binary, binary, metadata))
+        return loaded or compiled
+    return compiled
 
 
 class CpuExecutable:

@@ -1,0 +1,104 @@
+"""Compiled kernels on disk: what they are known by, and what is kept of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aecompiler
+from aecompiler.backends.cpu.target import CpuTarget
+from aecompiler.bindings import ir
+from aecompiler.bindings import load as load_bindings
+from aecompiler.disk_cache import open_cache
+
+_PARTS = ("algebra", "backends", "dialect", "passes")
+"""The folders of the package that decide what code is made."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CachedKernel:
+    """A kernel from the cache. `code`: LLVM dialect as bytecode; `binary`: an object file, or empty."""
+
+    code: bytes
+    binary: bytes
+    metadata: Mapping[str, Any]
+
+
+def key_of(module: ir.Module, entry: str, pipeline: str, opt_level: int, target: CpuTarget) -> str:
+    """What a kernel is known by: all that its code depends on. Locations in the program are not in it."""
+    text = module.operation.get_asm(enable_debug_info=False)
+    parts = (text, entry, pipeline, str(opt_level), repr(target), *versions())
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode(errors="surrogateescape")
+        digest.update(len(data).to_bytes(8, "little") + data)
+    return digest.hexdigest()
+
+
+@functools.cache
+def versions() -> tuple[str, ...]:
+    """What tells this compiler, and the MLIR below it, from others: files by name, size and time."""
+    package = Path(aecompiler.__file__).parent
+    libraries = Path(load_bindings("_mlir_libs").__file__ or "").parent
+    return (
+        aecompiler.__version__,
+        *(line for part in _PARTS for line in _files(package / part, ".py")),
+        *_files(libraries, ".so", ".dylib", ".pyd", ".dll"),
+    )
+
+
+def _files(folder: Path, *endings: str) -> list[str]:
+    lines = []
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(endings):
+                status = os.stat(os.path.join(place, name))
+                lines.append(f"{place}/{name} {status.st_size} {status.st_mtime_ns}")
+    return lines
+
+
+def load(key: str) -> CachedKernel | None:
+    """The kernel of that key, if it is in the cache."""
+    cache = open_cache()
+    blobs = cache.load(key) if cache is not None else None
+    if cache is None or blobs is None:
+        return None
+    try:
+        return CachedKernel(blobs["code"], blobs["object"], json.loads(blobs["metadata"]))
+    except (KeyError, ValueError):
+        cache.drop(key)
+        return None
+
+
+def store(key: str, kernel: CachedKernel) -> None:
+    """Keep a kernel."""
+    cache = open_cache()
+    if cache is not None:
+        metadata = json.dumps(dict(kernel.metadata)).encode()
+        cache.store(key, {"code": kernel.code, "object": kernel.binary, "metadata": metadata})
+
+
+def drop(key: str) -> None:
+    """Forget a kernel whose object file can't be loaded."""
+    cache = open_cache()
+    if cache is not None:
+        cache.drop(key)
+
+
+def object_of(engine: Any) -> bytes:
+    """The object file of what an engine has compiled; empty if it can't be had."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="aecompiler-") as folder:
+            path = Path(folder, "kernel.o")
+            engine.dump_to_object_file(str(path))
+            return path.read_bytes()
+    except OSError:
+        return b""
