@@ -44,6 +44,7 @@ for tool in ("aec-opt", "aec-run"):
     path = find_tool(f"AECOMPILER_{tool.removeprefix('aec-').upper()}", tool)
     config.substitutions.append((rf"\b{tool}(?=\s)", shlex.quote(path)))
 
+config.environment["AECOMPILER_CACHE"] = "0"  # kernels are compiled anew
 for name in ("HOME", "TMPDIR"):
     if name in os.environ:
         config.environment[name] = os.environ[name]

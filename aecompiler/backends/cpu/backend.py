@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aecompiler.backends.base import Artifact, Executable
-from aecompiler.backends.cpu import (
-    kernel_cache,
-    pipelines,  # noqa: F401  (registers)
-)
+from aecompiler.backends.cpu import kernel_cache
 from aecompiler.backends.cpu.host import host_target
 from aecompiler.backends.cpu.kernel_cache import CachedKernel
+from aecompiler.backends.cpu.names import PREFIX
 from aecompiler.backends.cpu.parallel_runtime import HELP
-from aecompiler.backends.cpu.passes.prepare_functions import PREFIX
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
@@ -57,6 +54,9 @@ class CpuBackend:
             key = kernel_cache.key_of(module, entry, pipeline, schedule.opt_level, self.target)
             kernel = kernel_cache.load(key)
         if kernel is None:
+            # The passes are imported, and so registered, where something is to be compiled.
+            from aecompiler.backends.cpu import pipelines  # noqa: F401
+
             run_pipeline(module, pipeline)
             buffer = io.BytesIO()
             module.operation.write_bytecode(buffer)

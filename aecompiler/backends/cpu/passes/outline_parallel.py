@@ -62,10 +62,10 @@ class OutlineParallel(Pass):
             for function in op.regions[0].blocks[0].operations
             if function.operation.name == "func.func" and not function.is_external
         }
-        for loop in rw.walk_list(op, _FORALL):
+        for loop in parallel_loops(op):
             _check(loop)
         tickets = _add_tickets(op, functions)
-        if not rw.walk_list(op, _FORALL):
+        if not parallel_loops(op):
             return
         # Slow to import: paid by modules that have parallel loops.
         from aecompiler.backends.cpu.passes.outlining import Outlining
@@ -73,7 +73,7 @@ class OutlineParallel(Pass):
         names = {rw.symbol_name(other) for other in op.regions[0].blocks[0].operations}
         for name, ticket in tickets.items():
             number = 0
-            for loop in rw.walk_list(functions[name].operation, _FORALL):
+            for loop in parallel_loops(functions[name]):
                 if not _inside_parallel(loop):
                     while f"{name}.parallel{number}" in names:
                         number += 1
@@ -82,6 +82,11 @@ class OutlineParallel(Pass):
         block = op.regions[0].blocks[0]
         for helper in ir.Module.parse(TEXT).body.operations:
             block.append(helper.operation.clone())
+
+
+def parallel_loops(op: ir.Operation) -> list[ir.Operation]:
+    """The parallel loops in `op`."""
+    return [loop for loop in rw.walk_list(op, _FORALL) if loop.name == _FORALL]
 
 
 def _check(loop: ir.Operation) -> None:
@@ -112,7 +117,7 @@ def _add_tickets(module: ir.Operation, functions: dict[str, ir.OpView]) -> dict[
         name
         for name, function in functions.items()
         if "llvm.emit_c_interface" in function.operation.attributes
-        or rw.walk_list(function.operation, _FORALL)
+        or parallel_loops(function)
     }
     while added := {caller for caller, callee, _ in calls if callee in taking} - taking:
         taking |= added

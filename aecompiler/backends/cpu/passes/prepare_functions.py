@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.cpu.names import PREFIX
 from aecompiler.bindings import bufferization, func, ir, memref
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
-
-PREFIX = "aec."
-"""What the names of functions begin with in code."""
 
 
 @register_pass
