@@ -6,8 +6,8 @@
 // CHECK-SAME:    %[[OUT:[^ ]+]]: memref<?xf32>, %[[X:[^ ]+]]: f32, %[[N:[^ ]+]]: index, %[[TICKET:[^ ]+]]: !llvm.ptr)
 // CHECK:         %[[CONTEXT:.+]] = llvm.alloca %{{.+}} x !llvm.struct<(i64, array<7 x i64>, i64, i64, ptr, f32, struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>)> {alignment = 64 : i64}
 // CHECK:         %[[TRIPS:.+]] = arith.maxsi %[[N]], %{{.+}} : index
-// CHECK:         %[[LEAST:.+]] = arith.constant 100000 : index
-// CHECK:         %[[WORTH:.+]] = arith.cmpi sge, %{{.+}}, %[[LEAST]] : index
+// CHECK:         %[[BOUND:.+]] = arith.constant 100000 : index
+// CHECK:         %[[WORTH:.+]] = arith.cmpi sge, %{{.+}}, %[[BOUND]] : index
 // CHECK:         %[[DESCRIPTOR:.+]] = builtin.unrealized_conversion_cast %[[OUT]] : memref<?xf32> to !llvm.struct
 // CHECK:         %[[F:.+]] = constant @fill.parallel0 : (!llvm.ptr, index) -> ()
 // CHECK:         %[[BODY:.+]] = builtin.unrealized_conversion_cast %[[F]]
@@ -32,8 +32,8 @@
 // CHECK:       llvm.func @aecrt.help(
 // CHECK:       llvm.func internal @aecrt.run(
 
-// LEAST:       %[[LEAST:.+]] = arith.constant 7 : index
-// LEAST:       arith.cmpi sge, %{{.+}}, %[[LEAST]]
+// LEAST:       %[[BOUND:.+]] = arith.constant 7 : index
+// LEAST:       arith.cmpi sge, %{{.+}}, %[[BOUND]]
 func.func @fill(%out: memref<?xf32>, %x: f32, %n: index) attributes {llvm.emit_c_interface} {
   %two = arith.constant 2.0 : f32
   scf.forall (%i) in (%n) {
