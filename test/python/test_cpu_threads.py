@@ -351,12 +351,17 @@ def test_a_call_while_the_interpreter_is_ending():
     done = in_a_process("""
         class Late:
             def __init__(self):
-                self.grid, self.print = Grid(threads=3), print
+                self.run, self.out = Grid(threads=3).executable, np.full((64, 64), np.nan)
+                self.arrays = np.zeros((64, 64)), np.array([2000])
+                self.buffers = [buffer(array) for array in self.arrays]
+                self.result, self.print = buffer(self.out), print
             def __del__(self):
-                out, want = self.grid((64, 64), 2000)
-                self.print((out == want).all())
+                self.run(self.buffers, [self.result])
+                self.print(self.out.tobytes() == wanted)
+        wanted = expected(np.zeros((64, 64))).tobytes()
         late = Late()
-        late.grid.check((64, 64), 2000)
+        late.run(late.buffers, [late.result])
+        late.out[:] = np.nan
     """)
     assert done.stdout == "True\n"
 
