@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,6 +43,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.section("measurements")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+def pytest_configure() -> None:
+    os.environ["AECOMPILER_CACHE"] = "0"  # kernels are compiled anew, in processes that tests start as well
 
 
 def _device() -> str | None:
