@@ -4,6 +4,7 @@ from aecompiler.passes import (
     attn_analyze_mask,
     attn_canonicalize,
     attn_derive_online,
+    attn_fuse_elementwise,
     attn_tile,
     convert_attn_to_linalg,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "attn_analyze_mask",
     "attn_canonicalize",
     "attn_derive_online",
+    "attn_fuse_elementwise",
     "attn_tile",
     "convert_attn_to_linalg",
 ]

@@ -57,6 +57,15 @@ def clone_op(op: ir.Operation, mapping: MutableMapping[ir.Value, ir.Value]) -> i
     return new
 
 
+def clone_as(op: ir.Operation, operands: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
+    """Clone `op`, which has one result, at the insertion point, with other operands and a result of `type_`."""
+    new = op.operation.clone()
+    for index, operand in enumerate(operands):
+        new.operands[index] = operand
+    new.results[0].set_type(type_)
+    return new.results[0]
+
+
 def _remap(op: ir.Operation, mapping: MutableMapping[ir.Value, ir.Value]) -> None:
     for index, operand in enumerate(op.operands):
         if operand in mapping:
@@ -290,6 +299,45 @@ def copy(value: ir.Value, into: ir.Value) -> ir.Value:
     return linalg.copy(value, outs=[into])
 
 
+def transpose(value: ir.Value, into: ir.Value, permutation: Sequence[int]) -> ir.Value:
+    """Dimension n of the result, stored where `into` is, is dimension `permutation[n]` of `value`."""
+    from aecompiler.bindings import linalg
+
+    return linalg.transpose(value, outs=[into], permutation=list(permutation)).results[0]
+
+
+def expand(
+    value: ir.Value,
+    shaped: ir.RankedTensorType,
+    groups: Sequence[Sequence[int]],
+    sizes: Sequence[int | ir.Value],
+) -> ir.Value:
+    """Dimension n of `value` as the dimensions `groups[n]` of a tensor of a type, with these sizes."""
+    dynamic, static = _mixed(sizes)
+    return tensor.expand_shape(shaped, value, [list(group) for group in groups], dynamic, static)
+
+
+def pad(
+    value: ir.Value,
+    shaped: ir.RankedTensorType,
+    low: Sequence[int | ir.Value],
+    high: Sequence[int | ir.Value],
+    element: ir.Value,
+) -> ir.Value:
+    """`value` as a tensor of a type, with `element` before and after."""
+    (dynamic_low, static_low), (dynamic_high, static_high) = _mixed(low), _mixed(high)
+    op = tensor.PadOp(shaped, value, dynamic_low, dynamic_high, static_low, static_high)
+    block = op.operation.regions[0].blocks.append(*[ir.IndexType.get()] * shaped.rank)
+    with ir.InsertionPoint(block):
+        tensor.YieldOp(element)
+    return op.operation.results[0]
+
+
+def cast(value: ir.Value, shaped: ir.RankedTensorType) -> ir.Value:
+    """`value` as a tensor of a type that differs in which sizes are static."""
+    return tensor.cast(shaped, value)
+
+
 def _mixed(values: Sequence[int | ir.Value]) -> tuple[list[ir.Value], list[int]]:
     """Split sizes or offsets into the operands and the static attribute that slice operations take."""
     dynamic = [value for value in values if not isinstance(value, int)]
@@ -311,6 +359,21 @@ def extract_slice(
     return tensor.extract_slice(
         result, source, dyn_offsets, dyn_sizes, [], static_offsets, static_sizes, ones
     )
+
+
+def cut(
+    value: ir.Value,
+    offsets: Sequence[int | ir.Value],
+    sizes: Sequence[int | ir.Value],
+    strides: Sequence[int | ir.Value],
+) -> ir.Value:
+    """A slice with all dimensions and any strides."""
+    if 0 in sizes:
+        return tensor.empty(sizes, value.type.element_type)
+    parts = [_mixed(part) for part in (offsets, sizes, strides)]
+    dynamic, static = zip(*parts, strict=True)
+    shaped = ir.RankedTensorType.get(static[1], value.type.element_type)
+    return tensor.extract_slice(shaped, value, *dynamic, *static)
 
 
 def insert_slice(

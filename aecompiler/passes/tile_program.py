@@ -334,7 +334,7 @@ class TileProgram:
 
     def load_queries(self, rows: Rows) -> ir.Value:
         """q of the tile, of the accumulator type: [features, rows] or [rows, features]."""
-        q = rows.load(self.q, features=self.features)
+        q = rows.load(self.q, features=self.features, operand="q")
         if self.block.rows_last:
             return self._transpose(q, self.acc)
         return q

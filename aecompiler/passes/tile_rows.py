@@ -52,9 +52,16 @@ class Rows:
         return arith.addi(self.head, arith.divui(row, rw.index(self.queries)))
 
     def load(
-        self, source: ir.Value, prefix: Sequence[ir.Value] = (), features: int | None = None
+        self,
+        source: ir.Value,
+        prefix: Sequence[ir.Value] = (),
+        features: int | None = None,
+        operand: str | None = None,
     ) -> ir.Value:
-        """The rows of `source`, `[prefix..., B, H, Sq, features]` or without features: `[rows, features]`."""
+        """The rows of `source`, `[prefix..., B, H, Sq, features]` or without features: `[rows, features]`.
+
+        `operand` is the name of the operand that is read.
+        """
         real = self.real()
         tail = [] if features is None else [features]
         lead = len(prefix) + 1
@@ -63,7 +70,7 @@ class Rows:
         axes = list(range(lead + 1, len(sizes)))
         if self.group > 1:
             axes.insert(0, lead)
-        slice_ = rw.extract_slice(source, offsets, sizes, axes)
+        slice_ = name_slice(rw.extract_slice(source, offsets, sizes, axes), operand)
         padded = pad(slice_, axes.index(lead + 1), self.queries, real)
         if self.group == 1:
             return padded
@@ -84,6 +91,17 @@ class Rows:
         part_slice = rw.extract_slice(value, [0] * len(part), part, list(range(len(part))))
         offsets = [*prefix, self.batch, self.head, self.first, *[0] * len(tail)]
         return part_slice, into, offsets, [*[1] * (len(prefix) + 1), self.group, real, *tail]
+
+
+OPERAND = "attn.operand"
+"""The attribute of a slice of q, k or v that says which it is."""
+
+
+def name_slice(slice_: ir.Value, operand: str | None) -> ir.Value:
+    """`slice_`, marked as one of an operand: `attn-fuse-elementwise` asks which."""
+    if operand and slice_.owner.name == "tensor.extract_slice":
+        slice_.owner.attributes[OPERAND] = ir.StringAttr.get(operand)
+    return slice_
 
 
 def pad(value: ir.Value, axis: int, size: int, real: ir.Value) -> ir.Value:

@@ -10,7 +10,7 @@ from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.block_regions import reduction_of
-from aecompiler.passes.tile_rows import Rows, pad
+from aecompiler.passes.tile_rows import Rows, name_slice, pad
 
 if TYPE_CHECKING:
     from aecompiler.passes.tile_program import TileProgram
@@ -70,7 +70,7 @@ class TileStep:
         new_state = update.row_tensors(state)
         accumulators = []
         if program.n_accumulators:
-            v = self._load(program.v, first, program.v_features, full)
+            v = self._load("v", first, program.v_features, full)
             finite = _is_finite(v) if masked else None
             for t, before in enumerate(stream.accumulators):
                 weight = self._weights(weights[t], scores, masked and t in program.masked_weights)
@@ -78,18 +78,20 @@ class TileStep:
                 accumulators.append(self._accumulate(kept, weight, scores, v, finite))
         return Stream(tuple(new_state), tuple(accumulators))
 
-    def _load(self, source: ir.Value, first: ir.Value, features: int, full: bool) -> ir.Value:
+    def _load(self, operand: str, first: ir.Value, features: int, full: bool) -> ir.Value:
         """A tile of k or v: [keys, features]; keys past the end are 0."""
+        source = getattr(self.program, operand)
         offsets = [self.rows.batch, self.kv_head, first, 0]
         if full:
-            return rw.extract_slice(source, offsets, [1, 1, self.keys, features], (2, 3))
+            whole = rw.extract_slice(source, offsets, [1, 1, self.keys, features], (2, 3))
+            return name_slice(whole, operand)
         real = arith.minui(rw.index(self.keys), arith.subi(self.program.kv_length, first))
         slice_ = rw.extract_slice(source, offsets, [1, 1, real, features], (2, 3))
-        return pad(slice_, 0, self.keys, real)
+        return pad(name_slice(slice_, operand), 0, self.keys, real)
 
     def _products(self, first: ir.Value, full: bool) -> ir.Value:
         """q . k of the tile's elements."""
-        k = self._load(self.program.k, first, self.program.features, full)
+        k = self._load("k", first, self.program.features, full)
         zeros = rw.filled(self.block.ordered(self.keys, self.block.rows), self.acc, 0.0)
         if self.block.rows_last:
             ins = [(k, (0, 2)), (self.q, (2, 1))]

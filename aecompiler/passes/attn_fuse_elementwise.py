@@ -1,0 +1,68 @@
+"""The pass `attn-fuse-elementwise`: elementwise work around attention moves into its tile program."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from aecompiler.bindings import ir
+from aecompiler.passes.consumer_fusion import fuse_consumers
+from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.producer_fusion import fuse_producers
+
+Operand = Literal["q", "k", "v", "o"]
+
+
+@register_pass
+class FuseElementwise(Pass):
+    """Move elementwise producers of q, k, v and consumers of o into tile programs.
+
+    Rotary embedding, scaling, bias, casts, the norm of a head, transposed views and output gates then need no
+    tensors of their own: each tile computes its part.
+
+    *Before*: the result of `attn-tile`. *After*: the same program; what does not fit stays as it is.
+
+    - A slice of an operand becomes the same computation on slices of what the operand is computed from. Arith
+      and math operations on tensors, elementwise `linalg` operations, and reductions of one operand are
+      followed, along dimensions of which a tile has a part where they are parallel; so are slices,
+      concatenation, padding, transposes and changes of shape, where they leave such dimensions in one piece.
+    - No tile computes what another one computes, too: an operand without batch or heads, as a table of cosines,
+      is only followed through what moves data; work on it stays outside and its result is sliced. What
+      something else needs as a tensor is not computed twice, either.
+    - k and v are read once for each tile of queries, and fused producers then run as often. So they are fused
+      only if `operands` names them.
+    - What follows from o alone, or from o and other tensors, is computed on the tile before it is stored, if o
+      is needed for nothing else: the grid then has that result in place of o, of another element type or shape
+      where it says so. So it is with extra results. What computes the other tensors moves before the grid.
+
+    ```mlir
+    %scaled = arith.mulf %x, %factors : tensor<2x8x?x64xf32>
+    %o = scf.forall (%b, %h, %t) ... {
+      %queries = tensor.extract_slice %scaled[%b, %h, %first, 0] [1, 1, %real, 64] [1, 1, 1, 1] ...
+      ...
+    }
+    %y = arith.mulf %o, %gate : tensor<2x8x?x64xf32>
+    ```
+    becomes
+    ```mlir
+    %y = scf.forall (%b, %h, %t) ... {
+      %0 = tensor.extract_slice %x[%b, %h, %first, 0] [1, 1, %real, 64] [1, 1, 1, 1] ...
+      %1 = tensor.extract_slice %factors[%b, %h, %first, 0] [1, 1, %real, 64] [1, 1, 1, 1] ...
+      %queries = arith.mulf %0, %1 : tensor<?x64xf32>
+      ...
+      %2 = tensor.extract_slice %gate[%b, %h, %first, 0] [1, 1, %real, 64] [1, 1, 1, 1] ...
+      %3 = arith.mulf %tile, %2 : tensor<?x64xf32>
+      scf.forall.in_parallel { tensor.parallel_insert_slice %3 into ... }
+    }
+    ```
+    """
+
+    NAME = "attn-fuse-elementwise"
+
+    operands: tuple[Operand, ...] = option(("q", "o"), "what is fused: producers of q, k and v, and consumers of o")
+
+    def run(self, op: ir.Operation) -> None:
+        """Fuse what fits around the grids in `op`."""
+        if inputs := [name for name in self.operands if name != "o"]:
+            fuse_producers(op, inputs)
+        if "o" in self.operands:
+            fuse_consumers(op)

@@ -1,0 +1,128 @@
+"""Plans for computing a part of a tensor from parts of what it is computed from.
+
+A plan is made before any IR is: `Planner.plan` follows the operations that make a tensor as far as each can
+work on a part alone, and `Plan.build` then makes the same computation on parts.
+
+Work is never done for several tiles alike: where an operand lacks a dimension of which a tile has a part, as
+a table of positions lacks the heads, each tile would compute the same. There only operations that move data
+are followed; what computes such an operand stays as it is and is sliced.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.tensor_parts import Indices, Parts, kept, part_type
+
+Make = Callable[[list[ir.Value], Indices], ir.Value]
+"""Builds a part of a tensor from the parts that it needs."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    """How a part of `value` is computed."""
+
+    value: ir.Value
+    parts: Parts
+    needs: Sequence[Plan]
+    make: Make
+    follows: bool
+    """Whether the operation that makes `value` is followed; otherwise `value` is sliced."""
+
+    def build(self, indices: Indices, built: dict[Plan, ir.Value]) -> ir.Value:
+        """The part; each plan in `built` has been built."""
+        if self not in built:
+            result = self.make([need.build(indices, built) for need in self.needs], indices)
+            wanted = part_type(self.value, self.parts)
+            built[self] = result if result.type == wanted else rw.cast(result, wanted)
+        return built[self]
+
+    def values(self) -> dict[ir.Value, set[bool]]:
+        """The values of which parts are used; True if an operation is followed there, False if one is not."""
+        found: dict[ir.Value, set[bool]] = {}
+        pending: list[Plan] = [self]
+        seen = {self}
+        while pending:
+            plan = pending.pop()
+            found.setdefault(plan.value, set()).add(plan.follows)
+            new = list(dict.fromkeys(need for need in plan.needs if need not in seen))
+            seen.update(new)
+            pending += new
+        return found
+
+
+Rule = Callable[["Planner", ir.Operation, Parts, bool], "tuple[list[Plan], Make] | None"]
+"""Needs of a part of an operation's result, and how it is made of them; None where it can't be."""
+
+RULES: dict[str, Rule] = {}
+"""For each operation that may be followed, how."""
+
+MOVES: set[str] = set()
+"""Operations that move data only."""
+
+
+def rule(*names: str, moves: bool = False) -> Callable[[Rule], Rule]:
+    """Function decorator: the rule of operations; `moves` says that they only move data."""
+
+    def register(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(names, function))
+        if moves:
+            MOVES.update(names)
+        return function
+
+    return register
+
+
+class Planner:
+    """Makes plans of which equal ones are one.
+
+    `stays` are values that something else needs as tensors: what computes them is not followed. `given` are
+    values of which one part is at hand; of no other part there is a plan.
+    """
+
+    def __init__(
+        self, stays: set[ir.Value] | None = None, given: dict[ir.Value, tuple[Parts, ir.Value]] | None = None
+    ):
+        self.stays, self.given = stays or set(), given or {}
+        self._plans: dict[object, Plan] = {}
+
+    def plan(self, value: ir.Value, parts: Parts, shared: bool = False) -> Plan:
+        """The plan for a part; with `shared` several tiles have the same part of `value`."""
+        key = (value, parts, shared)
+        if key not in self._plans:
+            self._plans[key] = self._given(value, parts) or self._follow(value, parts, shared)
+        return self._plans[key]
+
+    def _given(self, value: ir.Value, parts: Parts) -> Plan | None:
+        if value not in self.given:
+            return None
+        at_hand, tile = self.given[value]
+        if at_hand != parts:
+            raise NoPlan
+        return Plan(value, parts, [], lambda _needs, _indices: tile, follows=True)
+
+    def _follow(self, value: ir.Value, parts: Parts, shared: bool) -> Plan:
+        found = None
+        op = None if isinstance(value.owner, ir.Block) else value.owner.operation
+        if op is not None and len(op.results) == 1 and op.name in RULES:
+            moves = op.name in MOVES
+            if moves or (not shared and value not in self.stays):
+                found = RULES[op.name](self, op, parts, shared)
+        if found is None:
+            return Plan(value, parts, [], lambda _needs, indices: _slice(value, parts, indices), follows=False)
+        return Plan(value, parts, *found, follows=True)
+
+
+class NoPlan(Exception):
+    """Another part is needed of a value than the one that is at hand."""
+
+
+def _slice(value: ir.Value, parts: Parts, indices: Indices) -> ir.Value:
+    if all(each.whole and each.keep for each in parts):
+        return value
+    offsets = [indices.build(each.offset) for each in parts]
+    sizes = [indices.build(each.size) for each in parts]
+    return rw.extract_slice(value, offsets, sizes, kept(range(len(parts)), parts))
