@@ -14,7 +14,6 @@ from aecompiler.algebra.separation import Inseparable, separate
 from aecompiler.algebra.streaming import StreamingForm
 from aecompiler.algebra.terms import ZERO, Depends, Term
 
-
 Text = Callable[[Term], str]
 
 

@@ -9,7 +9,13 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.part_forward import part_after
 from aecompiler.passes.part_plans import NoPlan, Plan, Planner
-from aecompiler.passes.producer_fusion import LEFTOVERS, erase_unused, followed_values, needed_otherwise, resolve_sizes
+from aecompiler.passes.producer_fusion import (
+    LEFTOVERS,
+    erase_unused,
+    followed_values,
+    needed_otherwise,
+    resolve_sizes,
+)
 from aecompiler.passes.tensor_parts import Indices, Parts, parts_of_slice, size_of
 
 _PURE = ("arith", "math", "linalg", "tensor", "affine")

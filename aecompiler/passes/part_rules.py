@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.part_plans import Make, Plan, Planner, rule
-from aecompiler.passes.tensor_parts import Indices, Linear, Part, Parts, kept, part, part_type, size_of, whole
+from aecompiler.passes.tensor_parts import Indices, Linear, Part, Parts, kept, part, part_type, whole
 
 _UNARY = "abs ceil erf exp floor log negf reciprocal round rsqrt sqrt square tanh"
 _BINARY = "add sub mul div div_unsigned max min powf"
