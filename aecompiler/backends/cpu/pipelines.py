@@ -7,9 +7,11 @@ from typing import Annotated
 from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     expand_copies,
     expand_math,
+    expand_vector_math,
     guard_operations,
     outline_parallel,
     prepare_functions,
+    vectorize_tiles,
     verify_lowering,
 )
 from aecompiler.passes import convert_attn_to_linalg  # noqa: F401  (registers)

@@ -1,0 +1,1 @@
+"""Tile programs to loops over vectors: what the pass `cpu-vectorize-tiles` is made of."""

@@ -1,0 +1,219 @@
+"""The bodies of structured operations, evaluated on a vector of elements at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, MutableMapping, Sequence
+
+from aecompiler.backends.cpu.vectorize import vectors as vec
+from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
+from aecompiler.bindings import arith, ir, memref, vector
+from aecompiler.passes import rewriting as rw
+
+
+@dataclasses.dataclass(frozen=True)
+class Affine:
+    """The integers `base + factor * lane`: positions, kept as a scalar as long as possible."""
+
+    base: ir.Value
+    factor: int
+
+
+Element = ir.Value | Affine
+"""A value of a body: a scalar (the same in each lane), a vector, or an affine function of the lane."""
+
+_FAR = 1 << 62
+
+
+class Scope:
+    """What bodies see of the outside: scalars, and captured tensors in memory."""
+
+    def __init__(self, lanes: int, scalars: Mapping[ir.Value, ir.Value], captures: Mapping):
+        self.lanes = lanes
+        self.scalars = scalars
+        self.captures = captures
+
+    def vector(self, element: Element) -> ir.Value:
+        """An element as a vector."""
+        if isinstance(element, Affine):
+            type_ = element.base.type
+            steps = vec.iota(self.lanes, type_, element.factor)
+            return arith.addi(vec.broadcast(element.base, self.lanes), steps)
+        return vec.broadcast(element, self.lanes)
+
+    def evaluate(
+        self,
+        block: ir.Block,
+        arguments: Mapping[ir.Value, Element],
+        indices: Mapping[int, Element],
+        uniform: MutableMapping[ir.Value, ir.Value],
+        results: Sequence[ir.Value] | None = None,
+    ) -> list[Element]:
+        """What the body yields, for these arguments and `linalg.index`es.
+
+        `uniform` keeps what is the same in all lanes, for the other vectors of the same row.
+        """
+        *ops, terminator = block.operations
+        wanted = list(terminator.operands) if results is None else results
+        known: dict[ir.Value, Element] = dict(arguments)
+        for op in ops:
+            operation = op.operation
+            result = operation.results[0]
+            if operation.name == "linalg.index":
+                known[result] = indices[operation.attributes["dim"].value]
+                continue
+            if result in uniform:
+                known[result] = uniform[result]
+                continue
+            operands = [self._element(known, value) for value in operation.operands]
+            value = self._operation(operation, operands, known)
+            known[result] = value
+            if not isinstance(value, Affine) and not vec.is_vector(value):
+                uniform[result] = value
+        return [self._element(known, value) for value in wanted]
+
+    def _element(self, known: Mapping[ir.Value, Element], value: ir.Value) -> Element:
+        if value in known:
+            return known[value]
+        if value in self.scalars:
+            return self.scalars[value]
+        if value in self.captures:
+            return value  # a tensor: only tensor.extract and tensor.dim read it
+        raise UnsupportedTile(f"a body that reads {value}")
+
+    def _operation(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element:
+        name = op.name
+        if name == "tensor.extract":
+            return self._extract(op, operands)
+        if name == "tensor.dim":
+            if isinstance(operands[1], Affine) or vec.is_vector(operands[1]):
+                raise UnsupportedTile("the size of a dimension that varies")
+            return memref.DimOp(self.captures[op.operands[0]], operands[1]).result
+        if not name.startswith(("arith.", "math.")) or len(op.results) != 1 or len(op.regions):
+            raise UnsupportedTile(f"'{name}' in a body")
+        affine = self._affine(op, operands)
+        if affine is not None:
+            return affine
+        if name == "arith.extf" and vec.element_type(operands[0]) == op.results[0].type:
+            return operands[0]  # loaded in the wider type
+        fused = self._multiply_add(op, operands, known)
+        if fused is not None:
+            return fused
+        flat = [self.vector(v) if isinstance(v, Affine) else v for v in operands]
+        type_ = op.results[0].type
+        if any(vec.is_vector(v) for v in flat):
+            condition = name == "arith.select" and not vec.is_vector(flat[0])
+            flat = [v if condition and i == 0 else vec.broadcast(v, self.lanes) for i, v in enumerate(flat)]
+            type_ = vec.vector_type(type_, self.lanes)
+        attributes = {attribute.name: attribute.attr for attribute in _attributes(op)}
+        if name == "arith.constant":
+            return arith.constant(type_, op.attributes["value"])
+        return ir.Operation.create(name, results=[type_], operands=flat, attributes=attributes).results[0]
+
+    def _multiply_add(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element | None:
+        """`c + a * b` of vectors as one instruction, where nothing else uses the product."""
+        if op.name != "arith.addf" or not any(not isinstance(v, Affine) and vec.is_vector(v) for v in operands):
+            return None
+        for position in (1, 0):
+            product = op.operands[position]
+            if isinstance(product.owner, ir.Block) or product.owner.operation.name != "arith.mulf":
+                continue
+            if product.owner.operation.block != op.block or len(list(product.uses)) != 1:
+                continue
+            a, b = (self._element(known, value) for value in product.owner.operation.operands)
+            if not (vec.is_vector(a) or vec.is_vector(b)):
+                continue
+            lanes = [vec.broadcast(v, self.lanes) for v in (a, b, operands[1 - position])]
+            return vector.fma(*lanes)
+        return None
+
+    # ---- positions ---------------------------------------------------------------------------
+
+    def _affine(self, op: ir.Operation, operands: list[Element]) -> Element | None:
+        """The operation on affine elements, if the result is affine or a comparison of such."""
+        if not any(isinstance(v, Affine) for v in operands):
+            return None
+        name = op.name
+        if name == "arith.index_cast" and vec.width(op.results[0].type) == 64:
+            (a,) = operands
+            return Affine(arith.index_cast(op.results[0].type, a.base), a.factor)
+        if any(not isinstance(v, Affine) and vec.is_vector(v) for v in operands) or len(operands) != 2:
+            return None
+        a, b = (v if isinstance(v, Affine) else Affine(v, 0) for v in operands)
+        if name == "arith.addi":
+            return self._affine_or_scalar(arith.addi(a.base, b.base), a.factor + b.factor)
+        if name == "arith.subi":
+            return self._affine_or_scalar(arith.subi(a.base, b.base), a.factor - b.factor)
+        if name == "arith.cmpi":
+            return self._compare(op, a, b)
+        return None
+
+    @staticmethod
+    def _affine_or_scalar(base: ir.Value, factor: int) -> Element:
+        return Affine(base, factor) if factor else base
+
+    def _compare(self, op: ir.Operation, a: Affine, b: Affine) -> Element | None:
+        """`a.base + a.factor * lane < b.base + ...` as `(a.factor - b.factor) * lane < b.base - a.base`.
+
+        The difference fits in 32 bits once it is clamped to more than the lanes can make up for.
+        """
+        predicate = arith.CmpIPredicate(op.attributes["predicate"].value)
+        kinds = arith.CmpIPredicate
+        if predicate not in (kinds.eq, kinds.ne, kinds.slt, kinds.sle, kinds.sgt, kinds.sge):
+            return None
+        if vec.width(a.base.type) != 64:
+            return None
+        factor = a.factor - b.factor
+        limit = abs(factor) * self.lanes + 1
+        if limit > 1 << 20:
+            return None
+        bases = [_clamp(v, -_FAR + 1, _FAR - 1) for v in (b.base, a.base)]
+        distance = _clamp(arith.subi(*bases), -limit, limit)
+        if factor == 0:
+            return arith.cmpi(predicate, rw.constant(distance.type, 0), distance)
+        i32 = ir.IntegerType.get_signless(32)
+        cast = arith.index_cast if isinstance(distance.type, ir.IndexType) else arith.trunci
+        narrow = cast(i32, distance)
+        return arith.cmpi(predicate, vec.iota(self.lanes, i32, factor), vec.broadcast(narrow, self.lanes))
+
+    # ---- captured tensors --------------------------------------------------------------------
+
+    def _extract(self, op: ir.Operation, operands: list[Element]) -> Element:
+        tensor_value, *indices = operands
+        buffer = self.captures[tensor_value]
+        if not any(isinstance(i, Affine) or vec.is_vector(i) for i in indices):
+            return memref.load(buffer, indices)
+        shaped = ir.MemRefType(buffer.type)
+        rank = shaped.rank
+        index = ir.IndexType.get()
+        metadata = memref.ExtractStridedMetadataOp(buffer).results
+        base, offset, strides = metadata[0], metadata[1], list(metadata)[2 + rank :]
+        total = vec.broadcast(rw.index(0), self.lanes)
+        scalar = offset
+        for position, stride in zip(indices, strides, strict=True):
+            if isinstance(position, Affine) or vec.is_vector(position):
+                scaled = arith.muli(self.vector(position), vec.broadcast(stride, self.lanes))
+                total = arith.addi(total, scaled)
+            else:
+                scalar = arith.addi(scalar, arith.muli(position, stride))
+        layout = ir.StridedLayoutAttr.get(ir.ShapedType.get_dynamic_stride_or_offset(), [1])
+        flat_type = ir.MemRefType.get([rw.DYNAMIC], shaped.element_type, layout)
+        most = rw.index((1 << 62) - 1)
+        flat = memref.ReinterpretCastOp(
+            flat_type, base, [scalar], [most], [], [rw.DYNAMIC], [rw.DYNAMIC], [1]
+        ).result
+        element = shaped.element_type
+        i1 = ir.IntegerType.get_signless(1)
+        mask = vec.broadcast(rw.constant(i1, 1), self.lanes)
+        rest = vec.broadcast(rw.constant(element, 0), self.lanes)
+        type_ = vec.vector_type(element, self.lanes)
+        zero = arith.constant(index, 0)
+        return vector.GatherOp(type_, flat, [zero], total, mask, rest).result
+
+
+def _clamp(value: ir.Value, low: int, high: int) -> ir.Value:
+    return arith.minsi(arith.maxsi(value, rw.constant(value.type, low)), rw.constant(value.type, high))
+
+
+def _attributes(op: ir.Operation) -> list[ir.NamedAttribute]:
+    return [op.attributes[i] for i in range(len(op.attributes))]

@@ -1,0 +1,243 @@
+"""Replaces the `scf.forall` of a tile program by one without results, around a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aecompiler.backends.cpu.vectorize.program import TileProgram
+from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
+from aecompiler.bindings import arith, bufferization, func, ir, memref, scf, tensor
+from aecompiler.passes import rewriting as rw
+
+_INWARD = frozenset({"arith.constant", "tensor.empty", "linalg.fill", "tensor.splat"})
+"""Operations that are done again inside instead of passing their results."""
+
+
+def vectorize(forall: ir.Operation, function: ir.Operation, name: str, machine: Machine) -> None:
+    """Replace a tile program; `UnsupportedTile` leaves the IR as it was."""
+    results = list(forall.results)
+    if not results:
+        raise UnsupportedTile("a loop without results")
+    for init in list(forall.operands)[len(forall.operands) - len(results) :]:
+        if isinstance(init.owner, ir.Block) or init.owner.operation.name != "tensor.empty":
+            raise UnsupportedTile("results that are not written whole")
+    body = forall.regions[0].blocks[0]
+    lanes = machine.vector_bits // _accumulator_width(forall)
+    captures, inward = _captures(forall)
+    rank = len(body.arguments) - len(results)
+    tensors = [value for value in captures if isinstance(value.type, ir.RankedTensorType)]
+    scalars = [value for value in captures if not isinstance(value.type, ir.RankedTensorType)]
+    sliced = {value for value in tensors if _is_sliced(value, forall)}
+    with forall.location:
+        index = ir.IndexType.get()
+        inputs = [
+            *[index] * rank,
+            *(value.type for value in scalars),
+            *(_view_type(value, value in sliced) for value in tensors),
+            *(_plain_type(result) for result in results),
+        ]
+        with ir.InsertionPoint(function):
+            new = func.FuncOp(name, (inputs, []), visibility="private")
+        try:
+            _build_function(new, forall, rank, scalars, tensors, inward, machine, lanes)
+        except UnsupportedTile:
+            new.operation.erase()
+            raise
+        _replace_loop(new, forall, rank, scalars, tensors, sliced)
+
+
+def _accumulator_width(forall: ir.Operation) -> int:
+    """The bits of the widest float that the program computes with."""
+    width = 32
+    for op in rw.walk_list(forall, "linalg."):
+        for value in (*op.operands, *op.results):
+            element = value.type.element_type if isinstance(value.type, ir.ShapedType) else value.type
+            if isinstance(element, ir.F64Type):
+                width = 64
+    return width
+
+
+def _captures(forall: ir.Operation) -> tuple[list[ir.Value], list[ir.Operation]]:
+    """Values from outside that the body uses, and operations from outside that are done inside again."""
+    found: dict[ir.Value, None] = {}
+    inward: list[ir.Operation] = []
+    seen: set[ir.Value] = set()
+
+    def inside(value: ir.Value) -> bool:
+        owner = value.owner
+        block = owner if isinstance(owner, ir.Block) else owner.operation.block
+        while True:
+            op = block.owner.operation
+            if op == forall:
+                return True
+            if op.parent is None or op.name == "func.func":
+                return False
+            block = op.block
+
+    def visit(value: ir.Value) -> None:
+        if value in seen or inside(value):
+            return
+        seen.add(value)
+        owner = value.owner
+        if not isinstance(owner, ir.Block) and owner.operation.name in _INWARD:
+            op = owner.operation
+            shaped = op.results[0].type
+            if not isinstance(shaped, ir.RankedTensorType) or shaped.has_static_shape:
+                for operand in op.operands:
+                    visit(operand)
+                inward.append(op)
+                return
+        found[value] = None
+
+    for op in rw.walk_list(forall):
+        for value in op.operands:
+            visit(value)
+    return list(found), inward
+
+
+def _is_sliced(value: ir.Value, forall: ir.Operation) -> bool:
+    """Whether vectors of a captured tensor are read: its elements must lie side by side then."""
+    return any(use.owner.operation.name == "tensor.extract_slice" for use in value.uses)
+
+
+def _view_type(value: ir.Value, side_by_side: bool) -> ir.MemRefType:
+    shaped = ir.RankedTensorType(value.type)
+    dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
+    strides = [dynamic] * shaped.rank
+    if side_by_side and strides:
+        strides[-1] = 1
+    layout = ir.StridedLayoutAttr.get(dynamic, strides)
+    return ir.MemRefType.get(list(shaped.shape), shaped.element_type, layout)
+
+
+def _plain_type(value: ir.Value) -> ir.MemRefType:
+    shaped = ir.RankedTensorType(value.type)
+    return ir.MemRefType.get(list(shaped.shape), shaped.element_type)
+
+
+# ---- the function of one tile ----------------------------------------------------------------------
+
+
+def _build_function(
+    new: func.FuncOp,
+    forall: ir.Operation,
+    rank: int,
+    scalars: Sequence[ir.Value],
+    tensors: Sequence[ir.Value],
+    inward: Sequence[ir.Operation],
+    machine: Machine,
+    lanes: int,
+) -> None:
+    body = forall.regions[0].blocks[0]
+    entry = new.add_entry_block()
+    arguments = list(entry.arguments)
+    mapping = dict(zip([*list(body.arguments)[:rank], *scalars], arguments, strict=False))
+    first = rank + len(scalars)
+    views = dict(zip(tensors, arguments[first:], strict=False))
+    outs = dict(zip(list(body.arguments)[rank:], arguments[first + len(tensors) :], strict=True))
+    program = TileProgram(entry, machine, lanes, mapping, views)
+    with ir.InsertionPoint(entry):
+        for op in inward:
+            program.operation(op)
+        program.block(body)
+        *_, terminator = body.operations
+        for insert in terminator.operation.regions[0].blocks[0].operations:
+            program.insert(insert.operation, outs)
+        func.ReturnOp([])
+
+
+# ---- the loop around the call ----------------------------------------------------------------------
+
+
+def _replace_loop(
+    new: func.FuncOp,
+    forall: ir.Operation,
+    rank: int,
+    scalars: Sequence[ir.Value],
+    tensors: Sequence[ir.Value],
+    sliced: set[ir.Value],
+) -> None:
+    results = list(forall.results)
+    inits = list(forall.operands)[len(forall.operands) - len(results) :]
+    with ir.InsertionPoint(forall):
+        views = [_view(value, value in sliced) for value in tensors]
+        buffers = [_destination(result, init) for result, init in zip(results, inits, strict=True)]
+        loop = scf.ForallOp(*_bounds(forall, len(results)), [])
+        with ir.InsertionPoint(loop.body):
+            func.CallOp(new, [*list(loop.induction_variables)[:rank], *scalars, *views, *buffers])
+            ending = scf.InParallelOp().operation
+            if not len(ending.regions[0].blocks):
+                ending.regions[0].blocks.append()
+    for result, buffer in zip(results, buffers, strict=True):
+        taker = _taker(result)
+        if taker is not None:
+            taker.erase()
+            continue
+        with ir.InsertionPoint(forall):
+            value = bufferization.ToTensorOp(result.type, buffer, restrict=True, writable=True).result
+        result.replace_all_uses_with(value)
+    forall.erase()
+
+
+def _bounds(forall: ir.Operation, results: int) -> list[list[int | ir.Value]]:
+    dynamic = iter(list(forall.operands))
+    found = []
+    for name in ("staticLowerBound", "staticUpperBound", "staticStep"):
+        static = list(ir.DenseI64ArrayAttr(forall.attributes[name]))
+        found.append([next(dynamic) if n == rw.DYNAMIC else n for n in static])
+    return found
+
+
+def _taker(result: ir.Value) -> ir.Operation | None:
+    """The operation that does nothing but store a result in a plain buffer."""
+    uses = list(result.uses)
+    if len(uses) != 1 or uses[0].owner.operation.name != "bufferization.materialize_in_destination":
+        return None
+    op = uses[0].owner.operation
+    destination = op.operands[1]
+    outside = isinstance(destination.owner, ir.Block)
+    return op if outside and destination.type == _plain_type(result) else None
+
+
+def _destination(result: ir.Value, init: ir.Value) -> ir.Value:
+    """The buffer that a result is written to."""
+    taker = _taker(result)
+    if taker is not None:
+        return taker.operands[1]
+    shaped = ir.RankedTensorType(result.type)
+    sizes = [tensor.dim(init, rw.index(d)) for d in range(shaped.rank) if shaped.is_dynamic_dim(d)]
+    return memref.AllocOp(_plain_type(result), sizes, []).result
+
+
+def _view(value: ir.Value, side_by_side: bool) -> ir.Value:
+    """A tensor's buffer, read only; a copy of it where its elements do not lie side by side but have to."""
+    shaped = ir.RankedTensorType(value.type)
+    any_type, type_ = _view_type(value, False), _view_type(value, side_by_side)
+    buffer = bufferization.ToBufferOp(any_type, value, read_only=True).result
+    if any_type == type_:
+        return buffer
+    rank = shaped.rank
+    metadata = list(memref.ExtractStridedMetadataOp(buffer).results)
+    base, offset, sizes, strides = metadata[0], metadata[1], metadata[2 : 2 + rank], metadata[2 + rank :]
+    usual = arith.cmpi(arith.CmpIPredicate.eq, strides[-1], rw.index(1))
+    choice = scf.IfOp(usual, [type_], has_else=True)
+    static_sizes = list(shaped.shape)
+    dynamic_sizes = [size for d, size in enumerate(sizes) if shaped.is_dynamic_dim(d)]
+    with ir.InsertionPoint(choice.then_block):
+        view = memref.ReinterpretCastOp(
+            type_,
+            base,
+            [offset],
+            dynamic_sizes,
+            strides[:-1],
+            [rw.DYNAMIC],
+            static_sizes,
+            [*[rw.DYNAMIC] * (rank - 1), 1],
+        ).result
+        scf.YieldOp([view])
+    with ir.InsertionPoint(choice.else_block):
+        copy = memref.AllocOp(_plain_type(value), dynamic_sizes, []).result
+        loops = tuple(range(rank))
+        rw.generic([(buffer, loops)], [(copy, loops)], "p" * rank, lambda inputs, _: [inputs[0]])
+        scf.YieldOp([memref.CastOp(type_, copy).result])
+    return choice.results[0]

@@ -1,0 +1,136 @@
+"""Where the tensors of a tile program live: scratch memory on the stack, and how values get there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from aecompiler.backends.cpu.vectorize import vectors as vec
+from aecompiler.backends.cpu.vectorize.values import Machine, Memory, Rows, Splat, UnsupportedTile
+from aecompiler.bindings import ir, memref, vector
+from aecompiler.passes import rewriting as rw
+
+
+class Storage:
+    """Scratch memory of one function; all of it is allocated at the function's entry."""
+
+    def __init__(self, entry: ir.Block, machine: Machine, lanes: int):
+        self.entry, self.machine, self.lanes = entry, machine, lanes
+        self._free: dict[str, list[ir.Value]] = {}
+        self._taken: list[list[ir.Value]] = [[]]
+
+    def allocate(self, shape: Sequence[int], element: ir.Type) -> ir.Value:
+        """A buffer; inside `scope` it is given back at the end of the scope."""
+        type_ = ir.MemRefType.get(list(shape), element)
+        free = self._free.get(str(type_))
+        if free:
+            buffer = free.pop()
+        else:
+            with ir.InsertionPoint.at_block_begin(self.entry):
+                buffer = memref.AllocaOp(type_, [], [], alignment=64).result
+        self._taken[-1].append(buffer)
+        return buffer
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """What is allocated inside is free again afterwards."""
+        self._taken.append([])
+        yield
+        for buffer in self._taken.pop():
+            self._free.setdefault(str(buffer.type), []).append(buffer)
+
+    # ---- conversions -------------------------------------------------------------------------
+
+    def from_rows(self, rows: Rows) -> Memory:
+        """Vectors, stored one after the other."""
+        element = vec.element_type(rows.vectors[0])
+        buffer = self.allocate([len(rows.vectors) * self.lanes], element)
+        for position, value in enumerate(rows.vectors):
+            vec.store(value, buffer, [rw.index(position * self.lanes)])
+        return Memory(buffer, owned=True)
+
+    def to_rows(self, memory: Memory) -> Rows:
+        """A buffer of rank 1 as vectors."""
+        (length,) = memory.type.shape
+        if length % self.lanes:
+            raise UnsupportedTile(f"a row of {length} elements on vectors of {self.lanes}")
+        starts = range(0, length, self.lanes)
+        return Rows(tuple(vec.load(memory.memref, [rw.index(s)], self.lanes) for s in starts))
+
+    def splat(self, value: Splat, shape: Sequence[int], element: ir.Type) -> Memory:
+        """New memory with one scalar everywhere."""
+        memory = Memory(self.allocate(shape, element), owned=True)
+        self.fill(memory, value)
+        return memory
+
+    def fill(self, memory: Memory, value: Splat) -> None:
+        """Fill memory of rank 1 or 2."""
+        if value.scalar is None:
+            return
+        if memory.type.rank == 1:
+            (length,) = memory.type.shape
+
+            def single(i: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+                memref.store(value.scalar, memory.memref, [i])
+                return []
+
+            vec.loop(0, length, 1, [], single)
+            return
+        vec.fill_rows(memory.memref, value.scalar, 0, self.lanes)
+
+    def pad(self, memory: Memory, shape: Sequence[int], zero: ir.Value) -> Memory:
+        """A copy in static memory of `shape`, `zero` beyond what `memory` has."""
+        buffer = self.allocate(shape, memory.type.element_type)
+        rank = len(shape)
+        if rank == 3:
+            for outer in range(shape[0]):
+                sizes = [1, *(vec.size(memory.memref, d) for d in (1, 2))]
+                source = vec.subview(memory.memref, [outer, 0, 0], sizes, (1, 2))
+                target = vec.subview(buffer, [outer, 0, 0], [1, *shape[1:]], (1, 2))
+                vec.copy_rows(source, target, self.lanes)
+                vec.fill_rows(target, zero, vec.size(source, 0), self.lanes)
+        elif rank == 2:
+            vec.copy_rows(memory.memref, buffer, self.lanes)
+            vec.fill_rows(buffer, zero, vec.size(memory.memref, 0), self.lanes)
+        else:
+            self.fill(Memory(buffer), Splat(zero))
+            vec.copy_rows(memory.memref, buffer, self.lanes)
+        return Memory(buffer, owned=True)
+
+    def widen(self, memory: Memory, element: ir.Type) -> Memory:
+        """A copy in a wider type."""
+        buffer = self.allocate(list(memory.type.shape), element)
+        vec.copy_rows(memory.memref, buffer, self.lanes)
+        return Memory(buffer, owned=True)
+
+    def interleave(self, memory: Memory) -> ir.Value:
+        """Rows of bf16, [n, columns], as [n / 2, columns] of i32: rows 2 m and 2 m + 1 in one word."""
+        rows, columns = memory.type.shape
+        i32 = ir.IntegerType.get_signless(32)
+        bf16 = memory.type.element_type
+        buffer = self.allocate([rows // 2, columns], i32)
+        whole = columns - columns % self.lanes
+
+        def words(n: ir.Value, c: ir.Value, count: int) -> None:
+            pair = vec.twice(n)
+            even, odd = (vec.load(memory.memref, [vec.plus(pair, o), c], count) for o in (0, 1))
+            both = vector.InterleaveOp(even, odd).result
+            word = vector.bitcast(vec.vector_type(i32, count), both)
+            vec.store(word, buffer, [n, c])
+
+        def row(n: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            def strip(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+                words(n, c, self.lanes)
+                return []
+
+            def single(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+                words(n, c, 1)
+                return []
+
+            vec.loop(0, whole, self.lanes, [], strip)
+            vec.loop(whole, columns, 1, [], single)
+            return []
+
+        assert isinstance(bf16, ir.BF16Type)
+        vec.loop(0, rows // 2, 1, [], row)
+        return buffer

@@ -1,0 +1,223 @@
+"""Building vectors: constants, loads, stores, memory, transposition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aecompiler.bindings import arith, ir, memref, scf, vector
+from aecompiler.dialect.types import DYNAMIC
+from aecompiler.passes import rewriting as rw
+
+
+def vector_type(element: ir.Type, lanes: int) -> ir.VectorType:
+    return ir.VectorType.get([lanes], element)
+
+
+def element_type(value: ir.Value) -> ir.Type:
+    """The type of a scalar, or of a vector's elements."""
+    type_ = value.type
+    return ir.VectorType(type_).element_type if isinstance(type_, ir.VectorType) else type_
+
+
+def is_vector(value: ir.Value) -> bool:
+    return isinstance(value.type, ir.VectorType)
+
+
+def broadcast(value: ir.Value, lanes: int) -> ir.Value:
+    """A vector with `value` in each lane; a vector stays as it is."""
+    if is_vector(value):
+        return value
+    return vector.broadcast(vector_type(value.type, lanes), value)
+
+
+def iota(lanes: int, element: ir.Type, factor: int = 1) -> ir.Value:
+    """0, factor, 2 factor, ..."""
+    type_ = vector_type(element, lanes)
+    elements = [ir.IntegerAttr.get(element, lane * factor) for lane in range(lanes)]
+    return arith.constant(type_, ir.DenseElementsAttr.get(elements, type_))
+
+
+def width(element: ir.Type) -> int:
+    """Bits of a type in memory."""
+    return 64 if isinstance(element, ir.IndexType) else element.width
+
+
+def load(buffer: ir.Value, indices: Sequence[ir.Value], lanes: int) -> ir.Value:
+    """`lanes` neighbouring elements."""
+    element = ir.MemRefType(buffer.type).element_type
+    type_ = vector_type(element, lanes)
+    return vector.LoadOp(type_, buffer, list(indices), alignment=max(1, width(element) // 8)).result
+
+
+def store(value: ir.Value, buffer: ir.Value, indices: Sequence[ir.Value]) -> None:
+    """Store a vector to neighbouring elements."""
+    alignment = max(1, width(element_type(value)) // 8)
+    vector.StoreOp(value, buffer, list(indices), alignment=alignment)
+
+
+def extract(value: ir.Value, position: int) -> ir.Value:
+    return vector.ExtractOp(value, [], [position]).result
+
+
+def plus(value: ir.Value, offset: int) -> ir.Value:
+    """`value + offset`, no operation for 0."""
+    return arith.addi(value, rw.index(offset)) if offset else value
+
+
+def loop(
+    lower: int | ir.Value,
+    upper: int | ir.Value,
+    step: int,
+    inits: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """`scf.for`, or the body itself where it runs once, or nothing where it never runs."""
+    if isinstance(lower, int) and isinstance(upper, int):
+        if upper <= lower:
+            return list(inits)
+        if upper - lower <= step:
+            return list(body(rw.index(lower), list(inits)))
+    bounds = [rw.index(bound) if isinstance(bound, int) else bound for bound in (lower, upper)]
+    return rw.for_loop(*bounds, rw.index(step), inits, body)
+
+
+def strips(
+    size: int,
+    step: int,
+    inits: Sequence[ir.Value],
+    body: Callable[[ir.Value, int, list[ir.Value]], Sequence[ir.Value]],
+) -> list[ir.Value]:
+    """Go through `size` by `step`, with a smaller last strip: `body(start, count, carried)`."""
+    whole = size - size % step
+    carried = loop(0, whole, step, inits, lambda i, c: body(i, step, c))
+    if size % step:
+        carried = list(body(rw.index(whole), size % step, carried))
+    return carried
+
+
+def transpose(rows: Sequence[ir.Value]) -> list[ir.Value]:
+    """The columns of the square matrix of `rows`."""
+    lanes = len(rows)
+    element = element_type(rows[0])
+    square = ir.VectorType.get([lanes, lanes], element)
+    zero = ir.IntegerAttr.get(element, 0) if isinstance(element, ir.IntegerType) else None
+    splat = zero if zero is not None else ir.FloatAttr.get(element, 0.0)
+    block = arith.constant(square, ir.DenseElementsAttr.get_splat(square, splat))
+    for position, row in enumerate(rows):
+        block = vector.InsertOp(row, block, [], [position]).result
+    block = vector.TransposeOp(square, block, [1, 0]).result
+    return [extract(block, position) for position in range(lanes)]
+
+
+def subview(
+    buffer: ir.Value,
+    offsets: Sequence[int | ir.Value],
+    sizes: Sequence[int | ir.Value],
+    keep: Sequence[int],
+) -> ir.Value:
+    """A part of a buffer with unit steps; only the dimensions `keep` stay, the others have size 1."""
+    source = ir.MemRefType(buffer.type)
+    strides, offset = source.get_strides_and_offset()
+    dynamic_offsets, static_offsets = _mixed(offsets)
+    dynamic_sizes, static_sizes = _mixed(sizes)
+    dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
+    for place, stride in zip(static_offsets, strides, strict=True):
+        known = place == 0 or dynamic not in (place, stride, offset)
+        offset = offset + (place * stride if place else 0) if known and offset != dynamic else dynamic
+    layout = ir.StridedLayoutAttr.get(offset, [strides[d] for d in keep])
+    type_ = ir.MemRefType.get([static_sizes[d] for d in keep], source.element_type, layout)
+    return memref.SubViewOp(
+        type_, buffer, dynamic_offsets, dynamic_sizes, [], static_offsets, static_sizes, [1] * len(sizes)
+    ).result
+
+
+def _mixed(values: Sequence[int | ir.Value]) -> tuple[list[ir.Value], list[int]]:
+    dynamic = [value for value in values if not isinstance(value, int)]
+    return dynamic, [value if isinstance(value, int) else DYNAMIC for value in values]
+
+
+def size(buffer: ir.Value, dimension: int) -> int | ir.Value:
+    """A size of a buffer: a number where it is static."""
+    shaped = ir.MemRefType(buffer.type)
+    if shaped.is_dynamic_dim(dimension):
+        return memref.DimOp(buffer, rw.index(dimension)).result
+    return shaped.shape[dimension]
+
+
+def copy_rows(source: ir.Value, target: ir.Value, lanes: int) -> None:
+    """Copy a buffer of rank 1 or 2, converting floats, as far as `source` reaches. Last strides are 1."""
+    shape = ir.MemRefType(source.type).shape
+    to = ir.MemRefType(target.type).element_type
+    columns = shape[-1]
+
+    def convert(value: ir.Value) -> ir.Value:
+        have = element_type(value)
+        if have == to:
+            return value
+        type_ = vector_type(to, ir.VectorType(value.type).shape[0]) if is_vector(value) else to
+        return (arith.extf if to.width > have.width else arith.truncf)(type_, value)
+
+    def row(prefix: list[ir.Value]) -> None:
+        def strip(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            store(convert(load(source, [*prefix, c], lanes)), target, [*prefix, c])
+            return []
+
+        def single(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            memref.store(convert(memref.load(source, [*prefix, c])), target, [*prefix, c])
+            return []
+
+        if columns == DYNAMIC:
+            loop(0, size(source, len(shape) - 1), 1, [], single)
+            return
+        whole = columns - columns % lanes
+        loop(0, whole, lanes, [], strip)
+        loop(whole, columns, 1, [], single)
+
+    if len(shape) == 1:
+        row([])
+        return
+
+    def body(n: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        row([n])
+        return []
+
+    loop(0, size(source, 0), 1, [], body)
+
+
+def fill_rows(target: ir.Value, scalar: ir.Value, lower: int | ir.Value, lanes: int) -> None:
+    """Store `scalar` to the rows of a static buffer of rank 2 from `lower` on."""
+    rows, columns = ir.MemRefType(target.type).shape
+    whole = columns - columns % lanes
+
+    def body(n: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+        def strip(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            store(broadcast(scalar, lanes), target, [n, c])
+            return []
+
+        def single(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
+            memref.store(scalar, target, [n, c])
+            return []
+
+        loop(0, whole, lanes, [], strip)
+        loop(whole, columns, 1, [], single)
+        return []
+
+    loop(lower, rows, 1, [], body)
+
+
+def if_then(condition: ir.Value, body: Callable[[], None]) -> None:
+    """`scf.if` without results."""
+    op = scf.IfOp(condition)
+    with ir.InsertionPoint(op.then_block):
+        body()
+        scf.YieldOp([])
+
+
+def twice(value: ir.Value) -> ir.Value:
+    """`2 * value`."""
+    return arith.muli(value, rw.index(2))
+
+
+def sum_of(value: ir.Value) -> ir.Value:
+    """The sum of a vector's elements."""
+    return vector.reduction(element_type(value), vector.CombiningKind.ADD, value)
