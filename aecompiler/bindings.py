@@ -28,7 +28,7 @@ _MODULES = {
         name: f"dialects.{name}"
         for name in ("affine", "arith", "bufferization", "cf", "func", "linalg", "llvm", "math", "memref")
     },
-    **{name: f"dialects.{name}" for name in ("scf", "tensor", "ub", "vector")},
+    **{name: f"dialects.{name}" for name in ("scf", "tensor", "ub", "vector", "x86")},
 }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
-from aecompiler.bindings import arith, ir, memref, vector
+from aecompiler.bindings import arith, ir, math, memref, vector
 from aecompiler.passes import rewriting as rw
 
 
@@ -23,6 +23,7 @@ Element = ir.Value | Affine
 """A value of a body: a scalar (the same in each lane), a vector, or an affine function of the lane."""
 
 _FAR = 1 << 62
+_LOG2_E = 1.4426950408889634
 
 
 class Scope:
@@ -96,7 +97,7 @@ class Scope:
             return affine
         if name == "arith.extf" and vec.element_type(operands[0]) == op.results[0].type:
             return operands[0]  # loaded in the wider type
-        fused = self._multiply_add(op, operands, known)
+        fused = self._multiply_add(op, operands, known) or self._exponential(op, operands, known)
         if fused is not None:
             return fused
         flat = [self.vector(v) if isinstance(v, Affine) else v for v in operands]
@@ -126,6 +127,24 @@ class Scope:
             lanes = [vec.broadcast(v, self.lanes) for v in (a, b, operands[1 - position])]
             return vector.fma(*lanes)
         return None
+
+    def _exponential(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element | None:
+        """exp(a - b) as 2^(a log2(e) - b log2(e)): the second product is the same for a whole row.
+
+        Its rounding error scales all weights of the row alike.
+        """
+        if op.name != "math.exp" or isinstance(operands[0], Affine) or not vec.is_vector(operands[0]):
+            return None
+        if not isinstance(op.results[0].type, ir.F32Type):
+            return None
+        difference = op.operands[0].owner
+        if isinstance(difference, ir.Block) or difference.operation.name != "arith.subf":
+            return None
+        if difference.operation.block != op.block:
+            return None
+        a, b = (self.vector(self._element(known, value)) for value in difference.operation.operands)
+        factor = vec.broadcast(rw.constant(op.results[0].type, _LOG2_E), self.lanes)
+        return math.exp2(vector.fma(a, factor, arith.negf(arith.mulf(b, factor))))
 
     # ---- positions ---------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.values import Generic, Memory, Operand
-from aecompiler.bindings import arith, ir, llvm, memref, vector
+from aecompiler.bindings import arith, ir, memref, vector, x86
 from aecompiler.passes import rewriting as rw
 
 Key = tuple[int, int]
@@ -125,23 +125,20 @@ def multiply_pairs(
                 two = vec.load(operands.a, [place, arith.muli(k, rw.index(2))], 2)
                 word = vec.extract(vector.bitcast(vec.vector_type(i32, 1), two), 0)
             scalars[row] = vector.bitcast(pairs, vec.broadcast(word, lanes))
-        results.append(_dot(accumulators[row, chunk], scalars[row], vectors[chunk], lanes))
+        results.append(_dot(accumulators[row, chunk], scalars[row], vectors[chunk]))
     return results
 
 
-def _dot(accumulator: ir.Value, a: ir.Value, b: ir.Value, lanes: int) -> ir.Value:
-    name = f"llvm.x86.avx512bf16.dpbf16ps.{lanes * 32}"
-    return llvm.CallIntrinsicOp(accumulator.type, name, [accumulator, a, b], [], []).results[0]
+def _dot(accumulator: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
+    return x86.DotBF16Op(accumulator, a, b).result
 
 
 def pack_pair(even: ir.Value, odd: ir.Value, lanes: int) -> ir.Value:
     """Two vectors of f32, rounded to bf16, as one of i32: `even` in the lower halves."""
     bf16, i32 = ir.BF16Type.get(), ir.IntegerType.get_signless(32)
-    name = f"llvm.x86.avx512bf16.cvtne2ps2bf16.{lanes * 32}"
-    both = llvm.CallIntrinsicOp(vec.vector_type(bf16, 2 * lanes), name, [odd, even], [], []).results[0]
-    order = [lane + half for lane in range(lanes) for half in (0, lanes)]
-    mixed = vector.ShuffleOp(both, both, order).result
-    return vector.bitcast(vec.vector_type(i32, lanes), mixed)
+    narrow = vec.vector_type(bf16, lanes)
+    halves = [x86.CvtPackedF32ToBF16Op(narrow, value).result for value in (even, odd)]
+    return vector.bitcast(vec.vector_type(i32, lanes), vector.InterleaveOp(*halves).result)
 
 
 # ---- preparation ---------------------------------------------------------------------------------
