@@ -58,7 +58,9 @@ class FuseElementwise(Pass):
 
     NAME = "attn-fuse-elementwise"
 
-    operands: tuple[Operand, ...] = option(("q", "o"), "what is fused: producers of q, k and v, and consumers of o")
+    operands: tuple[Operand, ...] = option(
+        ("q", "o"), "what is fused: producers of q, k and v, and consumers of o"
+    )
 
     def run(self, op: ir.Operation) -> None:
         """Fuse what fits around the grids in `op`."""

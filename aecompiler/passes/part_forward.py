@@ -27,7 +27,9 @@ def part_after(op: ir.Operation, operand: int, parts: Parts) -> Parts | None:
             return _same(result, parts) if same else None
         case "tensor.collapse_shape":
             groups = groups_of(op)
-            found = [joined(result, d, source, group, [parts[a] for a in group]) for d, group in enumerate(groups)]
+            found = [
+                joined(result, d, source, group, [parts[a] for a in group]) for d, group in enumerate(groups)
+            ]
             return None if None in found else tuple(each for each in found if each)
         case "tensor.expand_shape":
             split = [divided(result, group, each) for each, group in zip(parts, groups_of(op), strict=True)]

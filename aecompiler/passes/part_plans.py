@@ -112,7 +112,9 @@ class Planner:
             if moves or (not shared and value not in self.stays):
                 found = RULES[op.name](self, op, parts, shared)
         if found is None:
-            return Plan(value, parts, [], lambda _needs, indices: _slice(value, parts, indices), follows=False)
+            return Plan(
+                value, parts, [], lambda _needs, indices: _slice(value, parts, indices), follows=False
+            )
         return Plan(value, parts, *found, follows=True)
 
 

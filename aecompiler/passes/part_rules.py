@@ -42,7 +42,9 @@ def _scalar_like(
     operands = list(op.operands)
     shaped = [isinstance(each.type, ir.RankedTensorType) for each in operands]
     needs = [
-        planner.plan(each, parts, shared) for each, is_shaped in zip(operands, shaped, strict=True) if is_shaped
+        planner.plan(each, parts, shared)
+        for each, is_shaped in zip(operands, shaped, strict=True)
+        if is_shaped
     ]
 
     def make(tiles: list[ir.Value], _indices: Indices) -> ir.Value:
@@ -60,7 +62,8 @@ def _named_elementwise(
     result = op.results[0]
     *inputs, out = op.operands
     if "indexing_maps" in op.attributes and not all(
-        attribute.value == ir.AffineMap.get_identity(len(parts)) for attribute in op.attributes["indexing_maps"]
+        attribute.value == ir.AffineMap.get_identity(len(parts))
+        for attribute in op.attributes["indexing_maps"]
     ):
         return None
     if not all(isinstance(each.type, ir.RankedTensorType) for each in op.operands):

@@ -10,7 +10,7 @@ from streaming_forms import stream_softmax
 
 from aecompiler.backends.base import Artifact, register_backend
 from aecompiler.backends.cpu.backend import CpuBackend
-from aecompiler.backends.cpu.pipelines import _BUFFERIZE, _TO_LLVM
+from aecompiler.backends.cpu.pipelines import lower_tensors
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.passes.infra import run_pipeline
 
@@ -33,7 +33,7 @@ class TiledBackend(CpuBackend):
         steps = ["cpu-guard-operations", f"attn-tile{{{schedule.tile}}}"]
         if schedule.fuse:
             steps.append(f"attn-fuse-elementwise{{{schedule.fuse}}}")
-        steps += ["convert-attn-to-linalg", *_BUFFERIZE, "func.func(scf-forall-to-for)", *_TO_LLVM]
+        steps += ["convert-attn-to-linalg", lower_tensors()]
         return f"builtin.module({','.join(steps)})"
 
     def emit(self, module: Any, entry: str, schedule: TiledSchedule) -> Artifact:

@@ -43,8 +43,18 @@ class CpuBackend:
 
     def pipeline(self, schedule: CpuSchedule) -> str:
         """Pipeline text that `aec-opt --pass-pipeline` replays."""
-        block_q = schedule.resolved(self.target).block_q
-        return f"builtin.module(attn-cpu-reference{{block-q={block_q}}})"
+        chosen = schedule.resolved(self.target)
+        if chosen.direct:
+            return f"builtin.module(attn-cpu-reference{{block-q={chosen.block_q}}})"
+        options = {
+            "block-q": chosen.block_q,
+            "block-kv": chosen.block_kv,
+            "decode-rows": self.target.lanes(32),
+            "vector-bits": self.target.vector_bits,
+            "x86": str(self.target.machine == "x86_64").lower(),
+        }
+        text = " ".join(f"{name}={value}" for name, value in options.items())
+        return f"builtin.module(attn-cpu{{{text}}})"
 
     def emit(self, module: Any, entry: str, schedule: CpuSchedule) -> CpuArtifact:
         """Lower `module` in place, unless the result is in the cache; the binary is its bytecode."""

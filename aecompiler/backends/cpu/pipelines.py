@@ -14,11 +14,10 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     vectorize_tiles,
     verify_lowering,
 )
-from aecompiler.passes import convert_attn_to_linalg  # noqa: F401  (registers)
+import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
 
 _BUFFERIZE = (
-    "cpu-prepare-functions",
     # arith and math on tensors become loops, and chains of them one loop
     "convert-elementwise-to-linalg",
     "canonicalize",
@@ -38,26 +37,43 @@ _TO_LLVM = (
     "func.func(loop-invariant-code-motion)",
     "cpu-outline-parallel",
     "func.func(scf-forall-to-for)",
+    "convert-vector-to-scf",
     "convert-scf-to-cf",
     "expand-strided-metadata",
     "lower-affine",
+    "cpu-expand-vector-math{{scale-instruction={avx512}}}",
     "cpu-expand-math",
     "convert-math-to-funcs",
-    "math-expand-ops{ops=clampf}",
+    "math-expand-ops{{ops=clampf}}",
     "math-extend-to-supported-types",
     # bf16 arithmetic happens in f32, and casts are expanded: LLVM would call a function of compiler-rt
-    "arith-emulate-unsupported-floats{source-types=bf16 target-type=f32}",
-    "arith-expand{include-bf16=true}",
+    "arith-emulate-unsupported-floats{{source-types=bf16 target-type=f32}}",
+    "arith-expand{{include-bf16=true}}",
     "convert-math-to-llvm",
     "convert-math-to-libm",
+    "convert-vector-to-llvm{{enable-x86={x86} vector-transpose-lowering={transposes}}}",
+    "convert-vector-to-llvm{{enable-x86={x86}}}",
     "finalize-memref-to-llvm",
     "convert-func-to-llvm",
     "convert-arith-to-llvm",
+    "convert-index-to-llvm",
     "convert-ub-to-llvm",
     "convert-cf-to-llvm",
+    "canonicalize",
+    "cse",
     "reconcile-unrealized-casts",
     "cpu-verify-lowering",
 )
+
+
+def lower_tensors(*between: str, vector_bits: int = 128, x86: bool = False) -> str:
+    """From tensors, linalg and scf to LLVM, for a vector unit; `between` are steps on prepared functions."""
+    choices = {
+        "avx512": str(x86 and vector_bits == 512).lower(),
+        "x86": str(x86).lower(),
+        "transposes": "shuffle16x16" if vector_bits == 512 else "shuffle1d",
+    }
+    return ",".join(("cpu-prepare-functions", *between, *_BUFFERIZE, ",".join(_TO_LLVM).format(**choices)))
 
 
 @register_pipeline("attn-cpu-reference")
@@ -67,5 +83,44 @@ def cpu_reference(*, block_q: Annotated[int, "query rows of attn.attention compu
     Results are passed through memory: each result tensor becomes an argument after the others.
     """
     return ",".join(
-        ("cpu-guard-operations", f"convert-attn-to-linalg{{block-q={block_q}}}", *_BUFFERIZE, *_TO_LLVM)
+        (
+            "cpu-guard-operations",
+            f"convert-attn-to-linalg{{block-q={block_q}}}",
+            lower_tensors(),
+        )
+    )
+
+
+@register_pipeline("attn-cpu")
+def cpu(
+    *,
+    block_q: Annotated[int, "query rows of a tile"] = 64,
+    block_kv: Annotated[int, "keys of a tile"] = 64,
+    decode_rows: Annotated[int, "rows of a tile in calls with few queries, 0 for block-q"] = 16,
+    decode_block_kv: Annotated[int, "keys of a tile in such calls"] = 64,
+    tile_q: Annotated[int, "vectors of query rows in a register tile"] = 4,
+    tile_kv: Annotated[int, "keys in a register tile of the first product"] = 4,
+    tile_d: Annotated[int, "features in a register tile of the second product"] = 4,
+    vector_bits: Annotated[int, "the width of a vector register"] = 512,
+    x86: Annotated[bool, "the processor is an x86-64"] = True,
+) -> str:
+    """Lower programs to LLVM through their streaming and tile forms, for execution in this process.
+
+    What has no streaming form takes the direct one, as recurrences do.
+    """
+    tiles = (
+        f"block-q={block_q} block-kv={block_kv} decode-rows={decode_rows} decode-block-kv={decode_block_kv}"
+    )
+    registers = f"vector-bits={vector_bits} tile-q={tile_q} tile-kv={tile_kv} tile-d={tile_d}"
+    return ",".join(
+        (
+            "cpu-guard-operations",
+            "attn-derive-online{max-passes=16}",
+            f"attn-tile{{{tiles}}}",
+            "attn-fuse-elementwise",
+            "convert-attn-to-linalg",
+            "canonicalize",
+            "cse",
+            lower_tensors(f"cpu-vectorize-tiles{{{registers}}}", vector_bits=vector_bits, x86=x86),
+        )
     )

@@ -14,13 +14,15 @@ from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
 THREADS_VARIABLE = "AECOMPILER_NUM_THREADS"
 MAX_THREADS = 1024
 _DIRECT_BLOCK_Q = 32
+MAX_BLOCK_KV = 4096
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CpuSchedule(Schedule):
     """Options of the CPU backend. What is 0 is chosen for the target, by `resolved`.
 
-    `block_q`: the query rows of `attn.attention` that are computed together.
+    `block_q`, `block_kv`: the query rows and the keys of a tile.
+    `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
     `opt_level`: how hard LLVM works, 0 to 3. At 0 a kernel compiles about five times faster and runs about
@@ -28,12 +30,18 @@ class CpuSchedule(Schedule):
     """
 
     block_q: int = 0
+    block_kv: int = 0
+    direct: bool = False
     threads: int = 0
     opt_level: int = 2
 
     def __post_init__(self) -> None:
         if not 0 <= self.block_q <= MAX_BLOCK_Q:
             raise ValueError(f"expects block_q to be 1 to {MAX_BLOCK_Q}, or 0 to choose, got {self.block_q}")
+        if not 0 <= self.block_kv <= MAX_BLOCK_KV:
+            raise ValueError(
+                f"expects block_kv to be 1 to {MAX_BLOCK_KV}, or 0 to choose, got {self.block_kv}"
+            )
         if not 0 <= self.threads <= MAX_THREADS:
             raise ValueError(f"expects threads to be 1 to {MAX_THREADS}, or 0 for all, got {self.threads}")
         if self.opt_level not in range(4):
@@ -55,6 +63,10 @@ class CpuSchedule(Schedule):
 
     def resolved(self, target: CpuTarget) -> Self:
         """The schedule with a choice for everything that is 0."""
+        lanes = target.lanes(32)
         return dataclasses.replace(
-            self, block_q=self.block_q or _DIRECT_BLOCK_Q, threads=self.threads or target.cores
+            self,
+            block_q=self.block_q or (_DIRECT_BLOCK_Q if self.direct else 4 * lanes),
+            block_kv=self.block_kv or 64,
+            threads=self.threads or target.cores,
         )

@@ -35,7 +35,8 @@ _SQRT_HALF = 0x3F3504F3
 """The bits of sqrt(1/2) in f32."""
 
 _NATIVE = frozenset(
-    f"math.{name}" for name in ("absf", "absi", "sqrt", "floor", "ceil", "trunc", "roundeven", "copysign", "fma")
+    f"math.{name}"
+    for name in ("absf", "absi", "sqrt", "floor", "ceil", "trunc", "roundeven", "copysign", "fma")
 )
 
 
@@ -196,7 +197,9 @@ def _scaled(
     exponent = arith.shli(shifted, _splat(shifted, mantissa_bits))
     value = vector.bitcast(type_, arith.addi(vector.bitcast(integers, mantissa), exponent))
     value = arith.select(_compare(arith.CmpFPredicate.OLT, x, _splat(x, low)), _splat(x, 0.0), value)
-    value = arith.select(_compare(arith.CmpFPredicate.OGE, x, _splat(x, high)), _splat(x, float("inf")), value)
+    value = arith.select(
+        _compare(arith.CmpFPredicate.OGE, x, _splat(x, high)), _splat(x, float("inf")), value
+    )
     return arith.select(_compare(arith.CmpFPredicate.UNO, x, x), x, value)
 
 

@@ -116,8 +116,7 @@ def _add_tickets(module: ir.Operation, functions: dict[str, ir.OpView]) -> dict[
     taking = {
         name
         for name, function in functions.items()
-        if "llvm.emit_c_interface" in function.operation.attributes
-        or parallel_loops(function)
+        if "llvm.emit_c_interface" in function.operation.attributes or parallel_loops(function)
     }
     while added := {caller for caller, callee, _ in calls if callee in taking} - taking:
         taking |= added

@@ -9,7 +9,7 @@ _UNKNOWN_TRIPS = 64
 """Assumed of a loop whose bounds are not known before the outer loop runs."""
 
 _CALL = 64
-"""A call counts as so many operations."""
+"""A call of a function that is not in the module counts as so many operations."""
 
 
 class WorkEstimate:
@@ -18,6 +18,15 @@ class WorkEstimate:
     def __init__(self, loop: ir.Operation):
         self._body = loop.regions[0].blocks[0]
         self._inside = inner_values(loop)
+        module = loop
+        while module.parent is not None:
+            module = module.parent.operation
+        self._functions = {
+            rw.symbol_name(function): function
+            for function in rw.walk_list(module, "func.func")
+            if not function.opview.is_external
+        }
+        self._calling: list[str] = []
 
     def emit(self) -> ir.Value:
         """The estimate, an index, computed at the insertion point, which is before the loop."""
@@ -49,11 +58,24 @@ class WorkEstimate:
             ]
             if name in ("scf.for", "scf.while", "scf.forall", "scf.parallel"):
                 terms += self._repeated(op.operation, inner)
+            elif name == "func.call":
+                terms += self._called(rw.symbol_name(op.operation))
             else:
-                known += _CALL if name in ("func.call", "llvm.call") else 1
+                known += _CALL if name == "llvm.call" else 1
                 terms += inner
         known += sum(term for term in terms if isinstance(term, int))
         return [known, *(term for term in terms if not isinstance(term, int))]
+
+    def _called(self, name: str) -> list[int | ir.Value]:
+        """The work of a function; the trips of its loops that depend on its arguments are not known."""
+        if name not in self._functions or name in self._calling:
+            return [_CALL]
+        function = self._functions[name]
+        self._calling.append(name)
+        self._inside |= inner_values(function)
+        terms = [term for block in function.regions[0].blocks for term in self._terms(block)]
+        self._calling.pop()
+        return terms
 
     def _repeated(self, op: ir.Operation, body: list[int | ir.Value]) -> list[int | ir.Value]:
         """The work of a loop."""

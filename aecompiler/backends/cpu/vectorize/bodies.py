@@ -113,7 +113,9 @@ class Scope:
 
     def _multiply_add(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element | None:
         """`c + a * b` of vectors as one instruction, where nothing else uses the product."""
-        if op.name != "arith.addf" or not any(not isinstance(v, Affine) and vec.is_vector(v) for v in operands):
+        if op.name != "arith.addf" or not any(
+            not isinstance(v, Affine) and vec.is_vector(v) for v in operands
+        ):
             return None
         for position in (1, 0):
             product = op.operands[position]

@@ -56,7 +56,9 @@ def pair_operands(contraction: Contraction | None) -> tuple[Operand, Operand] | 
         return None
     first, second = generic.ins
     a, b = (first, second) if contraction.lane in second.loops else (second, first)
-    if b.loops != (contraction.k, contraction.lane) or sorted(a.loops) != sorted((contraction.x, contraction.k)):
+    if b.loops != (contraction.k, contraction.lane) or sorted(a.loops) != sorted(
+        (contraction.x, contraction.k)
+    ):
         return None
     types = (generic.argument(a).type, generic.argument(b).type, generic.argument(generic.outs[0]).type)
     if [str(t) for t in types] != ["bf16", "f32", "f32"] or not _is_plain(generic, a, b):

@@ -113,7 +113,11 @@ class Nests:
         if generic.reductions or len(out) != len(operand.loops):
             raise UnsupportedTile("a product of matrices as an element")
         inner = Point(
-            {mine: point.loops[theirs] for mine, theirs in zip(out, operand.loops, strict=True) if theirs != point.lane},
+            {
+                mine: point.loops[theirs]
+                for mine, theirs in zip(out, operand.loops, strict=True)
+                if theirs != point.lane
+            },
             next((m for m, t in zip(out, operand.loops, strict=True) if t == point.lane), None),
             point.chunk,
             point.given,
@@ -174,7 +178,9 @@ class Nests:
 
         def add(n: ir.Value, c: ir.Value, so_far: ir.Value, width: int) -> ir.Value:
             place = [n, c]
-            element = vec.load(memory.memref, place, width) if width > 1 else memref.load(memory.memref, place)
+            element = (
+                vec.load(memory.memref, place, width) if width > 1 else memref.load(memory.memref, place)
+            )
             arguments = {generic.argument(generic.ins[0]): element, out: so_far}
             return self.scope.evaluate(generic.block, arguments, {}, {})[0]
 
@@ -246,7 +252,11 @@ class Nests:
     ) -> list[ir.Value]:
         """`count` rows from `n` on of a group of chunks."""
         products = self.contract(prepared, n, count, group) if prepared else {}
-        slot = {(g.op.results[k], c): i * len(group) + p for i, (g, k) in enumerate(reduced) for p, c in enumerate(group)}
+        slot = {
+            (g.op.results[k], c): i * len(group) + p
+            for i, (g, k) in enumerate(reduced)
+            for p, c in enumerate(group)
+        }
         waiting: dict[tuple[ir.Value, int], ir.Value] = {}
         for row in range(count):
             place = vec.plus(n, row)
@@ -257,7 +267,9 @@ class Nests:
                 if prepared:
                     product = prepared.contraction.result
                     given[product] = products[row, chunk]
-                    self._store(targets.get(product, ()), products[row, chunk], place, row, chunk, waiting, product)
+                    self._store(
+                        targets.get(product, ()), products[row, chunk], place, row, chunk, waiting, product
+                    )
                 for generic, known in zip(members, uniform, strict=True):
                     n_loop, lane = element_loops(generic)
                     sofar = {

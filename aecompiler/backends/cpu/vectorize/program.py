@@ -313,7 +313,9 @@ class TileProgram:
     def _product(self, contraction: Contraction) -> None:
         generic = contraction.generic
         out = generic.outs[0]
-        self._in_memory([operand for operand in generic.ins if len(operand.loops) == 2 and not self._packed(operand)])
+        self._in_memory(
+            [operand for operand in generic.ins if len(operand.loops) == 2 and not self._packed(operand)]
+        )
         target = self._reusable(out.value, generic.op)
         if target is None:
             shaped = ir.RankedTensorType(generic.op.results[0].type)
@@ -364,7 +366,11 @@ class TileProgram:
             if op.name != "linalg.generic":
                 continue
             generic = Generic(op)
-            if generic.rank != 2 or len(generic.reductions) != 1 or all(len(o.loops) != 1 for o in generic.outs):
+            if (
+                generic.rank != 2
+                or len(generic.reductions) != 1
+                or all(len(o.loops) != 1 for o in generic.outs)
+            ):
                 continue
             if transposed_operand(generic) is not None:
                 continue
@@ -397,9 +403,7 @@ class TileProgram:
         if contraction is None:
             contraction = self._waiting_product(members)
         if contraction is not None:
-            self._in_memory(
-                [o for o in contraction.generic.ins if len(o.loops) == 2 and not self._packed(o)]
-            )
+            self._in_memory([o for o in contraction.generic.ins if len(o.loops) == 2 and not self._packed(o)])
         targets: dict[ir.Value, list[Memory | Pairs]] = {}
         numbers = {generic.op.results[0] for generic in members}
         for generic in members:
@@ -437,7 +441,9 @@ class TileProgram:
             found.append(Pairs(self._pair_buffer(shaped)))
         if plain:
             memory = self._in_place(generic, shaped, targets)
-            found.append(memory or Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True))
+            found.append(
+                memory or Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True)
+            )
         targets[value] = found
 
     def _in_place(
