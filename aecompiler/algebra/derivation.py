@@ -11,8 +11,9 @@ from aecompiler.algebra.folding import fold, is_finite, is_nan
 from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.moments import REFERENCE, Moments, State, merged, rescale, updated
 from aecompiler.algebra.normal import TooLargeError, simplify
+from aecompiler.algebra.propagation import propagates
 from aecompiler.algebra.scaling import guarded, shifted
-from aecompiler.algebra.separation import Inseparable, product
+from aecompiler.algebra.separation import Inseparable, product, scales_powers
 from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
@@ -92,19 +93,49 @@ class _FormMaker:
 
     def statistics(self) -> StreamingForm:
         """A pass before the last: its extras are the row terms that later passes read."""
-        extras = [simplify(self.step.value(part)) for part in self.step.outputs]
-        return self._form([], [], extras)
+        originals = list(self.step.outputs)
+        extras = [simplify(self.step.value(part)) for part in originals]
+        return self._form([], [], self._with_nan(extras, originals))
 
     def last(self) -> StreamingForm:
         """The last pass: the weighted sum of v, and the extras."""
         accumulators: list[tuple[Term, Term]] = []
         coefficients: list[Term] = []
         for a, b in self.step.pairs or ((ZERO, ONE),):
-            ref = ZERO if b is ONE else self.moments.reference(a)
+            ref = ZERO if b is ONE else self.moments.reference(a, not scales_powers(b))
             accumulators.append((a, ref))
             coefficients.append(simplify(product(b, t.exp(ref))))
+        if not any(self._carries_nan(a) for a, _ in accumulators):
+            carried = self._with_nan([t.total(coefficients)], [self.normalizer.weight])
+            if carried != [t.total(coefficients)]:
+                coefficients[0] = self._or_nan(coefficients[0])
         extras = [simplify(extra) for extra in self.step.outputs]
+        extras = self._with_nan(extras, list(self.normalizer.extras))
         return self._form(accumulators, coefficients, extras)
+
+    def _with_nan(self, derived: list[Term], originals: list[Term]) -> list[Term]:
+        """`derived`, made NaN for a score that is NaN where that follows from `originals` and is lost."""
+        return [
+            self._or_nan(term) if self._carries_nan(original) and not self._carries_nan(term) else term
+            for term, original in zip(derived, originals, strict=True)
+        ]
+
+    def _or_nan(self, term: Term) -> Term:
+        largest = self.moments("max", self.score)
+        return t.select(t.compare("uno", largest, largest), largest, term)
+
+    def _carries_nan(self, term: Term) -> bool:
+        """Whether the term is NaN when a score is."""
+        values = {each.symbol: each.value for each in self.normalizer.reductions}
+        values |= {symbol: part for part, symbol in self.step.stats.items()}
+
+        def of_symbol(symbol: Term) -> bool:
+            if symbol in values:
+                return propagates(values[symbol], of_symbol)
+            state = self.moments.states.get(symbol)
+            return symbol is self.score or (state is not None and propagates(state.value, of_symbol))
+
+        return propagates(term, of_symbol)
 
     def _form(
         self, accumulators: list[tuple[Term, Term]], coefficients: list[Term], extras: list[Term]

@@ -51,21 +51,24 @@ class Moments:
         self._by_key: dict[tuple, Term] = {}
         self._ceilings: list[Poly] = []
 
-    def __call__(self, kind: str, value: Term) -> Term:
+    def __call__(self, kind: str, value: Term, as_written: bool = False, /) -> Term:
         """The reduction of `kind` over a function of the element alone."""
         if kind in ("max", "min"):
             return self._extremum(kind, value)
         if kind == "prod":
             return self._state(kind, value, ZERO)
-        ref = self.reference(value)
+        ref = self.reference(value, as_written)
         return product(self._state(kind, value, ref), t.exp(ref))
 
-    def reference(self, value: Term) -> Term:
-        """The reference of a sum over `value`; ZERO if no power in it can overflow, or lose all its digits."""
+    def reference(self, value: Term, as_written: bool = False) -> Term:
+        """The reference of a sum over `value`; ZERO if no power in it can overflow, or lose all its digits.
+
+        Powers may lose them that do so in the normaliser, `as_written`.
+        """
 
         def supremum(exponent: Term) -> Term:
             low, high = bounds(exponent)
-            within = -self.options.bounded <= low and high <= self.options.bounded
+            within = (as_written or -self.options.bounded <= low) and high <= self.options.bounded
             if within or self._below_a_ceiling(exponent):
                 self.bounded[exponent] = None
                 return ZERO
@@ -133,6 +136,8 @@ def _stripped(value: Term) -> tuple[Term, Term, Term]:
     poly = normal(value)
     fixed: Poly = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.element)}
     moving: Poly = {m: c for m, c in poly.items() if m not in fixed}
+    if not moving:
+        return t.ONE, value, ZERO
     first, *others = moving
     shared = {base for base, power in first[0] if power == 1 and not base.element and positive(base)}
     for other in others:

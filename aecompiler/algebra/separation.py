@@ -8,6 +8,7 @@ takes maxima and minima through a function, which needs monotony instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative
@@ -17,8 +18,16 @@ from aecompiler.algebra.terms import ONE, ZERO, Term
 Pair = tuple[Term, Term]
 """A(element) and B(row): one summand A * B."""
 
-Moment = Callable[[str, Term], Term]
-"""The reduction of a kind over a function of the element alone."""
+
+class Moment(Protocol):
+    """Gives the reduction of a kind over a function of the element alone.
+
+    `as_written`: powers in the function are as large as they are in the normaliser.
+    """
+
+    def __call__(self, kind: str, value: Term, as_written: bool = False, /) -> Term:
+        """The reduction as a term of the row."""
+
 
 MAX_PAIRS = 32
 _MINUS_ONE = t.const(-1.0)
@@ -351,8 +360,13 @@ def close(kind: str, term: Term, moment: Moment) -> Term:
 
 def _close_sum(term: Term, moment: Moment) -> Term:
     if not term.varying and term.element:
-        return moment("sum", term)
-    return simplify(t.total(product(b, moment("sum", a)) for a, b in separate(term)))
+        return moment("sum", term, True)
+    return simplify(t.total(product(b, moment("sum", a, not scales_powers(b))) for a, b in separate(term)))
+
+
+def scales_powers(term: Term) -> bool:
+    """Whether a factor that varies holds a power, which may make other powers larger or smaller."""
+    return any(depends((frozenset(), exponent), lambda atom: atom.varying) for _, exponent in normal(term))
 
 
 def _close_product(term: Term, moment: Moment) -> Term:

@@ -130,7 +130,7 @@ def _read(op: ir.Operation, args: list[Term], leaves: Leaves) -> list[Term]:
         if op.name in _READ and all(value.type == acc for value in op.operands):
             return [_READ[op.name](*args)]
     attributes = tuple(sorted(f"{name}={op.attributes[name]}" for name in op.attributes))
-    types = tuple(str(result.type) for result in op.results)
+    types = tuple(str(value.type) for values in (op.operands, op.results) for value in values)
     key = (op.name, attributes, types)
     leaves.prototypes.setdefault(key, op)
     return [t.opaque((*key, position), args) for position in range(len(op.results))]
