@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
+from aecompiler.algebra.folding import fold
 from aecompiler.algebra.intervals import bounds, positive, reduced
 from aecompiler.algebra.normal import Poly, depends, normal, to_term
 from aecompiler.algebra.scaling import guarded, reference, shifted
@@ -34,7 +35,10 @@ class State:
     @property
     def identity(self) -> Term:
         """The state before any element."""
-        return t.MINUS_INFINITY if self.kind == REFERENCE else t.IDENTITIES[self.kind]
+        if self.kind != REFERENCE:
+            return t.IDENTITIES[self.kind]
+        nothing = {part: t.IDENTITIES[part.data] for part in t.parts(self.value) if part.op == "reduce"}
+        return fold(self.value, nothing)
 
 
 class Moments:
@@ -100,7 +104,7 @@ class Moments:
         return any(form == ceiling for ceiling in self._ceilings)
 
     def _extremum(self, kind: str, value: Term) -> Term:
-        scale, inner, fixed = _stripped(value)
+        scale, inner, fixed = stripped(value)
         return t.add(t.mul(scale, self._state(kind, inner, ZERO)), fixed)
 
     def _supremum(self, exponent: Term) -> Term:
@@ -131,7 +135,7 @@ class Moments:
         return self._by_key[key]
 
 
-def _stripped(value: Term) -> tuple[Term, Term, Term]:
+def stripped(value: Term) -> tuple[Term, Term, Term]:
     """c, x and d with `value` = c x + d: the largest x is at the largest value. c > 0 and d are fixed."""
     poly = normal(value)
     fixed: Poly = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.element)}

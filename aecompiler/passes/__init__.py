@@ -6,6 +6,7 @@ from aecompiler.passes import (
     attn_derive_online,
     attn_fuse_elementwise,
     attn_tile,
+    attn_verify_online,
     convert_attn_to_linalg,
 )
 
@@ -15,5 +16,6 @@ __all__ = [
     "attn_derive_online",
     "attn_fuse_elementwise",
     "attn_tile",
+    "attn_verify_online",
     "convert_attn_to_linalg",
 ]

@@ -14,7 +14,7 @@ from aecompiler.bindings import ir
 from aecompiler.dialect.types import accumulator_type
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
-from aecompiler.passes.region_terms import Leaves, read_block
+from aecompiler.passes.region_terms import Leaves, element_arguments, read_block
 from aecompiler.passes.streaming_ops import replace_by_passes
 
 _BOUNDED = {"f16": 9.0, "bf16": 60.0, "f32": 60.0, "f64": 600.0}
@@ -145,7 +145,7 @@ def read_normalizer(program: ir.Operation) -> ReadNormalizer:
     accumulator = accumulator_type(program.operands[0].type.element_type)
     leaves = Leaves(accumulator)
     low, high = _score_bounds(score, leaves)
-    s, *indices = _arguments(low, high)
+    s, *indices = element_arguments(low, high)
     reductions: list[Reduction] = []
     ops: list[ir.Operation] = []
 
@@ -159,15 +159,9 @@ def read_normalizer(program: ir.Operation) -> ReadNormalizer:
     return ReadNormalizer(Normalizer(tuple(reductions), weight, tuple(extras)), [s, *indices], leaves, ops)
 
 
-def _arguments(low: float = -float("inf"), high: float = float("inf")) -> list[Term]:
-    """The symbols of s, b, h, i, j."""
-    fixed = [t.symbol(name, Depends.FIXED) for name in ("b", "h", "i")]
-    return [t.symbol("s", Depends.ELEMENT, low, high), *fixed, t.symbol("j", Depends.ELEMENT)]
-
-
 def _score_bounds(score: ir.Block, leaves: Leaves) -> tuple[float, float]:
     """The range of the score where it is not masked."""
-    (value,) = read_block(score, _arguments(), leaves)
+    (value,) = read_block(score, element_arguments(), leaves)
     while value.op == "select" and t.MINUS_INFINITY in value.args[1:]:
         value = value.args[1] if value.args[2] is t.MINUS_INFINITY else value.args[2]
     return bounds(value)

@@ -91,6 +91,12 @@ class Leaves:
         return t.const(attribute.value)
 
 
+def element_arguments(low: float = -math.inf, high: float = math.inf) -> list[Term]:
+    """The symbols of s, b, h, i, j, with the bounds of the score."""
+    fixed = [t.symbol(name, Depends.FIXED) for name in ("b", "h", "i")]
+    return [t.symbol("s", Depends.ELEMENT, low, high), *fixed, t.symbol("j", Depends.ELEMENT)]
+
+
 Reducer = Callable[[ir.Operation, str, Term], Term]
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+from aecompiler.algebra import terms as t
 from aecompiler.algebra.streaming import DerivedPass, StreamingForm
-from aecompiler.algebra.terms import Term
+from aecompiler.algebra.terms import Depends, Term
 from aecompiler.bindings import ir, tensor
+from aecompiler.dialect.types import accumulator_type
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.region_terms import Emitter, Leaves
+from aecompiler.passes.region_terms import Emitter, Leaves, element_arguments, read_block
 
+FORMS = ("attn.online_attention", "attn.online_reduce")
 _REGIONS = 6
 Stats = Mapping[Term, ir.Value]
 
@@ -33,6 +37,48 @@ def replace_by_passes(
     for old, result in zip(op.results, new.results, strict=True):
         old.replace_all_uses_with(result)
     op.erase()
+
+
+@dataclass(frozen=True)
+class ReadForm:
+    """A streaming op as terms; `arguments` are the symbols of s, b, h, i, j."""
+
+    form: StreamingForm
+    arguments: list[Term]
+    leaves: Leaves
+
+
+def read_form(op: ir.Operation) -> ReadForm:
+    """The regions of a streaming op as terms."""
+    acc = accumulator_type(op.operands[0].type.element_type)
+    leaves = Leaves(acc)
+    arguments = element_arguments()
+    row = arguments[1:4]
+    init, update, merge, finalize = (op.regions[n].blocks[0] for n in range(2, _REGIONS))
+    first = read_block(init, [], leaves)
+    states, left, right = (
+        tuple(t.symbol(f"{side}{n}", Depends.VARYING, key="state") for n in range(len(first)))
+        for side in "xab"
+    )
+    updated = read_block(update, [*states, *arguments], leaves)
+    merged = read_block(merge, [*left, *right, *row], leaves)
+    results = read_block(finalize, [*states, *row], leaves)
+    count, n = (len(updated) - len(first)) // 2, len(first)
+    form = StreamingForm(
+        states=states,
+        init=tuple(first),
+        update=tuple(updated[:n]),
+        rescales=tuple(updated[n : n + count]),
+        weights=tuple(updated[n + count :]),
+        left=left,
+        right=right,
+        merged=tuple(merged[:n]),
+        rescales_left=tuple(merged[n : n + count]),
+        rescales_right=tuple(merged[n + count :]),
+        coefficients=tuple(results[:count]),
+        extras=tuple(results[count:]),
+    )
+    return ReadForm(form, arguments, leaves)
 
 
 def _annotate(op: ir.Operation, each: DerivedPass) -> None:

@@ -1,0 +1,295 @@
+"""The laws of streaming forms, proved from a form alone.
+
+A state means something for a set of elements: what `update` makes of `init` and the set as one tile. The laws
+say that every other way to the same set gives the same: an empty tile changes nothing, two tiles after one
+another and a merge give what their union gives. Merging then is associative and commutative, as unions are.
+Meanings are formulas in moments of the set, and equal when their normal forms are.
+
+A state may also be a *reference*, which is any number: then the laws of the other states must hold whatever it
+is, the results must not depend on it, and powers must be bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.ceilings import is_bounded
+from aecompiler.algebra.folding import fold, is_finite
+from aecompiler.algebra.intervals import bounds, reduced
+from aecompiler.algebra.moments import stripped
+from aecompiler.algebra.normal import TooLargeError, depends, equal, normal, to_term
+from aecompiler.algebra.resolution import has_infinity, resolve
+from aecompiler.algebra.separation import Inseparable, close
+from aecompiler.algebra.streaming import StreamingForm
+from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
+
+MAX_SIZE = 200_000
+"""The most nodes, shared ones counted once for each use, of a term that is looked at."""
+
+
+class LawError(Exception):
+    """A law does not hold, or is not proved to: for a state, an accumulator or a result, by its number."""
+
+    def __init__(self, subject: str, law: str):
+        super().__init__(f"{subject}: {law}")
+        self.subject, self.law = subject, law
+
+
+_EMPTY_TILE = "an empty tile changes nothing"
+_TILES = "two tiles after one another give what their union gives"
+_MERGE = "merging gives what the union gives"
+_NEUTRAL = "merging with the initial state changes nothing"
+
+
+def check(form: StreamingForm) -> frozenset[int]:
+    """Prove all laws; returns the states that are references. Raises `LawError` for the first that fails."""
+    _check_sizes(form)
+    free: frozenset[int] = frozenset()
+    first: LawError | None = None
+    while True:
+        try:
+            _Checker(form, free).run()
+            return free
+        except _StateLawError as error:
+            first = first or error
+            if error.state in free or len(free) >= len(form.states):
+                raise first from None
+            free |= {error.state}
+        except LawError as error:
+            raise first or error from None
+        except TooLargeError:
+            raise first or LawError("the form", "unsupported: formulas that grow beyond all bounds") from None
+
+
+def _check_sizes(form: StreamingForm) -> None:
+    for group in (form.update, form.rescales, form.weights, form.merged, form.coefficients, form.extras):
+        if any(term.size > MAX_SIZE for term in group):
+            raise LawError("the form", "unsupported: formulas that grow beyond all bounds")
+
+
+class _StateLawError(LawError):
+    """A law of a state fails, which may still be a reference."""
+
+    def __init__(self, state: int, law: str):
+        super().__init__(f"state {state}", law)
+        self.state = state
+
+
+@dataclass(frozen=True)
+class _Partial:
+    """The meanings of states and accumulators for a set of elements."""
+
+    states: dict[Term, Term]
+    accumulators: list[Term]
+
+
+@dataclass
+class _Sets:
+    """Moments of named disjoint sets and of their unions."""
+
+    symbols: dict[tuple, Term] = field(default_factory=dict)
+
+    def moment(self, names: str, kind: str, value: Term) -> Term:
+        """The reduction over the union of the sets, of a function of the element alone."""
+        if kind == "sum":
+            return self._sum(names, value)
+        scale, inner, fixed = (ONE, value, ZERO) if kind == "prod" else stripped(value)
+        key = frozenset(normal(inner, True).items())
+        result = t.IDENTITIES[kind]
+        for name in names:
+            result = t.COMBINE[kind](result, self._symbol(name, kind, key, inner))
+        return t.add(t.mul(scale, result), fixed)
+
+    def _sum(self, names: str, value: Term) -> Term:
+        total = ZERO
+        for (factors, exponent), coefficient in normal(value, True).items():
+            own = frozenset(factor for factor in factors if factor[0].element)
+            moving = frozenset(e for e in exponent if depends(e[0], lambda atom: atom.element))
+            still = to_term({(factors - own, exponent - moving): coefficient})
+            inner = to_term({(own, moving): type(coefficient)(1)})
+            for name in names:
+                total = t.add(total, t.mul(still, self._symbol(name, "sum", inner, inner)))
+        return total
+
+    def _symbol(self, name: str, kind: str, key: object, value: Term) -> Term:
+        found = self.symbols.get((name, kind, key))
+        if found is None:
+            low, high = reduced(kind, *bounds(value))
+            found = t.symbol(f"{kind}{len(self.symbols)}{name}", Depends.VARYING, low, high, key="set")
+            self.symbols[(name, kind, key)] = found
+        return found
+
+
+_VALUE = t.symbol("v", Depends.ELEMENT)
+
+
+class _Checker:
+    """Checks the laws, with the states `free` being any numbers."""
+
+    def __init__(self, form: StreamingForm, free: frozenset[int]):
+        self.form, self.free = form, free
+        self.sets = _Sets()
+
+    def run(self) -> None:
+        """Check all laws."""
+        form = self.form
+        self._initial()
+        one, other, both = (self._meaning(names) for names in ("A", "B", "AB"))
+        self._after_empty_tile(one)
+        self._after_tile(one, both)
+        nothing = _Partial(dict(zip(form.states, form.init, strict=True)), [ZERO] * len(form.weights))
+        self._merged(nothing, other, other, "", _NEUTRAL)
+        self._merged(one, nothing, one, "", _NEUTRAL)
+        self._merged(one, other, both, "AB", _MERGE)
+        self._results(one)
+        if self.free:
+            self._references()
+
+    # ---- meanings --------------------------------------------------------------------------------
+
+    def _fill(self, term: Term, known: Mapping[Term, Term], names: str, subject: str) -> Term:
+        """`term` for a tile of the elements `names`, or for an empty one."""
+
+        def reduction(kind: str, value: Term) -> Term:
+            if not names:
+                return t.IDENTITIES[kind]
+            return close(kind, value, lambda each, a, as_written=False: self.sets.moment(names, each, a))
+
+        try:
+            return resolve(term, known, reduction)
+        except Inseparable as reason:
+            raise LawError(subject, f"separation: {reason.part!r} needs {reason.law}") from None
+
+    def _accumulated(self, weight: Term, known: Mapping[Term, Term], names: str, subject: str) -> Term:
+        return self._fill(t.reduce("sum", t.mul(weight, _VALUE)), known, names, subject)
+
+    def _reference(self, number: int, names: str) -> Term:
+        return t.symbol(f"reference{number}{names}", Depends.VARYING, key="set")
+
+    def _chosen(self, terms: Sequence[Term], names: str) -> dict[Term, Term]:
+        """The new references, which are any numbers."""
+        return {terms[n]: self._reference(n, names) for n in self.free} if names else {}
+
+    def _meaning(self, names: str) -> _Partial:
+        form = self.form
+        known = dict(zip(form.states, form.init, strict=True)) | self._chosen(form.update, names)
+        states = {}
+        for number, (symbol, term) in enumerate(zip(form.states, form.update, strict=True)):
+            states[symbol] = self._fill(term, known, names, f"state {number}")
+            if has_infinity(states[symbol]):
+                raise _StateLawError(number, "identity: no infinity is left once there is an element")
+        for number in self.free:
+            # What it is chosen to be must be a number too.
+            start = dict(zip(form.states, form.init, strict=True))
+            if has_infinity(self._fill(form.update[number], start, names, f"state {number}")):
+                raise LawError(f"state {number}", "reference: no infinity is left once there is an element")
+        accumulators = []
+        for number, (weight, rescale) in enumerate(zip(form.weights, form.rescales, strict=True)):
+            subject = f"accumulator {number}"
+            if has_infinity(self._fill(rescale, known, names, subject)):
+                raise LawError(subject, "identity: the first rescale is a finite number")
+            accumulators.append(self._accumulated(weight, known, names, subject))
+        return _Partial(states, accumulators)
+
+    # ---- laws ------------------------------------------------------------------------------------
+
+    def _initial(self) -> None:
+        """Nothing, and nothing more, is nothing."""
+        form = self.form
+        start = dict(zip(form.states, form.init, strict=True))
+        sides = dict(zip((*form.left, *form.right), (*form.init, *form.init), strict=True))
+
+        for number, init in enumerate(form.init):
+            if t.value_of(init) is None:
+                raise LawError(f"state {number}", "identity: the initial state is a constant")
+            after = fold(self._fill(form.update[number], start, "", f"state {number}"))
+            if after is not init:
+                raise LawError(f"state {number}", f"identity: {_EMPTY_TILE}")
+            if fold(self._fill(form.merged[number], sides, "", f"state {number}")) is not init:
+                raise LawError(f"state {number}", f"identity: {_NEUTRAL}")
+        for known, groups in (
+            (start, [form.rescales]),
+            (sides, [form.rescales_left, form.rescales_right]),
+        ):
+            for group in groups:
+                for number, rescale in enumerate(group):
+                    if not is_finite(fold(self._fill(rescale, known, "", f"accumulator {number}"))):
+                        raise LawError(f"accumulator {number}", "identity: rescales of nothing are finite")
+
+    def _after_empty_tile(self, one: _Partial) -> None:
+        for number, (symbol, term) in enumerate(zip(self.form.states, self.form.update, strict=True)):
+            after = self._fill(term, one.states, "", f"state {number}")
+            if not equal(after, one.states[symbol]):
+                raise _StateLawError(number, f"neutral: {_EMPTY_TILE}")
+        for number, rescale in enumerate(self.form.rescales):
+            if not equal(self._fill(rescale, one.states, "", f"accumulator {number}"), ONE):
+                raise LawError(f"accumulator {number}", f"neutral: {_EMPTY_TILE}")
+
+    def _after_tile(self, one: _Partial, both: _Partial) -> None:
+        form = self.form
+        known = one.states | self._chosen(form.update, "AB")
+        for number, (symbol, term) in enumerate(zip(form.states, form.update, strict=True)):
+            after = self._fill(term, known, "B", f"state {number}")
+            if not equal(after, both.states[symbol]):
+                raise _StateLawError(number, f"union: {_TILES}")
+        for number, (rescale, weight) in enumerate(zip(form.rescales, form.weights, strict=True)):
+            subject = f"accumulator {number}"
+            factor = self._fill(rescale, known, "B", subject)
+            new = self._accumulated(weight, known, "B", subject)
+            if not equal(t.add(t.mul(factor, one.accumulators[number]), new), both.accumulators[number]):
+                raise LawError(subject, f"union: {_TILES}")
+
+    def _merged(self, left: _Partial, right: _Partial, result: _Partial, chosen: str, law: str) -> None:
+        form = self.form
+        name = "merge" if chosen else "neutral"
+        known = dict(zip(form.left, left.states.values(), strict=True))
+        known |= dict(zip(form.right, right.states.values(), strict=True))
+        known |= self._chosen(form.merged, chosen)
+        for number, (symbol, term) in enumerate(zip(form.states, form.merged, strict=True)):
+            after = self._fill(term, known, "", f"state {number}")
+            if not equal(after, result.states[symbol]):
+                raise _StateLawError(number, f"{name}: {law}")
+        pairs = zip(form.rescales_left, form.rescales_right, strict=True)
+        for number, (of_left, of_right) in enumerate(pairs):
+            subject = f"accumulator {number}"
+            factors = [self._fill(factor, known, "", subject) for factor in (of_left, of_right)]
+            if any(map(has_infinity, factors)):
+                raise LawError(subject, f"{name}: {law}")
+            sides = (left.accumulators[number], right.accumulators[number])
+            combined = t.total(t.mul(factor, side) for factor, side in zip(factors, sides, strict=True))
+            if not equal(combined, result.accumulators[number]):
+                raise LawError(subject, f"{name}: {law}")
+
+    def _results(self, one: _Partial) -> None:
+        """An empty row gives 0, and no result depends on a reference."""
+        form = self.form
+        start = dict(zip(form.states, form.init, strict=True))
+        for number, coefficient in enumerate(form.coefficients):
+            if has_infinity(self._fill(coefficient, start, "", f"coefficient {number}")):
+                raise LawError(f"coefficient {number}", "empty row: 0 times the coefficient is 0")
+        if not self.free:
+            return
+        filled = [self._fill(term, one.states, "", "the output") for term in form.coefficients]
+        output = t.total(t.mul(c, acc) for c, acc in zip(filled, one.accumulators, strict=True))
+        results = {"the output": output}
+        for number, extra in enumerate(form.extras):
+            results[f"result {number}"] = self._fill(extra, one.states, "", f"result {number}")
+        chosen = {self._reference(number, "A") for number in self.free}
+        for subject, term in results.items():
+            if any(
+                depends(m, lambda atom: not chosen.isdisjoint(t.symbols(atom))) for m in normal(term, True)
+            ):
+                raise LawError(subject, "reference: the result does not depend on it")
+
+    def _references(self) -> None:
+        """Powers relative to references are bounded."""
+        form = self.form
+        moving = [*form.update, *form.rescales, *form.weights]
+        joining = [*form.merged, *form.rescales_left, *form.rescales_right]
+        symbols = {form.states[n] for n in self.free}
+        symbols |= {side[n] for n in self.free for side in (form.left, form.right)}
+        for part in t.parts(*moving, *joining):
+            if part.op == "exp" and not symbols.isdisjoint(t.symbols(part)) and not is_bounded(part.args[0]):
+                raise LawError(f"state {min(self.free)}", f"reference: {part!r} is bounded")

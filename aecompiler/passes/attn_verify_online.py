@@ -1,0 +1,72 @@
+"""The pass `attn-verify-online`."""
+
+from __future__ import annotations
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.laws import LawError, check
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, PassFailure, register_pass
+from aecompiler.passes.streaming_ops import FORMS, read_form
+
+
+@register_pass
+class AttnVerifyOnline(Pass):
+    """Prove the laws of streaming forms from their regions alone, and refuse forms that break one.
+
+    *Before*, and valid at any time: streaming forms, derived, written by hand or edited. *After*: the same IR.
+    Attributes are ignored, `attn.proof` among them.
+
+    The state means for a set of elements what `update` makes of `init` and the set as one tile. Proved for every
+    state value and accumulator, by normal forms of the formulas:
+
+    - identity: an empty or fully masked tile leaves the initial state as it is;
+    - neutral: such a tile changes no state, and rescales by 1; nor does merging with the initial state;
+    - union: two tiles after one another give what their union gives as one tile;
+    - merge: merging gives what the union gives, so it is associative and commutative;
+    - empty row: the coefficients are finite at the initial state, so that o = 0.
+
+    A state value that is no reduction may be a reference, whatever moves it (`lazy-rescale`): then the others
+    must obey the laws for any value of it, no result may depend on it, and powers relative to it must be bounded.
+
+    The laws are those of real numbers: rounding, and NaN and infinite scores, are left out. What the algebra
+    can't take apart is refused as well, never accepted.
+
+    ```mlir
+    %rescale = math.exp %flipped : f32      // new - old, where old - new was meant
+    ```
+    gives
+    ```
+    error: 'attn.online_attention' op expects state 1 to obey the laws of a streaming form; identity: ...
+    ```
+    """
+
+    NAME = "attn-verify-online"
+
+    def run(self, op: ir.Operation) -> None:
+        """See `Pass.run`."""
+        for program in _forms(op):
+            try:
+                check(read_form(program).form)
+            except LawError as error:
+                raise PassFailure(
+                    program, f"expects {error.subject} to obey the laws of a streaming form; {error.law}"
+                ) from None
+
+    def explain(self, op: ir.Operation) -> str:
+        """What each state value is, once the laws are proved."""
+        self.run(op)
+        texts = []
+        for number, program in enumerate(_forms(op)):
+            form = read_form(program).form
+            references = check(form)
+            lines = [f"{program.name} {number}: all laws hold"]
+            for index, (symbol, new) in enumerate(zip(form.states, form.update, strict=True)):
+                kind = ", a reference" if index in references else ""
+                lines.append(f"  state {index}: {symbol!r} becomes {t.substitute(new, {})!r}{kind}")
+            texts.append("\n".join(lines))
+        return "\n\n".join(texts)
+
+
+def _forms(op: ir.Operation) -> list[ir.Operation]:
+    return [child for child in rw.walk_list(op, "attn.") if child.name in FORMS]
