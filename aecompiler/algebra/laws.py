@@ -136,13 +136,13 @@ class _Checker:
         """Check all laws."""
         form = self.form
         self._initial()
-        one, other, both = (self._meaning(names) for names in ("A", "B", "AB"))
-        self._after_empty_tile(one)
-        self._after_tile(one, both)
+        one, other, both = (self._meaning(names, names) for names in ("A", "B", "AB"))
+        self._after_tile(one, "", self._meaning("A", "A'"), "A'", f"neutral: {_EMPTY_TILE}")
+        self._after_tile(one, "B", both, "AB", f"union: {_TILES}")
         nothing = _Partial(dict(zip(form.states, form.init, strict=True)), [ZERO] * len(form.weights))
-        self._merged(nothing, other, other, "", _NEUTRAL)
-        self._merged(one, nothing, one, "", _NEUTRAL)
-        self._merged(one, other, both, "AB", _MERGE)
+        self._merged(nothing, other, self._meaning("B", "B'"), "B'", f"neutral: {_NEUTRAL}")
+        self._merged(one, nothing, self._meaning("A", "A'"), "A'", f"neutral: {_NEUTRAL}")
+        self._merged(one, other, both, "AB", f"merge: {_MERGE}")
         self._results(one)
         if self.free:
             self._references()
@@ -165,26 +165,28 @@ class _Checker:
     def _accumulated(self, weight: Term, known: Mapping[Term, Term], names: str, subject: str) -> Term:
         return self._fill(t.reduce("sum", t.mul(weight, _VALUE)), known, names, subject)
 
-    def _reference(self, number: int, names: str) -> Term:
-        return t.symbol(f"reference{number}{names}", Depends.VARYING, key="set")
+    def _reference(self, number: int, tag: str) -> Term:
+        return t.symbol(f"reference{number}{tag}", Depends.VARYING, key="set")
 
-    def _chosen(self, terms: Sequence[Term], names: str) -> dict[Term, Term]:
-        """The new references, which are any numbers."""
-        return {terms[n]: self._reference(n, names) for n in self.free} if names else {}
+    def _chosen(
+        self, terms: Sequence[Term], known: Mapping[Term, Term], names: str, tag: str
+    ) -> dict[Term, Term]:
+        """The new references: any numbers, of which `tag` tells one choice from another."""
+        for number in self.free:
+            if has_infinity(self._fill(terms[number], known, names, f"state {number}")):
+                raise LawError(f"state {number}", "reference: no infinity is left once there is an element")
+        return {terms[n]: self._reference(n, tag) for n in self.free}
 
-    def _meaning(self, names: str) -> _Partial:
+    def _meaning(self, names: str, tag: str) -> _Partial:
+        """What the elements `names` make of the initial state, with one choice of references."""
         form = self.form
-        known = dict(zip(form.states, form.init, strict=True)) | self._chosen(form.update, names)
+        known = dict(zip(form.states, form.init, strict=True))
+        known |= self._chosen(form.update, known, names, tag)
         states = {}
         for number, (symbol, term) in enumerate(zip(form.states, form.update, strict=True)):
             states[symbol] = self._fill(term, known, names, f"state {number}")
             if has_infinity(states[symbol]):
                 raise _StateLawError(number, "identity: no infinity is left once there is an element")
-        for number in self.free:
-            # What it is chosen to be must be a number too.
-            start = dict(zip(form.states, form.init, strict=True))
-            if has_infinity(self._fill(form.update[number], start, names, f"state {number}")):
-                raise LawError(f"state {number}", "reference: no infinity is left once there is an element")
         accumulators = []
         for number, (weight, rescale) in enumerate(zip(form.weights, form.rescales, strict=True)):
             subject = f"accumulator {number}"
@@ -218,49 +220,39 @@ class _Checker:
                     if not is_finite(fold(self._fill(rescale, known, "", f"accumulator {number}"))):
                         raise LawError(f"accumulator {number}", "identity: rescales of nothing are finite")
 
-    def _after_empty_tile(self, one: _Partial) -> None:
-        for number, (symbol, term) in enumerate(zip(self.form.states, self.form.update, strict=True)):
-            after = self._fill(term, one.states, "", f"state {number}")
-            if not equal(after, one.states[symbol]):
-                raise _StateLawError(number, f"neutral: {_EMPTY_TILE}")
-        for number, rescale in enumerate(self.form.rescales):
-            if not equal(self._fill(rescale, one.states, "", f"accumulator {number}"), ONE):
-                raise LawError(f"accumulator {number}", f"neutral: {_EMPTY_TILE}")
-
-    def _after_tile(self, one: _Partial, both: _Partial) -> None:
+    def _after_tile(self, one: _Partial, names: str, result: _Partial, tag: str, law: str) -> None:
         form = self.form
-        known = one.states | self._chosen(form.update, "AB")
+        known = one.states | self._chosen(form.update, one.states, names, tag)
         for number, (symbol, term) in enumerate(zip(form.states, form.update, strict=True)):
-            after = self._fill(term, known, "B", f"state {number}")
-            if not equal(after, both.states[symbol]):
-                raise _StateLawError(number, f"union: {_TILES}")
+            after = self._fill(term, known, names, f"state {number}")
+            if not equal(after, result.states[symbol]):
+                raise _StateLawError(number, law)
         for number, (rescale, weight) in enumerate(zip(form.rescales, form.weights, strict=True)):
             subject = f"accumulator {number}"
-            factor = self._fill(rescale, known, "B", subject)
-            new = self._accumulated(weight, known, "B", subject)
-            if not equal(t.add(t.mul(factor, one.accumulators[number]), new), both.accumulators[number]):
-                raise LawError(subject, f"union: {_TILES}")
+            factor = self._fill(rescale, known, names, subject)
+            new = self._accumulated(weight, known, names, subject)
+            if not equal(t.add(t.mul(factor, one.accumulators[number]), new), result.accumulators[number]):
+                raise LawError(subject, law)
 
-    def _merged(self, left: _Partial, right: _Partial, result: _Partial, chosen: str, law: str) -> None:
+    def _merged(self, left: _Partial, right: _Partial, result: _Partial, tag: str, law: str) -> None:
         form = self.form
-        name = "merge" if chosen else "neutral"
         known = dict(zip(form.left, left.states.values(), strict=True))
         known |= dict(zip(form.right, right.states.values(), strict=True))
-        known |= self._chosen(form.merged, chosen)
+        known |= self._chosen(form.merged, known, "", tag)
         for number, (symbol, term) in enumerate(zip(form.states, form.merged, strict=True)):
             after = self._fill(term, known, "", f"state {number}")
             if not equal(after, result.states[symbol]):
-                raise _StateLawError(number, f"{name}: {law}")
+                raise _StateLawError(number, law)
         pairs = zip(form.rescales_left, form.rescales_right, strict=True)
         for number, (of_left, of_right) in enumerate(pairs):
             subject = f"accumulator {number}"
             factors = [self._fill(factor, known, "", subject) for factor in (of_left, of_right)]
             if any(map(has_infinity, factors)):
-                raise LawError(subject, f"{name}: {law}")
+                raise LawError(subject, law)
             sides = (left.accumulators[number], right.accumulators[number])
             combined = t.total(t.mul(factor, side) for factor, side in zip(factors, sides, strict=True))
             if not equal(combined, result.accumulators[number]):
-                raise LawError(subject, f"{name}: {law}")
+                raise LawError(subject, law)
 
     def _results(self, one: _Partial) -> None:
         """An empty row gives 0, and no result depends on a reference."""
