@@ -27,7 +27,7 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Normalizer:
-    """What a normalize region computes: reductions in order, a weight for each element, extras for the row."""
+    """What a normalize region computes: reductions in order, the weight of an element, extras of the row."""
 
     reductions: tuple[Reduction, ...]
     weight: Term
@@ -57,7 +57,7 @@ class Step:
 
     moments: Moment
     stats: dict[Term, Term] = field(default_factory=dict)
-    """Row terms that earlier passes have found, in symbols of reductions, and the symbols that stand for them."""
+    """Row terms that earlier passes have found, in symbols of reductions, and the symbols for them."""
     closed: dict[Term, Term] = field(default_factory=dict)
     """Each reduction of this pass in moments."""
     reasons: dict[int, Inseparable] = field(default_factory=dict)

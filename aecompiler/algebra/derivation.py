@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aecompiler.algebra import terms as t
-from aecompiler.algebra.cascade import CascadeError, Normalizer, Planner, Reduction, Step
+from aecompiler.algebra.cascade import CascadeError, Normalizer, Planner, Step
 from aecompiler.algebra.explanation import Explanation
 from aecompiler.algebra.folding import fold, is_finite, is_nan
 from aecompiler.algebra.intervals import bounds
+from aecompiler.algebra.laws import LawError, check
 from aecompiler.algebra.moments import REFERENCE, Moments, State, merged, rescale, updated
 from aecompiler.algebra.normal import TooLargeError, simplify
 from aecompiler.algebra.propagation import propagates
 from aecompiler.algebra.scaling import guarded, shifted
-from aecompiler.algebra.separation import Inseparable, product, scales_powers
-from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm
+from aecompiler.algebra.separation import product, scales_powers
+from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm, rename
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
 _LEAST_SUMMAND = 1e-30
@@ -22,37 +21,41 @@ _LEAST_SUMMAND = 1e-30
 
 
 def derive(normalizer: Normalizer, score: Term, options: Options, max_passes: int) -> list[DerivedPass]:
-    """The forms of the fewest passes; `CascadeError` if these are more than `max_passes`.
+    """The forms of the fewest passes, with all laws proved; `CascadeError` if that fails.
 
     `score` is the symbol of the score, which is not -inf at an element.
     """
-    planner = Planner(normalizer)
-    steps: list[tuple[Step, Moments]] = []
-    passes: list[DerivedPass] = []
-    moments = Moments(options)
     try:
-        step = planner.first(moments)
-        while not step.last:
-            steps.append((step, moments))
-            if len(steps) >= max_passes:
-                raise _too_many(step, max_passes)
-            moments = Moments(options)
-            step = _following(planner, steps[-1][0], moments)
-        steps.append((step, moments))
+        steps = _planned(normalizer, options, max_passes)
+        passes: list[DerivedPass] = []
+        known: list[Term] = []
+        for number, step in enumerate(steps):
+            maker = _FormMaker(normalizer, score, step, options)
+            maker.why.passes(number, len(steps))
+            form = maker.last() if step.last else maker.statistics()
+            references = check(form)
+            maker.why.proved(references)
+            following = [] if step.last else steps[number + 1].stats.values()
+            stats = [symbol for symbol in following if symbol not in known]
+            known += stats
+            passes.append(DerivedPass(form, tuple(stats), tuple(maker.why.lines)))
+        return passes
     except TooLargeError:
         raise CascadeError("unsupported: a normaliser whose formulas grow beyond all bounds", None) from None
-    stats: list[Term] = []
-    for number, (step, moments) in enumerate(steps):
-        maker = _FormMaker(normalizer, score, step, moments, options)
-        maker.why.passes(number, len(steps), step)
-        if step.last:
-            form, names = maker.last(), ()
-        else:
-            names = tuple(symbol for symbol in _new_stats(steps[number + 1][0], stats))
-            stats += names
-            form = maker.statistics()
-        passes.append(DerivedPass(form, names, tuple(maker.why.lines)))
-    return passes
+    except LawError as error:
+        raise CascadeError(
+            f"unsupported: a normaliser with a law that is not proved, {error}", None
+        ) from None
+
+
+def _planned(normalizer: Normalizer, options: Options, max_passes: int) -> list[Step]:
+    planner = Planner(normalizer)
+    steps = [planner.first(Moments(options))]
+    while not steps[-1].last:
+        if len(steps) >= max_passes:
+            raise _too_many(steps[-1], max_passes)
+        steps.append(_following(planner, steps[-1], Moments(options)))
+    return steps
 
 
 def _following(planner: Planner, before: Step, moments: Moments) -> Step:
@@ -69,10 +72,6 @@ def _following(planner: Planner, before: Step, moments: Moments) -> Step:
     return planner.following(before, moments)
 
 
-def _new_stats(step: Step, known: Sequence[Term]) -> list[Term]:
-    return [symbol for symbol in step.stats.values() if symbol not in known]
-
-
 def _too_many(step: Step, allowed: int) -> CascadeError:
     number, reason = next(iter(step.reasons.items()), (None, step.why_not_last))
     law = f": {reason.part!r} needs {reason.law}" if reason is not None else ""
@@ -86,10 +85,11 @@ def _too_many(step: Step, allowed: int) -> CascadeError:
 class _FormMaker:
     """Makes the form of one planned pass."""
 
-    def __init__(self, normalizer: Normalizer, score: Term, step: Step, moments: Moments, options: Options):
+    def __init__(self, normalizer: Normalizer, score: Term, step: Step, options: Options):
+        assert isinstance(step.moments, Moments)
         self.normalizer, self.score, self.step = normalizer, score, step
-        self.moments, self.options = moments, options
-        self.why = Explanation(normalizer, step, moments)
+        self.moments, self.options = step.moments, options
+        self.why = Explanation(normalizer, step, self.moments)
 
     def statistics(self) -> StreamingForm:
         """A pass before the last: its extras are the row terms that later passes read."""
@@ -187,8 +187,6 @@ class _FormMaker:
     def _renamed(
         self, form: StreamingForm, states: list[State], accumulators: list[tuple[Term, Term]]
     ) -> StreamingForm:
-        from aecompiler.algebra.streaming import rename
-
         names = {
             state.symbol: t.symbol(f"x{n}", Depends.VARYING, *state.symbol.data[2:4])
             for n, state in enumerate(states)
@@ -237,6 +235,3 @@ def _assemble(
         coefficients=tuple(coefficients),
         extras=tuple(extras),
     )
-
-
-__all__ = ["CascadeError", "Inseparable", "Reduction", "derive"]

@@ -24,8 +24,9 @@ class Explanation:
         self.normalizer, self.step, self.moments = normalizer, step, moments
         self.lines: list[str] = []
 
-    def passes(self, number: int, count: int, step: Step) -> None:
+    def passes(self, number: int, count: int) -> None:
         """Which pass it is, and why it is not the only one."""
+        step = self.step
         if count == 1:
             self.lines.append("passes: 1, every reduction separates")
             return
@@ -84,6 +85,14 @@ class Explanation:
         for n, extra in enumerate(form.extras):
             name = f"extra{n}" if self.step.last else f"statistic {n}"
             self.lines.append(f"output: {name} = {formula(extra)}")
+
+    def proved(self, references: frozenset[int]) -> None:
+        """What was proved of the form, by `laws`."""
+        whatever = "".join(f", whatever x{n} is" for n in sorted(references))
+        self.lines.append(
+            "proved: update over an empty tile, over two tiles, merge, and merge with the initial state "
+            f"give what the union of the elements gives{whatever}; an empty row gives o = 0"
+        )
 
     def _statistics(self) -> None:
         for part, symbol in self.step.stats.items():

@@ -1,4 +1,4 @@
-"""What a term is when some of its parts are known, by the rules of IEEE arithmetic, infinities and NaN included.
+"""What a term is when some of its parts are known, by IEEE arithmetic with infinities and NaN.
 
 This is how rows without an element are decided: with every reduction at its identity.
 """

@@ -5,9 +5,8 @@ say that every other way to the same set gives the same: an empty tile changes n
 another and a merge give what their union gives. Merging then is associative and commutative, as unions are.
 Meanings are formulas in moments of the set, and equal when their normal forms are.
 
-A state may also be a *reference*, which is any number: then the laws of the other states must hold whatever it
-is, the results must not depend on it, and powers must be bounded.
-"""
+A state may also be a *reference*, which is any number: then the laws of the other states must hold whatever
+it is, the results must not depend on it, and powers must be bounded."""
 
 from __future__ import annotations
 
@@ -131,6 +130,7 @@ class _Checker:
     def __init__(self, form: StreamingForm, free: frozenset[int]):
         self.form, self.free = form, free
         self.sets = _Sets()
+        self.meanings: dict[tuple[str, str], _Partial] = {}
 
     def run(self) -> None:
         """Check all laws."""
@@ -179,6 +179,12 @@ class _Checker:
 
     def _meaning(self, names: str, tag: str) -> _Partial:
         """What the elements `names` make of the initial state, with one choice of references."""
+        key = (names, tag if self.free else names)
+        if key not in self.meanings:
+            self.meanings[key] = self._found_meaning(names, tag)
+        return self.meanings[key]
+
+    def _found_meaning(self, names: str, tag: str) -> _Partial:
         form = self.form
         known = dict(zip(form.states, form.init, strict=True))
         known |= self._chosen(form.update, known, names, tag)

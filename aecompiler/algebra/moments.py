@@ -99,7 +99,7 @@ class Moments:
         return [state for symbol, state in self.states.items() if symbol in found]
 
     def _below_a_ceiling(self, exponent: Term) -> bool:
-        """Whether the exponent is a value minus the maximum of that value, which an earlier pass has found."""
+        """Whether the exponent is a value minus its maximum, which an earlier pass has found."""
         form = normal(exponent)
         return any(form == ceiling for ceiling in self._ceilings)
 
@@ -149,7 +149,7 @@ def stripped(value: Term) -> tuple[Term, Term, Term]:
     scale = abs(moving[first]) if not others else Fraction(1)
     if not shared and scale == 1 and not fixed:
         return t.ONE, value, ZERO
-    factor = {(frozenset((base, Fraction(1)) for base in shared), frozenset()): scale}
+    factor: Poly = {(frozenset((base, Fraction(1)) for base in shared), frozenset()): scale}
     inner: Poly = {
         (frozenset(f for f in m[0] if f[0] not in shared), m[1]): c / scale for m, c in moving.items()
     }

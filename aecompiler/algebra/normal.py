@@ -7,10 +7,9 @@ products of powers merge their exponents and logarithms cancel them. What no law
 The laws hold for real numbers wherever both sides are defined. What happens at infinities and for rows
 without an element is not decided here, see `folding`.
 
-In a `strict` normal form a common factor is also taken out of sums inside of |.|, max, log and quotients. That
-proves more equalities, but the factor may be a power that overflows on its own: terms that are to be computed
-are built from forms that are not strict.
-"""
+In a `strict` normal form a common factor is also taken out of sums inside of |.|, max, log and quotients.
+That proves more equalities, but the factor may be a power that overflows on its own: terms that are to be
+computed are built from forms that are not strict."""
 
 from __future__ import annotations
 

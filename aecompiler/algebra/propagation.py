@@ -1,4 +1,4 @@
-"""Which terms are NaN when a score of the row is: laws of real numbers may cancel what would have been NaN."""
+"""Which terms are NaN when a score of the row is: laws of real numbers cancel what would have been NaN."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ Reduce = Callable[[str, Term], Term]
 
 
 def resolve(term: Term, known: Mapping[Term, Term], reduce: Reduce) -> Term:
-    """`term` with the parts in `known` and the reductions over the tile filled in, as far as they decide it."""
+    """`term` with the parts in `known` and the reductions over the tile filled in, as far as that goes."""
     memo: dict[Term, Term] = dict(known)
 
     def visit(part: Term) -> Term:

@@ -1,4 +1,4 @@
-"""Streaming forms: the state of a row, and how it takes in a tile, merges with another and gives the result."""
+"""Streaming forms: the state of a row, how it takes in a tile, merges with another and gives the result."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Scalar terms: what the regions of an attention op compute, as expressions that can be reasoned about.
 
-A term is a leaf (a constant, ln 2, or a symbol) or a function of terms. Terms with equal parts are one object,
-so that `==` is identity and a shared part costs nothing. The constructors keep the IEEE meaning: they drop a
-factor 1 or a summand 0, no more; laws of real numbers are applied in `normal` and `separation`.
-"""
+A term is a leaf (a constant, ln 2, or a symbol) or a function of terms. Terms with equal parts are one
+object, so that `==` is identity and a shared part costs nothing. The constructors keep the IEEE meaning: they
+drop a factor 1 or a summand 0, no more; laws of real numbers are applied in `normal` and `separation`."""
 
 from __future__ import annotations
 

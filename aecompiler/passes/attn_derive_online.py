@@ -18,8 +18,7 @@ from aecompiler.passes.region_terms import Leaves, element_arguments, read_block
 from aecompiler.passes.streaming_ops import replace_by_passes
 
 _BOUNDED = {"f16": 9.0, "bf16": 60.0, "f32": 60.0, "f64": 600.0}
-"""By the type of v, to which weights may be rounded: the largest exponent whose power is far from overflow, and
-that of its negative from underflow."""
+"""By v's type, to which weights may be rounded: the largest exponent far from overflow and underflow."""
 
 MAX_LAZY = 11.0
 """e^11 is a finite f16: weights may be rounded to that."""
@@ -32,29 +31,30 @@ class AttnDeriveOnline(Pass):
     *Before*: `attn.attention` with any normaliser. *After*: `attn.online_attention`, behind as many
     `attn.online_reduce` as the normaliser needs further passes; everything else is as it was.
 
-    A normaliser is a cascade of reductions r_n = (+)_j f_n(s_j, r_1, ..., r_{n-1}), the last one being the sum
-    over v. A reduction separates if f_n is a finite sum of products A(s_j) * B(r): then it is a formula in
-    *moments*, sums of A(s_j), that can be gathered before r is known. `exp(s - m)` separates, being
-    exp(s) * exp(-m), and so do |e^(s - m) - e^-m| and (s - mean)^2; `exp(s / std)` does not. Maxima go through
-    increasing functions. Earlier reductions are replaced by their formulas, so that what cancels costs nothing.
+    A normaliser is a cascade of reductions r_n = (+)_j f_n(s_j, r_1, ..., r_{n-1}), the last one being the
+    sum over v. A reduction separates if f_n is a finite sum of products A(s_j) * B(r): then it is a formula
+    in *moments*, sums of A(s_j), that can be gathered before r is known. `exp(s - m)` separates, being exp(s)
+    * exp(-m), and so do |e^(s - m) - e^-m| and (s - mean)^2; `exp(s / std)` does not. Maxima go through
+    increasing functions. Earlier reductions are replaced by their formulas, so that what cancels costs
+    nothing.
 
     A moment that holds a power is kept relative to a *reference*, the largest exponent seen. When the
-    reference changes, the moment and its accumulator are multiplied by `exp(old - new)`, which is at most 1. No
-    form overflows, or subtracts infinities, where the normaliser as it is written does not. An exponent that is
-    provably within 60 of 0 (600 for f64, 9 for f16; the score's range is analysed) needs neither reference nor
-    rescale.
+    reference changes, the moment and its accumulator are multiplied by `exp(old - new)`, which is at most 1.
+    No form overflows, or subtracts infinities, where the normaliser as it is written does not. An exponent
+    that is provably within 60 of 0 (600 for f64, 9 for f16; the score's range is analysed) needs neither
+    reference nor rescale.
 
     With `lazy-rescale` the reference follows only when it lags by more than that bound. Weights are then at
-    most e^bound, and the factor cancels in the result; each summand has the relative rounding error that it had
-    before, and a sum overflows e^bound earlier than it would.
+    most e^bound, and the factor cancels in the result; each summand has the relative rounding error that it
+    had before, and a sum overflows e^bound earlier than it would.
 
     What does not separate is left to a further pass, which computes the scores anew and knows the reductions
-    found before. Each reduction is in the earliest pass in which it separates, so the passes are as few as the
-    laws allow; `attn.passes` holds their number.
+    found before. Each reduction is in the earliest pass in which it separates, so the passes are as few as
+    the laws allow; `attn.passes` holds their number.
 
-    Rows without an unmasked element give o = 0, and extras as `attn.attention` defines, by selects in finalize
-    where the formulas do not give that anyway. A variance and the like, from sums of powers of the scores, lose
-    digits in proportion to the square of the mean over the variance.
+    Rows without an unmasked element give o = 0, and extras as `attn.attention` defines, by selects in
+    finalize where the formulas do not give that anyway. A variance and the like, from sums of powers of the
+    scores, lose digits in proportion to the square of the mean over the variance.
 
     The derivation stands on the op as `attn.proof`; `aec-opt --explain attn-derive-online` prints it.
 

@@ -14,11 +14,11 @@ from aecompiler.passes.streaming_ops import FORMS, read_form
 class AttnVerifyOnline(Pass):
     """Prove the laws of streaming forms from their regions alone, and refuse forms that break one.
 
-    *Before*, and valid at any time: streaming forms, derived, written by hand or edited. *After*: the same IR.
-    Attributes are ignored, `attn.proof` among them.
+    *Before*, and valid at any time: streaming forms, derived, written by hand or edited. *After*: the same
+    IR. Attributes are ignored, `attn.proof` among them.
 
-    The state means for a set of elements what `update` makes of `init` and the set as one tile. Proved for every
-    state value and accumulator, by normal forms of the formulas:
+    The state means for a set of elements what `update` makes of `init` and the set as one tile. Proved for
+    every state value and accumulator, by normal forms of the formulas:
 
     - identity: an empty or fully masked tile leaves the initial state as it is;
     - neutral: such a tile changes no state, and rescales by 1; nor does merging with the initial state;
@@ -27,7 +27,8 @@ class AttnVerifyOnline(Pass):
     - empty row: the coefficients are finite at the initial state, so that o = 0.
 
     A state value that is no reduction may be a reference, whatever moves it (`lazy-rescale`): then the others
-    must obey the laws for any value of it, no result may depend on it, and powers relative to it must be bounded.
+    must obey the laws for any value of it, no result may depend on it, and powers relative to it must be
+    bounded.
 
     The laws are those of real numbers: rounding, and NaN and infinite scores, are left out. What the algebra
     can't take apart is refused as well, never accepted.

@@ -71,6 +71,7 @@ def check_sizes(op: Instruction, q: Sequence[int], k: Sequence[int], v: Sequence
 
 
 def kv_heads_of(heads: Array, q_heads: int, kv_heads: int) -> Array:
+    """The kv head of each query head."""
     return heads // (q_heads // kv_heads)
 
 

@@ -1,8 +1,7 @@
 """The streaming forms `attn.online_attention` and `attn.online_reduce`, tile by tile.
 
-The keys are one tile, unless `splitting` says otherwise: a form must give the same whatever the tiles are, and
-tests cut and merge them in any way.
-"""
+The keys are one tile, unless `splitting` says otherwise: a form must give the same whatever the tiles are,
+and tests cut and merge them in any way."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ def splitting(plan: Callable[[int], Split]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Partial:
-    """What is known of the rows after some keys: the state and the accumulators, with a last axis of size 1."""
+    """What is known of the rows after some keys; the state has a last axis of size 1."""
 
     state: list[Array]
     accumulators: list[Array]
