@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
+from aecompiler.algebra.moments import stripped
 from aecompiler.algebra.normal import Poly, as_number, normal, to_term
 from aecompiler.algebra.printing import without_ln2
 from aecompiler.algebra.terms import Term
@@ -77,10 +78,10 @@ def _by_element(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
     moving = {m: c for m, c in poly.items() if any(atom.element for atom, _ in m[0]) or m[1]}
     if not moving:
         return False
-    scale = abs(next(iter(moving.values())))
-    inner = to_term({m: c / scale for m, c in moving.items()})
+    scale, inner, fixed = stripped(to_term(moving))
+    most = normal(t.add(t.mul(scale, t.reduce("max", inner)), fixed))
     rest = {m: c for m, c in poly.items() if m not in moving}
-    return _at_most(_plus(rest, normal(t.reduce("max", inner)), scale), assumed, depth - 1)
+    return _at_most(_plus(rest, most, Fraction(1)), assumed, depth - 1)
 
 
 def _by_assumption(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:

@@ -157,7 +157,7 @@ class _FormMaker:
                 for term, value in zip(extras, at_empty, strict=True)
             ]
         states = self.moments.live(needed)
-        form = _assemble(states, accumulators, coefficients, extras, self.options.lazy)
+        form = _assemble(states, accumulators, coefficients, extras)
         return self._renamed(form, states, accumulators)
 
     def _empty_extra(self, number: int, term: Term, identity: dict[Term, Term]) -> Term | None:
@@ -176,7 +176,12 @@ class _FormMaker:
         """A condition of the states that tells whether the row has had no element."""
         for state in live:
             reaches = state.value is self.score or bounds(state.value)[0] > float("-inf")
-            lagging = state.kind == REFERENCE and state.value is t.reduce("max", self.score)
+            largest = t.reduce("max", self.score)
+            lagging = (
+                state.kind == REFERENCE
+                and state.identity is t.MINUS_INFINITY
+                and all(part is largest for part in t.parts(state.value) if part.op == "reduce")
+            )
             if lagging or (state.kind == "max" and reaches):
                 return t.compare("oeq", state.symbol, t.MINUS_INFINITY)
             least = bounds(state.value)[0]
@@ -206,7 +211,6 @@ def _assemble(
     accumulators: list[tuple[Term, Term]],
     coefficients: list[Term],
     extras: list[Term],
-    lazy: float,
 ) -> StreamingForm:
     sides = []
     for side in ("a", "b"):
@@ -217,7 +221,7 @@ def _assemble(
             }
         )
     left, right = sides
-    new, joined = updated(states, lazy), merged(states, left, right)
+    new, joined = updated(states), merged(states, left, right)
     after = [guarded(t.substitute(ref, new)) for _, ref in accumulators]
     both = [guarded(t.substitute(ref, joined)) for _, ref in accumulators]
     refs = [ref for _, ref in accumulators]

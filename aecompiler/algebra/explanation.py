@@ -113,8 +113,9 @@ class Explanation:
         name = formula(symbol)
         if state.kind == REFERENCE:
             bound = self.moments.options.lazy
+            lag = formula(state.lag)
             self.lines.append(
-                f"reference: {name} follows {formula(state.value)} when that is more than {bound:g} larger; "
+                f"reference: {name} follows {formula(state.value)} when that is more than {lag} larger; "
                 f"powers are at most e^{bound:g}, and results do not depend on {name}, "
                 "so only rounding and the range that is left to sums change"
             )

@@ -39,7 +39,7 @@ def is_nan(term: Term) -> bool:
 def _fold(term: Term) -> Term:
     if not term.args or term.op == "reduce":
         return term
-    values = [t.value_of(arg) for arg in term.args]
+    values = [math.log(2) if arg is t.LN2 else t.value_of(arg) for arg in term.args]
     if term.op == "select":
         condition = term.args[0]
         if condition in (TRUE, FALSE):
@@ -47,6 +47,8 @@ def _fold(term: Term) -> Term:
         return term
     if term.op == "fn":
         return _connective(term)
+    if all(arg is t.LN2 or arg.op != "const" for arg in term.args):
+        return term  # ln 2 stays a symbol among terms that are not known
     known = [value for value in values if value is not None]
     if any(math.isnan(value) for value in known) and term.op != "cmp":
         return t.const(math.nan)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
-from aecompiler.algebra.folding import fold
 from aecompiler.algebra.intervals import bounds, positive, reduced
 from aecompiler.algebra.normal import Poly, depends, normal, to_term
+from aecompiler.algebra.resolution import resolve
 from aecompiler.algebra.scaling import guarded, reference, shifted
 from aecompiler.algebra.separation import product
 from aecompiler.algebra.streaming import Options
@@ -24,21 +24,22 @@ REFERENCE = "reference"
 class State:
     """One state: a reduction of `kind` over `value`, for a sum times exp(-ref).
 
-    Of a lagging reference, `value` is the reference of a tile, in reductions over the tile.
+    Of a lagging reference, `value` is the reference of a tile, in reductions over the tile, and `lag` by how
+    much it may lag.
     """
 
     symbol: Term
     kind: str
     value: Term
     ref: Term = ZERO
+    lag: Term = ZERO
 
     @property
     def identity(self) -> Term:
         """The state before any element."""
         if self.kind != REFERENCE:
             return t.IDENTITIES[self.kind]
-        nothing = {part: t.IDENTITIES[part.data] for part in t.parts(self.value) if part.op == "reduce"}
-        return fold(self.value, nothing)
+        return resolve(self.value, {}, lambda kind, value: t.IDENTITIES[kind])
 
 
 class Moments:
@@ -122,17 +123,35 @@ class Moments:
         return self._by_key[key]
 
     def _lagging(self, ref: Term) -> Term:
-        key = (REFERENCE, ref)
+        scale, inner, fixed = _of_one_state(ref)
+        key = (REFERENCE, inner)
         if key not in self._by_key:
             symbol = t.symbol(f"y{len(self.states)}", Depends.VARYING)
             of_tile = {
                 s: t.reduce(self.states[s].kind, self.states[s].value)
-                for s in t.symbols(ref)
+                for s in t.symbols(inner)
                 if s in self.states
             }
-            self.states[symbol] = State(symbol, REFERENCE, t.substitute(ref, of_tile))
+            low, high = bounds(scale)
+            bound = t.const(self.options.lazy)
+            lag = t.const(self.options.lazy / low) if low == high else t.div(bound, scale)
+            self.states[symbol] = State(symbol, REFERENCE, t.substitute(inner, of_tile), lag=lag)
             self._by_key[key] = symbol
-        return self._by_key[key]
+        return t.add(t.mul(scale, self._by_key[key]), fixed)
+
+
+def _of_one_state(ref: Term) -> tuple[Term, Term, Term]:
+    """c, x and d with `ref` = c x + d, c > 0 and d fixed: a reference that is scaled only where it is used."""
+    poly = normal(ref)
+    fixed: Poly = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.varying)}
+    moving = [m for m in poly if m not in fixed]
+    if len(moving) == 1 and not moving[0][1] and poly[moving[0]] > 0:
+        varying = [factor for factor in moving[0][0] if factor[0].varying]
+        others = moving[0][0].difference(varying)
+        if len(varying) == 1 and varying[0][1] == 1 and all(positive(base) for base, _ in others):
+            scale: Poly = {(others, frozenset()): poly[moving[0]]}
+            return to_term(scale), varying[0][0], to_term(fixed)
+    return t.ONE, ref, ZERO
 
 
 def stripped(value: Term) -> tuple[Term, Term, Term]:
@@ -159,13 +178,13 @@ def stripped(value: Term) -> tuple[Term, Term, Term]:
 # ---- how states move -----------------------------------------------------------------------------
 
 
-def updated(states: Iterable[State], lazy: float) -> dict[Term, Term]:
+def updated(states: Iterable[State]) -> dict[Term, Term]:
     """Each state after a tile."""
     known = list(states)
     new: dict[Term, Term] = {}
     for state in known:
         if state.kind == REFERENCE:
-            lag = t.compare("ugt", state.value, t.add(state.symbol, t.const(lazy)))
+            lag = t.compare("ugt", state.value, t.add(state.symbol, state.lag))
             new[state.symbol] = t.select(lag, t.maximum(state.symbol, state.value), state.symbol)
         elif state.kind != "sum":
             new[state.symbol] = t.COMBINE[state.kind](state.symbol, t.reduce(state.kind, state.value))

@@ -51,7 +51,7 @@ def simplify(term: Term) -> Term:
     if not term.args:
         return term
     new = to_term(normal(term))
-    powers = any(part.op == "exp" for part in t.parts(term))
+    powers = any(part.op == "exp" and part.varying for part in t.parts(term))
     return new if powers or new.size < term.size else term
 
 
