@@ -141,7 +141,7 @@ class Moments:
 
 
 def _of_one_state(ref: Term) -> tuple[Term, Term, Term]:
-    """c, x and d with `ref` = c x + d, c > 0 and d fixed: a reference that is scaled only where it is used."""
+    """c, x and d with `ref` = c x + d, c > 0 and d fixed: a reference is scaled where it is used."""
     poly = normal(ref)
     fixed: Poly = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.varying)}
     moving = [m for m in poly if m not in fixed]

@@ -1,0 +1,213 @@
+// RUN: aec-opt %s --split-input-file -o %t.before
+// RUN: aec-opt %s --split-input-file --attn-verify-online -o %t.after
+// RUN: diff %t.before %t.after
+// RUN: aec-opt %s --split-input-file --explain attn-verify-online | FileCheck %s
+
+// The textbook form of softmax, written by hand: nothing but the regions is looked at.
+// CHECK:      attn.online_attention 0: all laws hold
+// CHECK-NEXT:   state 0: x0 becomes max(x0, max_j s)
+// CHECK-NEXT:   state 1: x1 becomes x1 * exp(x0 - {{.*}}) + sum_j exp(s - {{.*}})
+func.func @textbook(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?x64xf32> {
+  %zero = arith.constant 0.0 : f32
+  %inf = arith.constant 0xFF800000 : f32
+  %o = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    %zero0 = arith.constant 0.0 : f32
+    %minus0 = arith.constant 0xFF800000 : f32
+    "attn.yield"(%minus0, %zero0) : (f32, f32) -> ()
+  }, {
+  ^update(%m: f32, %l: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
+    %tile = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+    %new = arith.maximumf %m, %tile : f32
+    %none = arith.cmpf oeq, %new, %inf : f32
+    %ref = arith.select %none, %zero, %new : f32
+    %old = arith.subf %m, %ref : f32
+    %rescale = math.exp %old : f32
+    %d = arith.subf %s, %ref : f32
+    %w = math.exp %d : f32
+    %sum = "attn.row_reduce"(%w) {kind = "sum"} : (f32) -> f32
+    %kept = arith.mulf %l, %rescale : f32
+    %l1 = arith.addf %kept, %sum : f32
+    "attn.yield"(%new, %l1, %rescale, %w) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^merge(%ma: f32, %la: f32, %mb: f32, %lb: f32, %b: index, %h: index, %i: index):
+    %both = arith.maximumf %ma, %mb : f32
+    %none = arith.cmpf oeq, %both, %inf : f32
+    %ref = arith.select %none, %zero, %both : f32
+    %da = arith.subf %ma, %ref : f32
+    %ra = math.exp %da : f32
+    %db = arith.subf %mb, %ref : f32
+    %rb = math.exp %db : f32
+    %pa = arith.mulf %la, %ra : f32
+    %pb = arith.mulf %lb, %rb : f32
+    %l = arith.addf %pa, %pb : f32
+    "attn.yield"(%both, %l, %ra, %rb) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^finalize(%m: f32, %l: f32, %b: index, %h: index, %i: index):
+    %one = arith.constant 1.0 : f32
+    %empty = arith.cmpf oeq, %l, %zero : f32
+    %safe = arith.select %empty, %one, %l : f32
+    %c = arith.divf %one, %safe : f32
+    "attn.yield"(%c) : (f32) -> ()
+  }) {accumulators = 1 : i64} : (tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>) -> tensor<1x2x?x64xf32>
+  return %o : tensor<1x2x?x64xf32>
+}
+
+// -----
+
+// A reference that follows the maximum at a distance may be anything.
+// CHECK:      attn.online_attention 0: all laws hold
+// CHECK-NEXT:   state 0: {{.*}}, a reference
+func.func @lagging(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?x64xf32> {
+  %zero = arith.constant 0.0 : f32
+  %inf = arith.constant 0xFF800000 : f32
+  %o = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    %zero0 = arith.constant 0.0 : f32
+    %minus0 = arith.constant 0xFF800000 : f32
+    "attn.yield"(%minus0, %zero0) : (f32, f32) -> ()
+  }, {
+  ^update(%m: f32, %l: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
+    %tile = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+    %lag = arith.constant 6.0 : f32
+    %limit = arith.addf %m, %lag : f32
+    %lags = arith.cmpf ugt, %tile, %limit : f32
+    %most = arith.maximumf %m, %tile : f32
+    %new = arith.select %lags, %most, %m : f32
+    %none = arith.cmpf oeq, %new, %inf : f32
+    %ref = arith.select %none, %zero, %new : f32
+    %old = arith.subf %m, %ref : f32
+    %rescale = math.exp %old : f32
+    %d = arith.subf %s, %ref : f32
+    %w = math.exp %d : f32
+    %sum = "attn.row_reduce"(%w) {kind = "sum"} : (f32) -> f32
+    %kept = arith.mulf %l, %rescale : f32
+    %l1 = arith.addf %kept, %sum : f32
+    "attn.yield"(%new, %l1, %rescale, %w) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^merge(%ma: f32, %la: f32, %mb: f32, %lb: f32, %b: index, %h: index, %i: index):
+    %both = arith.maximumf %ma, %mb : f32
+    %none = arith.cmpf oeq, %both, %inf : f32
+    %ref = arith.select %none, %zero, %both : f32
+    %da = arith.subf %ma, %ref : f32
+    %ra = math.exp %da : f32
+    %db = arith.subf %mb, %ref : f32
+    %rb = math.exp %db : f32
+    %pa = arith.mulf %la, %ra : f32
+    %pb = arith.mulf %lb, %rb : f32
+    %l = arith.addf %pa, %pb : f32
+    "attn.yield"(%both, %l, %ra, %rb) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^finalize(%m: f32, %l: f32, %b: index, %h: index, %i: index):
+    %one = arith.constant 1.0 : f32
+    %empty = arith.cmpf oeq, %l, %zero : f32
+    %safe = arith.select %empty, %one, %l : f32
+    %c = arith.divf %one, %safe : f32
+    "attn.yield"(%c) : (f32) -> ()
+  }) {accumulators = 1 : i64} : (tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>) -> tensor<1x2x?x64xf32>
+  return %o : tensor<1x2x?x64xf32>
+}
+
+// -----
+
+// An empty row told by the maximum; weights and sums as products of powers.
+// CHECK:      attn.online_attention 0: all laws hold
+func.func @products(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?x64xf32> {
+  %zero = arith.constant 0.0 : f32
+  %inf = arith.constant 0xFF800000 : f32
+  %o = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    %zero0 = arith.constant 0.0 : f32
+    %minus0 = arith.constant 0xFF800000 : f32
+    "attn.yield"(%minus0, %zero0) : (f32, f32) -> ()
+  }, {
+  ^update(%m: f32, %l: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
+    %tile = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+    %new = arith.maximumf %m, %tile : f32
+    %none = arith.cmpf oeq, %new, %inf : f32
+    %ref = arith.select %none, %zero, %new : f32
+    %old = arith.subf %m, %ref : f32
+    %rescale = math.exp %old : f32
+    %es = math.exp %s : f32
+    %nref = arith.negf %ref : f32
+    %er = math.exp %nref : f32
+    %w = arith.mulf %es, %er : f32
+    %sum = "attn.row_reduce"(%w) {kind = "sum"} : (f32) -> f32
+    %kept = arith.mulf %l, %rescale : f32
+    %l1 = arith.addf %kept, %sum : f32
+    "attn.yield"(%new, %l1, %rescale, %w) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^merge(%ma: f32, %la: f32, %mb: f32, %lb: f32, %b: index, %h: index, %i: index):
+    %both = arith.maximumf %ma, %mb : f32
+    %none = arith.cmpf oeq, %both, %inf : f32
+    %ref = arith.select %none, %zero, %both : f32
+    %da = arith.subf %ma, %ref : f32
+    %ra = math.exp %da : f32
+    %db = arith.subf %mb, %ref : f32
+    %rb = math.exp %db : f32
+    %pa = arith.mulf %la, %ra : f32
+    %pb = arith.mulf %lb, %rb : f32
+    %l = arith.addf %pa, %pb : f32
+    "attn.yield"(%both, %l, %ra, %rb) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^finalize(%m: f32, %l: f32, %b: index, %h: index, %i: index):
+    %one = arith.constant 1.0 : f32
+    %empty = arith.cmpf oeq, %m, %inf : f32
+    %inverse = arith.divf %one, %l : f32
+    %c = arith.select %empty, %zero, %inverse : f32
+    "attn.yield"(%c) : (f32) -> ()
+  }) {accumulators = 1 : i64} : (tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>) -> tensor<1x2x?x64xf32>
+  return %o : tensor<1x2x?x64xf32>
+}
+
+// -----
+
+// Statistics: a sum, a count, and a sum of squares around 1.
+// CHECK:      attn.online_reduce 0: all laws hold
+func.func @statistics(%q: tensor<1x2x?x64xf64>, %k: tensor<1x2x?x64xf64>, %true: i1) -> tensor<1x2x?xf64> {
+  %zero = arith.constant 0.0 : f64
+  %one = arith.constant 1.0 : f64
+  %r = "attn.online_reduce"(%q, %k) ({
+  ^score(%s: f64, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f64) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    "attn.yield"(%zero, %zero) : (f64, f64) -> ()
+  }, {
+  ^update(%n: f64, %x: f64, %s: f64, %b: index, %h: index, %i: index, %j: index):
+    %dn = "attn.row_reduce"(%one) {kind = "sum"} : (f64) -> f64
+    %d = arith.subf %s, %one : f64
+    %dd = arith.mulf %d, %d : f64
+    %dx = "attn.row_reduce"(%dd) {kind = "sum"} : (f64) -> f64
+    %n1 = arith.addf %n, %dn : f64
+    %x1 = arith.addf %dx, %x : f64
+    "attn.yield"(%n1, %x1) : (f64, f64) -> ()
+  }, {
+  ^merge(%na: f64, %xa: f64, %nb: f64, %xb: f64, %b: index, %h: index, %i: index):
+    %n = arith.addf %na, %nb : f64
+    %x = arith.addf %xb, %xa : f64
+    "attn.yield"(%n, %x) : (f64, f64) -> ()
+  }, {
+  ^finalize(%n: f64, %x: f64, %b: index, %h: index, %i: index):
+    %m = arith.divf %x, %n : f64
+    "attn.yield"(%m) : (f64) -> ()
+  }) : (tensor<1x2x?x64xf64>, tensor<1x2x?x64xf64>) -> tensor<1x2x?xf64>
+  return %r : tensor<1x2x?xf64>
+}
