@@ -1,114 +1,104 @@
-"""Streaming forms written by hand, for tests of what works on them."""
+"""Programs in streaming form, and keys cut in any way, for the tests of derived forms."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+import aecompiler as aec
 from aecompiler.bindings import ir
-from aecompiler.passes import rewriting as rw
-
-SOFTMAX = """
-  "attn.yield"(%inf, %zero) : (f32, f32) -> ()
-}, {
-^update(%m: f32, %l: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
-  %tile = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
-  %new = arith.maximumf %m, %tile : f32
-  %none = arith.cmpf oeq, %new, %inf : f32
-  %ref = arith.select %none, %zero, %new : f32
-  %old = arith.subf %m, %ref : f32
-  %rescale = math.exp %old : f32
-  %d = arith.subf %s, %ref : f32
-  %w = math.exp %d : f32
-  %sum = "attn.row_reduce"(%w) {kind = "sum"} : (f32) -> f32
-  %kept = arith.mulf %l, %rescale : f32
-  %l1 = arith.addf %kept, %sum : f32
-  "attn.yield"(%new, %l1, %rescale, %w) : (f32, f32, f32, f32) -> ()
-}, {
-^merge(%ma: f32, %la: f32, %mb: f32, %lb: f32, %b: index, %h: index, %i: index):
-  %m = arith.maximumf %ma, %mb : f32
-  %none = arith.cmpf oeq, %m, %inf : f32
-  %ref = arith.select %none, %zero, %m : f32
-  %da = arith.subf %ma, %ref : f32
-  %ra = math.exp %da : f32
-  %db = arith.subf %mb, %ref : f32
-  %rb = math.exp %db : f32
-  %pa = arith.mulf %la, %ra : f32
-  %pb = arith.mulf %lb, %rb : f32
-  %l = arith.addf %pa, %pb : f32
-  "attn.yield"(%m, %l, %ra, %rb) : (f32, f32, f32, f32) -> ()
-}, {
-^finalize(%m: f32, %l: f32, %b: index, %h: index, %i: index):
-  %one = arith.constant 1.0 : f32
-  %empty = arith.cmpf oeq, %l, %zero : f32
-  %safe = arith.select %empty, %one, %l : f32
-  %c = arith.divf %one, %safe : f32
-  %log = math.log %l : f32
-  %lse = arith.addf %m, %log : f32
-"""
-"""The regions init, update, merge and finalize of the online softmax, without the last terminator."""
+from aecompiler.passes.infra import run_pipeline
+from aecompiler.reference import evaluate
+from aecompiler.reference.streaming import splitting
 
 
-def stream_softmax(module: ir.Module) -> None:
-    """Replace each `attn.attention` in `module`, a softmax with or without lse, by its streaming form."""
-    for op in rw.walk_list(module.operation, "attn.attention"):
-        with ir.InsertionPoint(op), op.location:
-            form = _softmax(op)
-        for old, new in zip(op.results, form.results, strict=True):
-            old.replace_all_uses_with(new)
-        op.erase()
+def program(normalize: Callable, *, dtype: str = "f64", **options: Any) -> Any:
+    """Attention of two heads, features 4 and 3, with a normaliser."""
+
+    def shape(length: str, features: int) -> Any:
+        return aec.tensor(1, 2, length, features, dtype=dtype)
+
+    @aec.program(q=shape("Q", 4), k=shape("S", 4), v=shape("S", 3))
+    def attention(q, k, v):
+        return aec.attention(q, k, v, normalize=normalize, **options)
+
+    return attention
 
 
-def _softmax(op: ir.Operation) -> ir.Operation:
-    acc = str(op.regions[0].blocks[0].arguments[0].type)
-    constants = {
-        "inf": rw.constant(op.regions[0].blocks[0].arguments[0].type, float("-inf")),
-        "zero": rw.constant(op.regions[0].blocks[0].arguments[0].type, 0.0),
-    }
-    handed_over = ["%c", "%lse"][: len(op.results)]
-    kinds = ", ".join([acc] * len(handed_over))
-    types = ", ".join(str(each.type) for each in op.operands)
-    results = ", ".join(str(each.type) for each in op.results)
-    names = ", ".join(f"%r{n}" for n in range(len(op.results)))
-    indices = "%b: index, %h: index, %i: index"
-    operands = ", ".join(f"%{n}: {each.type}" for n, each in zip("qkv", op.operands, strict=True))
-    text = f"""
-    func.func @form({operands}, %inf: {acc}, %zero: {acc}) {{
-      {names} = "attn.online_attention"(%q, %k, %v) ({{
-      ^score(%s: {acc}, {indices}, %j: index):
-        "attn.yield"(%s) : ({acc}) -> ()
-      }}, {{
-      ^mask({indices}, %j: index):
-        %keep = arith.constant true
-        "attn.yield"(%keep) : (i1) -> ()
-      }}, {{
-      {SOFTMAX.replace("f32", acc)}
-        "attn.yield"({", ".join(handed_over)}) : ({kinds}) -> ()
-      }}) {{accumulators = 1 : i64}} : ({types}) -> ({results})
-      return
-    }}"""
-    source = ir.Module.parse(text)
-    (function,) = source.body.operations
-    template = function.body.blocks[0].operations[0].operation
-    values = dict(
-        zip(
-            function.body.blocks[0].arguments,
-            [*op.operands, constants["inf"], constants["zero"]],
-            strict=True,
-        )
-    )
-    form = ir.Operation.create(
-        template.name,
-        [each.type for each in op.results],
-        list(op.operands),
-        {named: template.attributes[named] for named in ("accumulators",)},
-        regions=len(template.regions),
-    )
-    for region, blocks in zip(
-        form.regions,
-        [*(r.blocks for r in op.regions[:2]), *(r.blocks for r in list(template.regions)[2:])],
-        strict=True,
-    ):
-        blocks[0].append_to(region)
-    for nested in rw.walk_list(form):
-        for n, operand in enumerate(nested.operands):
-            if operand in values:
-                nested.operands[n] = values[operand]
-    return form
+def module_of(traced: Any) -> ir.Module:
+    """A copy of the program's module, in its context."""
+    with traced.context:
+        return ir.Module.parse(str(traced))
+
+
+def derived(traced: Any, options: str = "", verify: bool = True) -> ir.Module:
+    """The program in streaming form, with its laws proved again from the regions."""
+    module = module_of(traced)
+    then = ",attn-verify-online" if verify else ""
+    run_pipeline(module, f"attn-derive-online{{{options}}}{then}")
+    return module
+
+
+def passes(module: ir.Module) -> int:
+    """The passes over the keys of a module with one attention."""
+    text = str(module)
+    count = text.count('"attn.online_reduce"') + text.count('"attn.online_attention"')
+    assert f"attn.passes = {count} :" in text
+    return count
+
+
+def states(module: ir.Module) -> int:
+    """The number of state values of the last pass."""
+    return states_and_accumulators(module)[0]
+
+
+def states_and_accumulators(module: ir.Module) -> tuple[int, int]:
+    """The number of state values and of accumulators of the last pass."""
+    from aecompiler.passes.rewriting import walk_list
+    from aecompiler.passes.streaming_ops import read_form
+
+    form = read_form(walk_list(module.operation, "attn.online_attention")[-1]).form
+    return len(form.states), len(form.weights)
+
+
+def run(module: ir.Module, arguments: Sequence[np.ndarray], split: Any = None) -> list[np.ndarray]:
+    """The results of the only function in float64, with the keys cut as `split` says."""
+    function = module.body.operations[0]
+    if split is None:
+        return list(evaluate(function, arguments))
+    with splitting(lambda keys: split):
+        return list(evaluate(function, arguments))
+
+
+def inputs(queries: int, keys: int, seed: int = 0, scale: float = 1.0) -> list[np.ndarray]:
+    """Arguments of a `program`."""
+    rng = np.random.default_rng(seed)
+    q, k, v = (rng.standard_normal((1, 2, *size)) for size in ((queries, 4), (keys, 4), (keys, 3)))
+    return [q * scale, k * scale, v]
+
+
+@st.composite
+def splits(draw: Any, keys: int, depth: int = 3) -> Any:
+    """Any way to cut keys into tiles, in any order and with empty ones, and to merge parts."""
+    return _split(draw, draw(st.permutations(range(keys))), depth)
+
+
+def _split(draw: Any, keys: Sequence[int], depth: int) -> Any:
+    if depth and draw(st.booleans()):
+        cut = draw(st.integers(0, len(keys)))
+        return (_split(draw, keys[:cut], depth - 1), _split(draw, keys[cut:], depth - 1))
+    cuts = sorted(draw(st.lists(st.integers(0, len(keys)), max_size=3)))
+    return [list(keys[a:b]) for a, b in zip([0, *cuts], [*cuts, len(keys)], strict=True)]
+
+
+def assert_close(got: Sequence[np.ndarray], want: Sequence[np.ndarray], tolerance: float = 1e-10) -> None:
+    """Equal up to a tolerance relative to the row, at least 1; infinities and NaN are equal."""
+    for index, (new, old) in enumerate(zip(got, want, strict=True)):
+        finite = np.isfinite(old)
+        np.testing.assert_array_equal(new[~finite], old[~finite], err_msg=f"result {index}")
+        size = np.where(finite, np.abs(old), 0.0).max(axis=-1, keepdims=True, initial=1.0)
+        error = np.where(finite, np.abs(np.where(finite, new, 0.0) - np.where(finite, old, 0.0)), 0.0) / size
+        assert error.max(initial=0.0) <= tolerance, f"result {index}: error {error.max():.1e}"
