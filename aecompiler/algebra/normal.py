@@ -200,7 +200,7 @@ def _root(value: Fraction) -> Fraction | None:
 def content(poly: Poly, strict: bool) -> tuple[Poly, Poly]:
     """A positive monomial that divides all of `poly`, and the quotient."""
     monomials = list(poly)
-    scale = abs(poly[_leading(monomials)])
+    scale = abs(poly[leading(monomials)])
     shared: dict[Term, Fraction] = {}
     exponent: dict[Monomial, Fraction] = {}
     if strict:
@@ -336,8 +336,8 @@ def _largest(polys: list[Poly], strict: bool) -> Poly:
             joint.setdefault(monomial, Fraction(1))
     if joint:
         factor, _ = content(joint, strict)
-        leading = _leading(joint)
-        scale = max(abs(poly[leading]) for poly in kept if leading in poly)
+        first = leading(joint)
+        scale = max(abs(poly[first]) for poly in kept if first in poly)
         factor = _scaled(factor, scale / next(iter(factor.values())))
         inverse = raised(factor, Fraction(-1), strict)
         kept = [product(poly, inverse) for poly in kept]
@@ -422,7 +422,7 @@ _RULES: dict[str, Callable[[Term, bool], Poly]] = {
 # ---- back to terms -------------------------------------------------------------------------------
 
 
-def _leading(monomials: Iterable[Monomial]) -> Monomial:
+def leading(monomials: Iterable[Monomial]) -> Monomial:
     """The monomial by which others are scaled: a number only if there is nothing else."""
     return min(monomials, key=lambda monomial: (monomial == UNIT, _monomial_order(monomial)))
 

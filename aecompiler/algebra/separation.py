@@ -12,7 +12,7 @@ from typing import Protocol
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative
-from aecompiler.algebra.normal import EXPANSIONS, Poly, depends, equal, normal, simplify, to_term
+from aecompiler.algebra.normal import EXPANSIONS, Poly, depends, equal, leading, normal, simplify, to_term
 from aecompiler.algebra.terms import ONE, ZERO, Term
 
 Pair = tuple[Term, Term]
@@ -156,15 +156,22 @@ def _fixed_factor(b: Term) -> tuple[Term, Term]:
     if not b.varying:
         return b, ONE
     poly = normal(b)
-    if len(poly) != 1:
+    if not poly:
+        return ZERO, ONE
+    first, *others = poly
+    still = {factor for factor in first[0] if not factor[0].varying}
+    resting = {each for each in first[1] if not depends(each[0], lambda atom: atom.varying)}
+    for other in others:
+        still &= other[0]
+        resting &= other[1]
+    rest: Poly = {(m[0] - still, m[1] - resting): c for m, c in poly.items()}
+    scale = rest[leading(rest)]
+    if len(rest) > 1:
+        scale = abs(scale)
+    if scale == 1 and not still and not resting:
         return ONE, b
-    ((factors, exponent), coefficient) = next(iter(poly.items()))
-    still = frozenset(f for f in factors if not f[0].varying)
-    resting = frozenset(e for e in exponent if not depends(e[0], lambda atom: atom.varying))
-    if coefficient == 1 and not still and not resting:
-        return ONE, b
-    fixed = to_term({(still, resting): coefficient})
-    return fixed, to_term({(factors - still, exponent - resting): type(coefficient)(1)})
+    fixed = to_term({(frozenset(still), frozenset(resting)): scale})
+    return fixed, to_term({m: c / scale for m, c in rest.items()})
 
 
 def _add(term: Term) -> list[Pair]:
@@ -261,9 +268,21 @@ def _max(term: Term) -> list[Pair]:
         raise Inseparable(
             term, f"{term.op}(a + r, b + r) = {term.op}(a, b) + r or the same of a factor"
         ) from None
+    (fixed_e, r), (fixed_f, q) = _fixed_part(r), _fixed_part(q)
     if equal(r, q):
-        return [(t.rebuild(term, (e, f)), ONE), (ONE, r)]
+        return [(t.rebuild(term, (t.add(e, fixed_e), t.add(f, fixed_f))), ONE), (ONE, r)]
     raise Inseparable(term, f"{term.op}(a + r, b + r) = {term.op}(a, b) + r or the same of a factor")
+
+
+def _fixed_part(row: Term) -> Pair:
+    """The summands of a row term that do not vary, and the others."""
+    if not row.varying:
+        return row, ZERO
+    poly = normal(row)
+    fixed = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.varying)}
+    if not fixed:
+        return ZERO, row
+    return to_term(fixed), to_term({m: c for m, c in poly.items() if m not in fixed})
 
 
 def _common_factor(op: str, x: Term, y: Term) -> list[Pair] | None:
