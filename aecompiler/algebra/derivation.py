@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.cascade import CascadeError, Normalizer, Planner, Step
 from aecompiler.algebra.explanation import Explanation
@@ -15,9 +17,6 @@ from aecompiler.algebra.scaling import guarded, shifted
 from aecompiler.algebra.separation import product, scales_powers
 from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm, rename
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
-
-_LEAST_SUMMAND = 1e-30
-"""A sum of values that are at least this large is 0 only where nothing is summed."""
 
 
 def derive(normalizer: Normalizer, score: Term, options: Options, max_passes: int) -> list[DerivedPass]:
@@ -184,8 +183,9 @@ class _FormMaker:
             )
             if lagging or (state.kind == "max" and reaches):
                 return t.compare("oeq", state.symbol, t.MINUS_INFINITY)
-            least = bounds(state.value)[0]
-            if state.kind == "sum" and state.ref is ZERO and least >= _LEAST_SUMMAND:
+            # A sum of values well above underflow is 0 only where nothing is summed.
+            least, smallest = bounds(state.value)[0], math.exp(-1.1 * self.options.bounded)
+            if state.kind == "sum" and state.ref is ZERO and least >= smallest:
                 return t.compare("oeq", state.symbol, ZERO)
         return t.compare("oeq", self.moments("sum", ONE), ZERO)
 

@@ -289,10 +289,10 @@ def _common_factor(op: str, x: Term, y: Term) -> list[Pair] | None:
     """max(a c, b c) = c max(a, b) for c >= 0, c min(a, b) for c <= 0."""
     found: list[Pair | None] = []
     for part in (x, y):
-        if part is ZERO:
+        pairs = [] if part is ZERO else separate(part)
+        if not pairs:  # 0 has every factor
             found.append(None)
             continue
-        pairs = separate(part)
         if len(pairs) != 1:
             return None
         fixed, varying = _fixed_factor(pairs[0][1])

@@ -1,0 +1,351 @@
+"""attn-derive-online: the number of passes, what the forms compute however the keys are cut, edges, ranges."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from separable_programs import cascade_programs
+from streaming_forms import (
+    assert_close,
+    derived,
+    inputs,
+    module_of,
+    passes,
+    program,
+    run,
+    splits,
+    states,
+    states_and_accumulators,
+)
+
+import aecompiler as aec
+from aecompiler import masks, normalizers
+from aecompiler.errors import CompileError
+
+INF = float("inf")
+
+
+def mean_of(row):
+    return row.sum() / (row * 0.0 + 1.0).sum()
+
+
+def softmax_of(x):
+    e = aec.exp(x - x.max())
+    return e / e.sum()
+
+
+def centred(row):
+    return softmax_of(row - mean_of(row))
+
+
+def naive(row):
+    e = aec.exp(row)
+    return e / e.sum()
+
+
+def naive_off_by_one(row):
+    e = aec.exp(row)
+    return e / (1.0 + e.sum())
+
+
+def entropy(row):
+    p = softmax_of(row)
+    return p, -(p * aec.log(p)).sum()
+
+
+def variance(row):
+    centre = row - mean_of(row)
+    return softmax_of(row), mean_of(centre * centre)
+
+
+def several_extras(row):
+    p = softmax_of(row)
+    return p, row.max(), row.min(), mean_of(row), (p * p).sum()
+
+
+def unit_norm(row):
+    return row / aec.sqrt((row * row).sum() + 1e-6)
+
+
+def range_normalised(row):
+    return (row - row.min()) / (row.max() - row.min() + 1.0)
+
+
+def largest_deviation(row):
+    centre = row - mean_of(row)
+    return row / (aec.abs(centre).max() + 1.0)
+
+
+def two_temperatures(row):
+    return softmax_of(row) - 0.5 * softmax_of(row * 0.5)
+
+
+def geometric(row):
+    n = (row * 0.0 + 1.0).sum()
+    return row * (1.5 + aec.tanh(row)).prod() ** (1.0 / n)
+
+
+def product_of_scaled(row):
+    top = aec.abs(row).max() + 1.0
+    return row * ((1.0 + aec.sigmoid(row)) / top).prod()
+
+
+def three_stages(row):
+    top = row.max()
+    e = aec.exp(row - top)
+    second = (e * (row - top)).sum() / e.sum()
+    third = ((row - second) * e).sum()
+    return (row - second) * e / (1.0 + third * third)
+
+
+def gated(row, h, j):
+    e = aec.exp(row - row.max()) * aec.where(j % 3 == 0, 0.25, 1.0)
+    return e / e.sum()
+
+
+def per_row_temperature(row, i):
+    return softmax_of(row * (0.1 * (i % 7 - 3)))
+
+
+def standardized(row):
+    centre = row - mean_of(row)
+    return softmax_of(centre * aec.rsqrt(mean_of(centre * centre) + 1e-5))
+
+
+def mean_deviation(row):
+    deviation = aec.abs(row - mean_of(row))
+    return deviation / deviation.sum()
+
+
+def above_mean(row):
+    return aec.maximum(row - mean_of(row), 0.0)
+
+
+def deviations_that_share_a_pass(row):
+    centre = row - mean_of(row)
+    return row / (aec.abs(centre).sum() + aec.tanh(centre).sum() ** 2 + 1.0)
+
+
+def deviation_of_deviation(row):
+    deviation = aec.abs(row - mean_of(row))
+    return aec.abs(deviation - mean_of(deviation))
+
+
+NAMED = {
+    "softmax": (normalizers.softmax(lse=True), 1, 2),
+    "softmax base 2": (normalizers.softmax(lse=True, base=2), 1, 2),
+    "sink": (normalizers.softmax_sink(0.7, lse=True), 1, 2),
+    "off by one": (normalizers.softmax_off_by_one(lse=True), 1, 2),
+    "log softmax": (normalizers.log_softmax(lse=True), 1, 2),
+    "sigmoid": (normalizers.sigmoid(-2.0), 1, 0),
+    "relu": (normalizers.relu(mean=True), 1, 0),
+    "relu squared": (normalizers.relu_squared(), 1, 0),
+    "softpick": (normalizers.softpick(epsilon=1e-6), 1, 2),
+    "softpick without epsilon": (normalizers.softpick(), 1, 2),
+    "retention": (normalizers.retention(), 1, 1),
+    "none": (normalizers.none(), 1, 0),
+}
+"""Normalisers of the library: passes, and state values."""
+
+CASCADES = {
+    "centred": (centred, 1, 2),
+    "naive": (naive, 1, 2),
+    "naive off by one": (naive_off_by_one, 1, 2),
+    "entropy": (entropy, 1, 3),
+    "variance": (variance, 1, 5),
+    "several extras": (several_extras, 1, 6),
+    "unit norm": (unit_norm, 1, 1),
+    "range": (range_normalised, 1, 2),
+    "largest deviation": (largest_deviation, 1, 4),
+    "two temperatures": (two_temperatures, 1, 3),
+    "geometric mean": (geometric, 1, 2),
+    "product": (product_of_scaled, 1, 3),
+    "three stages": (three_stages, 1, 3),
+    "gated": (gated, 1, 2),
+    "temperature of the row": (per_row_temperature, 1, 3),
+    "standardized": (standardized, 2, 2),
+    "mean deviation": (mean_deviation, 2, 2),
+    "above the mean": (above_mean, 2, 0),
+    "deviations that share a pass": (deviations_that_share_a_pass, 2, None),
+    "deviation of deviation": (deviation_of_deviation, 3, 0),
+}
+
+ALL = NAMED | CASCADES
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_passes_and_states_are_the_fewest(name):
+    normalize, expected, size = ALL[name]
+    module = derived(program(normalize))
+    assert passes(module) == expected
+    if size is not None:
+        assert states(module) == size
+
+
+def test_log_softmax_has_two_accumulators():
+    assert states_and_accumulators(derived(program(normalizers.log_softmax()))) == (2, 2)
+
+
+_MODULES: dict = {}
+
+
+def modules(name: str, options: str):
+    """The direct and the streaming form of a normaliser, made once."""
+    if (name, options) not in _MODULES:
+        traced = program(ALL[name][0], mask=masks.causal())
+        _MODULES[name, options] = (traced, module_of(traced), derived(traced, options))
+    return _MODULES[name, options][1:]
+
+
+@pytest.mark.parametrize("options", ["", "lazy-rescale=3"])
+@pytest.mark.parametrize("name", ALL)
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_split_and_merge_gives_the_direct_result(name, options, data):
+    direct, streaming = modules(name, options)
+    queries, keys = data.draw(st.sampled_from([(3, 7), (1, 1), (2, 5), (4, 0), (5, 3)]), label="sizes")
+    scale = data.draw(st.sampled_from([1.0, 0.1, 5.0]), label="scale")
+    arguments = inputs(queries, keys, data.draw(st.integers(0, 99)), scale)
+    split = data.draw(splits(keys), label="split")
+    # A variance from sums of squares loses digits where the scores are large.
+    assert_close(run(streaming, arguments, split), run(direct, arguments), 1e-7)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(case=cascade_programs(), data=st.data())
+def test_random_cascades_that_separate_stream_in_one_pass(case, data):
+    traced = case.trace()
+    streaming = derived(traced)
+    assert passes(streaming) == 1
+    arguments = case.inputs(case.calls[0])
+    split = data.draw(splits(arguments[1].shape[2]))
+    assert_close(run(streaming, arguments, split), run(module_of(traced), arguments), 1e-7)
+
+
+@pytest.mark.parametrize("name", ["softmax", "softmax base 2", "sink", "off by one", "softpick", "centred"])
+@pytest.mark.parametrize("level", [1e3, -1e3, 7e2])
+def test_no_power_overflows_where_the_direct_form_does_not(name, level):
+    normalize = ALL[name][0]
+    traced = program(normalize, score=lambda s: s + level)
+    streaming = derived(traced)
+    arguments = inputs(3, 6)
+    want = run(module_of(traced), arguments)
+    for split in (None, [[0], [1, 2], [3, 4, 5]], ([[4], [5, 0]], ([[]], [[1, 2, 3]]))):
+        assert_close(run(streaming, arguments, split), want)
+
+
+@pytest.mark.parametrize("name", ["naive", "naive off by one"])
+def test_powers_that_overflow_in_the_program_are_brought_into_range(name):
+    traced = program(ALL[name][0], score=lambda s: s + 2e3)
+    (o,) = run(derived(traced), inputs(3, 6))
+    if name == "naive":
+        shifted = program(normalizers.softmax(), score=lambda s: s + 2e3)
+        assert_close([o], run(module_of(shifted), inputs(3, 6)))
+
+
+@pytest.mark.parametrize("value", [float("nan"), INF])
+@pytest.mark.parametrize("name", NAMED)
+def test_scores_that_are_no_numbers_give_what_the_direct_form_gives(name, value):
+    streaming = derived(program(NAMED[name][0]))
+    direct = module_of(program(NAMED[name][0]))
+    q, k, v = inputs(2, 5)
+    q = np.abs(q)
+    k[:, :, 3] = value
+    for split in (None, [[0, 1], [2, 3, 4]], ([[3]], [[0, 1, 2, 4]])):
+        with np.errstate(all="ignore"):
+            assert_close(run(streaming, [q, k, v], split), run(direct, [q, k, v]))
+
+
+def test_a_nan_that_would_cancel_is_kept():
+    def normalize(row):
+        top = row.max()
+        return aec.exp(top - top) / (row * 0.0 + 1.0).sum()
+
+    traced = program(normalize)
+    q, k, v = inputs(2, 5)
+    k[:, :, 1] = np.nan
+    assert np.isnan(run(derived(traced), [q, k, v])[0]).all()
+
+
+def test_masked_values_of_v_do_not_matter():
+    traced = program(normalizers.softmax(), mask=masks.causal())
+    q, k, v = inputs(3, 5)
+    v[:, :, 4] = np.nan
+    assert_close(run(derived(traced), [q, k, v], [[4, 0], [3, 1, 2]]), run(module_of(traced), [q, k, v]))
+
+
+def capped(cap):
+    return lambda s: cap * aec.tanh(s / cap)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "score", "size"),
+    [
+        ("f32", capped(30.0), 1),
+        ("f32", capped(59.0), 1),
+        ("f32", capped(61.0), 2),
+        ("f64", capped(500.0), 1),
+        ("f16", capped(8.0), 1),
+        ("f16", capped(30.0), 2),
+        ("bf16", lambda s: 20.0 * aec.sigmoid(s), 1),
+        ("f32", lambda s: aec.clamp(s, -5.0, 5.0), 1),
+        ("f32", lambda s: -aec.abs(s), 2),
+        ("f32", lambda s: aec.minimum(s, 5.0), 2),
+        ("f32", lambda s, j: aec.where(j % 5 == 1, -INF, capped(30.0)(s)), 1),
+    ],
+)
+def test_bounded_scores_need_no_maximum(dtype, score, size):
+    module = derived(program(normalizers.softmax(lse=True), dtype=dtype, score=score))
+    assert states(module) == size
+    assert ("needs no reference" in str(module)) == (size == 1)
+    assert str(module).count('kind = "max"') == size - 1
+
+
+def test_lazy_references_stay_within_the_bound():
+    """The reference, the first state value, moves only by more than the bound, and never falls behind by more."""
+    module = derived(program(normalizers.softmax()), "lazy-rescale=4")
+    assert re.search(
+        r"reference: x0 follows max_j s when that is more than 4 larger; powers are at most e\^4", str(module)
+    )
+    arguments = inputs(4, 30, scale=2.0)
+    want = run(module_of(program(normalizers.softmax())), arguments)
+    assert_close(run(module, arguments, [[j] for j in range(30)]), want)
+
+
+def test_too_many_passes_are_refused_with_the_law():
+    with pytest.raises(CompileError, match="at most 2 passes over the keys; the weight does not separate"):
+        derived(program(deviation_of_deviation), "max-passes=2")
+
+
+def test_statistics_are_not_computed_where_nothing_needs_them():
+    def normalize(row):
+        unused = aec.abs(row - mean_of(row)).sum()
+        return row + 0.0 * 1.0 if unused is None else row
+
+    assert passes(derived(program(normalize))) == 1
+
+
+def test_deriving_takes_little_time():
+    traced = program(variance)
+    module_of(traced)
+    derived(traced, verify=False)
+    start = time.perf_counter()
+    for _ in range(5):
+        derived(traced, verify=False)
+    assert (time.perf_counter() - start) / 5 < 0.5  # about 0.03 where nothing else runs
+
+
+def test_explanations_are_readable():
+    from aecompiler.passes.infra import make_pass
+
+    module = module_of(program(normalizers.softmax()))
+    before = str(module)
+    text = make_pass("attn-derive-online").explain(module.operation)
+    assert "attn.attention 0 in @attention: 1 pass\n" in text
+    assert "x1' = exp(x0 - x0') * x1 + sum_j exp(s - x0')" in text
+    assert str(module) == before
