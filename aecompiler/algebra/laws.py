@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.ceilings import is_bounded
-from aecompiler.algebra.folding import fold, is_finite
+from aecompiler.algebra.folding import fold
 from aecompiler.algebra.intervals import bounds, reduced
 from aecompiler.algebra.moments import stripped
 from aecompiler.algebra.normal import TooLargeError, depends, equal, normal, to_term
@@ -223,7 +223,7 @@ class _Checker:
         ):
             for group in groups:
                 for number, rescale in enumerate(group):
-                    if not is_finite(fold(self._fill(rescale, known, "", f"accumulator {number}"))):
+                    if has_infinity(self._fill(rescale, known, "", f"accumulator {number}")):
                         raise LawError(f"accumulator {number}", "identity: rescales of nothing are finite")
 
     def _after_tile(self, one: _Partial, names: str, result: _Partial, tag: str, law: str) -> None:

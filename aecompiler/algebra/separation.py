@@ -121,9 +121,8 @@ def _grouped(pairs: Iterable[Pair]) -> list[Pair]:
         members = _joined(members)
         if len(members) == 1:
             a, fixed = members[0]
-            if a.element or not varying.varying:
-                _collect(merged, a, product(fixed, varying))
-                continue
+            _collect(merged, a, product(fixed, varying))
+            continue
         _collect(merged, t.total(product(a, fixed) for a, fixed in members), varying)
     return [(a, b) for a, b in merged if b is not ZERO and a is not ZERO]
 
