@@ -69,8 +69,8 @@ class NotPositive(Formula):
         if not left.terms:
             left = left + self.value.constant
         right = left - self.value
-        if not right.terms and right.constant == -1 and len(left.terms) == 1:
-            return f"{left} < 0"
+        if right.constant == -1:
+            return f"{left} < {right + 1}"
         return f"{left} <= {right}"
 
 
