@@ -130,5 +130,9 @@ class Kernel:
 
         values = [arrays.to_numpy(value) for value in self.bind(args, kwargs)]
         with make_context():
-            _module, function = inlined(self._source, self.name)
+            _module, function = self.inlined_program()
             return evaluate(function, values)
+
+    def inlined_program(self) -> tuple[Any, Any]:
+        """A copy of the program in the current context, with calls inlined: the module, and its function."""
+        return inlined(self._source, self.name)

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aecompiler.algebra.arithmetic import Int as AnyInt
 from aecompiler.algebra.bands import HEAD, Rows
 from aecompiler.algebra.solving import reads_vary
 from aecompiler.algebra.tile_classes import TileClasses, tile_classes
@@ -128,6 +127,13 @@ class MaskAnalysis:
         nonempty, full = self.classes.test(rows, tile, block_kv)
         return materialize_bool(nonempty), materialize_bool(full)
 
+    def build_names(self, batch: ir.Value, head: ir.Value) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
+        """What the names in formulas stand for, in one batch and head: indices, and tensors."""
+        builder = _Symbols(self.block, {0: batch, 1: head})
+        symbols = {name: builder.index(value) for name, value in self.reading.symbols.items()}
+        tensors = {name: builder.value(value) for name, value in self.reading.tensors.items()}
+        return {**symbols, "b": batch, HEAD: head}, tensors
+
     def _rows(
         self,
         batch: ir.Value,
@@ -136,13 +142,7 @@ class MaskAnalysis:
         i_last: ir.Value,
         kv_len: ir.Value,
     ) -> Rows:
-        builder = _Symbols(self.block, {0: batch, 1: heads[0]})
-        tensors = {name: builder.value(value) for name, value in self.reading.tensors.items()}
-        symbols: Mapping[str, AnyInt] = {
-            **{name: builder.index(value) for name, value in self.reading.symbols.items()},
-            "b": batch,
-            HEAD: heads[0],
-        }
+        symbols, tensors = self.build_names(batch, heads[0])
         last_head = heads[1] if self.packed else None
         return Rows(IndexArithmetic(tensors), symbols, i_first, i_last, kv_len, last_head)
 

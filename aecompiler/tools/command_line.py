@@ -149,11 +149,11 @@ def split_name(option: str, text: str, names: str) -> tuple[str, str]:
     return name, value
 
 
-def parse_shape(text: str) -> tuple[int, ...]:
+def parse_shape(text: str, option: str = "--shape", example: str = "2x8x128x64") -> tuple[int, ...]:
     """`2x8x128x64` as a tuple. Raises UsageError."""
     if not re.fullmatch(r"[0-9]+([x,][0-9]+)*", text):
-        raise UsageError(f"--shape expects sizes joined by x, as 2x8x128x64, got '{text}'")
-    return tuple(parse_size("--shape", size) for size in re.split("[x,]", text))
+        raise UsageError(f"{option} expects sizes joined by x, as {example}, got '{text}'")
+    return tuple(parse_size(option, size) for size in re.split("[x,]", text))
 
 
 def parse_size(option: str, text: str) -> int:

@@ -27,7 +27,7 @@ from aecompiler.tools.supervise import Reporter, run_supervised
 PROG = "aec-run"
 _FOR_A_RUN = (
     *("input", "dim", "shape", "seed", "cast", "target", "function"),
-    *("output", "print", "check", "tolerance", "time", "repeat"),
+    *("output", "print", "check", "tolerance", "time", "repeat", "plot_mask", "plot_tile"),
 )
 
 DESCRIPTION = """\
@@ -101,6 +101,16 @@ def build_parser() -> Parser:
         help="largest error relative to a result's largest value (default: f64 1e-10, f32 2e-5, f16 2e-3, "
         "bf16 1.6e-2)",
     )
+    add(
+        "--plot-mask",
+        metavar="FILE.png",
+        help="draw which tiles of each mask are full, partial and empty (needs matplotlib)",
+    )
+    add(
+        "--plot-tile",
+        metavar="ROWSxKEYS",
+        help="the tiles of --plot-mask (default: 64x64)",
+    )
     add("--mlir", action="store_true", help="print the program as MLIR, as aec-opt takes it, and run nothing")
     add("--time", action="store_true", help="print the median time of a call, after a warm-up")
     add("--repeat", metavar="N", type=count, help="calls that --time measures (default: 20)")
@@ -137,13 +147,15 @@ def _check_conflicts(args: argparse.Namespace, parser: Parser) -> None:
     if args.mlir:
         for flag in _FOR_A_RUN:
             if getattr(args, flag) != parser.get_default(flag):
-                raise FlagError(f"--mlir and --{flag} exclude each other")
-    for flag, other in (("tolerance", "check"), ("repeat", "time")):
+                raise FlagError(f"--mlir and --{flag.replace('_', '-')} exclude each other")
+    for flag, other in (("tolerance", "check"), ("repeat", "time"), ("plot_tile", "plot_mask")):
         if getattr(args, flag) is not None and not getattr(args, other):
-            raise FlagError(f"--{flag} expects --{other} beside it")
+            names = [name.replace("_", "-") for name in (flag, other)]
+            raise FlagError(f"--{names[0]} expects --{names[1]} beside it")
     args.seed = args.seed or 0
     args.target = args.target or "cpu"
     args.repeat = args.repeat or 20
+    args.plot_tile = args.plot_tile or "64x64"
 
 
 def _help() -> str:

@@ -20,8 +20,8 @@ from aecompiler.compiler import compile
 from aecompiler.dialect import make_context
 from aecompiler.errors import AecError, BackendError
 from aecompiler.kernel import Kernel
-from aecompiler.tools import run_files
-from aecompiler.tools.command_line import FAILED, OK
+from aecompiler.tools import mask_plot, run_files
+from aecompiler.tools.command_line import FAILED, OK, parse_shape
 from aecompiler.tools.errors import UsageError
 from aecompiler.tools.files import check_writable
 from aecompiler.tools.run_inputs import inputs_for
@@ -71,6 +71,7 @@ def _run(loaded: Loaded, args: Any, report: Reporter) -> int:
         program = loaded.program
         write_stdout(program.read_bytes() if isinstance(program, Path) else str(program))
         return OK
+    tile = _plot_tile(args)
     report("doing", "compiling")
     kernel = _compile(loaded, args)
     outputs = _outputs(args.output, kernel)
@@ -87,6 +88,9 @@ def _run(loaded: Loaded, args: Any, report: Reporter) -> int:
     by_name = {result.name: array for result, array in zip(kernel.results, results, strict=True)}
     for path, names in outputs:
         run_files.write(path, {name: by_name[name] for name in names})
+    if args.plot_mask is not None:
+        report("doing", "drawing the mask")
+        mask_plot.plot(args.plot_mask, kernel, inputs, *tile)
     if args.time:
         report("doing", "timing the kernel")
         median = _median_ms(kernel, inputs, args.repeat)
@@ -95,6 +99,16 @@ def _run(loaded: Loaded, args: Any, report: Reporter) -> int:
         report("doing", "evaluating the reference")
         return _check(kernel, inputs, results, args.tolerance)
     return OK
+
+
+def _plot_tile(args: Any) -> tuple[int, int]:
+    """Rows and keys of the tiles to draw; checks what --plot-mask needs."""
+    shape = parse_shape(args.plot_tile, "--plot-tile", "64x64")
+    if len(shape) != 2 or not all(shape):
+        raise UsageError(f"--plot-tile expects ROWSxKEYS, each at least 1, got '{args.plot_tile}'")
+    if args.plot_mask is not None:
+        mask_plot.check_plot(args.plot_mask)
+    return shape[0], shape[1]
 
 
 def _compile(loaded: Loaded, args: Any) -> Kernel:
