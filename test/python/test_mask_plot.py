@@ -113,5 +113,7 @@ def test_programs_without_attention_have_no_mask(program):
     finally:
         sys.path.remove(str(program.parent))
         sys.modules.pop("model", None)
-    with pytest.raises(mask_plot.UsageError, match=r"^--plot-mask: the program has no attention with a mask$"):
+    with pytest.raises(
+        mask_plot.UsageError, match=r"^--plot-mask: the program has no attention with a mask$"
+    ):
         mask_plot.mask_tiles(kernel, [random(1, 2, 3, 4)], 4, 4)
