@@ -137,9 +137,9 @@ class BuiltTiles:
             line[begin:end] = [FULL if number < self.analysis.full_count else PARTIAL] * (end - begin)
         if self.analysis.needs_test:
             for tile in range(count):
-                nonempty, full = call(tile)[-2:]
                 if line[tile] == EMPTY:
                     continue
+                nonempty, full = call(tile)[-2:]
                 line[tile] = FULL if full else PARTIAL if nonempty else EMPTY
         return line
 

@@ -3,6 +3,7 @@
 import mask_tiles as mt
 import numpy as np
 import pytest
+import random_masks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ir_programs import attention
@@ -35,7 +36,7 @@ COMBINATIONS = st.builds(lambda how, a, b: COMBINE[how](a, b), st.sampled_from([
 LENGTH, BLOCK = st.integers(0, 40), st.integers(1, 17)
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SHORT, BLOCK_OF_SHORT = st.integers(0, 24), st.integers(2, 9)
-SOME = settings(FEW, max_examples=15)
+SOME = settings(FEW, max_examples=10)
 MANY = settings(FEW, max_examples=250)
 
 
@@ -72,6 +73,35 @@ def test_tiles_are_exact_on_numbers(mask, q_len, kv_len, block_q, block_kv):
         kept = mt.kept(op.parent, 1, q_len, kv_len, {})[0, 0]
         numbers = mt.on_numbers(analyze(op), {"b": 0, "h": 0}, q_len, kv_len, block_q, block_kv)
     assert numbers == mt.brute(kept, block_q, block_kv)
+
+
+PAIRED = [
+    masks.causal(),
+    masks.causal(-4),
+    masks.causal(2, align="end"),
+    masks.window(9),
+    masks.window(7, causal=False),
+    masks.prefix_lm(11),
+    masks.chunked(6),
+    masks.dilated(3),
+    masks.global_local(4, 5),
+    masks.always(),
+]
+
+
+@pytest.mark.parametrize("how", ["a & b", "a | b", "a & ~b"])
+@pytest.mark.parametrize("sizes", [(23, 31, 8, 8), (31, 23, 7, 4)])
+def test_every_pair_of_named_masks_is_exact(how, sizes):
+    q_len, kv_len, block_q, block_kv = sizes
+    for a in PAIRED:
+        for b in PAIRED:
+            mask = COMBINE[how](a, b)
+            program = mt.program(lambda mask=mask: mask)
+            with program.module.context:
+                op = mt.attention_op(program.module)
+                kept = mt.kept(op.parent, 1, q_len, kv_len, {})[0, 0]
+                numbers = mt.on_numbers(analyze(op), {"b": 0, "h": 0}, *sizes)
+            assert numbers == mt.brute(kept, block_q, block_kv), mask
 
 
 @FEW
@@ -342,20 +372,17 @@ HAND_WRITTEN = {
 }
 
 
+def text_of(mask, **more):
+    """A program without names: a score of 0, and weights of 1."""
+    zero, one = (f"%number = arith.constant {n} : f64\nyield %number" for n in ("0.0", "1.0"))
+    return attention(score=zero, mask=mask, normalize=one, **SHAPES, **more)
+
+
 @pytest.mark.parametrize("name", [*HAND_WRITTEN])
 @pytest.mark.parametrize("sizes", [(33, 29, 8, 4), (7, 40, 3, 16), (40, 1, 16, 5)])
 def test_masks_in_other_words_are_exact(name, sizes):
     q_len, kv_len, block_q, block_kv = sizes
-    text = attention(
-        score="""
-    %zero = arith.constant 0.0 : f64
-    yield %zero""",
-        mask=HAND_WRITTEN[name],
-        normalize="""
-    %one = arith.constant 1.0 : f64
-    yield %one""",
-        **SHAPES,
-    )
+    text = text_of(HAND_WRITTEN[name])
     with make_context():
         module = ir.Module.parse(text)
         kept = mt.kept(module.body.operations[0], 1, q_len, kv_len, {})
@@ -363,6 +390,23 @@ def test_masks_in_other_words_are_exact(name, sizes):
     for h in range(mt.HEADS):
         found = built.grid(arguments(q_len, kv_len), q_len, kv_len, 0, h, block_q)
         assert found == mt.brute(kept[0, h], block_q, block_kv)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_masks_are_never_wrong(seed):
+    """What is full or empty is so, whatever the mask computes, overflows and divisions by zero included."""
+    rng = np.random.default_rng(seed)
+    q_len, kv_len, block_q, block_kv = (int(n) for n in rng.integers(1, [24, 24, 9, 9]))
+    w = [0, 1, 2, 5, -2, 9, 2**62, -(2**63)][seed % 8]
+    text = text_of(random_masks.mask(seed), captures="%w: index")
+    with make_context():
+        module = ir.Module.parse(text)
+        kept = mt.kept(module.body.operations[0], 1, q_len, kv_len, {"w": w})
+    built = mt.BuiltTiles(text, block_kv)
+    for h in range(mt.HEADS):
+        found = built.grid([*arguments(q_len, kv_len), w], q_len, kv_len, 0, h, block_q)
+        for want, have in zip(mt.brute(kept[0, h], block_q, block_kv), found, strict=True):
+            assert all(each in (right, mt.PARTIAL) for right, each in zip(want, have, strict=True))
 
 
 @pytest.mark.parametrize("op", ["arith.xori", "arith.select"])
