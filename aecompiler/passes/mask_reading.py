@@ -19,7 +19,7 @@ from aecompiler.passes.index_arithmetic import width_of
 from aecompiler.passes.rewriting import constant_value
 
 _WIDE, _NARROW = 1 << 40, 1 << 28
-_ATOMS, _LITERALS = 100, 64
+_ATOMS, _LITERALS, _DEPTH = 100, 64, 100
 """What is larger is not understood."""
 _ARGUMENTS = ("b", HEAD, ROW, KEY)
 Q_LEN, KV_LEN = "q_len", "kv_len"
@@ -56,6 +56,7 @@ class _Reader:
         self.remainders: dict[ir.Value, tuple[it.Linear, it.Linear]] = {}
         self.limit = _WIDE
         self.guarded: set[fm.Formula] = set()
+        self.depth = 0
 
     def read(self) -> MaskReading:
         *body, terminator = list(self.block.operations)
@@ -102,7 +103,9 @@ class _Reader:
 
     def _value(self, value: ir.Value) -> it.Linear | fm.Formula | None:
         if value not in self.known:
+            self.depth += 1
             self.known[value] = self._read(value)
+            self.depth -= 1
         return self.known[value]
 
     def _read(self, value: ir.Value) -> it.Linear | fm.Formula | None:
@@ -112,7 +115,7 @@ class _Reader:
         number = constant_value(value)
         if number is not None:
             return fm.Constant(bool(number)) if width == 1 else it.number(number)
-        if not isinstance(value.owner, ir.Block):
+        if not isinstance(value.owner, ir.Block) and self.depth <= _DEPTH:
             op = value.owner.operation
             found = self._operation(op)
             if isinstance(found, fm.Formula) and found != fm.UNKNOWN and found.size <= _LITERALS:

@@ -423,3 +423,19 @@ def test_long_masks_are_given_up_not_expanded(op):
         module = ir.Module.parse(text)
         numbers = mt.on_numbers(analyze(mt.attention_op(module)), {"b": 0, "h": 0}, 8, 8, 4, 4)
     assert all(kind == mt.PARTIAL for line in numbers for kind in line[:1])
+
+
+def test_long_computations_around_the_op_are_symbols():
+    """They are read no deeper than Python can recurse."""
+    lines = ["%x0 = arith.addi %w, %w : index"]
+    lines += [f"%x{n} = arith.muli %x{n - 1}, %w : index" for n in range(1, 3000)]
+    text = attention(
+        mask="%keep = arith.cmpi slt, %j, %x2999 : index\nyield %keep",
+        captures="%w: index",
+        before="\n".join(lines),
+        **SHAPES,
+    )
+    with make_context():
+        module = ir.Module.parse(text)
+        found = analyze(mt.attention_op(module))
+    assert (found.needs_test, found.full_count, found.partial_count) == (False, 1, 1)
