@@ -45,6 +45,9 @@ HEAD, ROW, KEY = "h", "i", "j"
 LARGEST = 1 << 62
 """Expressions that may exceed it are not computed with."""
 
+_FEW = 2
+"""Candidates are tried one by one, not in a loop, for so many excluded residues."""
+
 _I = of(Symbol(ROW, 0, LARGEST))
 
 
@@ -251,8 +254,6 @@ class Band:
         if not others:
             return on.at_most(first, high)
         last = on.quotient(subtract(on, high, first), step)
-        if len(residues[True]) <= 1:
-            last = on.minimum(last, (1 << len(others)) - 1)
 
         def fits(n: Int) -> Bool:
             z = on.add(first, on.multiply(n, step))
@@ -262,7 +263,12 @@ class Band:
                 result = on.both(result, divides if holds else on.opposite(divides))
             return result
 
-        return on.any_of(0, last, fits)
+        if len(residues[True]) > 1 or len(others) > _FEW:
+            return on.any_of(0, last, fits)
+        found: Bool = False
+        for n in range(1 << len(others)):
+            found = on.either(found, on.both(on.at_most(n, last), fits(n)))
+        return found
 
 
 def literal_holds(literal: Literal, on: Arithmetic, symbols: Mapping[str, Int]) -> Bool:

@@ -131,32 +131,31 @@ class IndexArithmetic:
     def extremes(self, tensor_name: str, ranges: Sequence[tuple[Int, Int]]) -> tuple[Int, Int]:
         """The least and the largest element over ranges of clamped indices; 0 if the tensor is empty."""
         source = self._tensors[tensor_name]
-        sizes = [materialize(size) for size in rw.sizes(source)]
         if 0 in source.type.shape:
             return 0, 0
-        bounds = [
-            (self._clamp(first, size), first is last, self.add(self._clamp(last, size), 1))
-            for (first, last), size in zip(ranges, sizes, strict=True)
-        ]
-        dynamic = [sizes[d] for d in range(source.type.rank) if source.type.is_dynamic_dim(d)]
-        lowest, highest = rw.index(-(1 << 63)), rw.index((1 << 63) - 1)
+        sizes = [materialize(size) for size in rw.sizes(source)]
+        is_empty: Bool = False
+        for d, size in enumerate(sizes):
+            if source.type.is_dynamic_dim(d):
+                is_empty = self.either(is_empty, self.at_most(size, 0))
+        # One loop at least, which runs over nothing where there is nothing to read.
+        looped = [d for d, (first, last) in enumerate(ranges) if first is not last] or [len(ranges) - 1]
+        bounds = [[self._clamp(end, size) for end in ends] for ends, size in zip(ranges, sizes, strict=True)]
 
-        def nest(at: list[ir.Value], found: list[ir.Value]) -> list[ir.Value]:
-            if len(at) == len(bounds):
-                element = self._element(source, at)
+        def nest(at: list[Int], found: list[ir.Value]) -> list[ir.Value]:
+            d = len(at)
+            if d == len(bounds):
+                element = self._element(source, [materialize(each) for each in at])
                 return [arith.minsi(found[0], element), arith.maxsi(found[1], element)]
-            first, _, after = bounds[len(at)]
-            # An index that is clamped to a dimension of size 0 stands for no element.
-            end = arith.minsi(materialize(after), sizes[len(at)])
-            return rw.for_loop(
-                materialize(first), end, rw.index(1), found, lambda n, inner: nest([*at, n], inner)
-            )
+            first, last = bounds[d]
+            if d not in looped:
+                return nest([*at, first], found)
+            end = self.choose(is_empty, first, self.add(last, 1))
+            loop = [materialize(each) for each in (first, end, 1)]
+            return rw.for_loop(*loop, found, lambda n, inner: nest([*at, n], inner))
 
-        low, high = nest([], [highest, lowest])
-        for size in dynamic:
-            is_empty = arith.cmpi(arith.CmpIPredicate.eq, size, rw.index(0))
-            low, high = (arith.select(is_empty, rw.index(0), each) for each in (low, high))
-        return low, high
+        low, high = nest([], [rw.index((1 << 63) - 1), rw.index(-(1 << 63))])
+        return self.choose(is_empty, 0, low), self.choose(is_empty, 0, high)
 
     def _clamp(self, at: Int, size: ir.Value) -> Int:
         return self.maximum(self.minimum(at, self.add(size, -1)), 0)
