@@ -14,7 +14,7 @@ from ir_programs import WEIGHTS, attention
 from kernels import SHAPES, qkv
 
 import aecompiler as aec
-from aecompiler.backends.cpu import backend, kernel_cache, launch
+from aecompiler.backends.cpu import backend, kernel_cache, launch, object_file
 from aecompiler.backends.cpu.kernel_cache import CachedKernel
 from aecompiler.disk_cache import DiskCache
 
@@ -198,6 +198,15 @@ def test_without_an_object_file_the_passes_are_saved(folder, work, monkeypatch):
     work.clear()
     np.testing.assert_array_equal(result(), first)
     assert work == ["compile", "load"]
+
+
+def test_where_no_object_files_are_loaded_the_passes_are_saved(folder, work, monkeypatch):
+    monkeypatch.setattr(object_file, "is_supported", lambda: False)
+    monkeypatch.setattr(launch, "is_supported", lambda: False)
+    first = result()
+    work.clear()
+    np.testing.assert_array_equal(result(), first)
+    assert work == ["compile"]
 
 
 def test_no_place_for_temporary_files(folder, monkeypatch):

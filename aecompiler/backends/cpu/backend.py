@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from aecompiler.backends.base import Artifact, Executable
+from aecompiler.backends.base import Executable
 from aecompiler.backends.cpu import kernel_cache
 from aecompiler.backends.cpu.host import host_target
-from aecompiler.backends.cpu.kernel_cache import CachedKernel
+from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
 from aecompiler.backends.cpu.names import PREFIX
 from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.schedule import CpuSchedule
@@ -18,18 +17,6 @@ from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
 from aecompiler.disk_cache import open_cache
 from aecompiler.passes.infra import run_pipeline
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class CpuArtifact(Artifact):
-    """`binary` is bytecode of the LLVM dialect. `cached_object`: the object file of it, where it is known.
-
-    `cache_key` is what the cache knows it by; empty without a cache. `metadata`: `opt_level`, `threads`, and
-    whether the code has `parallel` loops.
-    """
-
-    cache_key: str = ""
-    cached_object: bytes = b""
 
 
 class CpuBackend:
@@ -63,6 +50,7 @@ class CpuBackend:
         if open_cache() is not None:
             key = kernel_cache.key_of(module, entry, pipeline, schedule.opt_level, self.target)
             kernel = kernel_cache.load(key)
+        is_cached = kernel is not None
         if kernel is None:
             # The passes are imported, and so registered, where something is to be compiled.
             from aecompiler.backends.cpu import pipelines  # noqa: F401
@@ -81,10 +69,11 @@ class CpuBackend:
             metadata={**kernel.metadata, "threads": schedule.resolved(self.target).threads},
             render=lambda: _text(code),
             cache_key=key,
+            is_cached=is_cached,
             cached_object=kernel.binary,
         )
 
-    def load(self, artifact: Artifact) -> Executable:
+    def load(self, artifact: CpuArtifact) -> Executable:
         """Make the artifact callable: by its object file from the cache, or else by LLVM in this process."""
         from aecompiler.backends.cpu.launch import CpuExecutable, find_code
 

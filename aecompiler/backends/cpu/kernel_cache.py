@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aecompiler
+from aecompiler.backends.base import Artifact
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
 from aecompiler.bindings import load as load_bindings
@@ -29,6 +30,19 @@ class CachedKernel:
     code: bytes
     binary: bytes
     metadata: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CpuArtifact(Artifact):
+    """A kernel in the LLVM dialect, as bytecode, and what the cache knows of it.
+
+    `metadata` holds `opt_level`, `threads`, and whether the code has `parallel` loops. `cache_key` is empty
+    where there is no cache. `is_cached`: the kernel comes from there, with its object file if there is one.
+    """
+
+    cache_key: str = ""
+    is_cached: bool = False
+    cached_object: bytes = b""
 
 
 def key_of(module: ir.Module, entry: str, pipeline: str, opt_level: int, target: CpuTarget) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from aecompiler.backends.base import Artifact, Buffer, Scalar
 from aecompiler.backends.cpu import kernel_cache
-from aecompiler.backends.cpu.object_file import LoadedObject, ObjectError
+from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
+from aecompiler.backends.cpu.object_file import LoadedObject, ObjectError, is_supported
 from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.threads import pool
 from aecompiler.errors import BackendError
@@ -53,34 +54,38 @@ class JitCode:
         return self.engine.raw_lookup(name)
 
 
-def find_code(artifact: Artifact) -> Code:
+def find_code(artifact: CpuArtifact) -> Code:
     """The code of an artifact: from its object file if there is one, else compiled, and kept if it may be."""
-    key = getattr(artifact, "cache_key", "")
-    known = getattr(artifact, "cached_object", b"")
-    if known:
+    if artifact.cached_object:
         try:
-            return LoadedObject(known)
+            return LoadedObject(artifact.cached_object)
         except ObjectError:
-            kernel_cache.drop(key)
-    compiled = JitCode(artifact, keep_object=bool(key))
-    if key and compiled.address(f"_mlir_ciface_{artifact.entry}"):
-        binary = kernel_cache.object_of(compiled.engine)
-        loaded: Code | None = None
-        try:
-            loaded = LoadedObject(binary)
-        except ObjectError:
-            binary = b""  # the next process will compile, but skip the passes
-        metadata = {name: artifact.metadata[name] for name in ("opt_level", "parallel")}
-        kernel_cache.store(key, kernel_cache.CachedKernel(artifact.binary, binary, metadata))
-        return loaded or compiled
-    return compiled
+            kernel_cache.drop(artifact.cache_key)
+    can_keep = bool(artifact.cache_key) and (not artifact.is_cached or is_supported())
+    compiled = JitCode(artifact, keep_object=can_keep)
+    if not can_keep or not compiled.address(entry_point(artifact)):
+        return compiled
+    binary = kernel_cache.object_of(compiled.engine)
+    loaded: Code = compiled
+    try:
+        loaded = LoadedObject(binary)
+    except ObjectError:
+        binary = b""  # the next process will compile, but skip the passes
+    metadata = {name: artifact.metadata[name] for name in ("opt_level", "parallel")}
+    kernel_cache.store(artifact.cache_key, CachedKernel(artifact.binary, binary, metadata))
+    return loaded
+
+
+def entry_point(artifact: Artifact) -> str:
+    """The function that is called: MLIR's C interface of the entry."""
+    return f"_mlir_ciface_{artifact.entry}"
 
 
 class CpuExecutable:
     """A compiled function. Calls release the interpreter lock, share no state and may overlap."""
 
     def __init__(self, code: Code, artifact: Artifact, threads: int):
-        address = code.address(f"_mlir_ciface_{artifact.entry}")
+        address = code.address(entry_point(artifact))
         if not address:
             raise BackendError(
                 f"'{artifact.entry}' can't be linked: it calls a function that this process does not have, "

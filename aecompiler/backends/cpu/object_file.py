@@ -49,6 +49,13 @@ _RELOCATIONS: Mapping[tuple[str, int], Mapping[int, Relocation]] = {
 """By the machine's name and its number in ELF: the kinds of relocations that LLVM's code needs there."""
 
 
+def is_supported() -> bool:
+    """Whether object files can be loaded on this machine at all."""
+    return sys.platform.startswith("linux") and any(
+        machine == platform.machine().lower() for machine, _ in _RELOCATIONS
+    )
+
+
 class ObjectError(Exception):
     """The object file can't be loaded here."""
 
@@ -87,7 +94,7 @@ class LoadedObject:
     def _load(self, content: bytes) -> None:
         sections, machine = _read_sections(content)
         known = _RELOCATIONS.get((platform.machine().lower(), machine))
-        if not sys.platform.startswith("linux") or known is None:
+        if not is_supported() or known is None:
             raise ObjectError("this machine has no loader for it")
         self._place(content, sections)
         (symbol_table,) = (s for s in sections if s.kind == _SYMTAB)
