@@ -11,6 +11,7 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     guard_operations,
     outline_parallel,
     prepare_functions,
+    sink_results,
     vectorize_tiles,
     verify_lowering,
 )
@@ -73,7 +74,8 @@ def lower_tensors(*between: str, vector_bits: int = 128, x86: bool = False) -> s
         "x86": str(x86).lower(),
         "transposes": "shuffle16x16" if vector_bits == 512 else "shuffle1d",
     }
-    return ",".join(("cpu-prepare-functions", *between, *_BUFFERIZE, ",".join(_TO_LLVM).format(**choices)))
+    prepare = ("cpu-prepare-functions", "func.func(cpu-sink-results)")
+    return ",".join((*prepare, *between, *_BUFFERIZE, ",".join(_TO_LLVM).format(**choices)))
 
 
 @register_pipeline("attn-cpu-reference")

@@ -4,18 +4,22 @@
 // PIPELINE:      builtin.module(
 // PIPELINE-SAME: cpu-guard-operations,
 // PIPELINE-SAME: convert-attn-to-linalg{block-q=8},
-// PIPELINE-SAME: cpu-prepare-functions,
+// PIPELINE-SAME: cpu-prepare-functions,func.func(cpu-sink-results),
 // PIPELINE-SAME: convert-elementwise-to-linalg,canonicalize,cse,eliminate-empty-tensors,
 // PIPELINE-SAME: one-shot-bufferize{allow-return-allocs-from-loops=true bufferize-function-boundaries=true},
 // PIPELINE-SAME: buffer-deallocation-pipeline,convert-bufferization-to-memref,
 // PIPELINE-SAME: cpu-expand-copies,
 // PIPELINE-SAME: func.func(convert-linalg-to-loops),canonicalize,cse,func.func(loop-invariant-code-motion),
 // PIPELINE-SAME: cpu-outline-parallel,func.func(scf-forall-to-for),
-// PIPELINE-SAME: convert-scf-to-cf,expand-strided-metadata,lower-affine,
-// PIPELINE-SAME: cpu-expand-math,convert-math-to-funcs,math-expand-ops{ops=clampf},math-extend-to-supported-types,
+// PIPELINE-SAME: convert-vector-to-scf,convert-scf-to-cf,expand-strided-metadata,lower-affine,
+// PIPELINE-SAME: cpu-expand-vector-math,cpu-expand-math,convert-math-to-funcs,math-expand-ops{ops=clampf},
+// PIPELINE-SAME: math-extend-to-supported-types,
 // PIPELINE-SAME: arith-emulate-unsupported-floats{source-types=bf16 target-type=f32},arith-expand{include-bf16=true},
-// PIPELINE-SAME: convert-math-to-llvm,convert-math-to-libm,finalize-memref-to-llvm,convert-func-to-llvm,
-// PIPELINE-SAME: convert-arith-to-llvm,convert-ub-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,
+// PIPELINE-SAME: convert-math-to-llvm,convert-math-to-libm,
+// PIPELINE-SAME: convert-vector-to-llvm{enable-x86=false vector-transpose-lowering=shuffle1d},
+// PIPELINE-SAME: convert-vector-to-llvm{enable-x86=false},finalize-memref-to-llvm,convert-func-to-llvm,
+// PIPELINE-SAME: convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,convert-cf-to-llvm,
+// PIPELINE-SAME: canonicalize,cse,reconcile-unrealized-casts,
 // PIPELINE-SAME: cpu-verify-lowering)
 
 // Nothing but LLVM is left; the result is an argument, and the C interface is there.
