@@ -47,7 +47,7 @@ class SinkResults(Pass):
 
 
 def _stored_results(branch: ir.Operation) -> dict[int, ir.Operation]:
-    """The results of an `scf.if` that are only stored, in the block around it, by position with their stores."""
+    """The results of an `scf.if` that are only stored, in the block around it: by position, their stores."""
     found = {}
     for position, result in enumerate(branch.results):
         uses = [use.owner.operation for use in result.uses]

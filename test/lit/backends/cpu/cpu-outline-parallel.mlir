@@ -146,3 +146,62 @@ func.func @kinds(%v: vector<4xf32>, %w: vector<2x4xf32>, %x: memref<?x?xf32, str
   }
   return
 }
+
+// -----
+
+// The work of a callee counts, its bounds found from what is passed to it. A bound that depends on the iteration
+// is taken for the nearest that does not: here the inner loop turns m times, at most.
+// CHECK-LABEL: func.func private @tile(
+func.func private @tile(%x: memref<?x?xf32>, %i: index, %n: index) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %end = arith.addi %i, %c1 : index
+  %stop = arith.minsi %end, %n : index
+  scf.for %j = %c0 to %stop step %c1 {
+    %v = memref.load %x[%i, %j] : memref<?x?xf32>
+    memref.store %v, %x[%j, %i] : memref<?x?xf32>
+  }
+  return
+}
+
+// CHECK-LABEL: func.func @called(
+// CHECK-SAME:    %[[X:[^ ]+]]: memref<?x?xf32>, %[[N:[^ ]+]]: index,
+// CHECK:         %[[M:.+]] = memref.dim %[[X]],
+// CHECK:         %[[ITEMS:.+]] = arith.muli
+// CHECK:         %[[TURNS:.+]] = arith.maxsi %[[M]], %{{.+}} : index
+// CHECK:         %[[BODY:.+]] = arith.constant 3 : index
+// CHECK:         %[[LOOP:.+]] = arith.muli %[[TURNS]], %[[BODY]] : index
+// CHECK:         %[[ITEM:.+]] = arith.addi %{{.+}}, %[[LOOP]] : index
+// CHECK:         %[[WORK:.+]] = arith.muli %[[ITEMS]], %[[ITEM]] : index
+// CHECK:         arith.cmpi sge, %[[WORK]], %{{.+}} : index
+func.func @called(%x: memref<?x?xf32>, %n: index) attributes {llvm.emit_c_interface} {
+  %c1 = arith.constant 1 : index
+  %m = memref.dim %x, %c1 : memref<?x?xf32>
+  scf.forall (%i) in (%n) {
+    func.call @tile(%x, %i, %m) : (memref<?x?xf32>, index, index) -> ()
+  }
+  return
+}
+
+// -----
+
+// A function that calls itself, and one without a body.
+// CHECK-LABEL: func.func private @itself(
+func.func private @unknown(%x: memref<?xf32>)
+func.func private @itself(%x: memref<?xf32>, %more: i1) {
+  scf.if %more {
+    func.call @itself(%x, %more) : (memref<?xf32>, i1) -> ()
+  }
+  func.call @unknown(%x) : (memref<?xf32>) -> ()
+  return
+}
+
+// CHECK-LABEL: func.func @recursive(
+// CHECK:         %[[ITEM:.+]] = arith.constant 132 : index
+// CHECK:         arith.muli %{{.+}}, %[[ITEM]] : index
+func.func @recursive(%x: memref<?xf32>, %more: i1, %n: index) attributes {llvm.emit_c_interface} {
+  scf.forall (%i) in (%n) {
+    func.call @itself(%x, %more) : (memref<?xf32>, i1) -> ()
+  }
+  return
+}
