@@ -199,11 +199,13 @@ def test_named_targets(name, machine, lanes, registers):
     assert not target.identity
 
 
-def test_what_is_zero_is_chosen():
-    target = NAMED_TARGETS["cpu:avx2"]
+@pytest.mark.parametrize(("name", "rows"), [("cpu:avx2", 32), ("cpu:avx512", 64), ("cpu:neon", 16)])
+def test_what_is_zero_is_chosen(name, rows):
+    target = NAMED_TARGETS[name]
     chosen = CpuSchedule().resolved(target)
-    assert chosen == CpuSchedule(block_q=32, threads=4)
-    own = CpuSchedule(block_q=3, threads=7, opt_level=0)
+    assert (chosen.block_q, chosen.threads) == (rows, 4)
+    assert chosen.block_kv > 0
+    own = dataclasses.replace(chosen, block_q=3, threads=7, opt_level=0)
     assert own.resolved(target) == own
 
 
