@@ -49,7 +49,7 @@ class OutlineParallel(Pass):
 
     NAME = "cpu-outline-parallel"
 
-    least_work: int = option(100_000, "the operations from which on a loop is shared among threads")
+    least_work: int = option(400_000, "the operations from which on a loop is shared among threads")
 
     def __post_init__(self) -> None:
         if self.least_work < 0:

@@ -67,7 +67,10 @@ class WorkEstimate:
             if op.name == "func.call":
                 terms += self._call(op)
                 continue
-            inner = [t for region in op.regions for nested in region.blocks for t in self._terms(nested)]
+            regions = [[t for block in region.blocks for t in self._terms(block)] for region in op.regions]
+            if op.name == "scf.if" and all(isinstance(t, int) for terms_of in regions for t in terms_of):
+                regions = [max(regions, key=sum)]
+            inner = [t for terms_of in regions for t in terms_of]
             if op.name in _LOOPS:
                 terms += self._repeated(op, inner)
             else:

@@ -6,7 +6,7 @@
 // CHECK-SAME:    %[[OUT:[^ ]+]]: memref<?xf32>, %[[X:[^ ]+]]: f32, %[[N:[^ ]+]]: index, %[[TICKET:[^ ]+]]: !llvm.ptr)
 // CHECK:         %[[CONTEXT:.+]] = llvm.alloca %{{.+}} x !llvm.struct<(i64, array<7 x i64>, i64, i64, ptr, f32, struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>)> {alignment = 64 : i64}
 // CHECK:         %[[TRIPS:.+]] = arith.maxsi %[[N]], %{{.+}} : index
-// CHECK:         %[[BOUND:.+]] = arith.constant 100000 : index
+// CHECK:         %[[BOUND:.+]] = arith.constant 400000 : index
 // CHECK:         %[[WORTH:.+]] = arith.cmpi sge, %{{.+}}, %[[BOUND]] : index
 // CHECK:         %[[DESCRIPTOR:.+]] = builtin.unrealized_conversion_cast %[[OUT]] : memref<?xf32> to !llvm.struct
 // CHECK:         %[[F:.+]] = constant @fill.parallel0 : (!llvm.ptr, index) -> ()
@@ -202,6 +202,29 @@ func.func private @itself(%x: memref<?xf32>, %more: i1) {
 func.func @recursive(%x: memref<?xf32>, %more: i1, %n: index) attributes {llvm.emit_c_interface} {
   scf.forall (%i) in (%n) {
     func.call @itself(%x, %more) : (memref<?xf32>, i1) -> ()
+  }
+  return
+}
+
+// -----
+
+// Of two branches the larger counts.
+// CHECK-LABEL: func.func @branches(
+// CHECK:         %[[ITEM:.+]] = arith.constant 43 : index
+// CHECK:         arith.muli %{{.+}}, %[[ITEM]] : index
+func.func @branches(%x: memref<?xf32>, %c: i1, %n: index) attributes {llvm.emit_c_interface} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c20 = arith.constant 20 : index
+  %zero = arith.constant 0.0 : f32
+  scf.forall (%i) in (%n) {
+    scf.if %c {
+      memref.store %zero, %x[%i] : memref<?xf32>
+    } else {
+      scf.for %j = %c0 to %c20 step %c1 {
+        memref.store %zero, %x[%j] : memref<?xf32>
+      }
+    }
   }
   return
 }
