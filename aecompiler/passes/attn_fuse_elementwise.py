@@ -21,18 +21,20 @@ class FuseElementwise(Pass):
 
     *Before*: the result of `attn-tile`. *After*: the same program; what does not fit stays as it is.
 
-    - A slice of an operand becomes the same computation on slices of what the operand is computed from. Arith
+    - A tile of an operand becomes the same computation on slices of what the operand is computed from. Arith
       and math operations on tensors, elementwise `linalg` operations, and reductions of one operand are
-      followed, along dimensions of which a tile has a part where they are parallel; so are slices,
-      concatenation, padding, transposes and changes of shape, where they leave such dimensions in one piece.
-    - No tile computes what another one computes, too: an operand without batch or heads, as a table of cosines,
-      is only followed through what moves data; work on it stays outside and its result is sliced. What
-      something else needs as a tensor is not computed twice, either.
-    - k and v are read once for each tile of queries, and fused producers then run as often. So they are fused
+      followed where the dimensions of which a tile has a part are parallel; so are slices, concatenation,
+      padding, transposes and changes of shape that leave such dimensions in one piece.
+    - Tiles stay static: what is read is padded, where work on the padding can't trap. Rows past the end of q
+      are not stored, and keys past the end of k and v are masked, whatever the computation makes of zeros.
+    - No tile computes what another one computes: an operand without batch or heads, such as a table of
+      cosines, is only followed through what moves data; work on it stays outside and its result is sliced.
+      What something else needs as a tensor is not computed twice, either.
+    - k and v are read once for each tile of queries, and their producers then run as often: they are fused
       only if `operands` names them.
-    - What follows from o alone, or from o and other tensors, is computed on the tile before it is stored, if o
-      is needed for nothing else: the grid then has that result in place of o, of another element type or shape
-      where it says so. So it is with extra results. What computes the other tensors moves before the grid.
+    - What follows from o, and maybe other tensors, is computed on the tile before it is stored, if o is
+      needed for nothing else. The grid then has that result in place of o, of its own element type and shape.
+      So it is with extra results. What computes the other tensors moves before the grid.
 
     ```mlir
     %scaled = arith.mulf %x, %factors : tensor<2x8x?x64xf32>

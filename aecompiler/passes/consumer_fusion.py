@@ -16,7 +16,7 @@ from aecompiler.passes.producer_fusion import (
     needed_otherwise,
     resolve_sizes,
 )
-from aecompiler.passes.tensor_parts import Indices, Parts, parts_of_slice, size_of
+from aecompiler.passes.tensor_parts import Indices, Parts, is_padded, kept, padded_to, parts_of_slice, size_of
 
 _PURE = ("arith", "math", "linalg", "tensor", "affine")
 """Dialects whose operations on tensors and scalars may be moved."""
@@ -35,10 +35,7 @@ class _Store:
 
     insert: ir.Operation
     parts: Parts
-
-    @property
-    def tile(self) -> ir.Value:
-        return self.insert.operands[0]
+    tile: ir.Value
 
 
 def _outputs(grid: ir.Operation) -> list[ir.Value]:
@@ -64,8 +61,24 @@ def _stores(grid: ir.Operation) -> dict[ir.Value, _Store]:
         if insert.operands[1] != argument or any(stride != 1 for stride in strides):
             continue
         dropped = dropped_dimensions(sizes, ir.RankedTensorType(insert.operands[0].type))
-        found[result] = _Store(insert, parts_of_slice(result, offsets, sizes, dropped))
+        parts = parts_of_slice(result, offsets, sizes, dropped)
+        found[result] = _Store(insert, parts, insert.operands[0])
     return found
+
+
+def _with_padding(store: _Store) -> _Store:
+    """The store of what a static tile holds, if a part of one is stored."""
+    if isinstance(store.tile.owner, ir.Block) or store.tile.owner.operation.name != "tensor.extract_slice":
+        return store
+    slice_ = store.tile.owner.operation
+    source = slice_.operands[0]
+    shaped = ir.RankedTensorType(source.type)
+    offsets, _, strides = slice_parts(slice_, 1)
+    if not shaped.has_static_shape or shaped.rank != ir.RankedTensorType(store.tile.type).rank:
+        return store
+    if any(offset != 0 for offset in offsets) or any(stride != 1 for stride in strides):
+        return store
+    return _Store(store.insert, padded_to(store.parts, shaped.shape), source)
 
 
 def _fuse_one(grid: ir.Operation, number: int) -> bool:
@@ -75,6 +88,12 @@ def _fuse_one(grid: ir.Operation, number: int) -> bool:
     if result not in stores or not list(result.uses):
         return False
     resolve_sizes(result)
+    static = {value: _with_padding(store) for value, store in stores.items()}
+    return _fuse_after(grid, number, static) or _fuse_after(grid, number, stores)
+
+
+def _fuse_after(grid: ir.Operation, number: int, stores: dict[ir.Value, _Store]) -> bool:
+    result = grid.results[number]
     chain: list[ir.Operation] = []
     parts = {result: stores[result].parts}
     for op in _following(grid):
@@ -149,7 +168,8 @@ def _plan(
     value = chain[-1].results[0]
     dependent = _dependent(grid)
     moved = _to_move(grid, chain, dependent)
-    if moved is None:
+    rank = ir.RankedTensorType(value.type).rank
+    if moved is None or any(size_of(value, d).uses(dependent) for d in range(rank)):
         return None
     given = {result: (store.parts, store.tile) for result, store in stores.items()}
     try:
@@ -160,7 +180,8 @@ def _plan(
         return None
     if any(False in follows and source in dependent for source, follows in plan.values().items()):
         return None
-    followed = [each for each in followed_values([plan]) if each not in dependent]
+    computed = {*grid.results, *(op.results[0] for op in chain)}
+    followed = [each for each in followed_values([plan]) if each not in computed]
     return _Fusion(value, parts, plan, moved, followed)
 
 
@@ -210,6 +231,9 @@ def _commit(
         tile = fusion.plan.build(indices, {})
         offsets = [indices.build(each.offset) for each in fusion.parts]
         sizes = [indices.build(each.size) for each in fusion.parts]
+        if is_padded(fusion.parts):
+            stored = kept(sizes, fusion.parts)
+            tile = rw.cut(tile, [0] * len(stored), stored, [1] * len(stored))
     value = fusion.value
     shaped = ir.RankedTensorType(value.type)
     with ir.InsertionPoint(grid), chain[-1].location:
@@ -218,17 +242,19 @@ def _commit(
         start = tensor.empty(shape, shaped.element_type)
     result, argument = grid.results[number], _outputs(grid)[number]
     place = len(grid.operands) - len(grid.results) + number
-    before = grid.operands[place]
-    store.insert.erase()
+    before, stored_before = grid.operands[place], store.insert.operands[0]
     grid.operands[place] = start
     for each in (result, argument):
         each.set_type(shaped)
-    with ir.InsertionPoint(ending.regions[0].blocks[0]), chain[-1].location:
+    with ir.InsertionPoint(store.insert), chain[-1].location:
         rw.parallel_insert_slice(tile, argument, offsets, sizes)
+    store.insert.erase()
     value.replace_all_uses_with(result)
     ends = [op.results[0] for op in chain]
     operands = [operand for op in chain for operand in op.operands if operand not in ends]
     unused = [each for each in (before, *operands) if _is_leftover(each)]
+    if not list(stored_before.uses) and stored_before != store.tile:
+        unused.append(stored_before)
     for op in reversed(chain):
         op.erase()
     erase_unused(dict.fromkeys([*fusion.followed, *unused]))

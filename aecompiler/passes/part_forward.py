@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from aecompiler.bindings import ir
 from aecompiler.passes.part_moves import divided, joined
-from aecompiler.passes.part_rules import NAMED_ELEMENTWISE, SCALAR_LIKE, Structured
+from aecompiler.passes.part_rules import (
+    NAMED_ELEMENTWISE,
+    SCALAR_LIKE,
+    Structured,
+    parts_of_operand,
+    structured,
+)
 from aecompiler.passes.tensor_parts import Part, Parts, groups_of, whole
 
 
@@ -19,9 +25,11 @@ def part_after(op: ir.Operation, operand: int, parts: Parts) -> Parts | None:
         return _same(result, parts)
     match op.name:
         case "linalg.generic" | "linalg.reduce":
-            return _structured(Structured(op), operand, parts)
+            return _structured(structured(op), operand, parts)
         case "linalg.transpose":
             return tuple(parts[d] for d in op.attributes["permutation"]) if operand == 0 else None
+        case "linalg.broadcast":
+            return _broadcast(op, parts) if operand == 0 else None
         case "tensor.cast" | "tensor.extract_slice" | "tensor.insert_slice" | "tensor.concat" | "tensor.pad":
             same = ir.RankedTensorType(source.type).rank == ir.RankedTensorType(result.type).rank
             return _same(result, parts) if same else None
@@ -41,17 +49,20 @@ def _same(result: ir.Value, parts: Parts) -> Parts:
     return tuple(whole(result, d, each.keep) if each.whole else each for d, each in enumerate(parts))
 
 
-def _structured(structured: Structured, operand: int, parts: Parts) -> Parts | None:
-    if not structured.is_supported():
+def _broadcast(op: ir.Operation, parts: Parts) -> Parts:
+    added = set(op.attributes["dimensions"])
+    rest = iter(parts)
+    rank = ir.RankedTensorType(op.results[0].type).rank
+    return tuple(whole(op.results[0], d) if d in added else next(rest) for d in range(rank))
+
+
+def _structured(found: Structured | None, operand: int, parts: Parts) -> Parts | None:
+    if found is None:
         return None
-    ranges: dict[int, Part] = {
-        loop: each for loop, each in zip(structured.loops[operand], parts, strict=True) if loop is not None
-    }
-    found = []
-    for d, loop in enumerate(structured.loops[-1]):
-        range_ = ranges.get(loop)
-        if range_ is None or range_.whole:
-            found.append(whole(structured.op.results[0], d, range_ is None or range_.keep))
-        else:
-            found.append(range_)
-    return tuple(found)
+    ranges: dict[int, Part]
+    if operand == len(found.inputs):
+        ranges = dict(zip(found.out_loops, parts, strict=True))
+    else:
+        loops = found.input_loops[operand]
+        ranges = {loop: each for loop, each in zip(loops, parts, strict=True) if loop is not None}
+    return parts_of_operand(found.op.results[0], found.out_loops, ranges)

@@ -41,7 +41,7 @@ def _empty(_planner: Planner, op: ir.Operation, parts: Parts, _shared: bool) -> 
 @rule("tensor.splat", moves=True)
 def _splat(_planner: Planner, op: ir.Operation, parts: Parts, _shared: bool) -> Rules:
     def make(_tiles: list[ir.Value], indices: Indices) -> ir.Value:
-        sizes = [indices.build(each.size) for each in parts if each.keep]
+        sizes = [indices.build(each.extent) for each in parts if each.keep]
         dynamic = [size for size in sizes if not isinstance(size, int)]
         return tensor.splat(part_type(op.results[0], parts), op.operands[0], dynamic)
 
@@ -133,7 +133,8 @@ def _extract_slice(planner: Planner, op: ir.Operation, parts: Parts, shared: boo
     for d, (offset, size, stride) in enumerate(zip(offsets, sizes, strides, strict=True)):
         first, count = index_of(offset), index_of(size)
         each = Part(Linear(), Linear(1), False, True) if d in dropped else next(of_result)
-        cut = part(source, d, first + each.offset, count if each.whole else each.size, each.keep)
+        cut_size = count if each.whole else each.size
+        cut = part(source, d, first + each.offset, cut_size, each.keep, each.padded)
         direct.append(cut)
         wide.append(cut)
         if stride == 1 or count.number == 1:
@@ -155,7 +156,7 @@ def _extract_slice(planner: Planner, op: ir.Operation, parts: Parts, shared: boo
             if each.keep and each != direct[d]:
                 box.append((offsets[d], sizes[d], strides[d]))
             elif each.keep:
-                box.append((0, indices.build(each.size), 1))
+                box.append((0, indices.build(each.extent), 1))
         return rw.cut(tiles[0], *zip(*box, strict=True))
 
     return [need], make
@@ -181,7 +182,7 @@ def _insert_slice(planner: Planner, op: ir.Operation, parts: Parts, shared: bool
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
         box = [
-            (offsets[d], sizes[d], strides[d]) if each.whole else (0, indices.build(each.size), 1)
+            (offsets[d], sizes[d], strides[d]) if each.whole else (0, indices.build(each.extent), 1)
             for d, each in enumerate(parts)
             if each.keep
         ]
@@ -247,7 +248,7 @@ def _expand(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> R
         return [need], _first
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
-        sizes = [indices.build(each.size) for each in parts if each.keep]
+        sizes = [indices.build(each.extent) for each in parts if each.keep]
         return rw.expand(tiles[0], part_type(op.results[0], parts), left, sizes)
 
     return [need], make
@@ -296,10 +297,12 @@ def joined(
     if all(each.whole for each in parts):
         return whole(value, d, keep)
     last = len(parts) - 1
-    longest = next((n for n, each in enumerate(parts) if each.size.number != 1), last)
+    longest = next((n for n, each in enumerate(parts) if each.extent.number != 1), last)
     if not all(each.whole for each in parts[longest + 1 :]):
         return None
-    offset, size, inner = Linear(), parts[longest].size, 1
+    if any(each.padded is not None for n, each in enumerate(parts) if n != longest):
+        return None
+    offset, size, padded, inner = Linear(), parts[longest].size, parts[longest].padded, 1
     for n in range(last, -1, -1):
         offset += parts[n].offset * inner
         if n:
@@ -307,8 +310,9 @@ def joined(
             if full is None:
                 return None
             inner *= full
-            size = size * full if n > longest else size
-    return part(value, d, offset, size, keep)
+            if n > longest:
+                size, padded = size * full, None if padded is None else padded * full
+    return part(value, d, offset, size, keep, padded)
 
 
 def divided(value: ir.Value, group: Sequence[int], each: Part) -> list[Part] | None:
@@ -320,16 +324,17 @@ def divided(value: ir.Value, group: Sequence[int], each: Part) -> list[Part] | N
     found = [whole(value, axis, keep=False) for axis in group]
     if len(longer) <= 1:
         n = longer[0] if longer else 0
-        found[n] = part(value, group[n], each.offset, each.size, each.keep)
+        found[n] = part(value, group[n], each.offset, each.size, each.keep, each.padded)
         return found
     inner = 1
     for n in longer[:0:-1]:
-        if sizes[n] is None:
+        size = sizes[n]
+        if size is None:
             return None
-        inner *= sizes[n]
+        inner *= size
         found[n] = whole(value, group[n])
     offset = each.offset.divided(inner)
-    if offset is None or each.size.number != inner or not each.keep:
+    if offset is None or each.size.number != inner or not each.keep or each.padded is not None:
         return None
     found[longer[0]] = part(value, group[longer[0]], offset, Linear(1), keep=False)
     return found

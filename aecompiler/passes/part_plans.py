@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.tensor_parts import Indices, Parts, kept, part_type
+from aecompiler.passes.tensor_parts import Indices, Linear, Parts, is_padded, kept, part_type
 
 Make = Callable[[list[ir.Value], Indices], ir.Value]
 """Builds a part of a tensor from the parts that it needs."""
@@ -119,7 +119,7 @@ class Planner:
 
 
 class NoPlan(Exception):
-    """Another part is needed of a value than the one that is at hand."""
+    """Another part is needed of a value than the one that is at hand, or work on padding could trap."""
 
 
 def _slice(value: ir.Value, parts: Parts, indices: Indices) -> ir.Value:
@@ -127,4 +127,13 @@ def _slice(value: ir.Value, parts: Parts, indices: Indices) -> ir.Value:
         return value
     offsets = [indices.build(each.offset) for each in parts]
     sizes = [indices.build(each.size) for each in parts]
-    return rw.extract_slice(value, offsets, sizes, kept(range(len(parts)), parts))
+    tile = rw.extract_slice(value, offsets, sizes, kept(range(len(parts)), parts))
+    if not is_padded(parts):
+        return tile
+    high: list[int | ir.Value] = [
+        0 if each.padded is None else indices.build(Linear(each.padded) + each.size * -1)
+        for each in parts
+        if each.keep
+    ]
+    shaped = part_type(value, parts)
+    return rw.pad(tile, shaped, [0] * len(high), high, rw.constant(shaped.element_type, 0))

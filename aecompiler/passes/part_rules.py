@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.part_plans import Make, Plan, Planner, rule
-from aecompiler.passes.tensor_parts import Indices, Linear, Part, Parts, kept, part, part_type, whole
+from aecompiler.passes.part_plans import Make, NoPlan, Plan, Planner, rule
+from aecompiler.passes.region_safety import divides_by_zero
+from aecompiler.passes.tensor_parts import (
+    Indices,
+    Linear,
+    Part,
+    Parts,
+    is_padded,
+    kept,
+    part,
+    part_type,
+    whole,
+)
 
 _UNARY = "abs ceil erf exp floor log negf reciprocal round rsqrt sqrt square tanh"
 _BINARY = "add sub mul div div_unsigned max min powf"
@@ -16,13 +28,13 @@ NAMED_ELEMENTWISE = tuple(f"linalg.{name}" for name in f"{_UNARY} {_BINARY} sele
 
 _ARITH = """
     addf addi andi bitcast ceildivsi ceildivui cmpf cmpi divf divsi divui extf extsi extui floordivsi fptosi
-    fptoui index_cast index_castui maximumf maxnumf maxsi maxui minimumf minnumf minsi minui mulf muli negf ori
-    remf remsi remui select shli shrsi shrui sitofp subf subi truncf trunci uitofp xori
+    fptoui index_cast index_castui maximumf maxnumf maxsi maxui minimumf minnumf minsi minui mulf muli negf
+    ori remf remsi remui select shli shrsi shrui sitofp subf subi truncf trunci uitofp xori
 """
 _MATH = """
-    absf absi acos acosh asin asinh atan atan2 atanh cbrt ceil clampf copysign cos cosh ctlz ctpop cttz erf erfc
-    exp exp2 expm1 floor fma fpowi ipowi isfinite isinf isnan isnormal log log10 log1p log2 powf round roundeven
-    rsqrt sin sinh sqrt tan tanh trunc
+    absf absi acos acosh asin asinh atan atan2 atanh cbrt ceil clampf copysign cos cosh ctlz ctpop cttz erf
+    erfc exp exp2 expm1 floor fma fpowi ipowi isfinite isinf isnan isnormal log log10 log1p log2 powf round
+    roundeven rsqrt sin sinh sqrt tan tanh trunc
 """
 SCALAR_LIKE = (*(f"arith.{name}" for name in _ARITH.split()), *(f"math.{name}" for name in _MATH.split()))
 """Operations on scalars that work on tensors element by element."""
@@ -31,13 +43,25 @@ SCALAR_LIKE = (*(f"arith.{name}" for name in _ARITH.split()), *(f"math.{name}" f
 def empty(value: ir.Value, parts: Parts, indices: Indices) -> ir.Value:
     """A tensor for a part of `value`."""
     element = ir.RankedTensorType(value.type).element_type
-    return tensor.empty([indices.build(each.size) for each in parts if each.keep], element)
+    return tensor.empty([indices.build(each.extent) for each in parts if each.keep], element)
+
+
+def check_padding(op: ir.Operation, parts: Parts) -> None:
+    """Raise `NoPlan` if `op`, on tensors or in a body, could trap or read astray on padding of `parts`."""
+    if not is_padded(parts):
+        return
+    bodies = [each.operation for region in op.regions for block in region.blocks for each in block.operations]
+    for each in bodies or [op]:
+        known = each.name.startswith(("arith.", "math.")) or each.name in ("linalg.index", "linalg.yield")
+        if len(each.regions) or not known or divides_by_zero(each):
+            raise NoPlan
 
 
 @rule(*SCALAR_LIKE)
 def _scalar_like(
     planner: Planner, op: ir.Operation, parts: Parts, shared: bool
 ) -> tuple[list[Plan], Make] | None:
+    check_padding(op, parts)
     result = op.results[0]
     operands = list(op.operands)
     shaped = [isinstance(each.type, ir.RankedTensorType) for each in operands]
@@ -68,6 +92,9 @@ def _named_elementwise(
         return None
     if not all(isinstance(each.type, ir.RankedTensorType) for each in op.operands):
         return None
+    floats = isinstance(ir.RankedTensorType(out.type).element_type, ir.FloatType)
+    if op.name in ("linalg.div", "linalg.div_unsigned") and not floats and is_padded(parts):
+        raise NoPlan
     needs = [planner.plan(each, parts, shared) for each in inputs]
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
@@ -79,44 +106,60 @@ def _named_elementwise(
 # ---- linalg.generic and linalg.reduce --------------------------------------------------------------
 
 
+Loops = list[int | None]
+"""The loop that indexes each dimension of an operand; None where one element is read."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Structured:
-    """A `linalg.generic` or `linalg.reduce` with one result, read alike."""
+    """A `linalg.generic` or `linalg.reduce` of one result, each dimension of which has its own loop."""
 
-    def __init__(self, op: ir.Operation):
-        self.op = op
-        *self.inputs, self.out = op.operands
-        self.block = op.regions[0].blocks[0]
-        if op.name == "linalg.reduce":
-            rank = ir.RankedTensorType(self.inputs[0].type).rank
-            reduced = set(op.attributes["dimensions"])
-            left = [d for d in range(rank) if d not in reduced]
-            self.loops: list[list[int | None] | None] = [list(range(rank)) for _ in self.inputs] + [left]
-            self.iterators = "".join("r" if d in reduced else "p" for d in range(rank))
-        else:
-            self.loops = [_loops(attribute.value) for attribute in op.attributes["indexing_maps"]]
-            self.iterators = "".join(
-                "p" if "parallel" in str(each) else "r" for each in op.attributes["iterator_types"]
-            )
+    op: ir.Operation
+    iterators: str
+    """For each loop "p" (parallel) or "r" (reduction)."""
+    inputs: list[ir.Value]
+    input_loops: list[Loops]
+    out: ir.Value
+    out_loops: list[int]
 
-    def is_supported(self) -> bool:
-        """Whether each operand is indexed by single loops and constants, and the work is as the operands'.
-
-        A reduction is supported if an input has all of its elements, so that it is no product.
-        """
-        if any(loops is None for loops in self.loops):
-            return False
-        *inputs, out = self.loops
-        if None in out or len(set(out)) != len(out):
-            return False
-        count = len(self.iterators)
-        if {loop for loop in range(count) if self.iterators[loop] == "p"} != set(out):
-            return False
-        return "r" not in self.iterators or any(len(set(loops) - {None}) == count for loops in inputs)
+    @property
+    def block(self) -> ir.Block:
+        """The body."""
+        return self.op.regions[0].blocks[0]
 
 
-def _loops(indexing: ir.AffineMap) -> list[int | None] | None:
-    """The loop that indexes each dimension; None for a dimension of which one element is read."""
-    loops: list[int | None] = []
+def structured(op: ir.Operation) -> Structured | None:
+    """`op` as a structured operation; None if operands are indexed otherwise, or if it is a product.
+
+    A reduction needs an input that has all of its elements: it then is work on that input, as a norm is.
+    """
+    *inputs, out = op.operands
+    if op.name == "linalg.reduce":
+        rank = ir.RankedTensorType(inputs[0].type).rank
+        reduced = set(op.attributes["dimensions"])
+        every: list[Loops | None] = [list(range(rank)) for _ in inputs]
+        every.append([d for d in range(rank) if d not in reduced])
+        iterators = "".join("r" if d in reduced else "p" for d in range(rank))
+    else:
+        every = [_loops(attribute.value) for attribute in op.attributes["indexing_maps"]]
+        iterators = "".join(
+            "p" if "parallel" in str(each) else "r" for each in op.attributes["iterator_types"]
+        )
+    known = [loops for loops in every if loops is not None]
+    if len(known) < len(every):
+        return None
+    *input_loops, last = known
+    out_loops = [loop for loop in last if loop is not None]
+    parallel = [loop for loop, iterator in enumerate(iterators) if iterator == "p"]
+    if len(out_loops) < len(last) or sorted(out_loops) != parallel:
+        return None
+    if "r" in iterators and not any(set(range(len(iterators))) <= set(loops) for loops in input_loops):
+        return None
+    return Structured(op, iterators, inputs, input_loops, out, out_loops)
+
+
+def _loops(indexing: ir.AffineMap) -> Loops | None:
+    loops: Loops = []
     for result in indexing.results:
         if isinstance(result, ir.AffineDimExpr):
             loops.append(result.position)
@@ -127,57 +170,56 @@ def _loops(indexing: ir.AffineMap) -> list[int | None] | None:
     return loops
 
 
+def parts_of_operand(value: ir.Value, loops: Sequence[int | None], ranges: Mapping[int, Part]) -> Parts:
+    """The part of an operand that loops over `ranges` read; other loops read all of a dimension."""
+    found = []
+    for d, loop in enumerate(loops):
+        if loop is None:
+            found.append(part(value, d, Linear(), Linear(1), keep=False))
+        elif loop not in ranges or ranges[loop].whole:
+            found.append(whole(value, d, loop not in ranges or ranges[loop].keep))
+        else:
+            found.append(ranges[loop])
+    return tuple(found)
+
+
 @rule("linalg.generic", "linalg.reduce")
 def _structured(
     planner: Planner, op: ir.Operation, parts: Parts, shared: bool
 ) -> tuple[list[Plan], Make] | None:
-    structured = Structured(op)
-    if not structured.is_supported():
+    found = structured(op)
+    if found is None:
         return None
-    ranges: dict[int, Part] = dict(zip(structured.loops[-1], parts, strict=True))
+    check_padding(op, parts)
+    ranges = dict(zip(found.out_loops, parts, strict=True))
     sliced = {loop for loop, each in ranges.items() if not each.whole}
-
-    def of_operand(value: ir.Value, loops: Sequence[int | None]) -> Parts:
-        found = []
-        for d, loop in enumerate(loops):
-            if loop is None:
-                found.append(part(value, d, Linear(), Linear(1), keep=False))
-                continue
-            range_ = ranges.get(loop)
-            if range_ is None or range_.whole:
-                found.append(whole(value, d, range_ is None or range_.keep))
-            else:
-                found.append(range_)
-        return tuple(found)
-
-    arguments = structured.block.arguments
-    reads_out = bool(list(arguments[len(arguments) - 1].uses))
-    operands = [*structured.inputs, *([structured.out] if reads_out else [])]
-    indexing = structured.loops[: len(operands)]
-    part_of = [of_operand(value, loops) for value, loops in zip(operands, indexing, strict=True)]
+    arguments = list(found.block.arguments)
+    reads_out = bool(list(arguments[-1].uses))
+    operands: list[tuple[ir.Value, Sequence[int | None]]] = [
+        *zip(found.inputs, found.input_loops, strict=True),
+        *([(found.out, found.out_loops)] if reads_out else []),
+    ]
+    read = [parts_of_operand(value, loops, ranges) for value, loops in operands]
     needs = [
         planner.plan(value, each, shared or not sliced <= set(loops))
-        for value, each, loops in zip(operands, part_of, indexing, strict=True)
+        for (value, loops), each in zip(operands, read, strict=True)
     ]
-    left = [loop for loop in range(len(structured.iterators)) if loop not in ranges or ranges[loop].keep]
+    left = [loop for loop in range(len(found.iterators)) if loop not in ranges or ranges[loop].keep]
     number = {loop: n for n, loop in enumerate(left)}
-    part_of_out = part_of[-1] if reads_out else of_operand(structured.out, structured.loops[-1])
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
-        values = list(tiles)
-        if not reads_out:
-            values.append(empty(structured.out, part_of_out, indices))
-        every = [*part_of[: len(structured.inputs)], part_of_out]
-        indexed = [
-            (value, [number[loop] for loop in kept(loops, each)])
-            for value, loops, each in zip(values, structured.loops, every, strict=True)
+        of_out = parts_of_operand(found.out, found.out_loops, ranges)
+        out = tiles[-1] if reads_out else empty(found.out, of_out, indices)
+        ins = [
+            (tile, [number[loop] for loop in kept(loops, each)])
+            for tile, loops, each in zip(tiles, found.input_loops, read, strict=False)
         ]
-        offsets = _loop_offsets(structured, ranges, indices)
-        iterators = "".join(structured.iterators[loop] for loop in left)
+        outs = [(out, [number[loop] for loop in kept(found.out_loops, of_out)])]
+        offsets = _loop_offsets(found.block, ranges, indices)
 
         def body(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
             mapping = dict(zip(arguments, [*inputs, *outputs], strict=True))
-            *ops, terminator = structured.block.operations
+            *ops, terminator = found.block.operations
             for each in ops:
                 if each.operation.name == "linalg.index":
                     loop = each.operation.attributes["dim"].value
@@ -186,16 +228,16 @@ def _structured(
                     rw.clone_op(each, mapping)
             return [mapping.get(value, value) for value in terminator.operation.operands]
 
-        return rw.generic(indexed[:-1], indexed[-1:], iterators, body)[0]
+        return rw.generic(ins, outs, "".join(found.iterators[loop] for loop in left), body)[0]
 
     return needs, make
 
 
-def _loop_offsets(structured: Structured, ranges: dict[int, Part], indices: Indices) -> dict[int, ir.Value]:
+def _loop_offsets(block: ir.Block, ranges: Mapping[int, Part], indices: Indices) -> dict[int, ir.Value]:
     """Where the loops start of which the body asks the index."""
     asked = {
         each.operation.attributes["dim"].value
-        for each in structured.block.operations
+        for each in block.operations
         if each.operation.name == "linalg.index"
     }
     offsets = {}

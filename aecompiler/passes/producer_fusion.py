@@ -2,35 +2,76 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from collections.abc import Collection, Iterable
 
 from aecompiler.bindings import ir
 from aecompiler.passes import part_moves, part_rules  # noqa: F401  (registers the rules)
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
-from aecompiler.passes.part_plans import Plan, Planner
-from aecompiler.passes.tensor_parts import Indices, Parts, parts_of_slice, size_of
+from aecompiler.passes.part_plans import NoPlan, Plan, Planner
+from aecompiler.passes.tensor_parts import Indices, Parts, padded_to, parts_of_slice, size_of
 from aecompiler.passes.tile_rows import OPERAND
+
+
+@dataclasses.dataclass(frozen=True)
+class _Load:
+    """A slice of an operand, and the operation that makes a tile of it: the slice, or its padding."""
+
+    slice_: ir.Operation
+    tile: ir.Operation
+    parts: Parts
+
+    def planned(self, planner: Planner) -> Plan:
+        return planner.plan(self.slice_.operands[0], self.parts)
 
 
 def fuse_producers(op: ir.Operation, operands: Collection[str]) -> None:
     """Compute the tiles of these operands inside the grids, from slices of what they are computed from."""
     slices = [each for each in rw.walk_list(op, "tensor.extract_slice") if _operand(each) in operands]
-    wanted = [(each, parts) for each in slices if (parts := _parts(each)) is not None]
     first = Planner()
-    plans = [first.plan(each.operands[0], parts) for each, parts in wanted]
-    stays = needed_otherwise(plans, {each.results[0] for each, _ in wanted})
+    loads = [load for each in slices if (load := _load(each, first)) is not None]
+    stays = needed_otherwise(
+        [load.planned(first) for load in loads], {load.slice_.results[0] for load in loads}
+    )
     planner = Planner(stays)
-    plans = [planner.plan(each.operands[0], parts) for each, parts in wanted]
+    plans = [load.planned(planner) for load in loads]
     followed = followed_values(plans)
-    for (each, _), plan in zip(wanted, plans, strict=True):
+    for load, plan in zip(loads, plans, strict=True):
         if not plan.follows:
             continue
-        with ir.InsertionPoint(each), each.location:
+        with ir.InsertionPoint(load.tile), load.tile.location:
             tile = plan.build(Indices(), {})
-        each.results[0].replace_all_uses_with(tile)
-        each.erase()
+        load.tile.results[0].replace_all_uses_with(tile)
+        for replaced in dict.fromkeys([load.tile.results[0], load.slice_.results[0]]):
+            replaced.owner.erase()
     erase_unused(followed)
+
+
+def _load(slice_: ir.Operation, planner: Planner) -> _Load | None:
+    """What a slice reads, padded if it is padded and work on the padding can't trap."""
+    parts = _parts(slice_)
+    if parts is None:
+        return None
+    if (padding := _padding(slice_)) is not None:
+        padded = _Load(slice_, padding, padded_to(parts, ir.RankedTensorType(padding.results[0].type).shape))
+        with contextlib.suppress(NoPlan):
+            padded.planned(planner)
+            return padded
+    return _Load(slice_, slice_, parts)
+
+
+def _padding(slice_: ir.Operation) -> ir.Operation | None:
+    """The padding to a static size that is the only use of a slice."""
+    users = [use.owner.operation for use in slice_.results[0].uses]
+    if len(users) != 1 or users[0].name != "tensor.pad":
+        return None
+    block = users[0].regions[0].blocks[0]
+    low = list(users[0].attributes["static_low"])
+    static = ir.RankedTensorType(users[0].results[0].type).has_static_shape
+    used = any(list(argument.uses) for argument in block.arguments)
+    return None if any(low) or used or not static else users[0]
 
 
 def _operand(op: ir.Operation) -> str | None:
@@ -99,7 +140,7 @@ def resolve_sizes(value: ir.Value) -> None:
         if axis is None or not 0 <= axis < ir.RankedTensorType(value.type).rank:
             continue
         size = size_of(value, axis)
-        if any(isinstance(symbol, tuple) and symbol[0] == value for symbol, _ in size.terms):
+        if size.uses([value]):
             continue
         with ir.InsertionPoint(user), user.location:
             new = Indices().build(size)

@@ -85,12 +85,16 @@ def guard_elements(op: ir.Operation) -> None:
                 _guard_extract(child)
 
 
+def divides_by_zero(op: ir.Operation) -> bool:
+    """Whether `op` is an integer division or remainder whose divisor may be 0."""
+    divisions = (*_DIVISIONS, *_UNSIGNED_DIVISIONS, *_REMAINDERS)
+    return op.name in divisions and _may_be_zero(op.operands[1])
+
+
 def guard_zero_divisors(op: ir.Operation) -> None:
     """Write out what integer divisions and remainders inside `op` give for a divisor that may be 0."""
     for child in rw.walk_list(op):
-        if child.name in (*_DIVISIONS, *_UNSIGNED_DIVISIONS, *_REMAINDERS) and _may_be_zero(
-            child.operands[1]
-        ):
+        if divides_by_zero(child):
             with ir.InsertionPoint(child), child.location:
                 _guard_division(child, by_zero_only=True)
 

@@ -58,7 +58,7 @@ def clone_op(op: ir.Operation, mapping: MutableMapping[ir.Value, ir.Value]) -> i
 
 
 def clone_as(op: ir.Operation, operands: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
-    """Clone `op`, which has one result, at the insertion point, with other operands and a result of `type_`."""
+    """Clone `op`, which has one result, with other operands and a result of `type_`; return the result."""
     new = op.operation.clone()
     for index, operand in enumerate(operands):
         new.operands[index] = operand

@@ -8,13 +8,14 @@ are found to be equal however a program computes them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import TypeAlias
 
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 
-Symbol = ir.Value | tuple[ir.Value, int]
+Symbol: TypeAlias = "ir.Value | tuple[ir.Value, int]"
 """An index, or the size of a dimension of a tensor."""
 
 
@@ -51,6 +52,10 @@ class Linear:
             return Linear()
         return Linear(self.constant * factor, tuple((symbol, f * factor) for symbol, f in self.terms))
 
+    def uses(self, values: Collection[ir.Value]) -> bool:
+        """Whether it is computed from one of `values`."""
+        return any((s[0] if isinstance(s, tuple) else s) in values for s, _ in self.terms)
+
     def divided(self, divisor: int) -> Linear | None:
         """The exact quotient, if it is linear, too."""
         factors = [self.constant, *(factor for _, factor in self.terms)]
@@ -71,13 +76,16 @@ class Indices:
             return linear.number
         if linear not in self._built:
             total: ir.Value | None = None
+            if linear.constant:
+                total = rw.index(linear.constant)
             for symbol, factor in linear.terms:
                 term = self._symbol(symbol)
+                if factor == -1 and total is not None:
+                    total = arith.subi(total, term)
+                    continue
                 if factor != 1:
                     term = arith.muli(term, rw.index(factor))
                 total = term if total is None else arith.addi(total, term)
-            if linear.constant:
-                total = arith.addi(total, rw.index(linear.constant))
             self._built[linear] = total
         return self._built[linear]
 
@@ -91,7 +99,9 @@ class Indices:
 
 def index_of(value: int | ir.Value) -> Linear:
     """An index of the IR."""
-    known = value if isinstance(value, int) else rw.constant_value(value)
+    if isinstance(value, int):
+        return Linear(value)
+    known = rw.constant_value(value)
     if known is not None:
         return Linear(known)
     if not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tensor.dim":
@@ -119,7 +129,7 @@ def _size_from(op: ir.Operation, value: ir.Value, d: int) -> Linear | None:
         results = list(op.results)
         return size_of(operands[len(operands) - len(results) + results.index(value)], d)
     if dialect in ("arith", "math"):
-        like = [each for each in operands if each.type == value.type]
+        like = [each for each in operands if isinstance(each.type, ir.RankedTensorType)]
         return size_of(like[0], d) if like else None
     before = sum(ir.RankedTensorType(value.type).is_dynamic_dim(axis) for axis in range(d))
     match op.name:
@@ -140,9 +150,9 @@ def _size_from(op: ir.Operation, value: ir.Value, d: int) -> Linear | None:
         case "tensor.expand_shape":
             return index_of(operands[1 + before])
         case "tensor.collapse_shape":
-            sizes = [size_of(operands[0], axis) for axis in groups_of(op)[d]]
-            sizes = [size for size in sizes if size.number != 1]
-            return sizes[0] if len(sizes) == 1 else None
+            joined = [size_of(operands[0], axis) for axis in groups_of(op)[d]]
+            longer = [size for size in joined if size.number != 1]
+            return longer[0] if len(longer) == 1 else None
     return None
 
 
@@ -160,6 +170,13 @@ class Part:
     keep: bool
     whole: bool
     """Whether it is all of the dimension."""
+    padded: int | None = None
+    """The size that the tensor with the part has there, if that is more than `size`."""
+
+    @property
+    def extent(self) -> Linear:
+        """The size that the tensor with the part has there."""
+        return self.size if self.padded is None else Linear(self.padded)
 
 
 Parts = tuple[Part, ...]
@@ -170,12 +187,14 @@ def whole(value: ir.Value, d: int, keep: bool = True) -> Part:
     return Part(Linear(), size_of(value, d) if keep else Linear(1), keep, whole=True)
 
 
-def part(value: ir.Value, d: int, offset: Linear, size: Linear, keep: bool = True) -> Part:
+def part(
+    value: ir.Value, d: int, offset: Linear, size: Linear, keep: bool = True, padded: int | None = None
+) -> Part:
     """A range of a dimension, which lies inside."""
     full = size_of(value, d)
-    if size == full and (offset == Linear() or full.number == 1):
+    if padded is None and size == full and (offset == Linear() or full.number == 1):
         return whole(value, d, keep)
-    return Part(offset, size, keep, whole=False)
+    return Part(offset, size, keep, whole=False, padded=padded)
 
 
 def kept(values: Iterable, parts: Parts) -> list:
@@ -185,7 +204,7 @@ def kept(values: Iterable, parts: Parts) -> list:
 
 def part_type(value: ir.Value, parts: Parts) -> ir.RankedTensorType:
     """The type of the tensor with a part of `value`."""
-    sizes = [each.size.number for each in parts if each.keep]
+    sizes = [each.extent.number for each in parts if each.keep]
     shape = [rw.DYNAMIC if size is None else size for size in sizes]
     return ir.RankedTensorType.get(shape, ir.RankedTensorType(value.type).element_type)
 
@@ -198,3 +217,20 @@ def parts_of_slice(
         part(value, d, index_of(offset), index_of(size), d not in dropped)
         for d, (offset, size) in enumerate(zip(offsets, sizes, strict=True))
     )
+
+
+def is_padded(parts: Parts) -> bool:
+    """Whether the tensor with the part has more than the part."""
+    return any(each.padded is not None for each in parts)
+
+
+def padded_to(parts: Parts, shape: Sequence[int]) -> Parts:
+    """The same parts in a tensor with these static sizes."""
+    sizes = iter(shape)
+    found = []
+    for each in parts:
+        size = next(sizes) if each.keep else 1
+        if each.keep and each.size.number != size:
+            each = dataclasses.replace(each, whole=False, padded=size)
+        found.append(each)
+    return tuple(found)

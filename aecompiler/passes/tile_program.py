@@ -140,7 +140,7 @@ class TileProgram:
                 head = arith.muli(head, rw.index(self.group))
             number = arith.subi(arith.subi(self.n_tiles, rw.index(1)), number)
             first = arith.muli(number, rw.index(self.options.block_q))
-            rows = Rows(batch, head, self.group, self.options.block_q, first, self.length)
+            rows = Rows.of_tile(batch, head, self.group, self.options.block_q, first, self.length)
             parts = body(rows, rest, list(loop.inner_iter_args))
             ending = scf.InParallelOp()
             region = ending.operation.regions[0]

@@ -27,19 +27,25 @@ class Rows:
     """The position of the first query."""
     length: ir.Value
     """Sq."""
+    real: ir.Value
+    """How many of the positions of the tile are queries."""
+
+    @classmethod
+    def of_tile(
+        cls, batch: ir.Value, head: ir.Value, group: int, queries: int, first: ir.Value, length: ir.Value
+    ) -> Rows:
+        """The rows of the tile that starts at query `first`."""
+        real = arith.minui(rw.index(queries), arith.subi(length, first))
+        return cls(batch, head, group, queries, first, length, real)
 
     @property
     def count(self) -> int:
         """The number of rows of the tile."""
         return self.group * self.queries
 
-    def real(self) -> ir.Value:
-        """How many of the positions of the tile are queries."""
-        return arith.minui(rw.index(self.queries), arith.subi(self.length, self.first))
-
     def last(self) -> ir.Value:
         """The position of the last query of the tile."""
-        return arith.subi(arith.addi(self.first, self.real()), rw.index(1))
+        return arith.subi(arith.addi(self.first, self.real), rw.index(1))
 
     def position(self, row: ir.Value) -> ir.Value:
         """The query position of a row."""
@@ -62,7 +68,7 @@ class Rows:
 
         `operand` is the name of the operand that is read.
         """
-        real = self.real()
+        real = self.real
         tail = [] if features is None else [features]
         lead = len(prefix) + 1
         offsets = [*prefix, self.batch, self.head, self.first, *[0] * len(tail)]
@@ -80,7 +86,7 @@ class Rows:
         self, value: ir.Value, into: ir.Value, prefix: Sequence[ir.Value] = ()
     ) -> tuple[ir.Value, ir.Value, list[int | ir.Value], list[int | ir.Value]]:
         """What to insert where, so that the rows in `value` stand in `into`."""
-        real = self.real()
+        real = self.real
         shape = ir.RankedTensorType(value.type).shape
         tail = list(shape[1:])
         if self.group > 1:
