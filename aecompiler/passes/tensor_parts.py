@@ -131,6 +131,14 @@ def _size_from(op: ir.Operation, value: ir.Value, d: int) -> Linear | None:
     if dialect in ("arith", "math"):
         like = [each for each in operands if isinstance(each.type, ir.RankedTensorType)]
         return size_of(like[0], d) if like else None
+    if op.name == "scf.if":
+        number = list(op.results).index(value)
+        handed_on = [
+            list(region.blocks[0].operations)[-1].operation.operands[number] for region in op.regions
+        ]
+        ways = [size_of(each, d) for each in handed_on]
+        # Equal ones are computed from the same values, which then come from before the conditional.
+        return ways[0] if all(way == ways[0] for way in ways) else None
     before = sum(ir.RankedTensorType(value.type).is_dynamic_dim(axis) for axis in range(d))
     match op.name:
         case "tensor.empty":

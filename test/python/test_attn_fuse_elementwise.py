@@ -257,8 +257,12 @@ def test_fused_programs_compute_the_same(name):
     assert_equal_and_right(name, SIZES, "operands=q,k,v,o")
 
 
+DECODE = "decode-rows=4 decode-block-kv=8"
+"""Calls with few queries take a program of their own."""
+
+
 @pytest.mark.parametrize(
-    "tile", ["pack-gqa=true", "split-kv=3", "rows-last=false", "pack-gqa=true split-kv=2"]
+    "tile", ["pack-gqa=true", "split-kv=3", "rows-last=false", "pack-gqa=true split-kv=2", DECODE]
 )
 @pytest.mark.parametrize("name", ["rotary", "norms_of_heads", "gated_and_transposed", "weighted_by_lse"])
 def test_fused_programs_compute_the_same_in_other_tile_forms(name, tile):
@@ -268,9 +272,9 @@ def test_fused_programs_compute_the_same_in_other_tile_forms(name, tile):
 OUTSIDE = re.compile(r"^ {4}(?:%\S+ = )?((?:linalg|arith|math)\.\w+)", re.MULTILINE)
 
 
-def outside(name, fuse, **options):
+def outside(name, fuse, tile="block-q=16 block-kv=16"):
     """The operations on tensors that are left outside of the grids."""
-    text = tile_level(PROGRAMS[name], fuse, **options)
+    text = tile_level(PROGRAMS[name], fuse, tile)
     lines = [line for line in text.splitlines() if "tensor<" in line and "arith.constant" not in line]
     return sorted(OUTSIDE.findall("\n".join(lines)))
 
@@ -303,5 +307,6 @@ LEFT = {
 def test_work_that_is_left_outside(name):
     everything = outside(name, "operands=q,k,v,o")
     assert len(everything) == LEFT[name], everything
+    assert outside(name, "operands=q,k,v,o", f"block-q=16 block-kv=16 {DECODE}") == everything
     unfused = len(outside(name, ""))
     assert unfused == LEFT[name] if name in ("several_consumers", "mean_of_heads") else unfused > LEFT[name]
