@@ -66,6 +66,8 @@ class VectorizeTiles(Pass):
         for function in rw.walk_list(op, "func.func"):
             number = 0
             for forall in rw.walk_list(function, "scf.forall"):
+                if not len(forall.results):
+                    continue
                 name = f"{rw.symbol_name(function)}.tile{number}"
                 try:
                     vectorize(forall, function, name, machine)

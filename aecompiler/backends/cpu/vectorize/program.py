@@ -504,31 +504,20 @@ class TileProgram:
         lower, upper, step, *inits = op.operands
         block = op.regions[0].blocks[0]
         induction, *arguments = block.arguments
-        flat: list[ir.Value] = []
-        for init, argument in zip(inits, arguments, strict=True):
-            value = self._carried(init, op)
-            self.values[argument] = value
-            flat.extend(self._flat(value, argument))
+        held = [self._carried(init, op) for init in inits]
+        flat = [part for value in held for part in _parts(value)]
         loop = scf.ForOp(*(self._scalar(v) for v in (lower, upper, step)), flat)
         with ir.InsertionPoint(loop.body):
             self.scalars[induction] = loop.induction_variable
-            self._unflatten(arguments, iter(list(loop.inner_iter_args)))
-            held = {argument: self.values.get(argument) for argument in arguments}
+            self._bind(arguments, held, list(loop.inner_iter_args))
             with self.storage.scope():
-                yielded = self.block(block)
-                results = self._hand_over(yielded, [held[argument] for argument in arguments])
-            scf.YieldOp(results)
-        for result, argument in zip(op.results, arguments, strict=True):
-            if isinstance(held[argument], Memory):
-                self.values[result] = held[argument]
-            elif isinstance(result.type, ir.RankedTensorType):
-                self.values[result] = self.values[argument]
-        self._unflatten(list(op.results), iter(list(loop.results)))
+                scf.YieldOp(self._hand_over(self.block(block), held))
+        self._bind(list(op.results), held, list(loop.results))
 
-    def _carried(self, init: ir.Value, user: ir.Operation) -> TileValue | None:
-        """A carried value at the start: vectors, or memory that the loop may overwrite."""
+    def _carried(self, init: ir.Value, user: ir.Operation) -> Rows | Memory | ir.Value:
+        """A carried value at the start: a scalar, vectors, or memory that the loop may overwrite."""
         if not isinstance(init.type, ir.RankedTensorType):
-            return None
+            return self._scalar(init)
         shaped = ir.RankedTensorType(init.type)
         value = self.lookup(init)
         if shaped.rank == 1:
@@ -554,21 +543,23 @@ class TileProgram:
             return Rows(tuple(vec.broadcast(scalar, self.lanes) for _ in chunks))
         return self.storage.to_rows(self._memory(value))
 
-    def _flat(self, value: TileValue | None, original: ir.Value) -> list[ir.Value]:
-        if isinstance(value, Rows):
-            return list(value.vectors)
-        if isinstance(value, Memory):
-            return []
-        raise UnsupportedTile(f"a loop that carries {original.type}")
-
-    def _unflatten(self, originals: Sequence[ir.Value], flat) -> None:
-        """Bind what a loop carries: vectors; memory stays what it is."""
-        for original in originals:
-            value = self.values[original]
+    def _bind(
+        self, originals: Sequence[ir.Value], like: Sequence[Rows | Memory | ir.Value], flat: list[ir.Value]
+    ) -> None:
+        """Say what carried values or results are: memory as it is, everything else from `flat`."""
+        for original, value in zip(originals, like, strict=True):
+            count = len(_parts(value))
+            mine, flat = flat[:count], flat[count:]
             if isinstance(value, Rows):
-                self.values[original] = Rows(tuple(next(flat) for _ in value.vectors))
+                self.values[original] = Rows(tuple(mine))
+            elif isinstance(value, Memory):
+                self.values[original] = value
+            else:
+                (self.scalars[original],) = mine
 
-    def _hand_over(self, yielded: Sequence[ir.Value], held: Sequence[TileValue | None]) -> list[ir.Value]:
+    def _hand_over(
+        self, yielded: Sequence[ir.Value], held: Sequence[Rows | Memory | ir.Value]
+    ) -> list[ir.Value]:
         """Put what a body yields where it is expected; returns the vectors to yield."""
         memories = [value.memref for value in held if isinstance(value, Memory)]
         flat: list[ir.Value] = []
@@ -579,8 +570,10 @@ class TileProgram:
                 if isinstance(found, Memory) and found.memref in others:
                     raise UnsupportedTile("a loop that exchanges its tensors")
                 self._assign(value, place)
-            else:
+            elif isinstance(place, Rows):
                 flat.extend(self._rows(value).vectors)
+            else:
+                flat.append(self._scalar(value))
         return flat
 
     def _assign(self, value: ir.Value, place: Memory) -> None:
@@ -600,41 +593,45 @@ class TileProgram:
     def _scf_if(self, op: ir.Operation) -> None:
         types: list[ir.Type] = []
         for result in op.results:
-            shaped = result.type
-            if not isinstance(shaped, ir.RankedTensorType) or shaped.rank > 2:
-                raise UnsupportedTile(f"a branch that yields {shaped}")
-            if shaped.rank == 1:
-                chunks = sum(len(group) for group in self.nests.groups(shaped.shape[0]))
-                types.extend([vec.vector_type(shaped.element_type, self.lanes)] * chunks)
+            types.extend(self._flat_types(result.type))
         new = scf.IfOp(self._scalar(op.operands[0]), types, has_else=True)
-        memories: list[list[Memory | None]] = []
-        rows: list[list[ir.Value]] = []
         blocks = [new.then_block, new.else_block]
+        branches: list[list[Rows | Memory | ir.Value]] = []
         for region, block in zip(op.regions, blocks, strict=True):
             with ir.InsertionPoint(block):
                 yielded = self.block(region.blocks[0]) if len(region.blocks) else []
-                rows.append([v for y in yielded if y.type.rank == 1 for v in self._rows(y).vectors])
-                memories.append([self._memory(y) if y.type.rank == 2 else None for y in yielded])
-        flat = iter(list(new.results))
-        for position, result in enumerate(op.results):
+                branches.append([self._branch_value(value) for value in yielded])
+        held: list[Rows | Memory | ir.Value] = []
+        for result, first, second in zip(op.results, *branches, strict=True):
+            if not (isinstance(first, Memory) and isinstance(second, Memory)) or first.memref == second.memref:
+                held.append(first)
+                continue
             shaped = ir.RankedTensorType(result.type)
-            if shaped.rank == 1:
-                chunks = shaped.shape[0] // self.lanes
-                self.values[result] = Rows(tuple(next(flat) for _ in range(chunks)))
-                continue
-            first, second = memories[0][position], memories[1][position]
-            assert first is not None and second is not None
-            if first.memref == second.memref:
-                self.values[result] = first
-                continue
             place = Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True)
             for block, memory in zip(blocks, (first, second), strict=True):
                 with ir.InsertionPoint(block):
                     vec.copy_rows(memory.memref, place.memref, self.lanes)
-            self.values[result] = place
-        for block, values in zip(blocks, rows, strict=True):
+            held.append(place)
+        for block, values in zip(blocks, branches, strict=True):
             with ir.InsertionPoint(block):
-                scf.YieldOp(values)
+                scf.YieldOp([part for value in values for part in _parts(value)])
+        self._bind(list(op.results), held, list(new.results))
+
+    def _flat_types(self, type_: ir.Type) -> list[ir.Type]:
+        """The types of the SSA values that a value of a tile program becomes."""
+        if not isinstance(type_, ir.RankedTensorType):
+            return [type_]
+        if type_.rank == 2:
+            return []
+        if type_.rank != 1:
+            raise UnsupportedTile("a branch that yields a tensor of another rank")
+        chunks = sum(len(group) for group in self.nests.groups(type_.shape[0]))
+        return [vec.vector_type(type_.element_type, self.lanes)] * chunks
+
+    def _branch_value(self, value: ir.Value) -> Rows | Memory | ir.Value:
+        if not isinstance(value.type, ir.RankedTensorType):
+            return self._scalar(value)
+        return self._rows(value) if value.type.rank == 1 else self._memory(value)
 
     # ---- the end -----------------------------------------------------------------------------------
 
@@ -660,6 +657,13 @@ class TileProgram:
                 rest = [vec.size(buffer, d) for d in (1, 2)]
                 parts.append(vec.subview(buffer, [outer, 0, 0], [1, *rest], (1, 2)))
             vec.copy_rows(parts[0], parts[1], self.lanes)
+
+
+def _parts(value: Rows | Memory | ir.Value) -> list[ir.Value]:
+    """The SSA values that a loop or branch hands on for a value; memory is known to it anyway."""
+    if isinstance(value, Memory):
+        return []
+    return list(value.vectors) if isinstance(value, Rows) else [value]
 
 
 def _kept(sizes: list[int], shape: list[int]) -> list[int]:
