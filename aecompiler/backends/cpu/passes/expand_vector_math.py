@@ -119,7 +119,7 @@ class ExpandVectorMath(Pass):
     def _exp(self, x: ir.Value) -> ir.Value:
         """exp(x) = 2^(x log2(e)) for f32, with log2(e) in two parts."""
         instruction = self._has_instructions(x)
-        low, high = (-150.0, 130.0) if instruction else (-126.0, 128.0)
+        low, high = (-160.0, 130.0) if instruction else (-126.0, 128.0)
         bounded = _bounded(x, low / _LOG2_E, high / _LOG2_E)
         n = math.roundeven(arith.mulf(bounded, _splat(x, _LOG2_E_F32)))
         rest = math.fma(bounded, _splat(x, _LOG2_E_F32), arith.negf(n))
