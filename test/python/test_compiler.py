@@ -122,7 +122,7 @@ def test_unknown_target_and_options():
         aec.compile(NAMED, block_q=10**9)
     with pytest.raises(ValueError, match="expects block_q to be 1 to 4096, or 0 to choose, got -1"):
         aec.compile(NAMED, block_q=-1)
-    with pytest.raises(ValueError, match="expects opt_level to be 0, 1, 2 or 3, got 4"):
+    with pytest.raises(ValueError, match="expects opt_level to be 0, 1, 2 or 3, or -1 to choose, got 4"):
         aec.compile(NAMED, opt_level=4)
 
 

@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 
 from aecompiler.backends.base import Executable
 from aecompiler.backends.cpu import kernel_cache
+from aecompiler.backends.cpu.code_quality import optimization_level
 from aecompiler.backends.cpu.host import host_target
 from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
 from aecompiler.backends.cpu.names import PREFIX
 from aecompiler.backends.cpu.parallel_runtime import HELP
-from aecompiler.backends.cpu.schedule import CpuSchedule
+from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL, CpuSchedule
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
 from aecompiler.disk_cache import open_cache
@@ -59,7 +60,10 @@ class CpuBackend:
             buffer = io.BytesIO()
             module.operation.write_bytecode(buffer)
             parallel = HELP in ir.SymbolTable(module.operation)
-            metadata = {"opt_level": schedule.opt_level, "parallel": parallel}
+            level = schedule.opt_level
+            if level == CHOOSE_LEVEL:
+                level = optimization_level(module)
+            metadata = {"opt_level": level, "parallel": parallel}
             kernel = CachedKernel(buffer.getvalue(), b"", metadata)
         code = kernel.code
         return CpuArtifact(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     expand_copies,
     expand_math,
@@ -15,7 +16,6 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     vectorize_tiles,
     verify_lowering,
 )
-import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
 
 _BUFFERIZE = (

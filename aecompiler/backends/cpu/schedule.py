@@ -13,6 +13,7 @@ from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
 
 THREADS_VARIABLE = "AECOMPILER_NUM_THREADS"
 MAX_THREADS = 1024
+CHOOSE_LEVEL = -1
 _DIRECT_BLOCK_Q = 32
 MAX_BLOCK_KV = 4096
 
@@ -25,15 +26,16 @@ class CpuSchedule(Schedule):
     `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
-    `opt_level`: how hard LLVM works, 0 to 3. At 0 a kernel compiles about five times faster and runs about
-    five times slower than at 2.
+    `opt_level`: how hard LLVM works, 0 to 3; -1 chooses: 0 for programs that were vectorized as a whole, and
+    then compile in half the time and run as fast; else 2, without which loops over scalars run several times
+    slower.
     """
 
     block_q: int = 0
     block_kv: int = 0
     direct: bool = False
     threads: int = 0
-    opt_level: int = 2
+    opt_level: int = CHOOSE_LEVEL
 
     def __post_init__(self) -> None:
         if not 0 <= self.block_q <= MAX_BLOCK_Q:
@@ -44,8 +46,8 @@ class CpuSchedule(Schedule):
             )
         if not 0 <= self.threads <= MAX_THREADS:
             raise ValueError(f"expects threads to be 1 to {MAX_THREADS}, or 0 for all, got {self.threads}")
-        if self.opt_level not in range(4):
-            raise ValueError(f"expects opt_level to be 0, 1, 2 or 3, got {self.opt_level}")
+        if self.opt_level not in (CHOOSE_LEVEL, 0, 1, 2, 3):
+            raise ValueError(f"expects opt_level to be 0, 1, 2 or 3, or -1 to choose, got {self.opt_level}")
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any]) -> Self:
