@@ -49,8 +49,9 @@ class Union:
         if self.tails:
             end = on.choose(on.at_most(self.size, smallest(on, self.size, *self.tails)), end, self.size)
         for first, last in self.middle:
-            begin = on.choose(on.at_most(last, first), begin, on.minimum(begin, first))
-            end = on.maximum(end, last)
+            is_empty = on.at_most(last, first)
+            begin = on.choose(is_empty, begin, on.minimum(begin, first))
+            end = on.choose(is_empty, end, on.maximum(end, last))
         return on.minimum(begin, end), end
 
 

@@ -151,8 +151,8 @@ class IndexArithmetic:
             if d not in looped:
                 return nest([*at, first], found)
             end = self.choose(is_empty, first, self.add(last, 1))
-            loop = [materialize(each) for each in (first, end, 1)]
-            return rw.for_loop(*loop, found, lambda n, inner: nest([*at, n], inner))
+            begin, end = materialize(first), materialize(end)
+            return rw.for_loop(begin, end, rw.index(1), found, lambda n, inner: nest([*at, n], inner))
 
         low, high = nest([], [rw.index((1 << 63) - 1), rw.index(-(1 << 63))])
         return self.choose(is_empty, 0, low), self.choose(is_empty, 0, high)
