@@ -1,4 +1,4 @@
-"""A target `tiled`: softmax programs in the tile form, run on the CPU as they stand."""
+"""A target `tiled`: programs in the tile form, run on the CPU as they stand."""
 
 from __future__ import annotations
 
@@ -6,39 +6,36 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from streaming_forms import stream_softmax
-
-from aecompiler.backends.base import Artifact, register_backend
+from aecompiler.backends.base import register_backend
 from aecompiler.backends.cpu.backend import CpuBackend
-from aecompiler.backends.cpu.pipelines import lower_tensors
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.passes.infra import run_pipeline
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TiledSchedule(CpuSchedule):
-    """The options of `attn-tile` and `attn-fuse-elementwise` as text; without `fuse` nothing is fused."""
+    """The options of the passes: texts of `attn-tile` and `attn-fuse-elementwise`; without `fuse` no fusion."""
 
     tile: str = "block-q=16 block-kv=16"
     fuse: str = ""
 
 
 class TiledBackend(CpuBackend):
-    """The CPU backend, with `attn.attention` as the online softmax on tiles."""
+    """The CPU backend, without vectorising tiles."""
 
     def schedule(self, options: Mapping[str, Any]) -> TiledSchedule:
         return TiledSchedule.from_options({"opt_level": 0, **options})
 
     def pipeline(self, schedule: TiledSchedule) -> str:
-        steps = ["cpu-guard-operations", f"attn-tile{{{schedule.tile}}}"]
-        if schedule.fuse:
-            steps.append(f"attn-fuse-elementwise{{{schedule.fuse}}}")
-        steps += ["convert-attn-to-linalg", lower_tensors()]
+        from aecompiler.backends.cpu.pipelines import lower_tensors
+
+        steps = [*_front(schedule.tile, schedule.fuse), "convert-attn-to-linalg", lower_tensors()]
         return f"builtin.module({','.join(steps)})"
 
-    def emit(self, module: Any, entry: str, schedule: TiledSchedule) -> Artifact:
-        stream_softmax(module)
-        return super().emit(module, entry, schedule)
+
+def _front(tile: str, fuse: str) -> list[str]:
+    steps = ["cpu-guard-operations", "attn-derive-online", f"attn-tile{{{tile}}}"]
+    return [*steps, f"attn-fuse-elementwise{{{fuse}}}"] if fuse else steps
 
 
 def tile_level(program: Any, fuse: str = "", tile: str = TiledSchedule.tile) -> str:
@@ -52,12 +49,7 @@ def tile_level(program: Any, fuse: str = "", tile: str = TiledSchedule.tile) -> 
     program.module.operation.write_bytecode(source)
     with make_context():
         module = ir.Module.parse(source.getvalue())
-        stream_softmax(module)
-        fusion = f"attn-fuse-elementwise{{{fuse}}}," if fuse else ""
-        run_pipeline(
-            module,
-            f"builtin.module(cpu-guard-operations,attn-tile{{{tile}}},{fusion}canonicalize,cse)",
-        )
+        run_pipeline(module, f"builtin.module({','.join([*_front(tile, fuse), 'canonicalize', 'cse'])})")
         return str(module)
 
 

@@ -124,10 +124,37 @@ def subview(
     for place, stride in zip(static_offsets, strides, strict=True):
         known = place == 0 or dynamic not in (place, stride, offset)
         offset = offset + (place * stride if place else 0) if known and offset != dynamic else dynamic
-    layout = ir.StridedLayoutAttr.get(offset, [strides[d] for d in keep])
-    type_ = ir.MemRefType.get([static_sizes[d] for d in keep], source.element_type, layout)
-    return memref.SubViewOp(
-        type_, buffer, dynamic_offsets, dynamic_sizes, [], static_offsets, static_sizes, [1] * len(sizes)
+
+    def part(dimensions: Sequence[int]) -> ir.MemRefType:
+        layout = ir.StridedLayoutAttr.get(offset, [strides[d] for d in dimensions])
+        return ir.MemRefType.get([static_sizes[d] for d in dimensions], source.element_type, layout)
+
+    # MLIR finds the dimensions that are gone by their size of 1: it can't if one that stays has it, too.
+    unclear = len(keep) < len(sizes) and any(static_sizes[d] == 1 for d in keep)
+    view = memref.SubViewOp(
+        part(range(len(sizes)) if unclear else keep),
+        buffer,
+        dynamic_offsets,
+        dynamic_sizes,
+        [],
+        static_offsets,
+        static_sizes,
+        [1] * len(sizes),
+    ).result
+    if not unclear:
+        return view
+    base, start, *numbers = memref.ExtractStridedMetadataOp(view).results
+    rank = len(sizes)
+    kept = part(keep)
+    return memref.ReinterpretCastOp(
+        kept,
+        base,
+        [start] if offset == dynamic else [],
+        [numbers[d] for d in keep if static_sizes[d] == DYNAMIC],
+        [numbers[rank + d] for d in keep if strides[d] == dynamic],
+        [offset],
+        kept.shape,
+        [strides[d] for d in keep],
     ).result
 
 
