@@ -6,7 +6,7 @@ from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 
 FAST, THOROUGH = 0, 2
-"""Levels of LLVM's optimizer. Vectorized code runs as fast at either, and compiles much faster at the first."""
+"""Levels of LLVM's optimizer. Vectorized code runs as fast at either, and compiles faster at the first."""
 
 _MOVES = (
     "llvm.load",
