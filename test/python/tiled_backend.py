@@ -14,7 +14,7 @@ from aecompiler.passes.infra import run_pipeline
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TiledSchedule(CpuSchedule):
-    """The options of the passes: texts of `attn-tile` and `attn-fuse-elementwise`; without `fuse` no fusion."""
+    """The options of `attn-tile` and `attn-fuse-elementwise` as text; without `fuse` no fusion."""
 
     tile: str = "block-q=16 block-kv=16"
     fuse: str = ""
