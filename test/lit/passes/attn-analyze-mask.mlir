@@ -1,9 +1,15 @@
 // RUN: aec-opt %s --attn-analyze-mask='block-q=32 block-kv=16' --split-input-file | FileCheck %s
+// RUN: aec-opt %s --attn-derive-online --attn-analyze-mask --split-input-file | FileCheck %s --check-prefix=ONLINE
 // RUN: aec-opt %s --explain=attn-analyze-mask --attn-analyze-mask='block-q=4 block-kv=4 q-len=16 kv-len=18 values=w=5' --split-input-file | FileCheck %s --check-prefix=EXPLAIN
 
 // Comparisons of positions: one interval of keys for each side of the mask.
 // CHECK-LABEL: func.func @causal
 // CHECK:       attn.mask_tiles = "32 x 16; attended: 0 .. min(kv_len - 1, i1); masked: max(0, i0 + 1) .. kv_len - 1"
+
+// Streaming forms have the mask of the op that they come from.
+// ONLINE-LABEL: func.func @causal
+// ONLINE:       attn.online_attention
+// ONLINE:       attn.mask_tiles = "64 x 64; attended: 0 .. min(kv_len - 1, i1); masked: max(0, i0 + 1) .. kv_len - 1"
 
 // EXPLAIN:      'attn.attention' op in @causal
 // EXPLAIN-NEXT: mask: j <= i
