@@ -35,6 +35,9 @@ class FuseElementwise(Pass):
     - What follows from o, and maybe other tensors, is computed on the tile before it is stored, if o is
       needed for nothing else. The grid then has that result in place of o, of its own element type and shape.
       So it is with extra results. What computes the other tensors moves before the grid.
+    - With `plain` nothing else is fused than what computes floats from tiles of one static shape, of two
+      dimensions at most, element by element: scaling, casts, gates. That is for code generators that know no
+      more.
 
     ```mlir
     %scaled = arith.mulf %x, %factors : tensor<2x8x?x64xf32>
@@ -64,9 +67,11 @@ class FuseElementwise(Pass):
         ("q", "o"), "what is fused: producers of q, k and v, and consumers of o"
     )
 
+    plain: bool = option(False, "fuse only what computes floats from tiles of one shape, element by element")
+
     def run(self, op: ir.Operation) -> None:
         """Fuse what fits around the grids in `op`."""
         if inputs := [name for name in self.operands if name != "o"]:
-            fuse_producers(op, inputs)
+            fuse_producers(op, inputs, plain=self.plain)
         if "o" in self.operands:
-            fuse_consumers(op)
+            fuse_consumers(op, plain=self.plain)

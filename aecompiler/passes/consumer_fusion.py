@@ -22,14 +22,14 @@ _PURE = ("arith", "math", "linalg", "tensor", "affine")
 """Dialects whose operations on tensors and scalars may be moved."""
 
 
-def fuse_consumers(op: ir.Operation) -> None:
+def fuse_consumers(op: ir.Operation, *, plain: bool) -> None:
     """Let every grid compute what follows from its results element by element.
 
     A conditional that hands on the results of a grid in each of its branches counts as a grid.
     """
     for anchor in rw.walk_list(op, "scf."):
         if anchor.name in ("scf.forall", "scf.if"):
-            while any(_fuse_one(anchor, n) for n in range(len(anchor.results))):
+            while any(_fuse_one(anchor, n, plain) for n in range(len(anchor.results))):
                 pass
 
 
@@ -139,7 +139,7 @@ def _with_padding(store: _Store) -> _Store:
     return _Store(store.insert, padded_to(store.parts, shaped.shape), source)
 
 
-def _fuse_one(anchor: ir.Operation, number: int) -> bool:
+def _fuse_one(anchor: ir.Operation, number: int, plain: bool) -> bool:
     """Let result `number` be the first value after it that everything else needs of it, if there is one."""
     result = anchor.results[number]
     sites = _sites(anchor, number) if list(result.uses) else []
@@ -150,13 +150,14 @@ def _fuse_one(anchor: ir.Operation, number: int) -> bool:
         dataclasses.replace(site, stores={value: _with_padding(each) for value, each in site.stores.items()})
         for site in sites
     ]
-    return _fuse_after(anchor, result, static) or _fuse_after(anchor, result, sites)
+    return _fuse_after(anchor, result, static, plain) or _fuse_after(anchor, result, sites, plain)
 
 
-def _fuse_after(anchor: ir.Operation, result: ir.Value, sites: list[_Site]) -> bool:
+def _fuse_after(anchor: ir.Operation, result: ir.Value, sites: list[_Site], plain: bool) -> bool:
     chain: list[ir.Operation] = []
     parts = [{result: site.stores[result].parts} for site in sites]
-    for op in _following(anchor):
+    # Resolving sizes erases the operations that ask for them.
+    for op in [each for each in _following(anchor) if each.name != "tensor.dim"]:
         value, *_ = [_step(op, each) for each in parts]
         if value is None:
             continue
@@ -165,7 +166,7 @@ def _fuse_after(anchor: ir.Operation, result: ir.Value, sites: list[_Site]) -> b
         resolve_sizes(value)
         chain.append(op)
         if _is_closed(parts[0], value):
-            fusion = _plan(anchor, sites, [each[value] for each in parts], chain)
+            fusion = _plan(anchor, sites, [each[value] for each in parts], chain, plain)
             if fusion is not None:
                 _commit(anchor, result, sites, fusion, chain)
                 return True
@@ -224,7 +225,7 @@ class _Fusion:
 
 
 def _plan(
-    anchor: ir.Operation, sites: list[_Site], parts: list[Parts], chain: list[ir.Operation]
+    anchor: ir.Operation, sites: list[_Site], parts: list[Parts], chain: list[ir.Operation], plain: bool
 ) -> _Fusion | None:
     value = chain[-1].results[0]
     dependent = _dependent(anchor)
@@ -236,8 +237,12 @@ def _plan(
     def plans(stays: set[ir.Value]) -> list[Plan]:
         found = []
         for site, each in zip(sites, parts, strict=True):
-            given = {result: (store.parts, store.tile) for result, store in site.stores.items()}
-            found.append(Planner(stays, given).plan(value, each))
+            given = {
+                result: (store.parts, store.tile)
+                for result, store in site.stores.items()
+                if not (plain and _is_grouped(store.tile))
+            }
+            found.append(Planner(stays, given, plain=plain).plan(value, each))
         return found
 
     try:
@@ -251,6 +256,11 @@ def _plan(
     computed = {*anchor.results, *(op.results[0] for op in chain)}
     followed = [each for each in followed_values(made) if each not in computed]
     return _Fusion(value, parts, made, moved, followed)
+
+
+def _is_grouped(tile: ir.Value) -> bool:
+    """Whether the rows of a tile stand in two dimensions, query heads and positions."""
+    return not isinstance(tile.owner, ir.Block) and tile.owner.operation.name == "tensor.expand_shape"
 
 
 def _dependent(anchor: ir.Operation) -> set[ir.Value]:
@@ -338,4 +348,5 @@ def _store_instead(site: _Site, store: _Store, start: ir.Value, parts: Parts, pl
 
 def _is_leftover(value: ir.Value) -> bool:
     names = (*LEFTOVERS, "tensor.extract_slice")
-    return not isinstance(value.owner, ir.Block) and value.owner.operation.name in names
+    made = not isinstance(value.owner, ir.Block) and isinstance(value.type, ir.RankedTensorType)
+    return made and value.owner.operation.name in names

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
-from aecompiler.passes.part_plans import Make, Plan, Planner, rule
+from aecompiler.passes.part_plans import Make, Plan, Planner, pass_on, rule
 from aecompiler.passes.part_rules import empty
 from aecompiler.passes.tensor_parts import (
     Indices,
@@ -24,10 +24,6 @@ from aecompiler.passes.tensor_parts import (
 )
 
 Rules = tuple[list[Plan], Make] | None
-
-
-def _first(tiles: list[ir.Value], _indices: Indices) -> ir.Value:
-    return tiles[0]
 
 
 # ---- one value everywhere --------------------------------------------------------------------------
@@ -82,7 +78,7 @@ def _transpose(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -
     left = [d for d, each in zip(permutation, parts, strict=True) if each.keep]
     order = [sorted(left).index(d) for d in left]
     if order == sorted(order):
-        return [need], _first
+        return [need], pass_on
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
         return rw.transpose(tiles[0], empty(op.results[0], parts, indices), order)
@@ -97,7 +93,7 @@ def _broadcast(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -
     repeated = any(not parts[d].whole for d in added)
     need = planner.plan(op.operands[0], tuple(parts[d] for d in source), shared or repeated)
     if not any(parts[d].keep for d in added):
-        return [need], _first
+        return [need], pass_on
     left = [d for d in range(len(parts)) if parts[d].keep]
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
@@ -116,7 +112,7 @@ def _broadcast(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -
 def _cast(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> Rules:
     source = op.operands[0]
     of_source = [whole(source, d, each.keep) if each.whole else each for d, each in enumerate(parts)]
-    return [planner.plan(source, tuple(of_source), shared)], _first
+    return [planner.plan(source, tuple(of_source), shared)], pass_on
 
 
 @rule("tensor.extract_slice", moves=True)
@@ -148,7 +144,7 @@ def _extract_slice(planner: Planner, op: ir.Operation, parts: Parts, shared: boo
             return None
     need = planner.plan(source, tuple(wide), shared)
     if unit and (wide == direct or not need.follows):
-        return [planner.plan(source, tuple(direct), shared)], _first
+        return [planner.plan(source, tuple(direct), shared)], pass_on
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
         box = []
@@ -245,7 +241,7 @@ def _expand(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> R
     need = planner.plan(source, tuple(each for each in of_source if each), shared)
     left = _kept_groups(groups, parts)
     if all(len(group) == 1 for group in left):
-        return [need], _first
+        return [need], pass_on
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
         sizes = [indices.build(each.extent) for each in parts if each.keep]
@@ -266,7 +262,7 @@ def _collapse(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) ->
     need = planner.plan(source, tuple(of_source), shared)
     left = _kept_groups(groups, of_source)
     if all(len(group) == 1 for group in left):
-        return [need], _first
+        return [need], pass_on
 
     def make(tiles: list[ir.Value], _indices: Indices) -> ir.Value:
         return tensor.collapse_shape(part_type(op.results[0], parts), tiles[0], left)

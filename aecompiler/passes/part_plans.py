@@ -54,6 +54,11 @@ class Plan:
         return found
 
 
+def pass_on(tiles: list[ir.Value], _indices: Indices) -> ir.Value:
+    """A part that is the one it needs."""
+    return tiles[0]
+
+
 Rule = Callable[["Planner", ir.Operation, Parts, bool], "tuple[list[Plan], Make] | None"]
 """Needs of a part of an operation's result, and how it is made of them; None where it can't be."""
 
@@ -80,13 +85,19 @@ class Planner:
     """Makes plans of which equal ones are one.
 
     `stays` are values that something else needs as tensors: what computes them is not followed. `given` are
-    values of which one part is at hand; of no other part there is a plan.
+    values of which one part is at hand; of no other part there is a plan. With
+    `plain` operations are only followed where they compute floats from tiles of one static shape, of two
+    dimensions at most.
     """
 
     def __init__(
-        self, stays: set[ir.Value] | None = None, given: dict[ir.Value, tuple[Parts, ir.Value]] | None = None
+        self,
+        stays: set[ir.Value] | None = None,
+        given: dict[ir.Value, tuple[Parts, ir.Value]] | None = None,
+        *,
+        plain: bool = False,
     ):
-        self.stays, self.given = stays or set(), given or {}
+        self.stays, self.given, self.plain = stays or set(), given or {}, plain
         self._plans: dict[object, Plan] = {}
 
     def plan(self, value: ir.Value, parts: Parts, shared: bool = False) -> Plan:
@@ -111,11 +122,27 @@ class Planner:
             moves = op.name in MOVES
             if moves or (not shared and value not in self.stays):
                 found = RULES[op.name](self, op, parts, shared)
+        if found is not None and self.plain and not _is_plain(value, parts, *found):
+            found = None
         if found is None:
             return Plan(
                 value, parts, [], lambda _needs, indices: _slice(value, parts, indices), follows=False
             )
         return Plan(value, parts, *found, follows=True)
+
+
+def _is_plain(value: ir.Value, parts: Parts, needs: Sequence[Plan], make: Make) -> bool:
+    if needs and value.owner.operation.name in MOVES and make is not pass_on:
+        return False
+    tiles = [part_type(value, parts), *(part_type(need.value, need.parts) for need in needs)]
+    return (
+        tiles[0].rank <= 2
+        and tiles[0].has_static_shape
+        and all(
+            isinstance(tile.element_type, ir.FloatType) and list(tile.shape) == list(tiles[0].shape)
+            for tile in tiles
+        )
+    )
 
 
 class NoPlan(Exception):

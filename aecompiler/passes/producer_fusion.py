@@ -27,15 +27,15 @@ class _Load:
         return planner.plan(self.slice_.operands[0], self.parts)
 
 
-def fuse_producers(op: ir.Operation, operands: Collection[str]) -> None:
+def fuse_producers(op: ir.Operation, operands: Collection[str], *, plain: bool) -> None:
     """Compute the tiles of these operands inside the grids, from slices of what they are computed from."""
     slices = [each for each in rw.walk_list(op, "tensor.extract_slice") if _operand(each) in operands]
-    first = Planner()
+    first = Planner(plain=plain)
     loads = [load for each in slices if (load := _load(each, first)) is not None]
     stays = needed_otherwise(
         [load.planned(first) for load in loads], {load.slice_.results[0] for load in loads}
     )
-    planner = Planner(stays)
+    planner = Planner(stays, plain=plain)
     plans = [load.planned(planner) for load in loads]
     followed = followed_values(plans)
     for load, plan in zip(loads, plans, strict=True):

@@ -310,3 +310,20 @@ def test_work_that_is_left_outside(name):
     assert outside(name, "operands=q,k,v,o", f"block-q=16 block-kv=16 {DECODE}") == everything
     unfused = len(outside(name, ""))
     assert unfused == LEFT[name] if name in ("several_consumers", "mean_of_heads") else unfused > LEFT[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("scaled", 0), ("gated", 0), ("casts", 0), ("doubles", 13), ("rotary", 12), ("gated_by_head", 6)],
+)
+def test_plain_fusion_leaves_norms_rotations_and_broadcasts_outside(name, left):
+    plain = outside(name, "operands=q,k,v,o plain=true")
+    assert len(plain) == left, plain
+
+
+@pytest.mark.parametrize(
+    "name", ["scaled", "rotary", "norms_of_heads", "gated_and_transposed", "log_sum_exp"]
+)
+def test_plain_fusion_computes_the_same(name):
+    tile = f"block-q=16 block-kv=16 {DECODE}"
+    assert_equal_and_right(name, SIZES[:2], "operands=q,k,v,o plain=true", tile)

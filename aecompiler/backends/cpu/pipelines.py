@@ -119,7 +119,7 @@ def cpu(
             "cpu-guard-operations",
             "attn-derive-online{max-passes=16}",
             f"attn-tile{{{tiles}}}",
-            "attn-fuse-elementwise",
+            "attn-fuse-elementwise{plain=true}",
             "convert-attn-to-linalg",
             "canonicalize",
             "cse",

@@ -2,9 +2,13 @@
 // RUN: aec-opt %s --attn-fuse-elementwise=operands=q,k,v,o --split-input-file -o %t.once
 // RUN: aec-opt %t.once --attn-fuse-elementwise=operands=q,k,v,o --split-input-file -o %t.twice
 // RUN: diff %t.once %t.twice
+// RUN: aec-opt %s --attn-fuse-elementwise='operands=q,k,v,o plain=true' --split-input-file | FileCheck %s --check-prefix=PLAIN
 
 // Arithmetic on tensors: the operands are sliced and padded in place of the result, and the size comes from them.
 // CHECK-LABEL: func.func @arithmetic
+// PLAIN-LABEL: func.func @arithmetic
+// PLAIN:         scf.forall
+// PLAIN:           arith.mulf %{{.+}} : tensor<16x8xf32>
 // CHECK-SAME:    (%[[X:.+]]: tensor<2x4x?x8xf32>, %[[Y:.+]]: tensor<2x4x?x8xf32>)
 // CHECK-NOT:     arith.mulf
 // CHECK:         %[[LENGTH:.+]] = tensor.dim %[[X]], %{{.+}}
@@ -53,6 +57,10 @@ func.func @arithmetic(%x: tensor<2x4x?x8xf32>, %y: tensor<2x4x?x8xf32>) -> tenso
 // Rotary embedding: the halves are cut from one tile, tables of cosines and sines are sliced by position, and the
 // halves are joined in the tile. What is computed of a table, which all heads share, stays outside.
 // CHECK-LABEL: func.func @rotary
+// PLAIN-LABEL: func.func @rotary
+// PLAIN:         tensor.insert_slice
+// PLAIN:         scf.forall
+// PLAIN-NOT:     tensor.insert_slice
 // CHECK-SAME:    (%[[X:.+]]: tensor<1x4x64x8xf32>, %[[ANGLE:.+]]: tensor<64x4xf32>)
 // CHECK:         %[[COS:.+]] = math.cos %[[ANGLE]]
 // CHECK-NEXT:    %[[SIN:.+]] = math.sin %[[ANGLE]]
@@ -181,6 +189,11 @@ func.func @norm(%x: tensor<1x64x32xf32>, %bias: tensor<32xf32>) -> tensor<1x4x64
 // An output gate: what is computed after the grid moves before it and then in. The tile is multiplied and rounded before
 // it is stored, at the place that transposing and joining the heads give it.
 // CHECK-LABEL: func.func @gate
+// PLAIN-LABEL: func.func @gate
+// PLAIN:         scf.forall
+// PLAIN-NOT:     math.tanh
+// PLAIN:         scf.forall.in_parallel
+// PLAIN:         math.tanh
 // CHECK-SAME:    (%[[X:.+]]: tensor<1x4x?x8xf32>, %[[G:.+]]: tensor<1x4x?x8xf32>)
 // CHECK:         %[[LENGTH:.+]] = tensor.dim %[[X]]
 // CHECK:         tensor.empty(%{{.+}}) : tensor<1x?x32xbf16>
