@@ -15,7 +15,7 @@ import tiled_backend  # noqa: F401  (registers the target `tiled`)
 from tiled_backend import tile_level
 
 import aecompiler as aec
-from aecompiler import normalizers
+from aecompiler import masks, normalizers
 from aecompiler.reference.evaluate import evaluate
 
 H, D, DV = 4, 8, 6
@@ -96,6 +96,12 @@ def rotary_of_angles(q, k, v, angle):
 @program(a=aec.tensor(D), b=aec.tensor(D), c=aec.tensor(DV))
 def norms_of_heads(q, k, v, a, b, c):
     return rms_norm(attend(rms_norm(q, D, a), rms_norm(k, D, b), v), DV, c)
+
+
+@program()
+def not_a_number_on_padding(q, k, v):
+    q, k, v = (x / aec.sum(aec.abs(x), -1, keepdims=True) for x in (q, k, v))
+    return aec.attention(q, k, v, mask=masks.causal(1), normalize=normalizers.softmax()) / 2
 
 
 @program()
@@ -267,6 +273,18 @@ DECODE = "decode-rows=4 decode-block-kv=8"
 @pytest.mark.parametrize("name", ["rotary", "norms_of_heads", "gated_and_transposed", "weighted_by_lse"])
 def test_fused_programs_compute_the_same_in_other_tile_forms(name, tile):
     assert_equal_and_right(name, SIZES[:2], "operands=q,k,v,o", f"block-q=8 block-kv=4 {tile}")
+
+
+@pytest.mark.parametrize("name", ["scaled", "rotary", "norms_of_heads", "gated", "casts", "two_layers"])
+def test_programs_are_right_by_default(name):
+    traced = PROGRAMS[name]
+    default = aec.compile(traced, opt_level=0)
+    tolerance = TOLERANCE[traced.arguments[0].spec.dtype]
+    for sizes in SIZES[:2]:
+        arguments = list(arguments_of(traced, sizes))
+        expected = evaluate(traced.module.body.operations[0], arguments)
+        for x, y in zip(as_list(default(*arguments)), expected, strict=True):
+            np.testing.assert_allclose(x.astype(np.float64), y, rtol=tolerance, atol=tolerance)
 
 
 OUTSIDE = re.compile(r"^ {4}(?:%\S+ = )?((?:linalg|arith|math)\.\w+)", re.MULTILINE)
