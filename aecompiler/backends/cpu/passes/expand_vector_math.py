@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math as numbers
+import struct
 from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import arith, ir, llvm, math, vector
@@ -10,8 +11,6 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
 
 _LOG2_E = numbers.log2(numbers.e)
-_LOG2_E_F32 = 1.44269502162933349609375
-"""The nearest number of f32; the rest of log2(e) is added on its own."""
 
 _EXP2_F32 = (
     *(0.001326472724711154, 0.009671512688150646, 0.05550733743574232),
@@ -70,7 +69,8 @@ class ExpandVectorMath(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite operations in `op`."""
-        for child in rw.walk_list(op):
+        # Users first: what is known of an operand stands in the operations that are not expanded yet.
+        for child in reversed(rw.walk_list(op)):
             if not child.name.startswith(("math.", "arith.m")) or len(child.results) != 1:
                 continue
             if not isinstance(child.results[0].type, ir.VectorType) or child.name in _NATIVE:
@@ -117,17 +117,24 @@ class ExpandVectorMath(Pass):
         return self._scaled_by_instruction(_polynomial(arith.subf(x, n), _EXP2_F32), n)
 
     def _exp(self, x: ir.Value) -> ir.Value:
-        """exp(x) = 2^(x log2(e)) for f32, with log2(e) in two parts."""
+        """exp(x) = 2^(x log2(e)) for f32, with log2(e) in two parts; a constant factor of x goes into them."""
+        factor, bound = _LOG2_E, _bound(x)
+        if (scaled := _constant_factor(x)) is not None and abs(scaled[1]) > 1e-30:
+            x, factor = scaled[0], scaled[1] * _LOG2_E
+        first = struct.unpack("f", struct.pack("f", factor))[0]
         instruction = self._has_instructions(x)
         low, high = (-160.0, 130.0) if instruction else (-126.0, 128.0)
-        bounded = _bounded(x, low / _LOG2_E, high / _LOG2_E)
-        n = math.roundeven(arith.mulf(bounded, _splat(x, _LOG2_E_F32)))
-        rest = math.fma(bounded, _splat(x, _LOG2_E_F32), arith.negf(n))
-        rest = math.fma(bounded, _splat(x, _LOG2_E - _LOG2_E_F32), rest)
+        bounded = x
+        if not (instruction and bound < 80):
+            bounded = _bounded(x, *sorted((low / factor, high / factor)))
+        n = math.roundeven(arith.mulf(bounded, _splat(x, first)))
+        rest = math.fma(bounded, _splat(x, first), arith.negf(n))
+        rest = math.fma(bounded, _splat(x, factor - first), rest)
         mantissa = _polynomial(rest, _EXP2_F32)
         if instruction:
             return self._scaled_by_instruction(mantissa, n)
-        return _scaled(mantissa, n, x, low=low / _LOG2_E, high=high / _LOG2_E, mantissa_bits=23)
+        x = arith.mulf(x, _splat(x, first))
+        return _scaled(mantissa, n, x, low=low, high=high, mantissa_bits=23)
 
     def _scaled_by_instruction(self, mantissa: ir.Value, n: ir.Value) -> ir.Value:
         i16, i32 = (ir.IntegerType.get_signless(bits) for bits in (16, 32))
@@ -158,6 +165,41 @@ def _splat(like: ir.Value, value: float | int) -> ir.Value:
     integer = isinstance(element, ir.IntegerType)
     scalar = ir.IntegerAttr.get(element, value) if integer else ir.FloatAttr.get(element, value)
     return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, scalar))
+
+
+def _constant(value: ir.Value) -> float | None:
+    """The number that is in each lane of a vector."""
+    owner = value.owner
+    if isinstance(owner, ir.Block):
+        return None
+    if owner.operation.name == "vector.broadcast":
+        return rw.float_value(owner.operation.operands[0])
+    if owner.operation.name == "arith.constant":
+        attribute = owner.operation.attributes["value"]
+        if isinstance(attribute, ir.DenseElementsAttr) and attribute.is_splat:
+            return ir.FloatAttr(attribute.get_splat_value()).value
+    return None
+
+
+def _constant_factor(x: ir.Value) -> tuple[ir.Value, float] | None:
+    """`(y, c)` where `x` is y * c."""
+    if isinstance(x.owner, ir.Block) or x.owner.operation.name != "arith.mulf":
+        return None
+    a, b = x.owner.operation.operands
+    for value, factor in ((a, _constant(b)), (b, _constant(a))):
+        if factor is not None and numbers.isfinite(factor):
+            return value, factor
+    return None
+
+
+def _bound(x: ir.Value) -> float:
+    """What the absolute value of `x` does not exceed, unless it is NaN."""
+    if isinstance(x.owner, ir.Block):
+        return numbers.inf
+    if x.owner.operation.name == "math.tanh":
+        return 1.0
+    scaled = _constant_factor(x)
+    return numbers.inf if scaled is None else _bound(scaled[0]) * abs(scaled[1])
 
 
 def _compare(predicate: arith.CmpFPredicate, a: ir.Value, b: ir.Value) -> ir.Value:

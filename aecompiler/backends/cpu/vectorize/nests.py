@@ -212,8 +212,6 @@ class Nests:
         )
         sizes = contraction.generic.sizes if first is None and contraction else first.sizes
         pairs = any(isinstance(t, Pairs) for found in targets.values() for t in found)
-        step = self.machine.tile_kv if contraction else 1
-        step = max(step - step % 2, 2) if pairs else step
         reduced = [
             (generic, number)
             for generic in members
@@ -233,6 +231,8 @@ class Nests:
             def strip(n: ir.Value, count: int, carried: list[ir.Value], group: list[int] = group) -> list:
                 return self._strip(members, prepared, targets, reduced, group, n, count, list(carried))
 
+            step = self._rows_of_register_tile(self.machine.tile_kv, group) if contraction else 1
+            step = max(step - step % 2, 2) if pairs else step
             carried = vec.strips(sizes[n_loop], step, inits, strip)
             for position, (generic, number) in enumerate(reduced):
                 part = carried[position * len(group) : (position + 1) * len(group)]
@@ -320,7 +320,12 @@ class Nests:
                     vec.store(value, target.memref, [vec.plus(x, row), rw.index(chunk * self.lanes)])
                 return []
 
-            vec.strips(contraction.generic.sizes[contraction.x], self.machine.tile_d, [], strip)
+            step = self._rows_of_register_tile(self.machine.tile_d, group)
+            vec.strips(contraction.generic.sizes[contraction.x], step, [], strip)
+
+    def _rows_of_register_tile(self, rows: int, group: Sequence[int]) -> int:
+        """The rows of a register tile: more where a row has fewer vectors than the schedule thinks of."""
+        return rows * self.machine.tile_q // len(group)
 
     def prepare(self, contraction: Contraction) -> Prepared:
         """Bring the operands into a form that is cheap to read, before the loops."""
