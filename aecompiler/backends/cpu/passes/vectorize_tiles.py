@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aecompiler.backends.cpu.vectorize.replace import vectorize
+from aecompiler.backends.cpu.vectorize.sources import Sources
 from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -64,13 +65,16 @@ class VectorizeTiles(Pass):
             pair_products=self.pair_products,
         )
         for function in rw.walk_list(op, "func.func"):
+            if function.opview.is_external:
+                continue
             number = 0
+            sources = Sources(function, rw.symbol_name(function))
             for forall in rw.walk_list(function, "scf.forall"):
                 if not len(forall.results):
                     continue
                 name = f"{rw.symbol_name(function)}.tile{number}"
                 try:
-                    vectorize(forall, function, name, machine)
+                    vectorize(forall, sources, name, machine)
                 except UnsupportedTile:
                     continue
                 number += 1

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecompiler.backends.cpu.vectorize.program import TileProgram
+from aecompiler.backends.cpu.vectorize.sources import Sources, plain_type, view_type
 from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
-from aecompiler.bindings import arith, bufferization, func, ir, memref, scf, tensor
+from aecompiler.bindings import bufferization, func, ir, memref, scf, tensor
 from aecompiler.passes import rewriting as rw
 
 _INWARD = frozenset({"arith.constant", "tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that are done again inside instead of passing their results."""
 
 
-def vectorize(forall: ir.Operation, function: ir.Operation, name: str, machine: Machine) -> None:
+def vectorize(forall: ir.Operation, sources: Sources, name: str, machine: Machine) -> None:
     """Replace a tile program; `UnsupportedTile` leaves the IR as it was."""
     results = list(forall.results)
     if not results:
@@ -33,17 +34,17 @@ def vectorize(forall: ir.Operation, function: ir.Operation, name: str, machine: 
         inputs = [
             *[index] * rank,
             *(value.type for value in scalars),
-            *(_view_type(value, value in sliced) for value in tensors),
-            *(_plain_type(result) for result in results),
+            *(view_type(value, value in sliced) for value in tensors),
+            *(plain_type(result) for result in results),
         ]
-        with ir.InsertionPoint(function):
+        with ir.InsertionPoint(sources.function):
             new = func.FuncOp(name, (inputs, []), visibility="private")
         try:
             _build_function(new, forall, rank, scalars, tensors, inward, machine, lanes)
         except UnsupportedTile:
             new.operation.erase()
             raise
-        _replace_loop(new, forall, rank, scalars, tensors, sliced)
+        _replace_loop(new, forall, rank, scalars, tensors, sliced, sources)
 
 
 def _accumulator_width(forall: ir.Operation) -> int:
@@ -100,21 +101,6 @@ def _is_sliced(value: ir.Value, forall: ir.Operation) -> bool:
     return any(use.owner.operation.name == "tensor.extract_slice" for use in value.uses)
 
 
-def _view_type(value: ir.Value, side_by_side: bool) -> ir.MemRefType:
-    shaped = ir.RankedTensorType(value.type)
-    dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
-    strides = [dynamic] * shaped.rank
-    if side_by_side and strides:
-        strides[-1] = 1
-    layout = ir.StridedLayoutAttr.get(dynamic, strides)
-    return ir.MemRefType.get(list(shaped.shape), shaped.element_type, layout)
-
-
-def _plain_type(value: ir.Value) -> ir.MemRefType:
-    shaped = ir.RankedTensorType(value.type)
-    return ir.MemRefType.get(list(shaped.shape), shaped.element_type)
-
-
 # ---- the function of one tile ----------------------------------------------------------------------
 
 
@@ -156,11 +142,12 @@ def _replace_loop(
     scalars: Sequence[ir.Value],
     tensors: Sequence[ir.Value],
     sliced: set[ir.Value],
+    sources: Sources,
 ) -> None:
     results = list(forall.results)
     inits = list(forall.operands)[len(forall.operands) - len(results) :]
     with ir.InsertionPoint(forall):
-        views = [_view(value, value in sliced) for value in tensors]
+        views = [sources.view(value, value in sliced) for value in tensors]
         buffers = [_destination(result, init) for result, init in zip(results, inits, strict=True)]
         loop = scf.ForallOp(*_bounds(forall, len(results)), [])
         with ir.InsertionPoint(loop.body):
@@ -196,7 +183,7 @@ def _taker(result: ir.Value) -> ir.Operation | None:
     op = uses[0].owner.operation
     destination = op.operands[1]
     outside = isinstance(destination.owner, ir.Block)
-    return op if outside and destination.type == _plain_type(result) else None
+    return op if outside and destination.type == plain_type(result) else None
 
 
 def _destination(result: ir.Value, init: ir.Value) -> ir.Value:
@@ -206,38 +193,4 @@ def _destination(result: ir.Value, init: ir.Value) -> ir.Value:
         return taker.operands[1]
     shaped = ir.RankedTensorType(result.type)
     sizes = [tensor.dim(init, rw.index(d)) for d in range(shaped.rank) if shaped.is_dynamic_dim(d)]
-    return memref.AllocOp(_plain_type(result), sizes, []).result
-
-
-def _view(value: ir.Value, side_by_side: bool) -> ir.Value:
-    """A tensor's buffer, read only; a copy of it where its elements do not lie side by side but have to."""
-    shaped = ir.RankedTensorType(value.type)
-    any_type, type_ = _view_type(value, False), _view_type(value, side_by_side)
-    buffer = bufferization.ToBufferOp(any_type, value, read_only=True).result
-    if any_type == type_:
-        return buffer
-    rank = shaped.rank
-    metadata = list(memref.ExtractStridedMetadataOp(buffer).results)
-    base, offset, sizes, strides = metadata[0], metadata[1], metadata[2 : 2 + rank], metadata[2 + rank :]
-    usual = arith.cmpi(arith.CmpIPredicate.eq, strides[-1], rw.index(1))
-    choice = scf.IfOp(usual, [type_], has_else=True)
-    static_sizes = list(shaped.shape)
-    dynamic_sizes = [size for d, size in enumerate(sizes) if shaped.is_dynamic_dim(d)]
-    with ir.InsertionPoint(choice.then_block):
-        view = memref.ReinterpretCastOp(
-            type_,
-            base,
-            [offset],
-            dynamic_sizes,
-            strides[:-1],
-            [rw.DYNAMIC],
-            static_sizes,
-            [*[rw.DYNAMIC] * (rank - 1), 1],
-        ).result
-        scf.YieldOp([view])
-    with ir.InsertionPoint(choice.else_block):
-        copy = memref.AllocOp(_plain_type(value), dynamic_sizes, []).result
-        loops = tuple(range(rank))
-        rw.generic([(buffer, loops)], [(copy, loops)], "p" * rank, lambda inputs, _: [inputs[0]])
-        scf.YieldOp([memref.CastOp(type_, copy).result])
-    return choice.results[0]
+    return memref.AllocOp(plain_type(result), sizes, []).result

@@ -171,26 +171,40 @@ def size(buffer: ir.Value, dimension: int) -> int | ir.Value:
     return shaped.shape[dimension]
 
 
+def convert(value: ir.Value, element: ir.Type) -> ir.Value:
+    """A float, or a vector of floats, in another type."""
+    have = element_type(value)
+    if have == element:
+        return value
+    type_ = vector_type(element, ir.VectorType(value.type).shape[0]) if is_vector(value) else element
+    return (arith.extf if element.width > have.width else arith.truncf)(type_, value)
+
+
+def nest(
+    outer: tuple[int, int, int], inner: tuple[int, int, int], body: Callable[[ir.Value, ir.Value], None]
+) -> None:
+    """Two loops, each from, to and by static numbers."""
+
+    def inside(i: ir.Value, j: ir.Value) -> list[ir.Value]:
+        body(i, j)
+        return []
+
+    loop(*outer, [], lambda i, _: loop(*inner, [], lambda j, _: inside(i, j)))
+
+
 def copy_rows(source: ir.Value, target: ir.Value, lanes: int) -> None:
     """Copy a buffer of rank 1 or 2, converting floats, as far as `source` reaches. Last strides are 1."""
     shape = ir.MemRefType(source.type).shape
     to = ir.MemRefType(target.type).element_type
     columns = shape[-1]
 
-    def convert(value: ir.Value) -> ir.Value:
-        have = element_type(value)
-        if have == to:
-            return value
-        type_ = vector_type(to, ir.VectorType(value.type).shape[0]) if is_vector(value) else to
-        return (arith.extf if to.width > have.width else arith.truncf)(type_, value)
-
     def row(prefix: list[ir.Value]) -> None:
         def strip(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-            store(convert(load(source, [*prefix, c], lanes)), target, [*prefix, c])
+            store(convert(load(source, [*prefix, c], lanes), to), target, [*prefix, c])
             return []
 
         def single(c: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-            memref.store(convert(memref.load(source, [*prefix, c])), target, [*prefix, c])
+            memref.store(convert(memref.load(source, [*prefix, c]), to), target, [*prefix, c])
             return []
 
         if columns == DYNAMIC:
