@@ -39,6 +39,7 @@ class CpuBackend:
             "block-kv": chosen.block_kv,
             "decode-rows": self.target.lanes(32),
             "vector-bits": self.target.vector_bits,
+            "pair-products": str(self.target.vector_bits == 512 and self.target.has("avx512_bf16")).lower(),
             "x86": str(self.target.machine == "x86_64").lower(),
         }
         text = " ".join(f"{name}={value}" for name, value in options.items())

@@ -104,6 +104,7 @@ def cpu(
     tile_kv: Annotated[int, "keys in a register tile of the first product"] = 4,
     tile_d: Annotated[int, "features in a register tile of the second product"] = 4,
     vector_bits: Annotated[int, "the width of a vector register"] = 512,
+    pair_products: Annotated[bool, "multiply bf16 by the instruction for pairs (avx512_bf16)"] = False,
     x86: Annotated[bool, "the processor is an x86-64"] = True,
 ) -> str:
     """Lower programs to LLVM through their streaming and tile forms, for execution in this process.
@@ -114,6 +115,8 @@ def cpu(
         f"block-q={block_q} block-kv={block_kv} decode-rows={decode_rows} decode-block-kv={decode_block_kv}"
     )
     registers = f"vector-bits={vector_bits} tile-q={tile_q} tile-kv={tile_kv} tile-d={tile_d}"
+    if pair_products:
+        registers += " pair-products=true"
     return ",".join(
         (
             "cpu-guard-operations",

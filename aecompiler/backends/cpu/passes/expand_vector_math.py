@@ -16,7 +16,7 @@ _EXP2_F32 = (
     *(0.001326472724711154, 0.009671512688150646, 0.05550733743574232),
     *(0.24022242084635143, 0.6931469775987164, 1.0),
 )
-"""2^f for f between -1/2 and 1/2, with the smallest largest relative error (9e-8) of those that are 1 at 0."""
+"""2^f for f between -1/2 and 1/2: of those that are 1 at 0, that of the smallest relative error (9e-8)."""
 _EXP2_F64 = tuple(numbers.log(2) ** n / numbers.factorial(n) for n in range(13, -1, -1))
 _TANH_ODD = (
     *(-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08),
@@ -117,7 +117,7 @@ class ExpandVectorMath(Pass):
         return self._scaled_by_instruction(_polynomial(arith.subf(x, n), _EXP2_F32), n)
 
     def _exp(self, x: ir.Value) -> ir.Value:
-        """exp(x) = 2^(x log2(e)) for f32, with log2(e) in two parts; a constant factor of x goes into them."""
+        """exp(x) = 2^(x log2(e)) for f32, with log2(e), and a constant factor of x, in two parts."""
         factor, bound = _LOG2_E, _bound(x)
         if (scaled := _constant_factor(x)) is not None and abs(scaled[1]) > 1e-30:
             x, factor = scaled[0], scaled[1] * _LOG2_E
@@ -230,7 +230,7 @@ def _polynomial(x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
 def _scaled(
     mantissa: ir.Value, n: ir.Value, x: ir.Value, *, low: float, high: float, mantissa_bits: int
 ) -> ir.Value:
-    """`mantissa * 2^n` by adding to the exponent; 0 where x is below `low`, infinity where it is not below `high`."""
+    """`mantissa * 2^n` by adding to the exponent; 0 for x below `low`, infinity for x not below `high`."""
     type_ = ir.VectorType(x.type)
     integer = ir.IntegerType.get_signless(type_.element_type.width)
     integers = ir.VectorType.get(type_.shape, integer)

@@ -15,17 +15,17 @@ class VectorizeTiles(Pass):
     """Turn tile programs into loops over vectors.
 
     *Before*: IR on tensors, after `cpu-prepare-functions`. *After*: each tile program, an `scf.forall` with
-    results that `attn-tile` made, is an `scf.forall` without results that calls a function for each tile; the
-    function is made of `scf`, `vector`, `memref`, `arith` and `math`, and keeps its tiles in scratch memory on
-    its stack. Results that a `bufferization.materialize_in_destination` takes are written directly to its
+    results that `attn-tile` made, is an `scf.forall` without results that calls a function for each tile. The
+    function is made of `scf`, `vector`, `memref`, `arith` and `math`, and keeps its tiles in scratch memory
+    on its stack. Results that a `bufferization.materialize_in_destination` takes are written directly to its
     destination. An `scf.forall` that holds anything else stays as it is.
 
     Vectors lie along the last dimension of the tile's elements, the query rows. A product of matrices is
     computed in register tiles of `tile-kv` (first product) or `tile-d` (second product) rows by `tile-q`
     vectors; what follows the first product element by element, and its row reductions, happens in its
     registers, as does the rescaling of the accumulator in front of the second. Tiles of k and v in a narrow
-    type are widened once, or with `pair-products` multiplied in pairs by the instruction for bf16; that rounds
-    the weights to bf16.
+    type are widened once, or with `pair-products` multiplied in pairs by the instruction for bf16; that
+    rounds the weights to bf16.
 
     ```mlir
     %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (tensor<?x8x?x64xf32>) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any, TypeAlias
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
@@ -19,8 +20,8 @@ class Affine:
     factor: int
 
 
-Element = ir.Value | Affine
-"""A value of a body: a scalar (the same in each lane), a vector, or an affine function of the lane."""
+Element: TypeAlias = Any
+"""A value of a body: a scalar (the same in each lane), a vector, or an `Affine` function of the lane."""
 
 _FAR = 1 << 62
 _LOG2_E = 1.4426950408889634

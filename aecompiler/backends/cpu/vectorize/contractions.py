@@ -25,6 +25,7 @@ class Contraction:
 
     @property
     def result(self) -> ir.Value:
+        """The product."""
         return self.generic.op.results[0]
 
     @property

@@ -1,7 +1,7 @@
 """Loop nests for the structured operations of a tile program, with the register tile spelled out.
 
-A tensor of elements is `[n, lanes]`: a vector holds neighbouring elements of one row. A *chunk* is a number of
-a vector in a row.
+A tensor of elements is `[n, lanes]`: a vector holds neighbouring elements of one row. A *chunk* is the number
+of a vector in a row.
 """
 
 from __future__ import annotations
@@ -206,11 +206,10 @@ class Nests:
 
         Returns the row tensors that they reduce to; elements are stored where `targets` says.
         """
-        first = members[0] if members else None
-        n_loop, lane = (
-            (contraction.x, contraction.lane) if first is None and contraction else element_loops(first)
-        )
-        sizes = contraction.generic.sizes if first is None and contraction else first.sizes
+        if contraction is not None:
+            n_loop, lane, sizes = contraction.x, contraction.lane, contraction.generic.sizes
+        else:
+            (n_loop, lane), sizes = element_loops(members[0]), members[0].sizes
         pairs = any(isinstance(t, Pairs) for found in targets.values() for t in found)
         reduced = [
             (generic, number)

@@ -36,7 +36,7 @@ class Sources:
         self._copies: dict[str, func.FuncOp] = {}
 
     def view(self, value: ir.Value, side_by_side: bool) -> ir.Value:
-        """A tensor's buffer, read only; a copy of it where its elements do not lie side by side but have to."""
+        """A tensor's buffer, read only; a copy of it where elements have to lie side by side and do not."""
         key = (value, side_by_side)
         if value.owner != self._entry:
             return self._build(value, side_by_side)
@@ -73,9 +73,7 @@ class Sources:
             copy = memref.AllocOp(plain_type(value), dynamic_sizes, []).result
             function = self._copy_function(rank, shaped.element_type)
             types = list(function.type.inputs)
-            func.CallOp(
-                function, [memref.cast(t, b) for t, b in zip(types, (buffer, copy), strict=True)]
-            )
+            func.CallOp(function, [memref.cast(t, b) for t, b in zip(types, (buffer, copy), strict=True)])
             scf.YieldOp([memref.CastOp(type_, copy).result])
         return choice.results[0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from aecompiler.bindings import ir
 
@@ -51,6 +50,7 @@ class Memory:
 
     @property
     def type(self) -> ir.MemRefType:
+        """The type of the buffer."""
         return ir.MemRefType(self.memref.type)
 
 
@@ -163,11 +163,13 @@ class Generic:
         self.rank = maps[0].n_dims
 
     @property
-    def operands(self) -> Sequence[Operand]:
+    def operands(self) -> list[Operand]:
+        """Inputs, then outputs."""
         return [*self.ins, *self.outs]
 
     @property
     def yielded(self) -> list[ir.Value]:
+        """What the body ends with."""
         *_, terminator = self.block.operations
         return list(terminator.operands)
 

@@ -10,6 +10,7 @@ from aecompiler.passes import rewriting as rw
 
 
 def vector_type(element: ir.Type, lanes: int) -> ir.VectorType:
+    """A vector of `lanes` elements."""
     return ir.VectorType.get([lanes], element)
 
 
@@ -20,6 +21,7 @@ def element_type(value: ir.Value) -> ir.Type:
 
 
 def is_vector(value: ir.Value) -> bool:
+    """Whether a value is a vector, not a scalar."""
     return isinstance(value.type, ir.VectorType)
 
 
@@ -56,6 +58,7 @@ def store(value: ir.Value, buffer: ir.Value, indices: Sequence[ir.Value]) -> Non
 
 
 def extract(value: ir.Value, position: int) -> ir.Value:
+    """The element of a vector, or the vector of a matrix, at a position."""
     return vector.ExtractOp(value, [], [position]).result
 
 
@@ -77,8 +80,8 @@ def loop(
             return list(inits)
         if upper - lower <= step:
             return list(body(rw.index(lower), list(inits)))
-    bounds = [rw.index(bound) if isinstance(bound, int) else bound for bound in (lower, upper)]
-    return rw.for_loop(*bounds, rw.index(step), inits, body)
+    first, end = (rw.index(bound) if isinstance(bound, int) else bound for bound in (lower, upper))
+    return rw.for_loop(first, end, rw.index(step), inits, body)
 
 
 def strips(

@@ -1,0 +1,196 @@
+"""The tensors of a tile program that are not computed: slices, padding, fills, reshapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aecompiler.backends.cpu.vectorize import vectors as vec
+from aecompiler.backends.cpu.vectorize.bodies import Scope
+from aecompiler.backends.cpu.vectorize.nests import Nests
+from aecompiler.backends.cpu.vectorize.storage import Storage
+from aecompiler.backends.cpu.vectorize.transposes import Transposes
+from aecompiler.backends.cpu.vectorize.values import (
+    Deferred,
+    Machine,
+    Memory,
+    Rows,
+    Splat,
+    TileValue,
+    UnsupportedTile,
+)
+from aecompiler.bindings import arith, ir, memref
+from aecompiler.passes import rewriting as rw
+
+
+class Tensors:
+    """What the tensors of a tile program have become, and the operations that only move them."""
+
+    def __init__(
+        self,
+        entry: ir.Block,
+        machine: Machine,
+        lanes: int,
+        scalars: dict[ir.Value, ir.Value],
+        captures: dict[ir.Value, ir.Value],
+    ):
+        self.machine, self.lanes = machine, lanes
+        self.scalars, self.captures = scalars, captures
+        self.values: dict[ir.Value, TileValue] = {}
+        self.storage = Storage(entry, machine, lanes)
+        self.scope = Scope(lanes, scalars, captures)
+        self.nests = Nests(self.scope, self.storage, self.lookup)
+        self.transposes = Transposes(self.nests)
+
+    def lookup(self, value: ir.Value) -> TileValue:
+        """What a tensor has become."""
+        if value not in self.values:
+            if value in self.captures:
+                return Memory(self.captures[value])
+            raise UnsupportedTile(f"a tensor from {value.owner}")
+        return self.values[value]
+
+    def _handler(self, op: ir.Operation) -> Callable[[ir.Operation], None] | None:
+        """The method that builds operations of this name."""
+        return getattr(self, "_" + op.name.replace(".", "_"), None)
+
+    @staticmethod
+    def _is_scalar(op: ir.Operation) -> bool:
+        values = [*op.operands, *op.results]
+        scalar = not any(isinstance(value.type, ir.ShapedType) for value in values)
+        return scalar and not len(op.regions) and op.name.startswith(("arith.", "math."))
+
+    def _scalar(self, value: ir.Value) -> ir.Value:
+        return self.scalars[value]
+
+    def _tensor_empty(self, op: ir.Operation) -> None:
+        self.values[op.results[0]] = Splat(None)
+
+    def _linalg_fill(self, op: ir.Operation) -> None:
+        self.values[op.results[0]] = Splat(self._scalar(op.operands[0]))
+
+    def _tensor_splat(self, op: ir.Operation) -> None:
+        self.values[op.results[0]] = Splat(self._scalar(op.operands[0]))
+
+    def _arith_constant(self, op: ir.Operation) -> None:
+        if not isinstance(op.results[0].type, ir.RankedTensorType):
+            rw.clone_op(op, self.scalars)
+            return
+        attribute = op.attributes["value"]
+        if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
+            raise UnsupportedTile("a tensor of constants")
+        scalar = arith.constant(op.results[0].type.element_type, attribute.get_splat_value())
+        self.values[op.results[0]] = Splat(scalar)
+
+    def _tensor_dim(self, op: ir.Operation) -> None:
+        source, dimension = op.operands
+        place = self._scalar(dimension)
+        self.scalars[op.results[0]] = memref.DimOp(self._memory(source).memref, place).result
+
+    def _tensor_extract(self, op: ir.Operation) -> None:
+        source, *indices = op.operands
+        value = self.lookup(source)
+        if isinstance(value, Splat) and value.scalar is not None:
+            self.scalars[op.results[0]] = value.scalar
+            return
+        places = [self._scalar(index) for index in indices]
+        self.scalars[op.results[0]] = memref.load(self._memory(source).memref, places)
+
+    def _tensor_extract_slice(self, op: ir.Operation) -> None:
+        source = self._memory(op.operands[0])
+        offsets, sizes, strides = self._slice(op, 1)
+        if any(stride != 1 for stride in strides):
+            raise UnsupportedTile("a slice with strides")
+        shape = ir.RankedTensorType(op.results[0].type).shape
+        keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), list(shape))
+        if keep:
+            strides, _ = source.type.get_strides_and_offset()
+            if strides[keep[-1]] != 1:
+                raise UnsupportedTile("a slice whose elements do not lie side by side")
+        self.values[op.results[0]] = Memory(vec.subview(source.memref, offsets, sizes, keep))
+
+    def _slice(self, op: ir.Operation, first: int) -> tuple[list, list, list]:
+        """Offsets, sizes and strides of a slice operation whose dynamic ones begin at operand `first`."""
+        dynamic = iter(list(op.operands)[first:])
+        found = []
+        for name in ("static_offsets", "static_sizes", "static_strides"):
+            static = list(ir.DenseI64ArrayAttr(op.attributes[name]))
+            found.append([self._scalar(next(dynamic)) if n == rw.DYNAMIC else n for n in static])
+        return found[0], found[1], found[2]
+
+    def _tensor_pad(self, op: ir.Operation) -> None:
+        low = list(ir.DenseI64ArrayAttr(op.attributes["static_low"]))
+        shape = list(ir.RankedTensorType(op.results[0].type).shape)
+        *body, terminator = op.regions[0].blocks[0].operations
+        padding = terminator.operation.operands[0]
+        source = self._memory(op.operands[0])
+        padded = [d for d, (a, b) in enumerate(zip(source.type.shape, shape, strict=True)) if a != b]
+        if any(low) or body or padding not in self.scalars or rw.DYNAMIC in shape:
+            raise UnsupportedTile("padding other than by a scalar at the end")
+        if padded not in ([], [max(0, len(shape) - 2)]):
+            raise UnsupportedTile("padding of another dimension than the rows")
+        self.values[op.results[0]] = self.storage.pad(source, shape, self._scalar(padding))
+
+    def _tensor_collapse_shape(self, op: ir.Operation) -> None:
+        self._reshape(op, memref.CollapseShapeOp)
+
+    def _tensor_expand_shape(self, op: ir.Operation) -> None:
+        source = self._memory(op.operands[0])
+        shape = list(ir.RankedTensorType(op.results[0].type).shape)
+        type_ = ir.MemRefType.get(shape, source.type.element_type)
+        if rw.DYNAMIC in shape or not _is_contiguous(source.type):
+            raise UnsupportedTile("a reshape of a tensor that is not contiguous")
+        reassociation = op.attributes["reassociation"]
+        buffer = memref.ExpandShapeOp(type_, source.memref, reassociation, [], shape).result
+        self.values[op.results[0]] = Memory(buffer)
+
+    def _reshape(self, op: ir.Operation, build: type) -> None:
+        source = self._memory(op.operands[0])
+        shape = list(ir.RankedTensorType(op.results[0].type).shape)
+        if rw.DYNAMIC in shape or not _is_contiguous(source.type):
+            raise UnsupportedTile("a reshape of a tensor that is not contiguous")
+        type_ = ir.MemRefType.get(shape, source.type.element_type)
+        buffer = build(type_, source.memref, op.attributes["reassociation"]).result
+        self.values[op.results[0]] = Memory(buffer)
+
+    def _memory(self, value: ir.Value) -> Memory:
+        """A tensor in memory."""
+        found = self.lookup(value)
+        shaped = ir.RankedTensorType(value.type)
+        if isinstance(found, Rows):
+            found = self.storage.from_rows(found)
+        elif isinstance(found, Splat):
+            found = self.storage.splat(found, shaped.shape, shaped.element_type)
+        elif isinstance(found, Deferred):
+            self._materialize(value)
+            found = self.lookup(value)
+        if not isinstance(found, Memory):
+            raise UnsupportedTile("a packed tensor in memory")
+        return found
+
+    def _materialize(self, value: ir.Value) -> None:
+        """Compute a value that is waiting."""
+        raise NotImplementedError
+
+
+def kept_dimensions(sizes: list[int], shape: list[int]) -> list[int]:
+    """The dimensions of a slice of static `sizes` that its result of `shape` has: others have size 1."""
+    keep: list[int] = []
+    for dimension, size in enumerate(sizes):
+        rest = len(shape) - len(keep)
+        if rest and shape[len(keep)] == size and (size != 1 or len(sizes) - dimension == rest):
+            keep.append(dimension)
+    if len(keep) != len(shape):
+        raise UnsupportedTile("a slice whose kept dimensions are not clear")
+    return keep
+
+
+def _is_contiguous(type_: ir.MemRefType) -> bool:
+    if not type_.has_static_shape:
+        return False
+    strides, _ = type_.get_strides_and_offset()
+    expected = 1
+    for size, stride in zip(reversed(type_.shape), reversed(strides), strict=True):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
