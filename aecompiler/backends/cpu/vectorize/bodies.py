@@ -60,6 +60,8 @@ class Scope:
         known: dict[ir.Value, Element] = dict(arguments)
         for op in ops:
             operation = op.operation
+            if len(operation.results) != 1:
+                raise UnsupportedTile(f"'{operation.name}' in a body")
             result = operation.results[0]
             if operation.name == "linalg.index":
                 known[result] = indices[operation.attributes["dim"].value]

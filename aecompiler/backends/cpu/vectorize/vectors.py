@@ -99,17 +99,19 @@ def strips(
 
 
 def transpose(rows: Sequence[ir.Value]) -> list[ir.Value]:
-    """The columns of the square matrix of `rows`."""
-    lanes = len(rows)
-    element = element_type(rows[0])
-    square = ir.VectorType.get([lanes, lanes], element)
-    zero = ir.IntegerAttr.get(element, 0) if isinstance(element, ir.IntegerType) else None
-    splat = zero if zero is not None else ir.FloatAttr.get(element, 0.0)
-    block = arith.constant(square, ir.DenseElementsAttr.get_splat(square, splat))
-    for position, row in enumerate(rows):
-        block = vector.InsertOp(row, block, [], [position]).result
-    block = vector.TransposeOp(square, block, [1, 0]).result
-    return [extract(block, position) for position in range(lanes)]
+    """The columns of the square matrix of `rows`, whose size is a power of two.
+
+    Each round interleaves row i with row i + size / 2: position (r, c), its bits written one after the other,
+    is rotated by one bit, and after as many rounds as r has bits r and c have changed places.
+    """
+    size = len(rows)
+    low = [lane // 2 + size * (lane % 2) for lane in range(size)]
+    high = [lane + size // 2 for lane in low]
+    rows = list(rows)
+    for _ in range(size.bit_length() - 1):
+        pairs = zip(rows[: size // 2], rows[size // 2 :], strict=True)
+        rows = [vector.ShuffleOp(a, b, order).result for a, b in pairs for order in (low, high)]
+    return rows
 
 
 def subview(

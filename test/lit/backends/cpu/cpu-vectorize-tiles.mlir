@@ -1,0 +1,324 @@
+// RUN: aec-opt %s --split-input-file '--cpu-vectorize-tiles=vector-bits=128 tile-q=2 tile-kv=2 tile-d=2' --canonicalize --cse | FileCheck %s
+// RUN: aec-opt %s --split-input-file '--cpu-vectorize-tiles=vector-bits=256 tile-q=1 tile-kv=4 tile-d=4' --canonicalize --cse | FileCheck %s --check-prefix=WIDE
+
+// A tile of 8 rows is 2 vectors of 4 lanes, or 1 of 8. The score is scaled in the registers of the first product,
+// and the accumulator stays where it is. Results go straight to the destination.
+// CHECK-LABEL: func.func private @linear.tile0(
+// CHECK-SAME:    %[[T:[^ ]+]]: index
+// CHECK-SAME:    memref<?x4xf32, strided<[?, 1], offset: ?>>
+// CHECK-DAG:     %[[ACC:[^ ]+]] = memref.alloca() {alignment = 64 : i64} : memref<4x8xf32>
+// CHECK-COUNT-8:   vector.shuffle
+// CHECK:         scf.for
+// CHECK:           %[[TILE:[^ ]+]]:4 = scf.for {{.*}} iter_args({{.*}}) -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// CHECK:             memref.load
+// CHECK:             vector.broadcast
+// CHECK-COUNT-4:     vector.fma
+// CHECK:           arith.mulf %[[TILE]]#0
+// CHECK:           vector.store
+// CHECK:           vector.load
+// CHECK:           scf.for {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// CHECK-COUNT-4:     vector.fma
+// CHECK:           vector.store
+// CHECK:         return
+// CHECK:       func.func @linear(
+// CHECK-SAME:    %[[Q:[^ ]+]]: tensor<?x4xf32>
+// CHECK-SAME:    %[[OUT:[^ ]+]]: memref<?x4xf32>
+// CHECK:         scf.forall (%[[I:[^ ]+]]) in (
+// CHECK-NEXT:      func.call @linear.tile0(%[[I]]
+// CHECK-SAME:        %[[OUT]])
+// CHECK-NOT:     materialize_in_destination
+// WIDE-LABEL:  func.func private @linear.tile0(
+// WIDE:          scf.for {{.*}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
+// WIDE-COUNT-4:    vector.fma {{.*}} : vector<8xf32>
+#q = affine_map<(d0, d1) -> (d1, d0)>
+#e = affine_map<(d0, d1) -> (d0, d1)>
+#nd = affine_map<(d0, d1, d2) -> (d0, d2)>
+#dr = affine_map<(d0, d1, d2) -> (d2, d1)>
+#nr = affine_map<(d0, d1, d2) -> (d0, d1)>
+#vnd = affine_map<(d0, d1, d2) -> (d2, d0)>
+#row = affine_map<(d0, d1) -> (d1)>
+#r = affine_map<(d0) -> (d0)>
+func.func @linear(%q: tensor<?x4xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %out: memref<?x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %rows = arith.constant 8 : index
+  %keys = arith.constant 4 : index
+  %half = arith.constant 0.5 : f32
+  %zero = arith.constant 0.0 : f32
+  %zeroq = arith.constant 0.0 : f32
+  %minus = arith.constant 0xFF800000 : f32
+  %sq = tensor.dim %q, %c0 : tensor<?x4xf32>
+  %skv = tensor.dim %k, %c0 : tensor<?x4xf32>
+  %tiles = arith.ceildivui %sq, %rows : index
+  %steps = arith.divui %skv, %keys : index
+  %empty = tensor.empty(%sq) : tensor<?x4xf32>
+  %o = scf.forall (%t) in (%tiles) shared_outs(%shared = %empty) -> (tensor<?x4xf32>) {
+    %i0 = arith.muli %t, %rows : index
+    %left = arith.subi %sq, %i0 : index
+    %count = arith.minui %left, %rows : index
+    %missing = arith.subi %rows, %count : index
+    %qs = tensor.extract_slice %q[%i0, 0] [%count, 4] [1, 1] : tensor<?x4xf32> to tensor<?x4xf32>
+    %qp = tensor.pad %qs low[0, 0] high[%missing, 0] {
+    ^bb0(%a: index, %b: index):
+      tensor.yield %zeroq : f32
+    } : tensor<?x4xf32> to tensor<8x4xf32>
+    %eq = tensor.empty() : tensor<4x8xf32>
+    %es = tensor.empty() : tensor<4x8xf32>
+    %er = tensor.empty() : tensor<8xf32>
+    %eo = tensor.empty() : tensor<8x4xf32>
+    %qt = linalg.generic {indexing_maps = [#q, #e], iterator_types = ["parallel", "parallel"]}
+        ins(%qp : tensor<8x4xf32>) outs(%eq : tensor<4x8xf32>) {
+    ^bb0(%x: f32, %y: f32):
+        linalg.yield %x : f32
+    } -> tensor<4x8xf32>
+    %none = linalg.fill ins(%zero : f32) outs(%eq : tensor<4x8xf32>) -> tensor<4x8xf32>
+    %zeros = linalg.fill ins(%zero : f32) outs(%es : tensor<4x8xf32>) -> tensor<4x8xf32>
+    %lowest = linalg.fill ins(%minus : f32) outs(%er : tensor<8xf32>) -> tensor<8xf32>
+    %sum = scf.for %n = %c0 to %steps step %c1 iter_args(%acc = %none) -> (tensor<4x8xf32>) {
+      %j0 = arith.muli %n, %keys : index
+      %kt = tensor.extract_slice %k[%j0, 0] [4, 4] [1, 1] : tensor<?x4xf32> to tensor<4x4xf32>
+      %s = linalg.generic {indexing_maps = [#nd, #dr, #nr], iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%kt, %qt : tensor<4x4xf32>, tensor<4x8xf32>) outs(%zeros : tensor<4x8xf32>) {
+      ^bb0(%x: f32, %y: f32, %z: f32):
+        %m = arith.mulf %x, %y : f32
+        %a = arith.addf %z, %m : f32
+        linalg.yield %a : f32
+      } -> tensor<4x8xf32>
+      %p = linalg.generic {indexing_maps = [#e, #e], iterator_types = ["parallel", "parallel"]}
+          ins(%s : tensor<4x8xf32>) outs(%es : tensor<4x8xf32>) {
+      ^bb0(%x: f32, %y: f32):
+        %m = arith.mulf %x, %half : f32
+        linalg.yield %m : f32
+      } -> tensor<4x8xf32>
+      %vt = tensor.extract_slice %v[%j0, 0] [4, 4] [1, 1] : tensor<?x4xf32> to tensor<4x4xf32>
+      %next = linalg.generic {indexing_maps = [#dr, #vnd, #nr], iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%p, %vt : tensor<4x8xf32>, tensor<4x4xf32>) outs(%acc : tensor<4x8xf32>) {
+      ^bb0(%y: f32, %x: f32, %z: f32):
+        %m = arith.mulf %y, %x : f32
+        %a = arith.addf %z, %m : f32
+        linalg.yield %a : f32
+      } -> tensor<4x8xf32>
+      scf.yield %next : tensor<4x8xf32>
+    }
+    %ot = linalg.generic {indexing_maps = [#q, #e], iterator_types = ["parallel", "parallel"]}
+        ins(%sum : tensor<4x8xf32>) outs(%eo : tensor<8x4xf32>) {
+    ^bb0(%x: f32, %y: f32):
+      linalg.yield %x : f32
+    } -> tensor<8x4xf32>
+    %os = tensor.extract_slice %ot[0, 0] [%count, 4] [1, 1] : tensor<8x4xf32> to tensor<?x4xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %os into %shared[%i0, 0] [%count, 4] [1, 1] : tensor<?x4xf32> into tensor<?x4xf32>
+    }
+  }
+  bufferization.materialize_in_destination %o in restrict writable %out : (tensor<?x4xf32>, memref<?x4xf32>) -> ()
+  return
+}
+
+// -----
+
+// The mask compares numbers of lanes with one number for each key, in 32 bits, and the maximum is taken in the
+// same loop. exp(x - max) is a power of two of a multiply-add.
+// CHECK-LABEL: func.func private @causal.tile0(
+// CHECK-DAG:     %[[LANES:[^ ]+]] = arith.constant dense<[0, 1, 2, 3]> : vector<4xi32>
+// CHECK:         vector.fma
+// CHECK:         arith.cmpi sle, %{{.+}}, %[[LANES]] : vector<4xi32>
+// CHECK:         arith.select
+// CHECK:         %[[MAX:[^ ]+]] = arith.maximumf {{.*}} : vector<4xf32>
+// CHECK:         %[[POWER:[^ ]+]] = vector.fma
+// CHECK:         math.exp2 %[[POWER]] : vector<4xf32>
+#q = affine_map<(d0, d1) -> (d1, d0)>
+#e = affine_map<(d0, d1) -> (d0, d1)>
+#nd = affine_map<(d0, d1, d2) -> (d0, d2)>
+#dr = affine_map<(d0, d1, d2) -> (d2, d1)>
+#nr = affine_map<(d0, d1, d2) -> (d0, d1)>
+#vnd = affine_map<(d0, d1, d2) -> (d2, d0)>
+#row = affine_map<(d0, d1) -> (d1)>
+#r = affine_map<(d0) -> (d0)>
+func.func @causal(%q: tensor<?x4xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>, %out: memref<?x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %rows = arith.constant 8 : index
+  %keys = arith.constant 4 : index
+  %half = arith.constant 0.5 : f32
+  %zero = arith.constant 0.0 : f32
+  %zeroq = arith.constant 0.0 : f32
+  %minus = arith.constant 0xFF800000 : f32
+  %sq = tensor.dim %q, %c0 : tensor<?x4xf32>
+  %skv = tensor.dim %k, %c0 : tensor<?x4xf32>
+  %tiles = arith.ceildivui %sq, %rows : index
+  %steps = arith.divui %skv, %keys : index
+  %empty = tensor.empty(%sq) : tensor<?x4xf32>
+  %o = scf.forall (%t) in (%tiles) shared_outs(%shared = %empty) -> (tensor<?x4xf32>) {
+    %i0 = arith.muli %t, %rows : index
+    %left = arith.subi %sq, %i0 : index
+    %count = arith.minui %left, %rows : index
+    %missing = arith.subi %rows, %count : index
+    %qs = tensor.extract_slice %q[%i0, 0] [%count, 4] [1, 1] : tensor<?x4xf32> to tensor<?x4xf32>
+    %qp = tensor.pad %qs low[0, 0] high[%missing, 0] {
+    ^bb0(%a: index, %b: index):
+      tensor.yield %zeroq : f32
+    } : tensor<?x4xf32> to tensor<8x4xf32>
+    %eq = tensor.empty() : tensor<4x8xf32>
+    %es = tensor.empty() : tensor<4x8xf32>
+    %er = tensor.empty() : tensor<8xf32>
+    %eo = tensor.empty() : tensor<8x4xf32>
+    %qt = linalg.generic {indexing_maps = [#q, #e], iterator_types = ["parallel", "parallel"]}
+        ins(%qp : tensor<8x4xf32>) outs(%eq : tensor<4x8xf32>) {
+    ^bb0(%x: f32, %y: f32):
+        linalg.yield %x : f32
+    } -> tensor<4x8xf32>
+    %none = linalg.fill ins(%zero : f32) outs(%eq : tensor<4x8xf32>) -> tensor<4x8xf32>
+    %zeros = linalg.fill ins(%zero : f32) outs(%es : tensor<4x8xf32>) -> tensor<4x8xf32>
+    %lowest = linalg.fill ins(%minus : f32) outs(%er : tensor<8xf32>) -> tensor<8xf32>
+    %sum = scf.for %n = %c0 to %steps step %c1 iter_args(%acc = %none) -> (tensor<4x8xf32>) {
+      %j0 = arith.muli %n, %keys : index
+      %kt = tensor.extract_slice %k[%j0, 0] [4, 4] [1, 1] : tensor<?x4xf32> to tensor<4x4xf32>
+      %s = linalg.generic {indexing_maps = [#nd, #dr, #nr], iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%kt, %qt : tensor<4x4xf32>, tensor<4x8xf32>) outs(%zeros : tensor<4x8xf32>) {
+      ^bb0(%x: f32, %y: f32, %z: f32):
+        %m = arith.mulf %x, %y : f32
+        %a = arith.addf %z, %m : f32
+        linalg.yield %a : f32
+      } -> tensor<4x8xf32>
+      %sc = linalg.generic {indexing_maps = [#e, #e], iterator_types = ["parallel", "parallel"]}
+          ins(%s : tensor<4x8xf32>) outs(%es : tensor<4x8xf32>) {
+      ^bb0(%x: f32, %y: f32):
+        %ln = linalg.index 0 : index
+        %j = arith.addi %j0, %ln : index
+        %lr = linalg.index 1 : index
+        %i = arith.addi %i0, %lr : index
+        %keep = arith.cmpi sge, %i, %j : index
+        %m = arith.select %keep, %x, %minus : f32
+        linalg.yield %m : f32
+      } -> tensor<4x8xf32>
+      %max = linalg.generic {indexing_maps = [#e, #row], iterator_types = ["reduction", "parallel"]}
+          ins(%sc : tensor<4x8xf32>) outs(%lowest : tensor<8xf32>) {
+      ^bb0(%x: f32, %y: f32):
+        %m = arith.maximumf %y, %x : f32
+        linalg.yield %m : f32
+      } -> tensor<8xf32>
+      %p = linalg.generic {indexing_maps = [#e, #row, #e], iterator_types = ["parallel", "parallel"]}
+          ins(%sc, %max : tensor<4x8xf32>, tensor<8xf32>) outs(%es : tensor<4x8xf32>) {
+      ^bb0(%x: f32, %mx: f32, %y: f32):
+        %d = arith.subf %x, %mx : f32
+        %m = math.exp %d : f32
+        linalg.yield %m : f32
+      } -> tensor<4x8xf32>
+      %vt = tensor.extract_slice %v[%j0, 0] [4, 4] [1, 1] : tensor<?x4xf32> to tensor<4x4xf32>
+      %next = linalg.generic {indexing_maps = [#dr, #vnd, #nr], iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%p, %vt : tensor<4x8xf32>, tensor<4x4xf32>) outs(%acc : tensor<4x8xf32>) {
+      ^bb0(%y: f32, %x: f32, %z: f32):
+        %m = arith.mulf %y, %x : f32
+        %a = arith.addf %z, %m : f32
+        linalg.yield %a : f32
+      } -> tensor<4x8xf32>
+      scf.yield %next : tensor<4x8xf32>
+    }
+    %ot = linalg.generic {indexing_maps = [#q, #e], iterator_types = ["parallel", "parallel"]}
+        ins(%sum : tensor<4x8xf32>) outs(%eo : tensor<8x4xf32>) {
+    ^bb0(%x: f32, %y: f32):
+      linalg.yield %x : f32
+    } -> tensor<8x4xf32>
+    %os = tensor.extract_slice %ot[0, 0] [%count, 4] [1, 1] : tensor<8x4xf32> to tensor<?x4xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %os into %shared[%i0, 0] [%count, 4] [1, 1] : tensor<?x4xf32> into tensor<?x4xf32>
+    }
+  }
+  bufferization.materialize_in_destination %o in restrict writable %out : (tensor<?x4xf32>, memref<?x4xf32>) -> ()
+  return
+}
+
+// -----
+
+// Tiles of f16 are widened once.
+// CHECK-LABEL: func.func private @narrow.tile0(
+// CHECK-DAG:     %[[WIDE:[^ ]+]] = memref.alloca() {alignment = 64 : i64} : memref<4x4xf32>
+// CHECK:         vector.load {{.*}} : memref<4x4xf16{{.*}}>, vector<4xf16>
+// CHECK-NEXT:    arith.extf {{.*}} : vector<4xf16> to vector<4xf32>
+// CHECK-NEXT:    vector.store {{.*}} : memref<4x4xf32>, vector<4xf32>
+#q = affine_map<(d0, d1) -> (d1, d0)>
+#e = affine_map<(d0, d1) -> (d0, d1)>
+#nd = affine_map<(d0, d1, d2) -> (d0, d2)>
+#dr = affine_map<(d0, d1, d2) -> (d2, d1)>
+#nr = affine_map<(d0, d1, d2) -> (d0, d1)>
+#vnd = affine_map<(d0, d1, d2) -> (d2, d0)>
+#row = affine_map<(d0, d1) -> (d1)>
+#r = affine_map<(d0) -> (d0)>
+func.func @narrow(%q: tensor<?x4xf16>, %k: tensor<?x4xf16>, %v: tensor<?x4xf16>, %out: memref<?x4xf32>) {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %rows = arith.constant 8 : index
+  %keys = arith.constant 4 : index
+  %half = arith.constant 0.5 : f32
+  %zero = arith.constant 0.0 : f32
+  %zeroq = arith.constant 0.0 : f16
+  %minus = arith.constant 0xFF800000 : f32
+  %sq = tensor.dim %q, %c0 : tensor<?x4xf16>
+  %skv = tensor.dim %k, %c0 : tensor<?x4xf16>
+  %tiles = arith.ceildivui %sq, %rows : index
+  %steps = arith.divui %skv, %keys : index
+  %empty = tensor.empty(%sq) : tensor<?x4xf32>
+  %o = scf.forall (%t) in (%tiles) shared_outs(%shared = %empty) -> (tensor<?x4xf32>) {
+    %i0 = arith.muli %t, %rows : index
+    %left = arith.subi %sq, %i0 : index
+    %count = arith.minui %left, %rows : index
+    %missing = arith.subi %rows, %count : index
+    %qs = tensor.extract_slice %q[%i0, 0] [%count, 4] [1, 1] : tensor<?x4xf16> to tensor<?x4xf16>
+    %qp = tensor.pad %qs low[0, 0] high[%missing, 0] {
+    ^bb0(%a: index, %b: index):
+      tensor.yield %zeroq : f16
+    } : tensor<?x4xf16> to tensor<8x4xf16>
+    %eq = tensor.empty() : tensor<4x8xf32>
+    %es = tensor.empty() : tensor<4x8xf32>
+    %er = tensor.empty() : tensor<8xf32>
+    %eo = tensor.empty() : tensor<8x4xf32>
+    %qt = linalg.generic {indexing_maps = [#q, #e], iterator_types = ["parallel", "parallel"]}
+        ins(%qp : tensor<8x4xf16>) outs(%eq : tensor<4x8xf32>) {
+    ^bb0(%x: f16, %y: f32):
+        %xe = arith.extf %x : f16 to f32
+        linalg.yield %xe : f32
+    } -> tensor<4x8xf32>
+    %none = linalg.fill ins(%zero : f32) outs(%eq : tensor<4x8xf32>) -> tensor<4x8xf32>
+    %zeros = linalg.fill ins(%zero : f32) outs(%es : tensor<4x8xf32>) -> tensor<4x8xf32>
+    %lowest = linalg.fill ins(%minus : f32) outs(%er : tensor<8xf32>) -> tensor<8xf32>
+    %sum = scf.for %n = %c0 to %steps step %c1 iter_args(%acc = %none) -> (tensor<4x8xf32>) {
+      %j0 = arith.muli %n, %keys : index
+      %kt = tensor.extract_slice %k[%j0, 0] [4, 4] [1, 1] : tensor<?x4xf16> to tensor<4x4xf16>
+      %s = linalg.generic {indexing_maps = [#nd, #dr, #nr], iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%kt, %qt : tensor<4x4xf16>, tensor<4x8xf32>) outs(%zeros : tensor<4x8xf32>) {
+      ^bb0(%x: f16, %y: f32, %z: f32):
+        %xe = arith.extf %x : f16 to f32
+        %m = arith.mulf %xe, %y : f32
+        %a = arith.addf %z, %m : f32
+        linalg.yield %a : f32
+      } -> tensor<4x8xf32>
+      %p = linalg.generic {indexing_maps = [#e, #e], iterator_types = ["parallel", "parallel"]}
+          ins(%s : tensor<4x8xf32>) outs(%es : tensor<4x8xf32>) {
+      ^bb0(%x: f32, %y: f32):
+        %m = arith.mulf %x, %half : f32
+        linalg.yield %m : f32
+      } -> tensor<4x8xf32>
+      %vt = tensor.extract_slice %v[%j0, 0] [4, 4] [1, 1] : tensor<?x4xf16> to tensor<4x4xf16>
+      %next = linalg.generic {indexing_maps = [#dr, #vnd, #nr], iterator_types = ["parallel", "parallel", "reduction"]}
+          ins(%p, %vt : tensor<4x8xf32>, tensor<4x4xf16>) outs(%acc : tensor<4x8xf32>) {
+      ^bb0(%y: f32, %x: f16, %z: f32):
+        %xe = arith.extf %x : f16 to f32
+        %m = arith.mulf %y, %xe : f32
+        %a = arith.addf %z, %m : f32
+        linalg.yield %a : f32
+      } -> tensor<4x8xf32>
+      scf.yield %next : tensor<4x8xf32>
+    }
+    %ot = linalg.generic {indexing_maps = [#q, #e], iterator_types = ["parallel", "parallel"]}
+        ins(%sum : tensor<4x8xf32>) outs(%eo : tensor<8x4xf32>) {
+    ^bb0(%x: f32, %y: f32):
+      linalg.yield %x : f32
+    } -> tensor<8x4xf32>
+    %os = tensor.extract_slice %ot[0, 0] [%count, 4] [1, 1] : tensor<8x4xf32> to tensor<?x4xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %os into %shared[%i0, 0] [%count, 4] [1, 1] : tensor<?x4xf32> into tensor<?x4xf32>
+    }
+  }
+  bufferization.materialize_in_destination %o in restrict writable %out : (tensor<?x4xf32>, memref<?x4xf32>) -> ()
+  return
+}
