@@ -19,10 +19,11 @@ from aecompiler.tools.tolerances import default_tolerance
 
 WIDTHS = {
     "avx512": "vector-bits=512 x86=true",
-    "avx2": "vector-bits=256 tile-q=2 block-q=32 x86=true",
-    "128 bits": "vector-bits=128 tile-q=2 block-q=16 x86=false",
+    "avx2": "vector-bits=256 tile-q=2 x86=true",
+    "128 bits": "vector-bits=128 tile-q=2 x86=false",
     "pairs": "vector-bits=512 pair-products=true x86=true",
 }
+BLOCKS = {"avx2": "block-q=32", "128 bits": "block-q=16"}
 TARGET = CpuBackend.target
 NEEDS = {"avx512": "avx512f", "pairs": "avx512_bf16"}
 demo = load("demo")
@@ -33,10 +34,11 @@ EXAMPLES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "dem
 def compile_for(monkeypatch):
     """Compile through `attn-cpu` with options of that pipeline."""
 
-    def compile_(program, width, blocks=""):
+    def compile_(program, width, blocks=None):
         if not TARGET.has(NEEDS.get(width, "")) and width in NEEDS:
             pytest.skip(f"needs {NEEDS[width]}")
-        text = f"builtin.module(attn-cpu{{{WIDTHS[width]} {blocks}}})"
+        options = f"{WIDTHS[width]} {blocks or BLOCKS.get(width, '')}"
+        text = f"builtin.module(attn-cpu{{{options}}})"
         monkeypatch.setattr(CpuBackend, "pipeline", lambda self, schedule: text)
         return aec.compile(program, opt_level=1)
 
