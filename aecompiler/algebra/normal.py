@@ -119,6 +119,18 @@ def _times(a: Monomial, b: Monomial) -> Monomial:
     return frozenset(factors.items()), frozenset(exponent.items())
 
 
+def _settled(monomial: Monomial) -> tuple[Monomial, Fraction]:
+    """The monomial without whole powers of numbers, and those: (2^(1/2))^2 is 2."""
+    whole = [f for f in monomial[0] if f[0].op == "const" and f[1].denominator == 1 and f[0].data != 0]
+    whole = [f for f in whole if math.isfinite(float(f[0].data))]
+    if not whole:
+        return monomial, Fraction(1)
+    scale = Fraction(1)
+    for base, power in whole:
+        scale *= Fraction(base.data) ** int(power)
+    return (monomial[0].difference(whole), monomial[1]), scale
+
+
 def product(a: Poly, b: Poly) -> Poly:
     """The normal form of a product."""
     if len(a) * len(b) > LIMIT:
@@ -126,8 +138,8 @@ def product(a: Poly, b: Poly) -> Poly:
     result: Poly = {}
     for left, p in a.items():
         for right, q in b.items():
-            monomial = _times(left, right)
-            new = result.get(monomial, Fraction(0)) + p * q
+            monomial, scale = _settled(_times(left, right))
+            new = result.get(monomial, Fraction(0)) + p * q * scale
             if new:
                 result[monomial] = new
             else:
@@ -152,7 +164,7 @@ def raised(poly: Poly, k: Fraction, strict: bool) -> Poly:
     if not k:
         return number(Fraction(1))
     if not poly:
-        return atom(t.ZERO, k)
+        return {} if k > 0 else atom(t.ZERO, k)
     if len(poly) == 1:
         ((monomial, coefficient),) = poly.items()
         if (found := _single_power(monomial, coefficient, k)) is not None:
@@ -171,7 +183,8 @@ def raised(poly: Poly, k: Fraction, strict: bool) -> Poly:
 def _single_power(monomial: Monomial, coefficient: Fraction, k: Fraction) -> Poly | None:
     factors, exponent = monomial
     if k.denominator == 1:
-        return {_monomial_power(monomial, k): coefficient ** int(k)}
+        new_monomial, scale = _settled(_monomial_power(monomial, k))
+        return {new_monomial: coefficient ** int(k) * scale}
     if coefficient < 0:
         return None
     new = []
@@ -269,8 +282,12 @@ def _logarithm(poly: Poly, strict: bool) -> Poly:
         if coefficient > 0 and all(nonnegative(base) for base, _ in factors):
             parts: list[Poly] = [dict(exponent)]
             scales = [Fraction(1)]
-            if coefficient != 1:
-                parts.append(atom(t.log(t.const(float(coefficient)))))
+            twos, rest = _powers_of_two(coefficient)
+            if twos:
+                parts.append(atom(t.LN2))
+                scales.append(Fraction(twos))
+            if rest != 1:
+                parts.append(atom(t.log(t.const(float(rest)))))
                 scales.append(Fraction(1))
             for base, power in factors:
                 parts.append(atom(t.log(base)))
@@ -281,6 +298,13 @@ def _logarithm(poly: Poly, strict: bool) -> Poly:
         if next(iter(common)) != UNIT:
             return _sum((_logarithm(common, strict), _logarithm(rest, strict)), (Fraction(1), Fraction(1)))
     return atom(t.log(to_term(poly)))
+
+
+def _powers_of_two(value: Fraction) -> tuple[int, Fraction]:
+    """n and x with `value` = 2^n x, x a quotient of odd numbers."""
+    above = (value.numerator & -value.numerator).bit_length() - 1
+    below = (value.denominator & -value.denominator).bit_length() - 1
+    return above - below, Fraction(value.numerator >> above, value.denominator >> below)
 
 
 def _abs(term: Term, strict: bool) -> Poly:
@@ -336,8 +360,8 @@ def _largest(polys: list[Poly], strict: bool) -> Poly:
             joint.setdefault(monomial, Fraction(1))
     if joint:
         factor, _ = content(joint, strict)
-        first = leading(joint)
-        scale = max(abs(poly[first]) for poly in kept if first in poly)
+        top = leading(joint)
+        scale = max(abs(poly[top]) for poly in kept if top in poly)
         factor = _scaled(factor, scale / next(iter(factor.values())))
         inverse = raised(factor, Fraction(-1), strict)
         kept = [product(poly, inverse) for poly in kept]

@@ -308,9 +308,7 @@ def test_bounded_scores_need_no_maximum(dtype, score, size):
 
 def test_references_that_lag_give_the_same():
     module = derived(program(normalizers.softmax()), "lazy-rescale=4")
-    assert re.search(
-        r"reference: x0 follows max_j s when that is more than 4 larger; powers are at most e\^4", str(module)
-    )
+    assert "reference: x0 follows max_j s when that is more than 4 larger" in str(module)
     arguments = inputs(4, 30, scale=2.0)
     want = run(module_of(program(normalizers.softmax())), arguments)
     assert_close(run(module, arguments, [[j] for j in range(30)]), want)
