@@ -8,13 +8,13 @@ from aecompiler.algebra import terms as t
 from aecompiler.algebra.cascade import Normalizer, Step
 from aecompiler.algebra.moments import REFERENCE, Moments, State
 from aecompiler.algebra.normal import simplify
-from aecompiler.algebra.printing import formula
+from aecompiler.algebra.printing import factor, formula
 from aecompiler.algebra.scaling import guarded, may_be_minus_infinity, shifted
 from aecompiler.algebra.separation import Inseparable, separate
 from aecompiler.algebra.streaming import StreamingForm
 from aecompiler.algebra.terms import ZERO, Depends, Term
 
-Text = Callable[[Term], str]
+Rename = Callable[[Term], Term]
 
 
 class Explanation:
@@ -55,19 +55,19 @@ class Explanation:
             if symbol not in live
         }
 
-        def text(term: Term) -> str:
-            return formula(t.substitute(t.substitute(term, unnamed), names))
+        def renamed(term: Term) -> Term:
+            return t.substitute(t.substitute(term, unnamed), names)
 
         self._statistics()
         for index, each in enumerate(self.normalizer.reductions):
             if each.symbol in self.step.closed:
-                self._reduction(index, each.kind, each.value, self.step.closed[each.symbol], text)
+                self._reduction(index, each.kind, each.value, self.step.closed[each.symbol], renamed)
         after: dict[Term, Term] = {}
         for symbol, new in zip(form.states, form.update, strict=True):
             after[new] = after[guarded(new)] = t.symbol(f"{t.name_of(symbol)}'", Depends.VARYING)
         for state, symbol, new in zip(states, form.states, form.update, strict=True):
             others = {term: name for term, name in after.items() if term is not new}
-            self._state(state, symbol, t.substitute(new, others), text)
+            self._state(state, symbol, t.substitute(new, others), renamed)
         if any(map(may_be_minus_infinity, (state.ref for state in states))):
             self.lines.append(
                 "reference: -inf, before there is an element, counts as 0 where it is subtracted"
@@ -76,10 +76,12 @@ class Explanation:
             self.lines.append(f"bounded: exponent {formula(exponent)} needs no reference")
         for (a, ref), scale in zip(accumulators, form.rescales, strict=True):
             shown = formula(t.substitute(scale, after)) if ref is not ZERO else "1"
-            what = f"sum_j {_scaled(a, ref, text)} v_j"
+            what = f"sum_j {factor(renamed(shifted(a, ref)))} v_j"
             self.lines.append(f"accumulator: {what}, rescaled by {shown}")
         self._laws(states, accumulators)
-        parts = [f"({formula(c)}) * acc{n}" for n, c in enumerate(form.coefficients)]
+        parts = [
+            f"acc{n}" if c is t.ONE else f"{factor(c)} * acc{n}" for n, c in enumerate(form.coefficients)
+        ]
         if parts:
             self.lines.append("output: o = " + " + ".join(parts))
         for n, extra in enumerate(form.extras):
@@ -98,18 +100,18 @@ class Explanation:
         for part, symbol in self.step.stats.items():
             self.lines.append(f"statistic: {formula(symbol)} = {formula(part)}, from an earlier pass")
 
-    def _reduction(self, index: int, kind: str, value: Term, closed: Term, text: Text) -> None:
+    def _reduction(self, index: int, kind: str, value: Term, closed: Term, renamed: Rename) -> None:
         seen = self.step.value(value)
-        self.lines.append(f"cascade: r{index} = {kind}_j {_enclosed(value)}")
+        self.lines.append(f"cascade: r{index} = {kind}_j {factor(value)}")
         if seen.varying and kind == "sum":
             try:
-                products = " + ".join(f"{_enclosed(a)} * {_enclosed(b)}" for a, b in separate(value))
+                products = " + ".join(f"{factor(a)} * {factor(b)}" for a, b in separate(value))
                 self.lines.append(f"separation: {formula(value)} = {products}")
             except Inseparable:
                 pass
-        self.lines.append(f"separation: r{index} = {text(simplify(closed))}")
+        self.lines.append(f"separation: r{index} = {formula(renamed(simplify(closed)))}")
 
-    def _state(self, state: State, symbol: Term, new: Term, text: Text) -> None:
+    def _state(self, state: State, symbol: Term, new: Term, renamed: Rename) -> None:
         name = formula(symbol)
         if state.kind == REFERENCE:
             bound = self.moments.options.lazy
@@ -120,7 +122,7 @@ class Explanation:
                 "so only rounding and the range that is left to sums change"
             )
             return
-        what = f"{state.kind}_j {_scaled(state.value, state.ref, text)}"
+        what = f"{state.kind}_j {factor(renamed(shifted(state.value, state.ref)))}"
         self.lines.append(f"state: {name} = {what}; {name}' = {formula(new)}")
 
     def _laws(self, states: Iterable[State], accumulators: list[tuple[Term, Term]]) -> None:
@@ -138,19 +140,6 @@ class Explanation:
         self.lines.append(
             "neutral: an empty or fully masked tile reduces to the identities: rescales are 1, states stay"
         )
-
-
-def _scaled(value: Term, ref: Term, text: Text) -> str:
-    return _wrapped(text(shifted(value, ref)))
-
-
-def _enclosed(term: Term) -> str:
-    return _wrapped(formula(term))
-
-
-def _wrapped(text: str) -> str:
-    simple = text.replace("_", "").isalnum() or (text.endswith(")") and text.index("(") == text.rfind("("))
-    return text if simple or (text[0] == "|" == text[-1]) else f"({text})"
 
 
 def _because(reason: Inseparable) -> str:

@@ -13,6 +13,11 @@ def formula(term: Term) -> str:
     return _text(term)[0]
 
 
+def factor(term: Term) -> str:
+    """The term as text that may stand in a product."""
+    return _wrapped(term, _UNARY)
+
+
 def number(value: float) -> str:
     """A constant as text."""
     return str(int(value)) if value == int(value or 0) and abs(value) < 1e6 else f"{value:.6g}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,10 @@ from streaming_forms import (
 
 import aecompiler as aec
 from aecompiler import masks, normalizers
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError
+from aecompiler.passes.infra import make_pass, run_pipeline
 
 INF = float("inf")
 
@@ -187,6 +191,20 @@ def test_passes_and_states_are_the_fewest(name):
         assert states(module) == size
 
 
+_FILES = sorted(Path("examples/mlir").glob("*.mlir"))
+PROGRAMS = {path.stem: path.read_text(encoding="utf-8") for path in _FILES}
+EXAMPLES = [name for name, text in PROGRAMS.items() if '"attn.attention"' in text]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_stream(name):
+    expected = "2" if name == "standardized_softmax" else "1"
+    with make_context():
+        module = ir.Module.parse(PROGRAMS[name])
+        run_pipeline(module, "attn-derive-online,attn-verify-online")
+        assert set(re.findall(r"attn.passes = (\d)", str(module))) == {expected}
+
+
 def test_log_softmax_has_two_accumulators():
     assert states_and_accumulators(derived(program(normalizers.log_softmax()))) == (2, 2)
 
@@ -338,8 +356,6 @@ def test_deriving_takes_little_time():
 
 
 def test_explanations_are_readable():
-    from aecompiler.passes.infra import make_pass
-
     module = module_of(program(normalizers.softmax()))
     before = str(module)
     text = make_pass("attn-derive-online").explain(module.operation)
