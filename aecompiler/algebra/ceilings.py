@@ -14,17 +14,20 @@ MOST = 80
 """The largest exponent that counts as bounded."""
 
 _DEPTH = 6
+_LARGEST = 5000
 
 
 def is_bounded(exponent: Term) -> bool:
     """Whether the exponent is proved to be at most `MOST`, for a row that has an element."""
     plain = without_ln2(exponent)
+    if exponent.size > _LARGEST:
+        return False
     return _each_case(exponent if plain is None else plain, (), _DEPTH)
 
 
 def _each_case(term: Term, assumed: tuple[Poly, ...], depth: int) -> bool:
     """`assumed` are at most 0. A maximum of s over the tile is at least s."""
-    choice = next((part for part in t.parts(term) if part.op == "select"), None)
+    choice = _choice(term)
     if choice is None:
         return _at_most(normal(term), assumed, depth)
     if depth == 0:
@@ -47,6 +50,15 @@ def _each_case(term: Term, assumed: tuple[Poly, ...], depth: int) -> bool:
         if not _each_case(t.substitute(term, {choice: branch}), facts, depth - 1):
             return False
     return True
+
+
+def _choice(term: Term) -> Term | None:
+    """A choice that depends on states alone: not one that is made for each element."""
+    if term.op == "reduce":
+        return None
+    if term.op == "select" and term.varying and not term.element:
+        return next(filter(None, map(_choice, term.args)), term)
+    return next(filter(None, map(_choice, term.args)), None)
 
 
 def _at_most(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
