@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Callable, Mapping, Sequence
 
 from aecompiler.algebra import terms as t
@@ -61,11 +62,16 @@ _EMIT = {
 }
 
 
+_ROUNDED_LN2 = (math.log(2), struct.unpack("f", struct.pack("f", math.log(2)))[0])
+
+
 class Leaves:
     """The values from outside and the operations without laws that the regions of one op share, as terms."""
 
-    def __init__(self, accumulator: ir.Type):
+    def __init__(self, accumulator: ir.Type, *, rounded_ln2: bool = False):
+        """`rounded_ln2`: a constant that is ln 2 up to rounding stands for ln 2, as it does in emitted terms."""
         self.accumulator = accumulator
+        self._rounded_ln2 = rounded_ln2
         self.values: dict[Term, ir.Value] = {}
         self.prototypes: dict[tuple, ir.Operation] = {}
         self._symbols: dict[ir.Value, Term] = {}
@@ -88,7 +94,8 @@ class Leaves:
         attribute = op.attributes["value"]
         if op.results[0].type != self.accumulator or not isinstance(attribute, ir.FloatAttr):
             return None
-        return t.const(attribute.value)
+        value = attribute.value
+        return LN2 if self._rounded_ln2 and value in _ROUNDED_LN2 else t.const(value)
 
 
 def element_arguments(low: float = -math.inf, high: float = math.inf) -> list[Term]:

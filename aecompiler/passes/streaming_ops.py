@@ -51,7 +51,7 @@ class ReadForm:
 def read_form(op: ir.Operation) -> ReadForm:
     """The regions of a streaming op as terms."""
     acc = accumulator_type(op.operands[0].type.element_type)
-    leaves = Leaves(acc)
+    leaves = Leaves(acc, rounded_ln2=True)
     arguments = element_arguments()
     row = arguments[1:4]
     init, update, merge, finalize = (op.regions[n].blocks[0] for n in range(2, _REGIONS))
