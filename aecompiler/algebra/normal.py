@@ -282,12 +282,12 @@ def _logarithm(poly: Poly, strict: bool) -> Poly:
         if coefficient > 0 and all(nonnegative(base) for base, _ in factors):
             parts: list[Poly] = [dict(exponent)]
             scales = [Fraction(1)]
-            twos, rest = _powers_of_two(coefficient)
+            twos, odd = _powers_of_two(coefficient)
             if twos:
                 parts.append(atom(t.LN2))
                 scales.append(Fraction(twos))
-            if rest != 1:
-                parts.append(atom(t.log(t.const(float(rest)))))
+            if odd != 1:
+                parts.append(atom(t.log(t.const(float(odd)))))
                 scales.append(Fraction(1))
             for base, power in factors:
                 parts.append(atom(t.log(base)))

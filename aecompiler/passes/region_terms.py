@@ -69,7 +69,7 @@ class Leaves:
     """The values from outside and the operations without laws that the regions of one op share, as terms."""
 
     def __init__(self, accumulator: ir.Type, *, rounded_ln2: bool = False):
-        """`rounded_ln2`: a constant that is ln 2 up to rounding stands for ln 2, as it does in emitted terms."""
+        """`rounded_ln2`: a constant that is ln 2 up to rounding stands for ln 2, as in emitted terms."""
         self.accumulator = accumulator
         self._rounded_ln2 = rounded_ln2
         self.values: dict[Term, ir.Value] = {}

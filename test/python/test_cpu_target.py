@@ -3,14 +3,19 @@
 import dataclasses
 import os
 import platform
+import re
 
 import pytest
+from example_files import FOLDER
 
 from aecompiler.backends.base import get_backend
 from aecompiler.backends.cpu import host
 from aecompiler.backends.cpu.host import available_cores, cache_bytes, cpu_limits, host_target, read_target
-from aecompiler.backends.cpu.schedule import CpuSchedule
+from aecompiler.backends.cpu.schedule import CpuSchedule, pipeline_for
 from aecompiler.backends.cpu.target import NAMED_TARGETS, CpuTarget
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.passes.infra import PIPELINES, run_pipeline
 
 X86 = """processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -229,3 +234,26 @@ def test_a_wrong_number_of_threads_in_the_environment(monkeypatch, text):
 def test_a_wrong_number_of_threads(threads):
     with pytest.raises(ValueError, match="expects threads to be 1 to 1024, or 0 for all, got"):
         CpuSchedule.from_options({"threads": threads})
+
+
+@pytest.mark.parametrize("name", sorted(NAMED_TARGETS))
+def test_pipelines_of_described_processors_vectorize_for_them(name):
+    """Up to LLVM, which makes code for this processor only: the vectors are those of the other one."""
+    target = NAMED_TARGETS[name]
+    text = pipeline_for(CpuSchedule(), target)
+    options = PIPELINES["attn-cpu"].build(**options_in(text))
+    steps = options.partition(",convert-elementwise-to-linalg")[0]
+    module = ir.Module.parse((FOLDER / "mlir" / "softmax.mlir").read_text(), context=make_context())
+    run_pipeline(module, f"builtin.module({steps})")
+    widths = {int(width) for width in re.findall(r"vector<(\d+)xf32>", str(module))}
+    assert widths == {target.lanes(32)}
+    assert ("x86." in str(module)) <= (target.machine == "x86_64")
+
+
+def options_in(text):
+    """The options of the one named pipeline in a text, as keyword arguments."""
+    pairs = (pair.split("=") for pair in re.search(r"\{(.*)\}", text)[1].split())
+    return {
+        key.replace("-", "_"): value == "true" if value in ("true", "false") else int(value)
+        for key, value in pairs
+    }

@@ -13,7 +13,7 @@ from aecompiler.backends.cpu.host import host_target
 from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
 from aecompiler.backends.cpu.names import PREFIX
 from aecompiler.backends.cpu.parallel_runtime import HELP
-from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL, CpuSchedule
+from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL, CpuSchedule, pipeline_for
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
 from aecompiler.disk_cache import open_cache
@@ -31,19 +31,7 @@ class CpuBackend:
 
     def pipeline(self, schedule: CpuSchedule) -> str:
         """Pipeline text that `aec-opt --pass-pipeline` replays."""
-        chosen = schedule.resolved(self.target)
-        if chosen.direct:
-            return f"builtin.module(attn-cpu-reference{{block-q={chosen.block_q}}})"
-        options = {
-            "block-q": chosen.block_q,
-            "block-kv": chosen.block_kv,
-            "decode-rows": self.target.lanes(32),
-            "vector-bits": self.target.vector_bits,
-            "pair-products": str(self.target.vector_bits == 512 and self.target.has("avx512_bf16")).lower(),
-            "x86": str(self.target.machine == "x86_64").lower(),
-        }
-        text = " ".join(f"{name}={value}" for name, value in options.items())
-        return f"builtin.module(attn-cpu{{{text}}})"
+        return pipeline_for(schedule, self.target)
 
     def emit(self, module: Any, entry: str, schedule: CpuSchedule) -> CpuArtifact:
         """Lower `module` in place, unless the result is in the cache; the binary is its bytecode."""

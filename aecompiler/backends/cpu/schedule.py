@@ -65,10 +65,30 @@ class CpuSchedule(Schedule):
 
     def resolved(self, target: CpuTarget) -> Self:
         """The schedule with a choice for everything that is 0."""
-        lanes = target.lanes(32)
+        rows = _DIRECT_BLOCK_Q if self.direct else max(32, 4 * target.lanes(32))
         return dataclasses.replace(
             self,
-            block_q=self.block_q or (_DIRECT_BLOCK_Q if self.direct else 4 * lanes),
+            block_q=self.block_q or rows,
             block_kv=self.block_kv or 64,
             threads=self.threads or target.cores,
         )
+
+
+def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:
+    """The pipeline, as text, by which programs are compiled for a processor."""
+    chosen = schedule.resolved(target)
+    if chosen.direct:
+        return f"builtin.module(attn-cpu-reference{{block-q={chosen.block_q}}})"
+    x86 = target.machine == "x86_64"
+    options = {
+        "block-q": chosen.block_q,
+        "block-kv": chosen.block_kv,
+        "decode-rows": target.lanes(32),
+        # Half of the registers or more hold the products that a register tile sums up.
+        "tile-q": 4 if target.vector_registers >= 32 else 2,
+        "vector-bits": target.vector_bits,
+        "pair-products": x86 and target.vector_bits == 512 and target.has("avx512_bf16"),
+        "x86": x86,
+    }
+    text = " ".join(f"{name}={str(value).lower()}" for name, value in options.items())
+    return f"builtin.module(attn-cpu{{{text}}})"
