@@ -84,6 +84,7 @@ class AttnDeriveOnline(Pass):
     NAME = "attn-derive-online"
 
     max_passes: int = option(4, "the most passes over the keys")
+    keep_refused: bool = option(False, "leave a program without such a form as it is, in place of an error")
     lazy_rescale: float = option(0.0, "by how much a reference may lag behind the maximum; 0 for not at all")
 
     def __post_init__(self) -> None:
@@ -95,7 +96,13 @@ class AttnDeriveOnline(Pass):
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
         # All are derived before one is changed: a failure leaves the IR as it was.
-        found = [self._derive(program) for program in _programs(op)]
+        found = []
+        for program in _programs(op):
+            try:
+                found.append(self._derive(program))
+            except PassFailure:
+                if not self.keep_refused:
+                    raise
         for derived in found:
             replace_by_passes(derived.op, derived.leaves, derived.arguments, derived.passes)
 

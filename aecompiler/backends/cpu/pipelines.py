@@ -120,7 +120,7 @@ def cpu(
     return ",".join(
         (
             "cpu-guard-operations",
-            "attn-derive-online{max-passes=16}",
+            "attn-derive-online{keep-refused=true}",
             f"attn-tile{{{tiles}}}",
             "attn-fuse-elementwise{plain=true}",
             "convert-attn-to-linalg",
