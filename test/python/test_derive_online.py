@@ -222,7 +222,7 @@ def modules(name: str, options: str):
 
 @pytest.mark.parametrize("options", ["", "lazy-rescale=3"])
 @pytest.mark.parametrize("name", ALL)
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_split_and_merge_gives_the_direct_result(name, options, data):
     direct, streaming = modules(name, options)
