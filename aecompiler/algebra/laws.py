@@ -18,14 +18,11 @@ from aecompiler.algebra.ceilings import is_bounded
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.intervals import bounds, reduced
 from aecompiler.algebra.moments import stripped
-from aecompiler.algebra.normal import TooLargeError, depends, equal, normal, to_term
+from aecompiler.algebra.normal import MAX_SIZE, TooLargeError, depends, equal, normal, to_term
 from aecompiler.algebra.resolution import has_infinity, resolve
 from aecompiler.algebra.separation import Inseparable, close
 from aecompiler.algebra.streaming import StreamingForm
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
-
-MAX_SIZE = 200_000
-"""The most nodes, shared ones counted once for each use, of a term that is looked at."""
 
 
 class LawError(Exception):
@@ -63,9 +60,9 @@ def check(form: StreamingForm) -> frozenset[int]:
 
 
 def _check_sizes(form: StreamingForm) -> None:
-    for group in (form.update, form.rescales, form.weights, form.merged, form.coefficients, form.extras):
-        if any(term.size > MAX_SIZE for term in group):
-            raise LawError("the form", "unsupported: formulas that grow beyond all bounds")
+    groups = (form.update, form.rescales, form.weights, form.merged, form.coefficients, form.extras)
+    if any(term.size > MAX_SIZE for group in groups for term in group):
+        raise LawError("the form", "unsupported: formulas that grow beyond all bounds")
 
 
 class _StateLawError(LawError):

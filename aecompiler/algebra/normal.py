@@ -32,8 +32,18 @@ LIMIT = 256
 """The most monomials of a normal form."""
 
 
+MAX_SIZE = 20_000
+"""The most nodes of a term that is looked at, shared ones counted once for each use."""
+
+
 class TooLargeError(Exception):
-    """A normal form has more than `LIMIT` monomials."""
+    """A normal form has more than `LIMIT` monomials, or a term more than `MAX_SIZE` nodes."""
+
+
+def check_size(term: Term) -> None:
+    """Raise `TooLargeError` for a term that would take too long."""
+    if term.size > MAX_SIZE:
+        raise TooLargeError
 
 
 def equal(a: Term, b: Term) -> bool:
@@ -58,6 +68,7 @@ def simplify(term: Term) -> Term:
 @lru_cache(maxsize=8192)
 def normal(term: Term, strict: bool = False) -> Poly:
     """The normal form of a term; not to be changed."""
+    check_size(term)
     rule = _RULES.get(term.op)
     if rule is not None:
         return rule(term, strict)

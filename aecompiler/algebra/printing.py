@@ -5,6 +5,9 @@ from __future__ import annotations
 from aecompiler.algebra.terms import LN2, Term
 
 _SUM, _PRODUCT, _UNARY, _CALL = range(4)
+_LARGEST = 2000
+"""The most nodes of a formula that is written out: shared ones count once for each use."""
+
 _PREDICATES = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
@@ -30,6 +33,8 @@ def _wrapped(term: Term, least: int) -> str:
 
 def _text(term: Term) -> tuple[str, int]:
     op, args = term.op, term.args
+    if term.size > _LARGEST:
+        return "...", _CALL
     if op == "const":
         value = float(term.data)
         finite = abs(value) < float("inf")

@@ -12,7 +12,17 @@ from typing import Protocol
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative
-from aecompiler.algebra.normal import EXPANSIONS, Poly, depends, equal, leading, normal, simplify, to_term
+from aecompiler.algebra.normal import (
+    EXPANSIONS,
+    Poly,
+    check_size,
+    depends,
+    equal,
+    leading,
+    normal,
+    simplify,
+    to_term,
+)
 from aecompiler.algebra.terms import ONE, ZERO, Term
 
 Pair = tuple[Term, Term]
@@ -46,6 +56,7 @@ def separate(term: Term) -> list[Pair]:
 
     A depends on nothing that varies, B on no element. Raises `Inseparable`.
     """
+    check_size(term)
     return _grouped(_pairs(term))
 
 
@@ -369,6 +380,7 @@ _RULES: dict[str, Callable[[Term], list[Pair]]] = {
 
 def close(kind: str, term: Term, moment: Moment) -> Term:
     """The reduction of `term` over a row that has an element, in moments. Raises `Inseparable`."""
+    check_size(term)
     if kind == "sum":
         return _close_sum(term, moment)
     if kind == "prod":

@@ -117,6 +117,12 @@ class AttnDeriveOnline(Pass):
         return "\n\n".join(texts)
 
     def _derive(self, program: ir.Operation) -> _Derived:
+        try:
+            return self._derived(program)
+        except RecursionError:
+            raise PassFailure(program, "unsupported: formulas that nest too deep to be analysed") from None
+
+    def _derived(self, program: ir.Operation) -> _Derived:
         read = read_normalizer(program)
         bounded = _BOUNDED[str(program.operands[2].type.element_type)]
         options = Options(bounded=bounded, lazy=self.lazy_rescale)

@@ -49,6 +49,10 @@ class AttnVerifyOnline(Pass):
         for program in _forms(op):
             try:
                 check(read_form(program).form)
+            except RecursionError:
+                raise PassFailure(
+                    program, "unsupported: formulas that nest too deep to be analysed"
+                ) from None
             except LawError as error:
                 raise PassFailure(
                     program, f"expects {error.subject} to obey the laws of a streaming form; {error.law}"

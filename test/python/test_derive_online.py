@@ -355,6 +355,23 @@ def test_deriving_takes_little_time():
     assert (time.perf_counter() - start) / 5 < 0.5  # about 0.03 where nothing else runs
 
 
+@pytest.mark.parametrize("count", [60, 3000])
+def test_huge_normalisers_are_derived_or_refused_in_bounded_time(count):
+    def normalize(row):
+        value = row
+        for _ in range(count):
+            value = value * value + row  # written out, this doubles
+        return value / (value.sum() + 1.0)
+
+    start = time.perf_counter()
+    try:
+        assert passes(derived(program(normalize))) == 1
+    except CompileError as error:
+        refused = str(error)
+        assert "unsupported: " in refused
+    assert time.perf_counter() - start < 20
+
+
 def test_explanations_are_readable():
     module = module_of(program(normalizers.softmax()))
     before = str(module)
