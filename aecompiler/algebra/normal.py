@@ -68,6 +68,15 @@ def simplify(term: Term) -> Term:
 @lru_cache(maxsize=8192)
 def normal(term: Term, strict: bool = False) -> Poly:
     """The normal form of a term; not to be changed."""
+    try:
+        return _normal(term, strict)
+    except TooLargeError:
+        if term.varying:
+            raise
+        return atom(term)  # nothing has to be taken out of it
+
+
+def _normal(term: Term, strict: bool) -> Poly:
     check_size(term)
     rule = _RULES.get(term.op)
     if rule is not None:
