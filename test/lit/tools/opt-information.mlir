@@ -19,7 +19,7 @@
 // HELP: Exit status: 0 success
 
 // LIST: for every target:
-// LIST-NEXT: attn-canonicalize {{ +}}Simplify attention programs
+// LIST: attn-canonicalize {{ +}}Simplify attention programs
 // LIST: convert-attn-to-linalg
 // LIST: of the CPU backend:
 // LIST: cpu-prepare-functions
