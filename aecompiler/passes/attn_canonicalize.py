@@ -218,7 +218,8 @@ def _drop_unused_extras(op: ir.Operation) -> None:
     if len(kept) == len(results):
         return
     with ir.InsertionPoint(op):
-        attributes = {named.name: named.attr for named in op.attributes}
+        # The sizes of result groups may be left out, and change.
+        attributes = {name: op.attributes[name] for name in op.attributes if name != "resultSegmentSizes"}
         new = ir.Operation.create(
             op.name,
             [results[index].type for index in kept],

@@ -303,3 +303,27 @@ func.func @elements(%a: f32, %d: f32, %q: tensor<1x1x4x8xf32>) -> tensor<1x1x4x8
   }) : (tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>, tensor<1x1x4x8xf32>) -> tensor<1x1x4x8xf32>
   return %o : tensor<1x1x4x8xf32>
 }
+
+// -----
+
+// Attributes of an op whose extra is dropped stay, but for the sizes of its result groups.
+// CHECK-LABEL: func.func @unused_extra_with_attributes
+// CHECK:         %[[O:[^ ]+]] = "attn.attention"
+// CHECK-NOT:     attn.row_reduce
+// CHECK-NOT:     resultSegmentSizes
+// CHECK:         note = "kept"
+// CHECK:         return %[[O]]
+func.func @unused_extra_with_attributes(%q: tensor<1x2x5x4xf32>, %k: tensor<1x2x5x4xf32>, %v: tensor<1x2x5x4xf32>, %true: i1) -> tensor<1x2x5x4xf32> {
+  %o, %e = "attn.attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+  ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    %m = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+    "attn.yield"(%s, %m) : (f32, f32) -> ()
+  }) {note = "kept", resultSegmentSizes = array<i32: 1, 1>} : (tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>, tensor<1x2x5x4xf32>) -> (tensor<1x2x5x4xf32>, tensor<1x2x5xf32>)
+  return %o : tensor<1x2x5x4xf32>
+}
