@@ -156,16 +156,18 @@ class Prepared:
     wide: Mapping[ir.Value, Memory]
 
 
-def widened_operands(contraction: Contraction) -> list[Operand]:
-    """The operands without lanes that the body does nothing with but widen them."""
+def plain_operands(contraction: Contraction) -> list[Operand]:
+    """The operands without lanes that the body does nothing with but widen them, if they are not wide."""
     generic = contraction.generic
     acc = generic.argument(generic.outs[0]).type
     found = []
     for operand in generic.ins:
         argument = generic.argument(operand)
         users = [use.owner.operation for use in argument.uses]
-        if contraction.lane in operand.loops or argument.type == acc or len(operand.loops) != 2:
+        if contraction.lane in operand.loops or len(operand.loops) != 2:
             continue
-        if all(user.name == "arith.extf" and user.results[0].type == acc for user in users):
+        if argument.type == acc or all(
+            user.name == "arith.extf" and user.results[0].type == acc for user in users
+        ):
             found.append(operand)
     return found

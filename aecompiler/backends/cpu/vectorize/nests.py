@@ -19,7 +19,7 @@ from aecompiler.backends.cpu.vectorize.contractions import (
     multiply_pairs,
     pack_pair,
     pair_operands,
-    widened_operands,
+    plain_operands,
 )
 from aecompiler.backends.cpu.vectorize.storage import Storage
 from aecompiler.backends.cpu.vectorize.values import (
@@ -332,8 +332,12 @@ class Nests:
         wide = {}
         if paired is None:
             acc = contraction.generic.argument(contraction.generic.outs[0]).type
-            for operand in widened_operands(contraction):
-                wide[operand.value] = self.storage.widen(self.memory(operand.value), acc)
+            few_lanes = contraction.generic.sizes[contraction.lane] <= self.lanes
+            for operand in plain_operands(contraction):
+                memory = self.memory(operand.value)
+                # Each element is used for few products only: what counts is that memory is read row by row.
+                if memory.type.element_type != acc or (few_lanes and not memory.owned):
+                    wide[operand.value] = self.storage.widen(memory, acc)
         return Prepared(contraction, paired, wide)
 
     def _paired(self, contraction: Contraction) -> PairedOperands | None:
