@@ -232,7 +232,7 @@ func.func @causal(%q: tensor<?x4xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>,
 
 // Tiles of f16 are widened once.
 // CHECK-LABEL: func.func private @narrow.tile0(
-// CHECK-DAG:     %[[WIDE:[^ ]+]] = memref.alloca() {alignment = 64 : i64} : memref<4x4xf32>
+// CHECK-DAG:     %[[FLOATS:[^ ]+]] = memref.alloca() {alignment = 64 : i64} : memref<4x4xf32>
 // CHECK:         vector.load {{.*}} : memref<4x4xf16{{.*}}>, vector<4xf16>
 // CHECK-NEXT:    arith.extf {{.*}} : vector<4xf16> to vector<4xf32>
 // CHECK-NEXT:    vector.store {{.*}} : memref<4x4xf32>, vector<4xf32>
