@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from random_inputs import fill, lay_out, spoil
 
 Draw = Callable[[st.SearchStrategy], Any]
 
@@ -96,44 +97,11 @@ class RandomProgram:
                 dim if isinstance(dim, int) else call["sizes"][dim if dim else f"{name}.{axis}"]
                 for axis, dim in enumerate(spec.dims)
             ]
-            made.append(_fill(rng, name, shape, spec, call))
+            array = fill(rng, shape, spec.dtype, spec.values, call["sizes"].get("T", 0))
+            if name in ("q", "k", "v"):
+                array = lay_out(spoil(rng, array, name, call), call)
+            made.append(array)
         return made
-
-
-def _fill(
-    rng: np.random.Generator, name: str, shape: list[int], spec: Tensor, call: Mapping[str, Any]
-) -> Any:
-    if spec.values == "offsets":
-        return _offsets(rng, shape[0], call["sizes"]["T"])
-    if spec.dtype in ("i8", "i32", "i64", "index"):
-        return rng.integers(-3, 9, shape).astype({"i8": "i1", "i32": "i4"}.get(spec.dtype, "i8"))
-    if spec.dtype == "i1":
-        return rng.random(shape) < 0.6
-    values = rng.standard_normal(shape)
-    if spec.values == "with -inf":
-        values[rng.random(shape) < 0.2] = -np.inf
-    if call.get("nan") and name in ("k", "v") and shape[2]:
-        values[:, :, rng.integers(0, shape[2])] = np.nan
-    values = values.astype(_dtype(spec.dtype))
-    if call.get("bshd") and name in ("q", "k", "v"):
-        values = np.ascontiguousarray(values.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
-    return values
-
-
-def _offsets(rng: np.random.Generator, count: int, length: int) -> np.ndarray:
-    """Cumulative lengths: mostly well formed, sometimes with gaps at the ends."""
-    bounds = np.sort(rng.integers(0, length + 1, count))
-    if rng.random() < 0.7 and count > 1:
-        bounds[0], bounds[-1] = 0, length
-    return bounds.astype(np.int32)
-
-
-def _dtype(name: str) -> Any:
-    if name == "bf16":
-        import ml_dtypes
-
-        return ml_dtypes.bfloat16
-    return {"f16": np.float16, "f32": np.float32, "f64": np.float64}[name]
 
 
 class Writer:
@@ -402,33 +370,40 @@ class Writer:
         return [*lines, f"return {', '.join(values)}"]
 
 
-def _element(draw: Draw) -> str:
+def dynamic_sizes(arguments: Mapping[str, Tensor | Scalar]) -> list[str]:
+    """The names of the sizes that a call chooses; a size without one is named after its argument."""
+    names: dict[str, None] = {}
+    for name, spec in arguments.items():
+        for axis, dim in enumerate(spec.dims if isinstance(spec, Tensor) else ()):
+            if not isinstance(dim, int):
+                names[dim or f"{name}.{axis}"] = None
+    return list(names)
+
+
+def element_type(draw: Draw) -> str:
+    """The element type of q, k and v."""
     return draw(st.sampled_from(("f32", "f32", "f32", "f64", "f16", "bf16")))
 
 
-def _calls(draw: Draw, arguments: Mapping[str, Tensor | Scalar], limits: Mapping[str, Sequence[int]]) -> list:
+def make_calls(
+    draw: Draw, arguments: Mapping[str, Tensor | Scalar], limits: Mapping[str, Sequence[int]]
+) -> list:
     """One call, or two for a program with dynamic sizes."""
-    names = []
-    for name, spec in arguments.items():
-        if isinstance(spec, Tensor):
-            dims = [
-                dim if dim else f"{name}.{axis}"
-                for axis, dim in enumerate(spec.dims)
-                if not isinstance(dim, int)
-            ]
-            names += [dim for dim in dims if dim not in names]
+    names = dynamic_sizes(arguments)
     calls = []
     for _ in range(2 if names else 1):
         sizes = {name: draw(st.sampled_from(limits.get(name, (3, 0, 1, 2, 7)))) for name in names}
         seed, layout = draw(st.integers(0, 2**32 - 1)), draw(st.integers(0, 3))
-        calls.append({"sizes": sizes, "seed": seed, "bshd": layout == 1, "nan": layout == 3})
+        calls.append(
+            {"sizes": sizes, "seed": seed, "layout": "bshd" if layout == 1 else "", "nan": layout == 3}
+        )
     return calls
 
 
 @st.composite
 def attention_programs(draw: Draw, folded: bool = False) -> RandomProgram:
     """A program with one `attention`, possibly with arithmetic around it."""
-    element = _element(draw)
+    element = element_type(draw)
     precise = "f64" if element == "f64" else "f32"
     writer = Writer(draw, precise, folded)
     q_heads, kv_heads = draw(st.sampled_from(HEADS))
@@ -476,104 +451,4 @@ def attention_programs(draw: Draw, folded: bool = False) -> RandomProgram:
     limits = {"B": (1, 2, 3, 0), "H": (2, 1, 3, 0), "Sq": (*LENGTHS[1:], 0), "Skv": (*LENGTHS[1:], 0)}
     limits["S"] = limits["Sq"]
     schedule = {"opt_level": writer.pick(0, 2), "block_q": writer.pick(32, 1, 3, 8)}
-    return RandomProgram(body, arguments, _calls(draw, arguments, limits), schedule)
-
-
-@st.composite
-def recurrence_programs(draw: Draw, folded: bool = False) -> RandomProgram:
-    """A program with one `recurrence`: scalar, diagonal and rank-one transitions, packed or not."""
-    element = _element(draw)
-    precise = "f64" if element == "f64" else "f32"
-    writer = Writer(draw, precise, folded)
-    varlen = writer.chance(3)
-    heads = draw(st.sampled_from(((1, 1, 1), (2, 2, 2), (2, 1, 4), (1, 1, 3), (4, 2, 2), (3, 3, 1))))
-    most = max(heads)
-    dk, dv = draw(st.sampled_from((1, 2, 3, 5, 8))), draw(st.sampled_from((1, 2, 3, 4, 7)))
-    batch: Any = 1 if varlen else writer.pick("B", "B", 2)
-    length = writer.pick("T", "T", "T", 5) if not varlen else "T"
-    arguments: dict[str, Tensor | Scalar] = {
-        name: Tensor((batch, count, length, size), element)
-        for name, count, size in zip("qkv", heads, (dk, dk, dv), strict=True)
-    }
-    options = []
-    if writer.chance(2):
-        arguments["initial"] = Tensor(("N" if varlen else batch, most, dk, dv), precise)
-        options.append("initial=initial")
-    if varlen:
-        arguments["offsets"] = Tensor(("N1",), "i32", "offsets")
-        options.append("offsets=offsets")
-    writer.integers, writer.sizes = ("t", "h", "b"), {"b": batch, "h": most, "t": length}
-    body = ["def step(S, q, k, v, b, h, t):", *(f"    {line}" for line in _step(writer, dk, dv))]
-    body.append(f"return aec.recurrence({', '.join(['q', 'k', 'v', 'step', *options])})")
-    arguments.update(writer.arguments)
-    calls = _calls(draw, arguments, {"B": (1, 2, 3, 0), "T": (5, 1, 2, 3, 17, 33, 0), "N1": (3, 1, 2, 5)})
-    for call in calls:
-        call["nan"] = False  # a NaN would spread over the state and hide everything else
-        call["sizes"]["N"] = call["sizes"].get("N1", 1) - 1
-    return RandomProgram(body, arguments, calls, {"opt_level": writer.pick(0, 2)})
-
-
-def _vector(writer: Writer, size: int) -> str:
-    """A captured vector of the step, from a tensor of the natural shape or at random indices."""
-    indices = writer.pick(("b", "h", "t"), ("h",), ("b", "t"), None)
-    if indices is None:
-        dims: tuple[Any, ...] = (None, None)
-        indices = (writer.integer(1), writer.integer(1))
-    else:
-        dims = tuple(writer.sizes[name] for name in indices)
-    return f"{writer.argument(Tensor((*dims, size), writer.precise))}[{', '.join(indices)}]"
-
-
-def _step(writer: Writer, dk: int, dv: int) -> list[str]:
-    """The statements of a step that keeps the state bounded."""
-    lines = []
-    if writer.chance(3):
-        lines.append(f"q = {writer.pick(f'q * {dk**-0.5:.3f}', 'aec.tanh(q)', f'q * {_vector(writer, dk)}')}")
-    rank_one = writer.chance(2)
-    if rank_one:
-        lines.append("k = k * aec.rsqrt((k * k).sum() + 0.25)")
-    elif writer.chance(3):
-        factor = writer.real(1, [])
-        key = writer.pick("k * 0.5", f"k * {factor}", "aec.sigmoid(k)", "aec.tanh(k) + v.sum()")
-        lines.append(f"k = {key}")
-    decay = writer.pick(
-        *(
-            "aec.exp(-aec.abs({x})) * S",
-            "aec.sigmoid({x}) * S",
-            "0.9 * S",
-            "S",
-            "(1.0 - aec.exp2(-1.0 - h)) * S",
-        ),
-        *(
-            "aec.exp(-aec.abs({d}))[:, None] * S",
-            "S * aec.sigmoid({e})[None, :]",
-            "aec.sigmoid(k)[:, None] * S",
-        ),
-        *("aec.where({p}, S * 0.5, S)", "aec.exp(-aec.abs({d}))[:, None] * (S * {c})", "S - 0.25 * S"),
-    )
-    parts = {"c": writer.number(-0.9, 0.9)}
-    for name, make in {
-        "x": lambda: writer.real(writer.draw(st.integers(0, 1)), []),
-        "p": lambda: writer.boolean(1),
-        "d": lambda: _vector(writer, dk),
-        "e": lambda: _vector(writer, dv),
-    }.items():
-        if f"{{{name}}}" in decay:
-            parts[name] = make()
-    lines.append(f"S1 = {decay.format(**parts)}")
-    if rank_one:
-        beta = writer.pick("0.5", f"aec.sigmoid({writer.real(0, [])})")
-        seen = writer.pick("k @ S1", "k @ S1", "(k[:, None] * S1).sum(0)", "S1.T @ k")
-        lines.append(f"S1 = S1 + aec.outer({beta} * k, v - {seen})")
-    else:
-        lines.append(
-            writer.pick(
-                "S1 = S1 + aec.outer(k, v)", "S1 = S1 + k[:, None] * v", "S1 += 0.5 * aec.outer(k, v)"
-            )
-        )
-    read = writer.pick("q @ S1", "q @ S", "(q[:, None] * S1).sum(0)", "S1.T @ q", "bonus")
-    if read == "bonus":
-        read = f"q @ (S + {_vector(writer, dk)}[:, None] * aec.outer(k, v))"
-    if writer.chance(3):
-        read = f"{read} + {writer.pick('v', f'{writer.real(0, [])} * v', f'{_vector(writer, dv)} * v')}"
-    return [*lines, f"return S1, {read}"]
+    return RandomProgram(body, arguments, make_calls(draw, arguments, limits), schedule)

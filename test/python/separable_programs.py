@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from random_programs import Draw, RandomProgram, Tensor, Writer
+from random_programs import Draw, RandomProgram, Tensor, Writer, dynamic_sizes
 
 
 class CascadeWriter(Writer):
@@ -114,13 +114,6 @@ def cascade_programs(draw: Draw) -> RandomProgram:
     mask = writer.mask() if writer.chance(2) else "None"
     body.append(f"return aec.attention(q, k, v, mask={mask}, normalize=normalize)")
     arguments.update(writer.arguments)
-    names = {
-        dim if dim else f"{name}.{axis}"
-        for name, spec in arguments.items()
-        if isinstance(spec, Tensor)
-        for axis, dim in enumerate(spec.dims)
-        if not isinstance(dim, int)
-    }
-    sizes = {name: draw(st.sampled_from((5, 1, 2, 9))) for name in sorted(names)}
-    call = {"sizes": sizes, "seed": draw(st.integers(0, 2**32 - 1)), "bshd": False, "nan": False}
+    sizes = {name: draw(st.sampled_from((5, 1, 2, 9))) for name in sorted(dynamic_sizes(arguments))}
+    call = {"sizes": sizes, "seed": draw(st.integers(0, 2**32 - 1))}
     return RandomProgram(body, arguments, [call])

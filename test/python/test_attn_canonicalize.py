@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from example_files import FOLDER, load
 from hypothesis import HealthCheck, given, settings
-from random_programs import attention_programs, recurrence_programs
+from random_programs import attention_programs
+from random_recurrences import recurrence_programs
 
 import aecompiler as aec
 from aecompiler.bindings import ir

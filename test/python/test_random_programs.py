@@ -1,15 +1,16 @@
-"""Random programs: the CPU against the float64 reference, and transformations that keep the meaning.
+"""Random programs: all forms against each other and the float64 reference, and transformations.
 
-By default a fixed set of 300 different programs is compiled. `--programs N` draws N new ones; a failure
-prints the program as source and how to reproduce it.
+By default a fixed set of 1,000 different programs of attention and 80 of recurrences is run. `--programs N`
+draws N new ones; a failure prints the program as source and how to reproduce it.
 """
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,15 +18,26 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
-from random_programs import RandomProgram, attention_programs, recurrence_programs
+from random_forms import Case, Forms, cases
+from random_programs import RandomProgram, attention_programs
+from random_recurrences import recurrence_programs
+from random_tiles import tile_programs
+from separable_programs import cascade_programs
+from streaming_forms import passes
 
 import aecompiler as aec
 from aecompiler.bindings import ir, passmanager
 from aecompiler.dialect import make_context
 from aecompiler.reference import evaluate
 
-ATTENTION, RECURRENCE, TRANSFORMED = 220, 80, 80
-"""Programs of the fixed set: compiled ones with each op, and ones that are only transformed."""
+ATTENTION = {"wild": 450, "tiles": 400, "separable": 150}
+"""Programs of the fixed set with one attention, by how they are drawn; each is run in all forms."""
+
+RECURRENCE, TRANSFORMED = 80, 80
+"""Programs of the fixed set with a recurrence, and ones that are only transformed."""
+
+FAST = 4
+"""One in so many programs also takes the CPU's default road, whose compiling costs most."""
 
 ACCUMULATED = {"f64": 2e-14, "f32": 1e-5}
 """Error of a value before it is rounded to its type, relative to the largest value of its row, at least 1."""
@@ -42,13 +54,14 @@ class Campaign:
     """Runs a check on different programs and remembers the largest errors."""
 
     programs: int = 0
+    forms: Counter[str] = field(default_factory=Counter)
     results: int = 0
     errors: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _seen: set[str] = field(default_factory=set)
 
-    def run(self, strategy: Any, check: Callable[[RandomProgram], None], count: int, fixed: bool) -> None:
+    def run(self, strategy: Any, check: Callable[[Any], None], count: int, fixed: bool) -> None:
         """`check` on `count` different programs."""
-        failed: list[RandomProgram] = []
+        failed: list[Any] = []
 
         @settings(
             max_examples=count,
@@ -59,7 +72,7 @@ class Campaign:
             suppress_health_check=list(HealthCheck),
         )
         @given(program=strategy)
-        def property_(program: RandomProgram) -> None:
+        def property_(program: Any) -> None:
             if program.source in self._seen and not failed:
                 reject()
             try:
@@ -71,6 +84,12 @@ class Campaign:
             self.programs += 1
 
         property_()
+
+    def text(self) -> str:
+        """What was run, and how exact it was."""
+        forms = ", ".join(f"{form} {count}" for form, count in self.forms.items())
+        errors = ", ".join(f"{dtype} {error:.1e}" for dtype, error in sorted(self.errors.items()))
+        return f"{forms}; {self.results} results, largest error relative to the row: {errors}"
 
     def compare(
         self, name: str, element: str, got: np.ndarray, want: np.ndarray, accumulated: float | None = None
@@ -115,26 +134,70 @@ def check_on_cpu(campaign: Campaign, program: RandomProgram) -> None:
             assert np.asarray(x).tobytes() == copy.tobytes(), "an input was written to"
 
 
+def check_forms(campaign: Campaign, case: Case, one_pass: bool) -> None:
+    """Run all forms of a case, and compare them with the reference and so with each other."""
+    forms = Forms(case, fast=case.one_in(FAST))
+    if one_pass:
+        assert forms.streaming is not None
+        assert passes(forms.streaming) == 1
+    for results in forms.results():
+        pairs = zip(results.dtypes, results.got, results.want, strict=True)
+        for number, (dtype, got, want) in enumerate(pairs):
+            rounded = WEIGHTS.get(case.program.element) if number == 0 and results.form == "default" else None
+            campaign.compare(f"{results.form}: result {number}", dtype, got, want, rounded)
+    campaign.forms.update(forms.names)
+
+
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
-    ("strategy", "default"),
+    ("strategy", "name"),
     [
-        pytest.param(attention_programs(), ATTENTION, id="attention"),
-        pytest.param(recurrence_programs(), RECURRENCE, id="recurrence"),
+        pytest.param(strategy, name, id=name)
+        for name, strategy in {
+            "wild": attention_programs(),
+            "tiles": tile_programs(),
+            "separable": cascade_programs(),
+        }.items()
     ],
 )
-def test_cpu_agrees_with_the_reference(strategy, default, request, report_lines):
+def test_all_forms_agree_with_the_reference(strategy, name, request, report_lines):
     wanted = request.config.getoption("--programs")
-    share = default / (ATTENTION + RECURRENCE)
-    count = default if wanted is None else max(1, round(wanted * share))
+    total = sum(ATTENTION.values())
+    count = ATTENTION[name] if wanted is None else max(1, round(wanted * ATTENTION[name] / total))
     campaign, start = Campaign(), time.monotonic()
     try:
-        campaign.run(strategy, lambda program: check_on_cpu(campaign, program), count, fixed=wanted is None)
+        check = functools.partial(check_forms, campaign, one_pass=name == "separable")
+        campaign.run(cases(strategy), check, count, fixed=wanted is None)
     finally:
-        errors = ", ".join(f"{dtype} {error:.1e}" for dtype, error in sorted(campaign.errors.items()))
         report_lines.append(
-            f"{request.node.callspec.id}: {campaign.programs} random programs on the CPU, {campaign.results} "
-            f"results, largest error relative to the row: {errors} ({time.monotonic() - start:.0f} s)"
+            f"{name}: {campaign.programs} random programs; {campaign.text()} "
+            f"({time.monotonic() - start:.0f} s)"
+        )
+    assert campaign.programs >= count
+    assert campaign.forms["direct"] >= count
+    assert campaign.forms["streaming"] == campaign.forms["tiles"] >= 0.98 * count, (
+        "many have no streaming form"
+    )
+    if count >= 100:
+        assert campaign.forms["default"] >= 0.8 * count / FAST
+
+
+def test_the_fixed_set_is_large():
+    assert sum(ATTENTION.values()) >= 1000
+
+
+@pytest.mark.timeout(0)
+def test_recurrences_agree_with_the_reference(request, report_lines):
+    wanted = request.config.getoption("--programs")
+    count = RECURRENCE if wanted is None else max(1, wanted // 10)
+    campaign, start = Campaign(), time.monotonic()
+    try:
+        check = functools.partial(check_on_cpu, campaign)
+        campaign.run(recurrence_programs(), check, count, fixed=wanted is None)
+    finally:
+        report_lines.append(
+            f"recurrences: {campaign.programs} random programs on the CPU; {campaign.text()} "
+            f"({time.monotonic() - start:.0f} s)"
         )
     assert campaign.programs >= count
 
