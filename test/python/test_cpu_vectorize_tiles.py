@@ -99,6 +99,11 @@ def test_blocks_that_are_no_number_of_vectors_take_the_general_road(compile_for)
     check(kernel, 67, 70)
 
 
+def test_blocks_too_large_for_the_stack_take_the_general_road(compile_for):
+    kernel = compile_for(causal("f32", 16, 16), "avx2", "block-q=256 block-kv=4096 decode-rows=0")
+    check(kernel, 67, 70)
+
+
 @pytest.mark.parametrize("axis", [2, 3])
 def test_inputs_with_any_strides(compile_for, axis):
     kernel = compile_for(causal("f32", 16, 16), "avx2")

@@ -36,6 +36,9 @@ from aecompiler.backends.cpu.vectorize.values import (
 from aecompiler.bindings import arith, ir, memref
 from aecompiler.passes import rewriting as rw
 
+MAX_CHUNKS = 64
+"""Vectors of a row: there is code for each of them."""
+
 Lookup = Callable[[ir.Value], TileValue]
 
 
@@ -69,6 +72,8 @@ class Nests:
         if length % self.lanes:
             raise UnsupportedTile(f"a row of {length} elements on vectors of {self.lanes}")
         chunks = list(range(length // self.lanes))
+        if len(chunks) > MAX_CHUNKS:
+            raise UnsupportedTile("rows so long that the code for their vectors would be")
         step = self.machine.tile_q
         return [chunks[i : i + step] for i in range(0, len(chunks), step)]
 

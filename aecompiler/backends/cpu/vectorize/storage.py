@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.values import Machine, Memory, Rows, Splat, UnsupportedTile
 from aecompiler.bindings import ir, memref, vector
 from aecompiler.passes import rewriting as rw
+
+MAX_SCRATCH = 2 << 20
+"""Bytes of scratch memory: it is on the stack, and threads have 8 MiB of that."""
 
 
 class Storage:
@@ -16,6 +20,7 @@ class Storage:
 
     def __init__(self, entry: ir.Block, machine: Machine, lanes: int):
         self.entry, self.machine, self.lanes = entry, machine, lanes
+        self._bytes = 0
         self._free: dict[str, list[ir.Value]] = {}
         self._taken: list[list[ir.Value]] = [[]]
 
@@ -26,6 +31,9 @@ class Storage:
         if free:
             buffer = free.pop()
         else:
+            self._bytes += prod(shape) * max(1, vec.width(element) // 8)
+            if self._bytes > MAX_SCRATCH:
+                raise UnsupportedTile("tiles larger than a stack should hold")
             with ir.InsertionPoint.at_block_begin(self.entry):
                 buffer = memref.AllocaOp(type_, [], [], alignment=64).result
         self._taken[-1].append(buffer)
