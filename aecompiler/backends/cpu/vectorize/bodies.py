@@ -100,7 +100,11 @@ class Scope:
             return affine
         if name == "arith.extf" and vec.element_type(operands[0]) == op.results[0].type:
             return operands[0]  # loaded in the wider type
-        fused = self._multiply_add(op, operands, known) or self._exponential(op, operands, known)
+        fused = (
+            self._multiply_add(op, operands, known)
+            or self._exponential(op, operands, known)
+            or self._scaled(op, known)
+        )
         if fused is not None:
             return fused
         flat = [self.vector(v) if isinstance(v, Affine) else v for v in operands]
@@ -150,6 +154,21 @@ class Scope:
         a, b = (self.vector(self._element(known, value)) for value in difference.operation.operands)
         factor = vec.broadcast(rw.constant(op.results[0].type, _LOG2_E), self.lanes)
         return math.exp2(vector.fma(a, factor, arith.negf(arith.mulf(b, factor))))
+
+    def _scaled(self, op: ir.Operation, known: Mapping) -> Element | None:
+        """Products with and quotients by constants, one after the other, as one product."""
+        value, factor = op.results[0], 1.0
+        while (found := _constant_factor(value)) is not None and (
+            value == op.results[0] or _used_once(value)
+        ):
+            value, factor = found[0], factor * found[1]
+        if value == op.results[0] or not 1e-30 < abs(factor) < 1e30:
+            return None
+        element = self._element(known, value)
+        if isinstance(element, Affine) or not vec.is_vector(element):
+            return None
+        constant = rw.constant(op.results[0].type, factor)
+        return arith.mulf(element, vec.broadcast(constant, self.lanes))
 
     # ---- positions ---------------------------------------------------------------------------
 
@@ -233,6 +252,27 @@ class Scope:
         type_ = vec.vector_type(element, self.lanes)
         zero = arith.constant(index, 0)
         return vector.GatherOp(type_, flat, [zero], total, mask, rest).result
+
+
+def _used_once(value: ir.Value) -> bool:
+    return len(list(value.uses)) == 1
+
+
+def _constant_factor(value: ir.Value) -> tuple[ir.Value, float] | None:
+    """`(x, c)` where the f32 `value` is x * c, or x / (1 / c)."""
+    if isinstance(value.owner, ir.Block) or not isinstance(value.type, ir.F32Type):
+        return None
+    op = value.owner.operation
+    if op.name not in ("arith.mulf", "arith.divf"):
+        return None
+    a, b = op.operands
+    number = rw.float_value(b)
+    if number is not None and 1e-30 < abs(number) < 1e30:
+        return a, (number if op.name == "arith.mulf" else 1.0 / number)
+    number = rw.float_value(a)
+    if op.name == "arith.mulf" and number is not None and 1e-30 < abs(number) < 1e30:
+        return b, number
+    return None
 
 
 def _clamp(value: ir.Value, low: int, high: int) -> ir.Value:
