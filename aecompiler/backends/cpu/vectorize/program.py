@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.structured import Structured
@@ -44,6 +45,13 @@ class TileProgram(Structured):
 
     # ---- control flow ----------------------------------------------------------------------------
 
+    @contextmanager
+    def _region(self) -> Iterator[None]:
+        """A region that may not run: where values lie in it is not known to what comes after."""
+        before = dict(self.values)
+        yield
+        self.values = before
+
     def _scf_for(self, op: ir.Operation) -> None:
         lower, upper, step, *inits = op.operands
         block = op.regions[0].blocks[0]
@@ -54,7 +62,7 @@ class TileProgram(Structured):
         with ir.InsertionPoint(loop.body):
             self.scalars[induction] = loop.induction_variable
             self._bind(arguments, held, list(loop.inner_iter_args))
-            with self.storage.scope():
+            with self.storage.scope(), self._region():
                 scf.YieldOp(self._hand_over(self.block(block), held))
         self._bind(list(op.results), held, list(loop.results))
 
@@ -142,7 +150,7 @@ class TileProgram(Structured):
         blocks = [new.then_block, new.else_block]
         branches: list[list[Rows | Memory | ir.Value]] = []
         for region, block in zip(op.regions, blocks, strict=True):
-            with ir.InsertionPoint(block):
+            with ir.InsertionPoint(block), self._region():
                 yielded = self.block(region.blocks[0]) if len(region.blocks) else []
                 branches.append([self._branch_value(value) for value in yielded])
         held: list[Rows | Memory | ir.Value] = []

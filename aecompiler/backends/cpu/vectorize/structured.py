@@ -51,6 +51,8 @@ class Structured(Tensors):
                 self._tile([], contraction, ops, number, done)
             else:
                 self._product(contraction)
+        elif generic.rank == 2 and not generic.reductions and self._is_odd(generic):
+            self._element_by_element(generic)
         elif generic.rank == 2 and len(generic.reductions) <= 1:
             if self._may_wait(generic):
                 self.values[op.results[0]] = Deferred(op)
@@ -58,6 +60,20 @@ class Structured(Tensors):
                 self._tile([generic], None, ops, number, done)
         else:
             raise UnsupportedTile("a structured operation of another form")
+
+    def _is_odd(self, generic: Generic) -> bool:
+        """Whether the rows of the elements are no whole number of vectors."""
+        return generic.sizes[element_loops(generic)[1]] % self.lanes != 0
+
+    def _element_by_element(self, generic: Generic) -> None:
+        """An operation over elements that has no vectors: on tiles of results, which few are."""
+        self._in_memory([operand for operand in generic.operands if operand.loops])
+        targets = []
+        for result in generic.op.results:
+            shaped = ir.RankedTensorType(result.type)
+            targets.append(Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True))
+        self.nests.scalars(generic, targets)
+        self.values.update(zip(generic.op.results, targets, strict=True))
 
     def _with_rows(self, generic: Generic) -> Generic:
         """Operands of rank 1 as vectors, where they are in memory that is padded or sliced."""
