@@ -16,22 +16,26 @@ def fill(rng: np.random.Generator, shape: list[int], dtype: str, values: str, le
     if values == "offsets":
         return _offsets(rng, shape[0], length)
     if values == "documents":
-        return np.cumsum(rng.random(shape) < 0.1, axis=-1).astype(_dtype(dtype))
+        return np.cumsum(rng.random(shape) < 0.1, axis=-1).astype(numpy_type(dtype))
     if values == "lengths":
-        return rng.integers(0, rng.choice((3, 20, 140)), shape).astype(_dtype(dtype))
+        return rng.integers(0, rng.choice((3, 20, 140)), shape).astype(numpy_type(dtype))
     if dtype in ("i8", "i32", "i64", "index"):
-        return rng.integers(-3, 9, shape).astype(_dtype(dtype))
+        return rng.integers(-3, 9, shape).astype(numpy_type(dtype))
     if dtype == "i1":
         return rng.random(shape) < 0.6
     array = rng.standard_normal(shape)
     if values == "with -inf":
         array[rng.random(shape) < 0.2] = -np.inf
-    return array.astype(_dtype(dtype))
+    return array.astype(numpy_type(dtype))
 
 
 def spoil(rng: np.random.Generator, array: np.ndarray, name: str, call: Mapping[str, Any]) -> np.ndarray:
-    """Numbers that are none: in k and v at one key, or at the poisoned keys."""
-    if name == "q" or not array.shape[2]:
+    """Numbers that are none: in k and v at one key, or at the poisoned keys; in q at one row."""
+    if not array.shape[2]:
+        return array
+    if name == "q":
+        if call.get("nan row"):
+            array[:, :, rng.integers(0, array.shape[2])] = rng.choice((np.nan, np.inf))
         return array
     if call.get("nan"):
         array[:, :, rng.integers(0, array.shape[2])] = np.nan
@@ -41,7 +45,7 @@ def spoil(rng: np.random.Generator, array: np.ndarray, name: str, call: Mapping[
 
 
 def lay_out(array: np.ndarray, call: Mapping[str, Any]) -> np.ndarray:
-    """The same array as a view with other strides."""
+    """The array as a view with other strides; `shared` by the heads, the first one's for all."""
     match call.get("layout"):
         case "bshd":
             return np.ascontiguousarray(array.transpose(0, 2, 1, 3)).transpose(0, 2, 1, 3)
@@ -53,6 +57,8 @@ def lay_out(array: np.ndarray, call: Mapping[str, Any]) -> np.ndarray:
             return np.ascontiguousarray(array.transpose(0, 1, 3, 2)).transpose(0, 1, 3, 2)
         case "backwards":
             return np.ascontiguousarray(array[:, :, ::-1])[:, :, ::-1]
+        case "shared" if array.shape[1]:
+            return np.broadcast_to(array[:, :1], array.shape)
     return array
 
 
@@ -64,7 +70,8 @@ def _offsets(rng: np.random.Generator, count: int, length: int) -> np.ndarray:
     return bounds.astype(np.int32)
 
 
-def _dtype(name: str) -> Any:
+def numpy_type(name: str) -> Any:
+    """The numpy type of an element type."""
     if name == "bf16":
         import ml_dtypes
 

@@ -15,7 +15,7 @@ from random_programs import Draw, RandomProgram, Scalar, Tensor, Writer, dynamic
 LENGTHS = (5, 0, 1, 2, 16, 17, 63, 64, 65, 130)
 FEATURES = (3, 1, 16, 17, 33, 64, 65, 128)
 HEADS = ((1, 1), (2, 1), (3, 1), (4, 1), (2, 2), (4, 2), (6, 2), (3, 3))
-LAYOUTS = ("", "bshd", "every other feature", "features first", "backwards")
+LAYOUTS = ("", "bshd", "every other feature", "features first", "backwards", "shared")
 
 STRETCHED = "x = (row - mean) / aec.sqrt(((row - mean) ** 2).sum() + 0.5)"
 HALVED = "b = aec.exp(row * 0.5 - (row * 0.5).max())"
@@ -97,7 +97,7 @@ class TileWriter(Writer):
     def mask(self) -> str:
         """A mask, a combination of two or three, or an expression."""
         form = self.pick(
-            "{a}", "{a}", "{a} & {b}", "{a} | {b}", "~{a}", "{a} & ~{b}", "({a} | {b}) & {c}", "x"
+            "{a}", "{a}", "{a} & {b}", "{a} | {b}", "~{a}", "{a} & ~{b}", "({a} | {b}) & {c}", ""
         )
         if not form:
             return super().mask()
@@ -184,6 +184,7 @@ def tile_programs(draw: Draw) -> RandomProgram:
         call["sizes"] = {name: draw(st.sampled_from(limits.get(name, (3, 0, 1, 2, 7)))) for name in names}
         call["seed"] = draw(st.integers(0, 2**32 - 1))
         call["poison"], call["nan"] = poison, not poison and writer.chance(4)
+        call["nan row"] = writer.chance(8)
         program.calls.append(call)
     return program
 
