@@ -51,6 +51,7 @@ class TileStep:
         """The stream after tile `number`; in a full tile no element is masked by its position."""
         program, n_state = self.program, self.program.n_state
         first = arith.muli(number, rw.index(self.keys))
+        # Any product may be -inf, also in a full tile: by an infinite q or k, or by overflow.
         masked = not full or program.score_masks
         for region in (self.score, self.mask, self.update):
             j = region.region.arguments[-1]
@@ -63,7 +64,7 @@ class TileStep:
         numbered = 0
         for op in update.ops:
             if op.operation.name == "attn.row_reduce":
-                self._reduce(op.operation, scores, masked and numbered in program.changed)
+                self._reduce(op.operation, scores, numbered in program.changed)
                 numbered += 1
         state, (rescales, weights) = program.handed_over(update, 2)
         update.require_rows([*state, *rescales])
@@ -73,7 +74,7 @@ class TileStep:
             v = self._load("v", first, program.v_features, full)
             finite = _is_finite(v) if masked else None
             for t, before in enumerate(stream.accumulators):
-                weight = self._weights(weights[t], scores, masked and t in program.masked_weights)
+                weight = self._weights(weights[t], scores, t in program.masked_weights)
                 kept = self._rescale(before, rescales[t])
                 accumulators.append(self._accumulate(kept, weight, scores, v, finite))
         return Stream(tuple(new_state), tuple(accumulators))

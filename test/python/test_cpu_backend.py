@@ -267,6 +267,21 @@ def test_score_of_minus_infinity_is_masked():
     assert_close(lse, want[1], 1e-5)
 
 
+def test_infinite_keys_are_masked_also_where_every_key_is_attended_to():
+    normalize = """%one = arith.constant 1.0 : f64
+    %n = "attn.row_reduce"(%one) {kind = "sum"} : (f32) -> f64
+    %size = math.absf %s : f64
+    %total = "attn.row_reduce"(%size) {kind = "sum"} : (f32) -> f64
+    yield %s, %n, %total"""
+    q, k, v = qkv(skv=150)
+    q, k[:, :, ::3] = np.abs(q), -INF
+    o, n, total = compiled(attention(normalize=normalize, q="?x2x?x4", k="?x2x?x4", v="?x2x?x3", element="f32"))(q, k, v)
+    s = np.where(np.arange(150) % 3 == 0, 0.0, oracles.scores(*wide(q, np.where(np.isfinite(k), k, 0.0))))
+    np.testing.assert_array_equal(n, np.full_like(n, 100.0))
+    assert_close(total, np.abs(s).sum(axis=-1), 1e-5)
+    assert_close(o, oracles.attend(s, *wide(v)), 1e-5)
+
+
 def test_nan_in_an_unmasked_score_spreads_over_its_row():
     q, k, v = qkv()
     q[0, 0, 2, 0] = NAN
