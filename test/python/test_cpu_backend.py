@@ -275,7 +275,8 @@ def test_infinite_keys_are_masked_also_where_every_key_is_attended_to():
     yield %s, %n, %total"""
     q, k, v = qkv(skv=150)
     q, k[:, :, ::3] = np.abs(q), -INF
-    o, n, total = compiled(attention(normalize=normalize, q="?x2x?x4", k="?x2x?x4", v="?x2x?x3", element="f32"))(q, k, v)
+    shapes = {"q": "?x2x?x4", "k": "?x2x?x4", "v": "?x2x?x3"}
+    o, n, total = compiled(attention(normalize=normalize, **shapes, element="f32"))(q, k, v)
     s = np.where(np.arange(150) % 3 == 0, 0.0, oracles.scores(*wide(q, np.where(np.isfinite(k), k, 0.0))))
     np.testing.assert_array_equal(n, np.full_like(n, 100.0))
     assert_close(total, np.abs(s).sum(axis=-1), 1e-5)
