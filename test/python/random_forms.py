@@ -75,7 +75,7 @@ class Results:
 
 
 class Forms:
-    """A case in its forms; only in the direct one if the others need more passes than `MAX_PASSES`."""
+    """A case in its forms, without streaming and tiles if these need more passes than `MAX_PASSES`."""
 
     def __init__(self, case: Case, fast: bool):
         self.program = case.program
@@ -85,8 +85,8 @@ class Forms:
         self.kernels = {"direct": aec.compile(traced, direct=True, opt_level=0)}
         if self.streaming is not None:
             self.kernels["tiles"] = aec.compile(traced, target="tiled", tile=case.tile)
-            if fast:
-                self.kernels["default"] = aec.compile(traced, **self.program.options)
+        if fast:
+            self.kernels["default"] = aec.compile(traced, **self.program.options)
 
     @property
     def names(self) -> list[str]:

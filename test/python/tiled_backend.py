@@ -34,7 +34,7 @@ class TiledBackend(CpuBackend):
 
 
 def _front(tile: str, fuse: str) -> list[str]:
-    steps = ["cpu-guard-operations", "attn-derive-online", f"attn-tile{{{tile}}}"]
+    steps = ["cpu-guard-operations", "attn-derive-online{max-passes=16}", f"attn-tile{{{tile}}}"]
     return [*steps, f"attn-fuse-elementwise{{{fuse}}}"] if fuse else steps
 
 
