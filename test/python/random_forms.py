@@ -75,17 +75,22 @@ class Results:
 
 
 class Forms:
-    """A case in its forms, without streaming and tiles if these need more passes than `MAX_PASSES`."""
+    """A case in its forms, without streaming and tiles if these need more passes than `MAX_PASSES`.
 
-    def __init__(self, case: Case, fast: bool):
+    It is compiled in the direct form, and on the default road, if asked for.
+    """
+
+    def __init__(self, case: Case, *, direct: bool, default: bool):
         self.program = case.program
         traced = self.program.trace()
-        self.direct = module_of(traced)
+        self.module = module_of(traced)
         self.streaming = _streaming(traced)
-        self.kernels = {"direct": aec.compile(traced, direct=True, opt_level=0)}
+        self.kernels = {}
+        if direct:
+            self.kernels["direct"] = aec.compile(traced, direct=True, opt_level=0)
         if self.streaming is not None:
             self.kernels["tiles"] = aec.compile(traced, target="tiled", tile=case.tile)
-        if fast:
+        if default:
             self.kernels["default"] = aec.compile(traced, **self.program.options)
 
     @property
@@ -98,7 +103,7 @@ class Forms:
         for call in self.program.calls:
             inputs = self.program.inputs(call)
             copies = [np.array(x) for x in inputs]
-            want = list(evaluate(self.direct.body.operations[0], inputs))
+            want = list(evaluate(self.module.body.operations[0], inputs))
             if self.streaming is not None:
                 got = _evaluate_cut(self.streaming, inputs, call["seed"])
                 exact = "f64" if self.program.element == "f64" else "f32"  # that of its constants

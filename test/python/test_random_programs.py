@@ -36,8 +36,9 @@ ATTENTION = {"wild": 450, "tiles": 400, "separable": 150}
 RECURRENCE, TRANSFORMED = 80, 80
 """Programs of the fixed set with a recurrence, and ones that are only transformed."""
 
-FAST = 4
-"""One in so many programs also takes the CPU's default road, whose compiling costs most."""
+DIRECT, DEFAULT = 2, 4
+"""One in so many programs is also compiled in the direct form, which the reference evaluates in all, and on
+the CPU's default road."""
 
 ACCUMULATED = {"f64": 2e-14, "f32": 1e-5}
 """Error of a value before it is rounded to its type, relative to the largest value of its row, at least 1."""
@@ -87,9 +88,9 @@ class Campaign:
 
     def text(self) -> str:
         """What was run, and how exact it was."""
-        forms = ", ".join(f"{form} {count}" for form, count in self.forms.items())
+        forms = "".join(f"{form} {count}, " for form, count in sorted(self.forms.items()))
         errors = ", ".join(f"{dtype} {error:.1e}" for dtype, error in sorted(self.errors.items()))
-        return f"{forms}; {self.results} results, largest error relative to the row: {errors}"
+        return f"{forms}{self.results} results, largest error relative to the row: {errors}"
 
     def compare(
         self, name: str, element: str, got: np.ndarray, want: np.ndarray, accumulated: float | None = None
@@ -136,7 +137,7 @@ def check_on_cpu(campaign: Campaign, program: RandomProgram) -> None:
 
 def check_forms(campaign: Campaign, case: Case, one_pass: bool) -> None:
     """Run all forms of a case, and compare them with the reference and so with each other."""
-    forms = Forms(case, fast=case.one_in(FAST))
+    forms = Forms(case, direct=case.one_in(DIRECT), default=case.one_in(DEFAULT))
     if one_pass:
         assert forms.streaming is not None
         assert passes(forms.streaming) == 1
@@ -174,12 +175,11 @@ def test_all_forms_agree_with_the_reference(strategy, name, request, report_line
             f"({time.monotonic() - start:.0f} s)"
         )
     assert campaign.programs >= count
-    assert campaign.forms["direct"] >= count
-    assert campaign.forms["streaming"] == campaign.forms["tiles"] >= 0.98 * count, (
-        "many have no streaming form"
-    )
+    assert campaign.forms["streaming"] == campaign.forms["tiles"]
+    assert campaign.programs - campaign.forms["streaming"] <= max(2, 0.02 * count), "many do not stream"
     if count >= 100:
-        assert campaign.forms["default"] >= 0.8 * count / FAST
+        assert campaign.forms["direct"] >= 0.8 * count / DIRECT
+        assert campaign.forms["default"] >= 0.7 * count / DEFAULT
 
 
 def test_the_fixed_set_is_large():
@@ -196,7 +196,7 @@ def test_recurrences_agree_with_the_reference(request, report_lines):
         campaign.run(recurrence_programs(), check, count, fixed=wanted is None)
     finally:
         report_lines.append(
-            f"recurrences: {campaign.programs} random programs on the CPU; {campaign.text()} "
+            f"recurrences: {campaign.programs} random programs; {campaign.text()} "
             f"({time.monotonic() - start:.0f} s)"
         )
     assert campaign.programs >= count
