@@ -30,8 +30,16 @@ def fill(rng: np.random.Generator, shape: list[int], dtype: str, values: str, le
 
 
 def spoil(rng: np.random.Generator, array: np.ndarray, name: str, call: Mapping[str, Any]) -> np.ndarray:
-    """Numbers that are none: in k and v at one key, or at the poisoned keys; in q at one row."""
+    """Numbers that are none: in k and v at one key, or at the poisoned keys; in q at one row.
+
+    In `infinite` calls products with a third of the keys are -inf.
+    """
     if not array.shape[2]:
+        return array
+    if call.get("infinite") and name != "v":
+        array = np.abs(array)
+        if name == "k":
+            array[:, :, ::3] = -np.inf
         return array
     if name == "q":
         if call.get("nan row"):

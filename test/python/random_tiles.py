@@ -183,8 +183,8 @@ def tile_programs(draw: Draw) -> RandomProgram:
         call: dict[str, Any] = {"layout": writer.pick(*LAYOUTS)}
         call["sizes"] = {name: draw(st.sampled_from(limits.get(name, (3, 0, 1, 2, 7)))) for name in names}
         call["seed"] = draw(st.integers(0, 2**32 - 1))
-        call["poison"], call["nan"] = poison, not poison and writer.chance(4)
-        call["nan row"] = writer.chance(8)
+        trouble = writer.pick("", "", "", "nan", "infinite", "nan row")
+        call |= {"poison": True} if poison else {trouble: True} if trouble else {}
         program.calls.append(call)
     return program
 
