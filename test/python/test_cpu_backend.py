@@ -283,6 +283,24 @@ def test_infinite_keys_are_masked_also_where_every_key_is_attended_to():
     assert_close(o, oracles.attend(s, *wide(v)), 1e-5)
 
 
+@pytest.mark.parametrize("lowest", [-1e6, -1e10, -3.4e38])
+def test_rows_masked_by_large_finite_numbers_are_uniform(lowest):
+    score = """%bias = tensor.extract %biases[%i, %j] : tensor<?x?xf32>
+    %r = arith.addf %s, %bias : f32
+    yield %r"""
+    q, k, v = qkv(sq=3, skv=150, hq=2)
+    biases = np.full((3, 150), lowest, np.float32)
+    biases[1:, 70:] = 0
+    shapes = {"q": "?x2x?x4", "k": "?x2x?x4", "v": "?x2x?x3"}
+    kernel = compiled(attention(score, captures="%biases: tensor<?x?xf32>", **shapes, element="f32"))
+    q[:, :, 0] = 0  # what is left of other scores beside a large number is rounding
+    o, lse = kernel(q, k, v, biases)
+    want = oracles.softmax(*wide(q, k, v), 1.0, biases == biases.max(axis=1, keepdims=True))
+    assert_close(o, want[0], 1e-5)
+    assert_close(lse[..., 1:], want[1][..., 1:], 1e-5)
+    np.testing.assert_allclose(lse[..., 0], lowest + np.log(150), rtol=1e-6)
+
+
 def test_nan_in_an_unmasked_score_spreads_over_its_row():
     q, k, v = qkv()
     q[0, 0, 2, 0] = NAN

@@ -138,9 +138,9 @@ class Scope:
         return None
 
     def _exponential(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element | None:
-        """exp(a - b) as 2^(a log2(e) - b log2(e)): the second product is the same for a whole row.
+        """exp(a - b) as 2^((a - b) log2(e)), in the order in which it can't overflow.
 
-        Its rounding error scales all weights of the row alike.
+        Scores may be large (a mask of the lowest finite number), where only their difference is exact.
         """
         if op.name != "math.exp" or isinstance(operands[0], Affine) or not vec.is_vector(operands[0]):
             return None
@@ -153,7 +153,7 @@ class Scope:
             return None
         a, b = (self.vector(self._element(known, value)) for value in difference.operation.operands)
         factor = vec.broadcast(rw.constant(op.results[0].type, _LOG2_E), self.lanes)
-        return math.exp2(vector.fma(a, factor, arith.negf(arith.mulf(b, factor))))
+        return math.exp2(arith.mulf(arith.subf(a, b), factor))
 
     def _scaled(self, op: ir.Operation, known: Mapping) -> Element | None:
         """Products with and quotients by constants, one after the other, as one product."""
