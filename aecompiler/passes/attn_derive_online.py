@@ -103,7 +103,8 @@ class AttnDeriveOnline(Pass):
             except PassFailure:
                 if not self.keep_refused:
                     raise
-        for derived in found:
+        # The last comes first: what was read of a program may name results of those before it.
+        for derived in reversed(found):
             replace_by_passes(derived.op, derived.leaves, derived.arguments, derived.passes)
 
     def explain(self, op: ir.Operation) -> str:

@@ -379,3 +379,17 @@ def test_explanations_are_readable():
     assert "attn.attention 0 in @attention: 1 pass\n" in text
     assert "x1' = exp(x0 - x0') * x1 + sum_j exp(s - x0')" in text
     assert str(module) == before
+
+
+def test_a_program_that_captures_a_result_of_the_one_before():
+    x = aec.tensor("B", 2, "S", 4)
+
+    @aec.program(q=x, k=x, v=x)
+    def weighted_twice(q, k, v):
+        o, lse = aec.attention(q, k, v, normalize=normalizers.softmax(lse=True))
+        return aec.attention(q, k, o, normalize=lambda row, b, h, i: aec.exp(row - lse[b, h, i]))
+
+    arrays = [np.random.default_rng(n).standard_normal((1, 2, 9, 4)).astype(np.float32) for n in range(3)]
+    kernel = aec.compile(weighted_twice, target="cpu")
+    (want,) = kernel.evaluate_reference(*arrays)
+    np.testing.assert_allclose(kernel(*arrays), want, rtol=0, atol=1e-5)
