@@ -14,6 +14,7 @@ from aecompiler.passes.mask_reading import KV_LEN, Q_LEN
 
 LETTERS = {"full": "#", "partial": "+", "empty": "."}
 _WIDEST = 96
+_MOST_TILES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,14 @@ def _map(analysis: MaskAnalysis, sizes: Sizes) -> list[str]:
         return ["tiles: known at run time, from the tensors that the mask reads"]
     if missing:
         return [f"tiles: known at run time, or with values={','.join(f'{name}=N' for name in missing)}"]
+    title = f"{sizes.block_q} x {sizes.block_kv} tiles of {sizes.q_len} x {sizes.kv_len} positions"
+    lines, columns = -(-sizes.q_len // sizes.block_q), -(-sizes.kv_len // sizes.block_kv)
+    if max(lines, 1) * max(columns, 1) > _MOST_TILES:
+        return [f"{title}: too many to be counted"]
     grid = grid_of(analysis, sizes, symbols)
     count = {kind: sum(line.count(kind) for line in grid) for kind in LETTERS}
     counts = ", ".join(f"{n} {kind}" for kind, n in count.items())
-    head = f"{sizes.block_q} x {sizes.block_kv} tiles of {sizes.q_len} x {sizes.kv_len} positions: {counts}"
+    head = f"{title}: {counts}"
     if not grid or not grid[0]:
         return [head]
     if max(len(grid), len(grid[0])) > _WIDEST:

@@ -1,6 +1,7 @@
 // RUN: aec-opt %s --attn-analyze-mask='block-q=32 block-kv=16' --split-input-file | FileCheck %s
 // RUN: aec-opt %s --attn-derive-online --attn-analyze-mask --split-input-file | FileCheck %s --check-prefix=ONLINE
 // RUN: aec-opt %s --explain=attn-analyze-mask --attn-analyze-mask='block-q=4 block-kv=4 q-len=16 kv-len=18 values=w=5' --split-input-file | FileCheck %s --check-prefix=EXPLAIN
+// RUN: aec-opt %s --explain=attn-analyze-mask --attn-analyze-mask='kv-len=999999999999' --split-input-file | FileCheck %s --check-prefix=LARGE
 
 // Comparisons of positions: one interval of keys for each side of the mask.
 // CHECK-LABEL: func.func @causal
@@ -21,6 +22,9 @@
 // EXPLAIN-NEXT: {{^}}  #+...{{$}}
 // EXPLAIN-NEXT: {{^}}  ##+..{{$}}
 // EXPLAIN-NEXT: {{^}}  ###+.{{$}}
+
+// A map that no memory holds is not counted.
+// LARGE:        64 x 64 tiles of 1024 x 999999999999 positions: too many to be counted
 func.func @causal(%q: tensor<1x1x?x8xf32>, %k: tensor<1x1x?x8xf32>, %v: tensor<1x1x?x8xf32>) -> tensor<1x1x?x8xf32> {
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
