@@ -64,6 +64,16 @@ def test_the_second_time_nothing_is_compiled(folder, work):
     assert len(entries(folder)) == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="only Linux has files in memory")
+def test_nothing_is_written_outside_of_the_cache(folder, work, monkeypatch, tmp_path):
+    # LLVM would end the process if the disk of the temporary folder were full.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    result()
+    work.clear()
+    result()
+    assert work == WARM
+
+
 def test_the_artifact_is_the_same(folder):
     cold, warm = (aec.compile(TEXT, opt_level=0).artifact for _ in range(2))
     assert cold.text == warm.text

@@ -108,8 +108,15 @@ def drop(key: str) -> None:
 
 
 def object_of(engine: Any) -> bytes:
-    """The object file of what an engine has compiled; empty if it can't be had."""
+    """The object file of what an engine has compiled; empty if it can't be had.
+
+    LLVM ends the process where a file can't be written, as on a full disk: on Linux it writes to memory.
+    """
     try:
+        if hasattr(os, "memfd_create"):
+            with open(os.memfd_create("aecompiler"), "rb") as file:
+                engine.dump_to_object_file(f"/proc/self/fd/{file.fileno()}")
+                return file.read()
         with tempfile.TemporaryDirectory(prefix="aecompiler-") as folder:
             path = Path(folder, "kernel.o")
             engine.dump_to_object_file(str(path))
