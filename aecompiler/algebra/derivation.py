@@ -162,7 +162,8 @@ class _FormMaker:
     def _empty_extra(self, number: int, term: Term, identity: dict[Term, Term]) -> Term | None:
         """What an extra is for a row without an element; None where its formula gives that already."""
         if not self.step.last:
-            return None
+            # Nothing of the row is read later; but infinite * 0 in a rescale would make it NaN.
+            return None if is_finite(fold(term, identity)) else ZERO
         wanted = fold(self.normalizer.at_identity(self.normalizer.extras[number]))
         if is_nan(wanted):
             wanted = ZERO

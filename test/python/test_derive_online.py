@@ -393,3 +393,21 @@ def test_a_program_that_captures_a_result_of_the_one_before():
     kernel = aec.compile(weighted_twice, target="cpu")
     (want,) = kernel.evaluate_reference(*arrays)
     np.testing.assert_allclose(kernel(*arrays), want, rtol=0, atol=1e-5)
+
+
+def test_rows_without_a_key_are_zero_where_a_temperature_depends_on_the_row():
+    def normalize(row):
+        m = row.max()
+        p = aec.exp((row - m) * (1 + aec.tanh(m)))
+        return p / p.sum(), m
+
+    x = aec.tensor("B", 2, "S", 4)
+
+    @aec.program(q=x, k=x, v=x)
+    def tempered(q, k, v):
+        return aec.attention(q, k, v, mask=lambda i: i % 2 == 1, normalize=normalize)
+
+    arrays = [np.random.default_rng(n).standard_normal((1, 2, 9, 4)).astype(np.float32) for n in range(3)]
+    kernel = aec.compile(tempered, target="cpu")
+    for got, want in zip(kernel(*arrays), kernel.evaluate_reference(*arrays), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)

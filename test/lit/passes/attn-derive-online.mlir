@@ -376,7 +376,7 @@ func.func @centred(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tenso
 // WHY-LABEL: in @standardized: 2 passes
 // WHY:         passes: 1 of 2
 // WHY:         separation: r4 is left to the next pass, s * (1 / sqrt({{.*}})) needs a sum of a part of s and a part of r
-// WHY:         output: statistic 0 = x1 / x0
+// WHY:         output: statistic 0 = select(x0 == 0, 0, x1 / x0)
 // WHY:         passes: 2 of 2
 // WHY:         statistic: stat0 = r1 / r0, from an earlier pass
 // WHY:         bounded: exponent (s - stat0) / stat1 - stat2 needs no reference
