@@ -36,6 +36,8 @@ def find_tool(variable: str, *names: str) -> str:
 filecheck = find_tool("AECOMPILER_FILECHECK", "FileCheck", "filecheck")
 if os.path.basename(filecheck).startswith("FileCheck"):
     config.available_features.add("llvm-filecheck")  # numeric substitutions, for example
+if path := os.environ.get("PYTHONPATH"):  # else another checkout may be tested than the one at hand
+    config.environment["PYTHONPATH"] = path
 # Variables without `$` do not leak from one CHECK-LABEL block into the next.
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope"
 
