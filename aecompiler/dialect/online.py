@@ -248,6 +248,10 @@ class OnlineReduceOp(Attn.Operation, name="online_reduce", traits=[ext.Pure]):
 OnlineReduceOp.statistics = property(lambda self: list(self.operation.results), doc="The statistics.")
 
 
+MAX_ACCUMULATORS = 4096
+"""Far more than any normaliser needs; a number that no list of types holds is refused before one is made."""
+
+
 def accumulators_of(op) -> int:
     """The number of accumulators of a streaming form: 0 for `attn.online_reduce`."""
     if regions.name_of(op) == OnlineReduceOp.OPERATION_NAME:
@@ -258,6 +262,8 @@ def accumulators_of(op) -> int:
     attribute = attributes["accumulators"]
     if str(getattr(attribute, "type", None)) != "i64" or attribute.value < 1:
         raise Invalid(op, f"expects attribute 'accumulators' to be an i64 of at least 1, got {attribute}")
+    if attribute.value > MAX_ACCUMULATORS:
+        raise Invalid(op, f"expects at most {MAX_ACCUMULATORS} accumulators, got {attribute.value}")
     return attribute.value
 
 

@@ -144,6 +144,35 @@ func.func @accumulators_type(%q: tensor<2x4x?x16xf32>, %k: tensor<2x2x?x16xf32>,
 
 // -----
 
+// More than any memory holds types for
+func.func @accumulators_number(%q: tensor<2x4x?x16xf32>, %k: tensor<2x2x?x16xf32>, %v: tensor<2x2x?x32xf32>, %true: i1, %zero: f32, %one: f32) {
+  // expected-error @below {{'attn.online_attention' op expects at most 4096 accumulators, got 1000000000}}
+  %o:2 = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    "attn.yield"(%zero) : (f32) -> ()
+  }, {
+  ^update(%l: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
+    %t = "attn.row_reduce"(%s) {kind = "sum"} : (f32) -> f32
+    %l1 = arith.addf %l, %t : f32
+    "attn.yield"(%l1, %one, %s) : (f32, f32, f32) -> ()
+  }, {
+  ^merge(%la: f32, %lb: f32, %b: index, %h: index, %i: index):
+    %l = arith.addf %la, %lb : f32
+    "attn.yield"(%l, %one, %one) : (f32, f32, f32) -> ()
+  }, {
+  ^finalize(%l: f32, %b: index, %h: index, %i: index):
+    "attn.yield"(%one, %l) : (f32, f32) -> ()
+  }) {accumulators = 1000000000 : i64} : (tensor<2x4x?x16xf32>, tensor<2x2x?x16xf32>, tensor<2x2x?x32xf32>) -> (tensor<2x4x?x32xf32>, tensor<2x4x?xf32>)
+  return
+}
+
+// -----
+
 // Feature sizes
 func.func @features(%q: tensor<2x4x?x16xf32>, %k: tensor<2x2x?x16xf32>, %v: tensor<2x2x?x32xf32>, %true: i1, %zero: f32, %one: f32) {
   // expected-error @below {{'attn.online_attention' op expects q and k to have equal feature sizes, got 16 and 32}}
