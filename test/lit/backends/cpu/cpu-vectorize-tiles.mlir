@@ -117,14 +117,15 @@ func.func @linear(%q: tensor<?x4xf32>, %k: tensor<?x4xf32>, %v: tensor<?x4xf32>,
 // -----
 
 // The mask compares numbers of lanes with one number for each key, in 32 bits, and the maximum is taken in the
-// same loop. exp(x - max) is a power of two of a multiply-add.
+// same loop. exp(x - max) is a power of two; the difference comes first, since scores may be large.
 // CHECK-LABEL: func.func private @causal.tile0(
 // CHECK-DAG:     %[[LANES:[^ ]+]] = arith.constant dense<[0, 1, 2, 3]> : vector<4xi32>
 // CHECK:         vector.fma
 // CHECK:         arith.cmpi sle, %{{.+}}, %[[LANES]] : vector<4xi32>
 // CHECK:         arith.select
 // CHECK:         %[[MAX:[^ ]+]] = arith.maximumf {{.*}} : vector<4xf32>
-// CHECK:         %[[POWER:[^ ]+]] = vector.fma
+// CHECK:         %[[LESS:[^ ]+]] = arith.subf {{.*}} : vector<4xf32>
+// CHECK:         %[[POWER:[^ ]+]] = arith.mulf %[[LESS]]
 // CHECK:         math.exp2 %[[POWER]] : vector<4xf32>
 #q = affine_map<(d0, d1) -> (d1, d0)>
 #e = affine_map<(d0, d1) -> (d0, d1)>
