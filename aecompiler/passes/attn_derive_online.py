@@ -29,7 +29,8 @@ class AttnDeriveOnline(Pass):
     """Derive streaming forms: from a normaliser over whole rows to a small state and one visit of the keys.
 
     *Before*: `attn.attention` with any normaliser. *After*: `attn.online_attention`, behind as many
-    `attn.online_reduce` as the normaliser needs further passes; everything else is as it was.
+    `attn.online_reduce` as the normaliser needs further passes; everything else is as it was. Vectors
+    without features leave nothing to stream: such a program stays.
 
     A normaliser is a cascade of reductions r_n = (+)_j f_n(s_j, r_1, ..., r_{n-1}), the last one being the
     sum over v. A reduction separates if f_n is a finite sum of products A(s_j) * B(r): then it is a formula
@@ -182,7 +183,12 @@ def _score_bounds(score: ir.Block, leaves: Leaves) -> tuple[float, float]:
 
 
 def _programs(op: ir.Operation) -> list[ir.Operation]:
-    return [child for child in rw.walk_list(op, "attn.") if child.name == "attn.attention"]
+    """The attention ops that are rewritten: those whose vectors have features."""
+    return [
+        child
+        for child in rw.walk_list(op, "attn.")
+        if child.name == "attn.attention" and all(value.type.shape[3] for value in child.operands)
+    ]
 
 
 def _place(program: ir.Operation) -> str:

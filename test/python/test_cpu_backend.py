@@ -1,4 +1,4 @@
-"""Numerics of the direct lowering on the CPU against closed forms: every dtype, odd sizes, every edge."""
+"""Numerics of the CPU against closed forms: every dtype, odd sizes, every edge."""
 
 import ml_dtypes
 import numpy as np
@@ -586,3 +586,12 @@ def test_operations_around_attention():
     ).replace('"attn.attention"(%q, %k, %v)', '"attn.attention"(%q, %two, %v)')
     q, k, v = qkv()
     assert_close(compiled(text)(q, k, v), oracles.softmax(*wide(q, 2 * k, v), 1.0)[0], 1e-5)
+
+
+@pytest.mark.parametrize(("features", "v_features"), [(0, 3), (4, 0), (0, 0)])
+def test_vectors_without_features(features, v_features):
+    shapes = {"q": f"?x2x?x{features}", "k": f"?x2x?x{features}", "v": f"?x2x?x{v_features}"}
+    kernel = compiled(attention(**shapes, element="f32", normalize=WEIGHTS))
+    for sq, skv in ((5, 7), (1, 0), (0, 3)):
+        q, k = random(1, 2, sq, features), random(1, 2, skv, features, seed=1)
+        assert aec.check(kernel, q, k, random(1, 2, skv, v_features, seed=2)).max_rel_error <= 1e-5
