@@ -224,6 +224,10 @@ def record(
     )
 
 
+PAUSE_SECONDS = 0.02
+"""Between calls: OpenMP's threads spin for a while after a call of torch, on the cores of who comes next."""
+
+
 def interleaved_medians(functions: Sequence[Callable[[], Any]], repeat: int, warm_up: int = 3) -> list[float]:
     """The median milliseconds of each function, called in turns so that a busy machine is busy for all."""
     for function in functions:
@@ -232,6 +236,7 @@ def interleaved_medians(functions: Sequence[Callable[[], Any]], repeat: int, war
     times: list[list[float]] = [[] for _ in functions]
     for _ in range(repeat):
         for function, found in zip(functions, times, strict=True):
+            time.sleep(PAUSE_SECONDS)
             begin = time.perf_counter()
             function()
             found.append((time.perf_counter() - begin) * 1e3)
