@@ -57,7 +57,7 @@ def compiled_flex():
 
 def softmax_of(shape, dtype, mask):
     """Our own softmax attention, the baseline of variants."""
-    return attention(shape, dtype, **({"mask": mask} if mask else {}))
+    return attention(shape, dtype, **({} if mask is None else {"mask": mask}))
 
 
 @case(peer=SDPA, shapes=SHAPES, dtypes=["f32", "bf16"])

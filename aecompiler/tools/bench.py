@@ -110,6 +110,7 @@ def _load(folder: Path, report: Reporter) -> tuple[list[Case], int]:
         if spec is None or spec.loader is None:
             continue
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # torch.compile looks up the module of what it compiles
         try:
             spec.loader.exec_module(module)
         except Exception as error:
