@@ -169,7 +169,8 @@ def test_reductions_close_over_moments(term, values, kind):
         parts = [t.value_of(fold(value, {s: t.const(x) for s, x in e.items()})) for e in elements]
         assume(all(part is not None and math.isfinite(part) and abs(part) < 1e6 for part in parts))
         known[symbol] = t.const(reduced(each, parts))
-    got = t.value_of(fold(closed, known))
+    folded = fold(closed, known)
+    got = math.log(2) if folded is t.LN2 else t.value_of(folded)
     assume(math.isfinite(got) and abs(got) < 1e9)
     assert close_to(got, want), f"{kind} {term} is not {closed}"
 
