@@ -99,69 +99,85 @@ class Indices:
 
 def index_of(value: int | ir.Value) -> Linear:
     """An index of the IR."""
-    if isinstance(value, int):
-        return Linear(value)
-    known = rw.constant_value(value)
-    if known is not None:
-        return Linear(known)
-    if not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tensor.dim":
-        source, axis = value.owner.operation.operands
-        number = rw.constant_value(axis)
-        if number is not None and 0 <= number < ir.RankedTensorType(source.type).rank:
-            return size_of(source, number)
-    return Linear(0, ((value, 1),))
+    return _Sizes().index_of(value)
 
 
 def size_of(value: ir.Value, d: int) -> Linear:
     """The size of a dimension, found through the operations that make the tensor."""
-    shaped = ir.RankedTensorType(value.type)
-    if not shaped.is_dynamic_dim(d):
-        return Linear(shaped.shape[d])
-    found = None if isinstance(value.owner, ir.Block) else _size_from(value.owner.operation, value, d)
-    return Linear(0, (((value, d), 1),)) if found is None else found
+    return _Sizes().size_of(value, d)
 
 
-def _size_from(op: ir.Operation, value: ir.Value, d: int) -> Linear | None:
-    """A size of a result, from the operands of `op`."""
-    operands = list(op.operands)
-    dialect = op.name.partition(".")[0]
-    if dialect == "linalg" or op.name == "scf.forall":
-        results = list(op.results)
-        return size_of(operands[len(operands) - len(results) + results.index(value)], d)
-    if dialect in ("arith", "math"):
-        like = [each for each in operands if isinstance(each.type, ir.RankedTensorType)]
-        return size_of(like[0], d) if like else None
-    if op.name == "scf.if":
-        number = list(op.results).index(value)
-        handed_on = [
-            list(region.blocks[0].operations)[-1].operation.operands[number] for region in op.regions
-        ]
-        ways = [size_of(each, d) for each in handed_on]
-        # Equal ones are computed from the same values, which then come from before the conditional.
-        return ways[0] if all(way == ways[0] for way in ways) else None
-    before = sum(ir.RankedTensorType(value.type).is_dynamic_dim(axis) for axis in range(d))
-    match op.name:
-        case "tensor.empty":
-            return index_of(operands[before])
-        case "tensor.splat":
-            return index_of(operands[1 + before])
-        case "tensor.cast":
-            return size_of(operands[0], d)
-        case "tensor.insert_slice":
-            return size_of(operands[1], d)
-        case "tensor.extract_slice":
-            sizes = slice_parts(op, 1)[1]
-            dropped = dropped_dimensions(sizes, ir.RankedTensorType(value.type))
-            return index_of([size for axis, size in enumerate(sizes) if axis not in dropped][d])
-        case "tensor.concat":
-            return size_of(operands[0], d) if d != op.attributes["dim"].value else None
-        case "tensor.expand_shape":
-            return index_of(operands[1 + before])
-        case "tensor.collapse_shape":
-            joined = [size_of(operands[0], axis) for axis in groups_of(op)[d]]
-            longer = [size for size in joined if size.number != 1]
-            return longer[0] if len(longer) == 1 else None
-    return None
+class _Sizes:
+    """Sizes, each found once: branches share what comes before them."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[ir.Value, int], Linear] = {}
+
+    def index_of(self, value: int | ir.Value) -> Linear:
+        if isinstance(value, int):
+            return Linear(value)
+        known = rw.constant_value(value)
+        if known is not None:
+            return Linear(known)
+        if not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tensor.dim":
+            source, axis = value.owner.operation.operands
+            number = rw.constant_value(axis)
+            if number is not None and 0 <= number < ir.RankedTensorType(source.type).rank:
+                return self.size_of(source, number)
+        return Linear(0, ((value, 1),))
+
+    def size_of(self, value: ir.Value, d: int) -> Linear:
+        shaped = ir.RankedTensorType(value.type)
+        if not shaped.is_dynamic_dim(d):
+            return Linear(shaped.shape[d])
+        if (value, d) not in self._found:
+            made = None
+            if not isinstance(value.owner, ir.Block):
+                made = self._size_from(value.owner.operation, value, d)
+            self._found[value, d] = Linear(0, (((value, d), 1),)) if made is None else made
+        return self._found[value, d]
+
+    def _size_from(self, op: ir.Operation, value: ir.Value, d: int) -> Linear | None:
+        """A size of a result, from the operands of `op`."""
+        operands = list(op.operands)
+        dialect = op.name.partition(".")[0]
+        if dialect == "linalg" or op.name == "scf.forall":
+            results = list(op.results)
+            return self.size_of(operands[len(operands) - len(results) + results.index(value)], d)
+        if dialect in ("arith", "math"):
+            like = [each for each in operands if isinstance(each.type, ir.RankedTensorType)]
+            return self.size_of(like[0], d) if like else None
+        if op.name == "scf.if":
+            number = list(op.results).index(value)
+            handed_on = [
+                list(region.blocks[0].operations)[-1].operation.operands[number] for region in op.regions
+            ]
+            ways = [self.size_of(each, d) for each in handed_on]
+            # Equal ones are computed from the same values, which then come from before the conditional.
+            return ways[0] if all(way == ways[0] for way in ways) else None
+        before = sum(ir.RankedTensorType(value.type).is_dynamic_dim(axis) for axis in range(d))
+        match op.name:
+            case "tensor.empty":
+                return self.index_of(operands[before])
+            case "tensor.splat":
+                return self.index_of(operands[1 + before])
+            case "tensor.cast":
+                return self.size_of(operands[0], d)
+            case "tensor.insert_slice":
+                return self.size_of(operands[1], d)
+            case "tensor.extract_slice":
+                sizes = slice_parts(op, 1)[1]
+                dropped = dropped_dimensions(sizes, ir.RankedTensorType(value.type))
+                return self.index_of([size for axis, size in enumerate(sizes) if axis not in dropped][d])
+            case "tensor.concat":
+                return self.size_of(operands[0], d) if d != op.attributes["dim"].value else None
+            case "tensor.expand_shape":
+                return self.index_of(operands[1 + before])
+            case "tensor.collapse_shape":
+                joined = [self.size_of(operands[0], axis) for axis in groups_of(op)[d]]
+                longer = [size for size in joined if size.number != 1]
+                return longer[0] if len(longer) == 1 else None
+        return None
 
 
 def groups_of(op: ir.Operation) -> list[list[int]]:

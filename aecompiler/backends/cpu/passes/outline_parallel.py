@@ -58,7 +58,7 @@ class OutlineParallel(Pass):
     def run(self, op: ir.Operation) -> None:
         """Outline the outermost parallel loops of the functions in `op`, a module."""
         functions = {
-            rw.symbol_name(function): function
+            rw.symbol_name(function): function.operation
             for function in op.regions[0].blocks[0].operations
             if function.operation.name == "func.func" and not function.is_external
         }
@@ -78,7 +78,7 @@ class OutlineParallel(Pass):
                     while f"{name}.parallel{number}" in names:
                         number += 1
                     names.add(f"{name}.parallel{number}")
-                    Outlining(loop, f"{name}.parallel{number}", self.least_work).run(ticket)
+                    Outlining(loop, f"{name}.parallel{number}", self.least_work, functions).run(ticket)
         block = op.regions[0].blocks[0]
         for helper in ir.Module.parse(TEXT).body.operations:
             block.append(helper.operation.clone())
@@ -106,17 +106,17 @@ def _inside_parallel(op: ir.Operation) -> bool:
     return parent is not None
 
 
-def _add_tickets(module: ir.Operation, functions: dict[str, ir.OpView]) -> dict[str, ir.Value]:
+def _add_tickets(module: ir.Operation, functions: dict[str, ir.Operation]) -> dict[str, ir.Value]:
     """Give public functions, and those that lead to a parallel loop, a last argument; and their calls."""
     calls = [
         (name, rw.symbol_name(call), call)
         for name, function in functions.items()
-        for call in rw.walk_list(function.operation, "func.call")
+        for call in rw.walk_list(function, "func.call")
     ]
     taking = {
         name
         for name, function in functions.items()
-        if "llvm.emit_c_interface" in function.operation.attributes or parallel_loops(function)
+        if "llvm.emit_c_interface" in function.attributes or parallel_loops(function)
     }
     while added := {caller for caller, callee, _ in calls if callee in taking} - taking:
         taking |= added
@@ -127,9 +127,9 @@ def _add_tickets(module: ir.Operation, functions: dict[str, ir.OpView]) -> dict[
     tickets = {}
     for name in sorted(taking):
         function = functions[name]
-        attributes = function.operation.attributes
-        type_ = function.type
-        tickets[name] = function.body.blocks[0].add_argument(pointer, function.location)
+        attributes = function.attributes
+        type_ = ir.FunctionType(ir.TypeAttr(attributes["function_type"]).value)
+        tickets[name] = function.regions[0].blocks[0].add_argument(pointer, function.location)
         attributes["function_type"] = ir.TypeAttr.get(
             ir.FunctionType.get([*type_.inputs, pointer], type_.results)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aecompiler.backends.cpu.parallel_runtime import BODY_FIELD, CONTEXT_HEADER, ITEMS_FIELD, RUN
 from aecompiler.backends.cpu.passes.work_estimate import WorkEstimate, inner_values
@@ -12,10 +12,14 @@ from aecompiler.passes.infra import PassFailure
 
 
 class Outlining:
-    """Moves the body of `loop` to the function `name`, and calls the runtime on it in its place."""
+    """Moves the body of `loop` to the function `name`, and calls the runtime on it in its place.
 
-    def __init__(self, loop: ir.Operation, name: str, least_work: int):
+    `functions`: those of the module that have a body, by name.
+    """
+
+    def __init__(self, loop: ir.Operation, name: str, least_work: int, functions: Mapping[str, ir.Operation]):
         self.loop, self.name, self.least_work = loop, name, least_work
+        self.functions = functions
         self.body = loop.regions[0].blocks[0]
         self.captured, self.constants = _captures(loop)
 
@@ -33,7 +37,7 @@ class Outlining:
             items = rw.index(1)
             for trip in trips:
                 items = arith.muli(items, trip)
-            work = arith.muli(items, WorkEstimate(self.loop).emit())
+            work = arith.muli(items, WorkEstimate(self.loop, self.functions).emit())
             worth = arith.cmpi(arith.CmpIPredicate.sge, work, rw.index(self.least_work))
             shared = _unique([*self.captured, *_values(lowers), *_values(steps), *trips[1:]])
             packed = [_pack(value, self.loop) for value in shared]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from aecompiler.bindings import arith, ir
@@ -25,21 +26,16 @@ class WorkEstimate:
     """The operations of one iteration of `loop`; inner loops count as often as they turn.
 
     Bounds that differ from iteration to iteration are taken for the nearest number that is known: that of
-    the other operand of a minimum, for instance.
+    the other operand of a minimum, for instance. `functions`, by name, are those whose calls are looked into.
     """
 
-    def __init__(self, loop: ir.Operation):
+    def __init__(self, loop: ir.Operation, functions: Mapping[str, ir.Operation]):
         self._body = loop.regions[0].blocks[0]
         self._inside = inner_values(loop)
         self._passed: dict[ir.Value, ir.Value] = {}
         self._known: dict[ir.Value, ir.Value | None] = {}
         self._entered: list[str] = []
-        module = loop.parent
-        while module.parent is not None:
-            module = module.parent
-        self._functions = {
-            rw.symbol_name(op): op for op in rw.walk_list(module, "func.func") if op.regions[0].blocks
-        }
+        self._functions = functions
 
     def emit(self) -> ir.Value:
         """The estimate, an index, computed at the insertion point, which is before the loop."""
