@@ -29,17 +29,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-REPORT = pytest.StashKey[list[str]]()
-
-
-@pytest.fixture(scope="session")
-def report_lines(request: pytest.FixtureRequest) -> list[str]:
+@pytest.fixture
+def report_lines(request: pytest.FixtureRequest) -> Iterator[list[str]]:
     """Lines that a test wants to see printed after the run, whatever its outcome."""
-    return request.config.stash.setdefault(REPORT, [])
+    lines: list[str] = []
+    yield lines
+    request.node.user_properties.extend(("measurement", line) for line in lines)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if lines := config.stash.get(REPORT, []):
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    # Properties come with the reports, from other processes as well.
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    lines = sorted({str(line) for name, line in properties if name == "measurement"})
+    if lines:
         terminalreporter.section("measurements")
         for line in lines:
             terminalreporter.write_line(line)
