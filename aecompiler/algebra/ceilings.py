@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.moments import stripped
-from aecompiler.algebra.normal import Poly, as_number, normal, to_term
+from aecompiler.algebra.normal import Poly, as_number, combined, normal, to_term
 from aecompiler.algebra.printing import without_ln2
 from aecompiler.algebra.terms import Term
 
@@ -106,11 +106,4 @@ def _by_assumption(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
 
 
 def _plus(a: Poly, b: Poly, scale: Fraction) -> Poly:
-    result = dict(a)
-    for monomial, coefficient in b.items():
-        new = result.get(monomial, Fraction(0)) + coefficient * scale
-        if new:
-            result[monomial] = new
-        else:
-            result.pop(monomial, None)
-    return result
+    return combined((a, b), (Fraction(1), scale))

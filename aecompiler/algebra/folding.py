@@ -39,7 +39,7 @@ def is_nan(term: Term) -> bool:
 def _fold(term: Term) -> Term:
     if not term.args or term.op == "reduce":
         return term
-    values = [math.log(2) if arg is t.LN2 else t.value_of(arg) for arg in term.args]
+    values = [_number(arg) for arg in term.args]
     if term.op == "select":
         condition = term.args[0]
         if condition in (TRUE, FALSE):
@@ -47,17 +47,34 @@ def _fold(term: Term) -> Term:
         return term
     if term.op == "fn":
         return _connective(term)
-    if all(arg is t.LN2 or arg.op != "const" for arg in term.args):
-        return term  # ln 2 stays a symbol among terms that are not known
+    if term.op in _LINEAR and all(arg.op != "const" for arg in term.args):
+        return term  # ln 2 stays a symbol in what may become an exponent of 2
     known = [value for value in values if value is not None]
-    if any(math.isnan(value) for value in known) and term.op != "cmp":
-        return t.const(math.nan)
-    if len(known) < len(values):
-        return term
     if term.op == "cmp":
-        return TRUE if holds(term.data, *known) else FALSE
-    compute = _COMPUTE.get(term.op)
-    return term if compute is None else t.const(compute(*known))
+        return (TRUE if holds(term.data, *known) else FALSE) if len(known) == len(values) else term
+    if any(math.isnan(value) for value in known):
+        return t.const(math.nan)
+    result = compute(term.op, *known) if len(known) == len(values) else None
+    return term if result is None else t.const(result)
+
+
+def compute(op: str, *values: float) -> float | None:
+    """What an operation of terms makes of numbers; None where that is not known."""
+    if any(map(math.isnan, values)):
+        return math.nan
+    return None if op not in _COMPUTE else _COMPUTE[op](*values)
+
+
+_LINEAR = frozenset({"add", "sub", "mul", "neg"})
+
+
+def _number(term: Term) -> float | None:
+    """The value of a constant, of ln 2 or of -ln 2, which stay symbols."""
+    if term is t.LN2:
+        return math.log(2)
+    if term.op in _LINEAR and all(arg is t.LN2 for arg in term.args):
+        return compute(term.op, *[math.log(2)] * len(term.args))
+    return t.value_of(term)
 
 
 TRUE, FALSE = t.make("true"), t.make("false")
@@ -117,7 +134,7 @@ def _power(a: float, b: float) -> float:
 
 
 def _guarded(function: Callable[[float], float]) -> Callable[[float], float]:
-    def compute(a: float) -> float:
+    def guarded(a: float) -> float:
         try:
             return function(a)
         except ValueError:
@@ -125,7 +142,7 @@ def _guarded(function: Callable[[float], float]) -> Callable[[float], float]:
         except OverflowError:
             return math.inf
 
-    return compute
+    return guarded
 
 
 _COMPUTE: dict[str, Callable[..., float]] = {

@@ -53,7 +53,7 @@ def equal(a: Term, b: Term) -> bool:
 
 def difference(a: Term, b: Term) -> Poly:
     """The strict normal form of a - b: empty when they are proved equal."""
-    return _sum((normal(a, strict=True), normal(b, strict=True)), (Fraction(1), Fraction(-1)))
+    return combined((normal(a, strict=True), normal(b, strict=True)), (Fraction(1), Fraction(-1)))
 
 
 def simplify(term: Term) -> Term:
@@ -111,7 +111,8 @@ def depends(monomial: Monomial, on: Callable[[Term], bool]) -> bool:
 # ---- arithmetic ----------------------------------------------------------------------------------
 
 
-def _sum(polys: Iterable[Poly], scales: Iterable[Fraction]) -> Poly:
+def combined(polys: Iterable[Poly], scales: Iterable[Fraction]) -> Poly:
+    """The sum of polynomials, each times a number."""
     result: Poly = {}
     for poly, scale in zip(polys, scales, strict=True):
         for monomial, coefficient in poly.items():
@@ -135,7 +136,7 @@ def _times(a: Monomial, b: Monomial) -> Monomial:
             factors[base] = new
         else:
             del factors[base]
-    exponent = _sum((dict(a[1]), dict(b[1])), (Fraction(1), Fraction(1)))
+    exponent = combined((dict(a[1]), dict(b[1])), (Fraction(1), Fraction(1)))
     return frozenset(factors.items()), frozenset(exponent.items())
 
 
@@ -261,7 +262,7 @@ def _const(term: Term, strict: bool) -> Poly:
 
 def _linear(*scales: int) -> Callable[[Term, bool], Poly]:
     factors = [Fraction(scale) for scale in scales]
-    return lambda term, strict: _sum([normal(arg, strict) for arg in term.args], factors)
+    return lambda term, strict: combined([normal(arg, strict) for arg in term.args], factors)
 
 
 def _mul(term: Term, strict: bool) -> Poly:
@@ -312,11 +313,13 @@ def _logarithm(poly: Poly, strict: bool) -> Poly:
             for base, power in factors:
                 parts.append(atom(t.log(base)))
                 scales.append(power)
-            return _sum(parts, scales)
+            return combined(parts, scales)
     elif poly:
         common, rest = content(poly, strict)
         if next(iter(common)) != UNIT:
-            return _sum((_logarithm(common, strict), _logarithm(rest, strict)), (Fraction(1), Fraction(1)))
+            return combined(
+                (_logarithm(common, strict), _logarithm(rest, strict)), (Fraction(1), Fraction(1))
+            )
     return atom(t.log(to_term(poly)))
 
 
@@ -387,11 +390,11 @@ def _largest(polys: list[Poly], strict: bool) -> Poly:
         kept = [product(poly, inverse) for poly in kept]
     again = [flat for poly in kept for flat in _flattened(poly)]
     if len(again) > len(kept):
-        return _sum((common, product(factor, _largest(again, strict))), (Fraction(1), Fraction(1)))
+        return combined((common, product(factor, _largest(again, strict))), (Fraction(1), Fraction(1)))
     result, *rest = sorted({to_term(poly) for poly in kept}, key=t.order)
     for other in rest:
         result = t.make("max", (result, other))
-    return _sum((common, product(factor, atom(result))), (Fraction(1), Fraction(1)))
+    return combined((common, product(factor, atom(result))), (Fraction(1), Fraction(1)))
 
 
 def _flattened(poly: Poly) -> list[Poly]:
@@ -408,7 +411,7 @@ def _flattened(poly: Poly) -> list[Poly]:
 def _at_most(a: Poly, b: Poly) -> bool:
     if a == b or a == atom(t.MINUS_INFINITY) or b == atom(t.PLUS_INFINITY):
         return True
-    gap = _sum((b, a), (Fraction(1), Fraction(-1)))
+    gap = combined((b, a), (Fraction(1), Fraction(-1)))
     return bounds(to_term(gap))[0] >= 0
 
 

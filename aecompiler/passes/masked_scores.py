@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
+from aecompiler.algebra.folding import compute
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.block_regions import reduction_of
@@ -24,39 +26,12 @@ _ORDINARY = "ordinary"
 """Finite, as long as nothing overflows, and never NaN."""
 
 
-def _divide(a: float, b: float) -> float:
-    if b != 0:
-        return a / b
-    return math.nan if a == 0 or math.isnan(a) else math.copysign(_INFINITY, a) * math.copysign(1, b)
-
-
-def _exp(x: float, base: float) -> float:
-    try:
-        return base**x if base != math.e else math.exp(x)
-    except OverflowError:
-        return _INFINITY
-
-
-def _larger(a: float, b: float) -> float:
-    return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)
-
-
-def _smaller(a: float, b: float) -> float:
-    return math.nan if math.isnan(a) or math.isnan(b) else min(a, b)
-
-
-_FOLD: dict[str, Callable[..., float]] = {
-    "arith.addf": lambda a, b: a + b,
-    "arith.subf": lambda a, b: a - b,
-    "arith.mulf": lambda a, b: a * b,
-    "arith.divf": _divide,
-    "arith.negf": lambda a: -a,
-    "arith.maximumf": _larger,
-    "arith.minimumf": _smaller,
-    "math.absf": abs,
-    "math.exp": lambda a: _exp(a, math.e),
-    "math.exp2": lambda a: _exp(a, 2.0),
-    "math.tanh": math.tanh,
+_FOLD: dict[str, Callable[..., float | None]] = {
+    **{f"arith.{name}f": partial(compute, name) for name in ("add", "sub", "mul", "div", "neg")},
+    **{f"arith.{name}imumf": partial(compute, name) for name in ("max", "min")},
+    **{f"math.{name}": partial(compute, name) for name in ("exp", "tanh")},
+    "math.absf": partial(compute, "abs"),
+    "math.exp2": lambda a: compute("powf", 2.0, a),
 }
 
 _KEEPS_ORDINARY = frozenset(

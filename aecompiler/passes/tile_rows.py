@@ -115,17 +115,10 @@ def pad(value: ir.Value, axis: int, size: int, real: ir.Value) -> ir.Value:
     shaped = ir.RankedTensorType(value.type)
     shape = list(shaped.shape)
     shape[axis] = size
-    high = [0] * len(shape)
-    high[axis] = rw.DYNAMIC
-    missing = arith.subi(rw.index(size), real)
-    op = tensor.PadOp(
-        ir.RankedTensorType.get(shape, shaped.element_type), value, [], [missing], [0] * len(shape), high
-    )
-    index = ir.IndexType.get()
-    block = op.operation.regions[0].blocks.append(*[index] * len(shape))
-    with ir.InsertionPoint(block):
-        tensor.YieldOp(rw.constant(shaped.element_type, 0))
-    return op.operation.results[0]
+    padded = ir.RankedTensorType.get(shape, shaped.element_type)
+    high: list[int | ir.Value] = [0] * len(shape)
+    high[axis] = arith.subi(rw.index(size), real)
+    return rw.pad(value, padded, [0] * len(shape), high, rw.constant(shaped.element_type, 0))
 
 
 def collapse(value: ir.Value) -> ir.Value:
@@ -142,10 +135,5 @@ def expand(value: ir.Value, outer: int, inner: int) -> ir.Value:
     """The first dimension of a static tensor as two."""
     shape = list(ir.RankedTensorType(value.type).shape)
     sizes = [outer, inner, *shape[1:]]
-    return tensor.expand_shape(
-        ir.RankedTensorType.get(sizes, value.type.element_type),
-        value,
-        [[0, 1], *([axis] for axis in range(2, len(sizes)))],
-        [],
-        sizes,
-    )
+    expanded = ir.RankedTensorType.get(sizes, value.type.element_type)
+    return rw.expand(value, expanded, [[0, 1], *([axis] for axis in range(2, len(sizes)))], sizes)

@@ -171,6 +171,7 @@ def test_reductions_close_over_moments(term, values, kind):
         known[symbol] = t.const(reduced(each, parts))
     folded = fold(closed, known)
     got = math.log(2) if folded is t.LN2 else t.value_of(folded)
+    assert got is not None, f"{closed} is not a number"
     assume(math.isfinite(got) and abs(got) < 1e9)
     assert close_to(got, want), f"{kind} {term} is not {closed}"
 
@@ -179,6 +180,11 @@ def reduced(kind, values):
     if kind in ("max", "min"):
         return {"max": max, "min": min}[kind](values)
     return sum(values) if kind == "sum" else math.prod(values)
+
+
+def test_ln2_stays_a_symbol_only_where_it_may_meet_others():
+    assert t.value_of(fold(t.exp(t.neg(LN2)))) == 0.5
+    assert fold(t.mul(t.neg(LN2), S)) is t.mul(t.neg(LN2), S)
 
 
 @pytest.mark.parametrize(
