@@ -11,7 +11,7 @@ from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds, positive, reduced
 from aecompiler.algebra.normal import Poly, depends, normal, to_term
 from aecompiler.algebra.resolution import resolve
-from aecompiler.algebra.scaling import guarded, reference, shifted
+from aecompiler.algebra.scaling import difference, guarded, reference, shifted
 from aecompiler.algebra.separation import product
 from aecompiler.algebra.streaming import Options
 from aecompiler.algebra.terms import ZERO, Depends, Term
@@ -220,7 +220,7 @@ def merged(
 
 def rescale(before: Term, after: Term) -> Term:
     """The factor by which a sum changes when its reference does; `after` is guarded."""
-    return t.exp(t.sub(before, after))
+    return t.exp(difference(before, after))
 
 
 def product_with(factor: Term, value: Term) -> Term:

@@ -507,13 +507,22 @@ def _monomial_term(monomial: Monomial, coefficient: Fraction) -> Term:
     if exponent:
         above.insert(0, t.exp(to_term(dict(exponent))))
     if coefficient != 1:
-        # A quotient by a whole number is exact where a product with its inverse is not.
-        if coefficient.numerator == 1 and above and coefficient.denominator < 1 << 20:
-            below.append(t.const(float(coefficient.denominator)))
+        # A quotient by a whole number is exact where a product with its inverse is not; 1 / 0.7 is no float.
+        inverse = 1 / coefficient
+        whole = coefficient.numerator == 1 and above and coefficient.denominator < 1 << 20
+        if whole or (not _is_float(coefficient) and _is_float(inverse)):
+            below.append(t.const(float(inverse)))
         else:
             above.insert(0, t.const(float(coefficient)))
     result = _product(above)
     return t.div(result, _product(below)) if below else result
+
+
+def _is_float(value: Fraction) -> bool:
+    try:
+        return Fraction(float(value)) == value
+    except OverflowError:
+        return False
 
 
 def _product(factors: list[Term]) -> Term:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aecompiler.algebra import terms as t
-from aecompiler.algebra.normal import EXPANSIONS
-from aecompiler.algebra.terms import ZERO, Term
+from aecompiler.algebra.intervals import bounds
+from aecompiler.algebra.normal import EXPANSIONS, Poly, TooLargeError, normal, to_term
+from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
 Supremum = Callable[[Term], Term]
 """The largest value of an exponent over the elements, or ZERO where it needs no reference."""
@@ -72,7 +73,7 @@ def shifted(term: Term, ref: Term) -> Term:
         return term
     op, args = term.op, term.args
     if op == "exp":
-        return t.exp(t.sub(args[0], ref))
+        return t.exp(difference(args[0], ref))
     if op in EXPANSIONS and has_power(term):
         return shifted(EXPANSIONS[op](*args), ref)
     if not has_power(term):
@@ -86,6 +87,38 @@ def shifted(term: Term, ref: Term) -> Term:
     if op == "div":
         return t.div(shifted(args[0], ref), args[1])
     return t.sqrt(shifted(args[0], t.mul(t.TWO, ref)))
+
+
+def difference(a: Term, b: Term) -> Term:
+    """a - b, as c (x - y) where all of it has the factor c: c x alone may overflow, and inf - inf is NaN."""
+    choices: dict[Term, Term] = {}
+
+    def name(part: Term) -> Term | None:
+        """Choices stay as they are written: what is assumed of them is found by their terms."""
+        if part.op not in ("select", "max", "min"):
+            return None
+        depends = Depends.ELEMENT if part.element else Depends.VARYING if part.varying else Depends.FIXED
+        return choices.setdefault(part, t.symbol(f"choice {len(choices)}", depends, *bounds(part)))
+
+    try:
+        poly = normal(t.transform(t.sub(a, b), name))
+    except TooLargeError:
+        return t.sub(a, b)
+    factor, inner = _common_factor(poly)
+    if factor is ONE:
+        return t.sub(a, b)
+    return t.substitute(t.mul(factor, to_term(inner)), {symbol: part for part, symbol in choices.items()})
+
+
+def _common_factor(poly: Poly) -> tuple[Term, Poly]:
+    """c and x with `poly` = c x, where the coefficients of x are 1 and -1."""
+    sizes = {abs(coefficient) for coefficient in poly.values()}
+    if len(poly) < 2 or len(sizes) > 1:
+        return ONE, poly
+    (size,) = sizes
+    shared = frozenset.intersection(*(factors for factors, _ in poly))
+    factor = to_term({(shared, frozenset()): size})
+    return factor, {(factors - shared, exponent): c / size for (factors, exponent), c in poly.items()}
 
 
 def _shifted_product(a: Term, b: Term, ref: Term) -> Term:

@@ -411,3 +411,29 @@ def test_rows_without_a_key_are_zero_where_a_temperature_depends_on_the_row():
     kernel = aec.compile(tempered, target="cpu")
     for got, want in zip(kernel(*arrays), kernel.evaluate_reference(*arrays), strict=True):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "temper", [lambda x: x * 2.0, lambda x: x / 0.7, lambda x: x * 0.5], ids=["2", "1 / 0.7", "0.5"]
+)
+def test_a_temperature_of_the_normaliser_does_not_overflow(temper):
+    """Scores of the lowest finite number, a usual mask: only differences of them may be scaled."""
+
+    def normalize(row):
+        weights = aec.exp(temper(row - row.max()))
+        return weights / weights.sum()
+
+    tensor = aec.tensor("B", 1, "S", 8)
+
+    @aec.program(q=tensor, k=tensor, v=tensor, bias=aec.tensor("S", "S"))
+    def program(q, k, v, bias):
+        return aec.attention(q, k, v, score=lambda s, b, h, i, j: s + bias[i, j], normalize=normalize)
+
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((1, 1, 40, 8), dtype=np.float32) for _ in range(3))
+    lowest = np.finfo(np.float32).min
+    bias = np.where(np.tri(40, dtype=bool), 0, lowest).astype(np.float32)
+    bias[:5] = lowest
+    kernel = aec.compile(program)
+    (want,) = kernel.evaluate_reference(q, k, v, bias)
+    np.testing.assert_allclose(kernel(q, k, v, bias), want, atol=1e-5)
