@@ -15,6 +15,7 @@ from aecompiler.algebra.integers import (
     Linear,
     Maximum,
     Remainder,
+    has_choice,
     lower_bound,
     number,
     of,
@@ -193,6 +194,14 @@ def at_most(left: Linear, right: Linear) -> Formula:
 def equal(left: Linear, right: Linear) -> Formula:
     """left = right; `x mod c = r` becomes a literal of its own."""
     difference = left - right
+    splits = difference.cases <= CASES
+    for atom, k in difference.terms:
+        if isinstance(atom, Choice) and splits:
+            rest = difference - of(atom) * k
+            cases = [equal(rest + part * k, number(0)) for part in (atom.left, atom.right)]
+            return choice(atom.condition, *cases)
+    if has_choice(difference):
+        return conjunction(not_positive(difference), not_positive(-difference))
     for atom, k in difference.terms:
         if isinstance(atom, Remainder) and abs(k) == 1:
             rest = (difference - of(atom) * k) * -k  # x mod c = rest

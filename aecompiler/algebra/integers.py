@@ -373,14 +373,25 @@ def minimum(left: Linear, right: Linear) -> Linear:
     return -maximum(-left, -right)
 
 
+_REPLACED = 6
+"""The most remainders that a bound replaces in each order."""
+
+
 def lower_bound(value: Linear) -> int:
     """A number that `value` is never below; remainders are bounded by their divisors, symbols or not."""
-    best = value.low
-    for atom, k in value.terms:
-        if isinstance(atom, Remainder):
-            rest = value - of(atom) * k
-            best = max(best, lower_bound(rest if k > 0 else rest + (atom.by - 1) * k))
-    return best
+    known: dict[Linear, int] = {}
+
+    def bound(part: Linear) -> int:
+        if part not in known:
+            best = part.low
+            remainders = [(atom, k) for atom, k in part.terms if isinstance(atom, Remainder)]
+            for atom, k in remainders if len(remainders) <= _REPLACED else remainders[:1]:
+                rest = part - of(atom) * k
+                best = max(best, bound(rest if k > 0 else rest + (atom.by - 1) * k))
+            known[part] = best
+        return known[part]
+
+    return bound(value)
 
 
 def upper_bound(value: Linear) -> int:

@@ -109,11 +109,18 @@ class AttnDeriveOnline(Pass):
             replace_by_passes(derived.op, derived.leaves, derived.arguments, derived.passes)
 
     def explain(self, op: ir.Operation) -> str:
-        """The derivations of all programs, as text."""
+        """The derivations of all programs, as text; with keep-refused, why others have none."""
         texts = []
         for number, program in enumerate(_programs(op)):
-            passes = self._derive(program).passes
-            title = f"attn.attention {number}{_place(program)}: {len(passes)} pass{'es' * (len(passes) > 1)}"
+            title = f"attn.attention {number}{_place(program)}: "
+            try:
+                passes = self._derive(program).passes
+            except PassFailure as error:
+                if not self.keep_refused:
+                    raise
+                texts.append(f"{title}refused\n  {error}")
+                continue
+            title += f"{len(passes)} pass{'es' * (len(passes) > 1)}"
             lines = [line for each in passes for line in each.proof]
             texts.append("\n".join([title, *(f"  {line}" for line in lines)]))
         return "\n\n".join(texts)

@@ -159,7 +159,7 @@ class _Reader:
         symbol = it.of(it.Symbol(name, max(low, -self.limit), min(high, self.limit)))
         if low < -self.limit:
             self._guard(fm.NotPositive(it.number(-self.limit) - symbol))
-        if high > self.limit and bounds is None:
+        if high > self.limit:
             self._guard(fm.NotPositive(symbol - self.limit))
         return symbol
 
@@ -238,6 +238,7 @@ class _Reader:
         if source.type.rank and not source.type.is_dynamic_dim(number):
             return it.number(source.type.shape[number])
         q, *keys = list(self.op.operands)[:3]
+        most = self.limit  # the lengths of a program are checked where it runs
         if number == 2 and source == q:
             name = Q_LEN
         elif number == 2 and source in keys:
@@ -245,7 +246,8 @@ class _Reader:
         else:
             name = f"dim({self._name(source, self.result.tensors)}, {number})"
             self.result.tensors.setdefault(self._name(source, self.result.tensors), source)
-        found = self._symbol(op.results[0], name, (0, self.limit))
+            most = _WIDE
+        found = self._symbol(op.results[0], name, (0, most))
         assert isinstance(found, it.Linear)
         return found
 

@@ -351,6 +351,16 @@ HAND_WRITTEN = {
     %c = arith.constant 20 : index
     %keep = arith.cmpi slt, %s, %c : index
     yield %keep""",
+    "a remainder for some rows": """
+    %c = arith.constant 6 : index
+    %one = arith.constant 1 : index
+    %two = arith.constant 2 : index
+    %near = arith.cmpi slt, %i, %c : index
+    %want = arith.select %near, %one, %two : index
+    %four = arith.constant 4 : index
+    %r = arith.remui %j, %four : index
+    %keep = arith.cmpi eq, %r, %want : index
+    yield %keep""",
     "every other row": """
     %two = arith.constant 2 : index
     %r = arith.remui %i, %two : index
@@ -423,6 +433,22 @@ def test_long_masks_are_given_up_not_expanded(op):
         module = ir.Module.parse(text)
         numbers = mt.on_numbers(analyze(mt.attention_op(module)), {"b": 0, "h": 0}, 8, 8, 4, 4)
     assert all(kind == mt.PARTIAL for line in numbers for kind in line[:1])
+
+
+@pytest.mark.timeout(60)
+def test_sums_of_many_remainders_end():
+    """Their bounds may be found by replacing remainders in any order, which are factorially many."""
+    lines = ["%s1 = arith.constant 0 : index", "%most = arith.constant 20 : index"]
+    for n in range(2, 13):
+        lines.append(f"%c{n} = arith.constant {n} : index")
+        lines.append(f"%r{n} = arith.remui %j, %c{n} : index")
+        lines.append(f"%s{n} = arith.addi %s{n - 1}, %r{n} : index")
+    lines += ["%keep = arith.cmpi sle, %s12, %most : index", "yield %keep"]
+    text = attention(mask="\n".join(lines), **SHAPES)
+    with make_context():
+        module = ir.Module.parse(text)
+        numbers = mt.on_numbers(analyze(mt.attention_op(module)), {"b": 0, "h": 0}, 8, 8, 4, 4)
+    assert all(kind == mt.PARTIAL for line in numbers for kind in line)
 
 
 def test_long_computations_around_the_op_are_symbols():

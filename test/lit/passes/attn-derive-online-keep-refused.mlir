@@ -1,4 +1,8 @@
 // RUN: aec-opt %s --attn-derive-online='max-passes=1 keep-refused=true' | FileCheck %s
+// RUN: aec-opt %s --pass-pipeline='builtin.module(attn-derive-online{max-passes=1 keep-refused=true})' \
+// RUN:   --explain attn-derive-online | FileCheck %s --check-prefix=EXPLAIN
+// EXPLAIN:      attn.attention 0 in @deviation: refused
+// EXPLAIN-NEXT:   {{.*}}at most 1 pass over the keys
 
 // Two passes where one is allowed: the program stays, if that is asked for.
 // CHECK-LABEL: func.func @deviation
