@@ -1,13 +1,15 @@
 """The loader of object files: code runs as LLVM's own linking would have it, and damage is refused."""
 
+import os
 import platform
 import struct
 import sys
 
 import numpy as np
 import pytest
-from cpu_kernels import GRID, emit, expected, run
+from cpu_kernels import GRID, buffer, emit, expected, run
 
+from aecompiler.backends.base import Scalar
 from aecompiler.backends.cpu.kernel_cache import object_of
 from aecompiler.backends.cpu.launch import CpuExecutable, JitCode
 from aecompiler.backends.cpu.names import PREFIX
@@ -86,19 +88,56 @@ def test_code_stays_while_a_function_is_used():
         np.testing.assert_array_equal(out, expected(x))
 
 
+def rights_of(address):
+    """What may be done with the memory at an address."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        for line in maps:
+            region, rights = line.split()[:2]
+            low, high = (int(end, 16) for end in region.split("-"))
+            if low <= address < high:
+                return rights
+    pytest.fail("the address is nowhere")
+
+
 def test_code_can_not_be_written_to():
     """Memory is never writable and executable at once."""
-    _, _, content = compiled(MATH, 2)
+    loaded = LoadedObject(compiled(MATH, 2)[2])
+    assert rights_of(loaded.address(f"_mlir_ciface_{PREFIX}f")) == "r-xp"
+
+
+DATA = """
+llvm.mlir.global @count(0 : i64) : i64
+llvm.mlir.global constant @step(3 : i64) : i64
+func.func @f(%x: i64) -> i64 {
+  %count = llvm.mlir.addressof @count : !llvm.ptr
+  %step = llvm.mlir.addressof @step : !llvm.ptr
+  %by = llvm.load volatile %step : !llvm.ptr -> i64
+  %before = llvm.load %count : !llvm.ptr -> i64
+  %after = llvm.add %before, %by : i64
+  llvm.store %after, %count : i64, !llvm.ptr
+  return %after : i64
+}"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_constants_stay_and_data_is_not_shared_with_a_child():
+    artifact, _, content = compiled(DATA, 0)
     loaded = LoadedObject(content)
-    address = loaded.address(f"_mlir_ciface_{PREFIX}f")
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        regions = [line.split()[:2] for line in maps]
-    for region, rights in regions:
-        low, high = (int(end, 16) for end in region.split("-"))
-        if low <= address < high:
-            assert rights.startswith("r-x")
-            return
-    pytest.fail("the function is nowhere")
+    assert rights_of(loaded._functions["count"]) == "rw-p"
+    assert rights_of(loaded._functions["step"]) == "r--p"
+    executable = CpuExecutable(loaded, artifact, 1)
+
+    def call():
+        out = np.zeros((), np.int64)
+        executable([Scalar(bytes(8))], [buffer(out)])
+        return int(out)
+
+    assert call() == 3
+    child = os.fork()
+    if not child:
+        os._exit(call() + call())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 6 + 9
+    assert call() == 6
 
 
 def test_a_function_that_is_not_there(grid_object):

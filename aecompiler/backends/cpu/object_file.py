@@ -22,10 +22,10 @@ _RELOCATION = struct.Struct("<QIIq")
 
 _MAGIC, _CLASS_64, _LITTLE_ENDIAN, _RELOCATABLE = b"\x7fELF", 2, 1, 1
 _SYMTAB, _RELA, _NOBITS = 2, 4, 8
-_ALLOCATED, _EXECUTABLE, _THREAD_LOCAL = 0x2, 0x4, 0x400
+_WRITABLE, _ALLOCATED, _EXECUTABLE, _THREAD_LOCAL = 0x1, 0x2, 0x4, 0x400
 _UNDEFINED, _RESERVED = 0, 0xFF00
 
-_READ, _EXECUTE = 1, 4
+_READ, _WRITE, _EXECUTE = 1, 2, 4
 _UNWINDING = b".eh_frame"
 """Tables for exceptions; code of ours raises none."""
 
@@ -77,6 +77,13 @@ class _Section:
         """Whether it takes part in what is run."""
         return bool(self.flags & _ALLOCATED) and not self.name.startswith(_UNWINDING) and self.size > 0
 
+    @property
+    def protection(self) -> int:
+        """What may be done with its memory once it is ready; nothing is both written to and run."""
+        if self.flags & _EXECUTABLE:
+            return _READ | _EXECUTE
+        return _READ | _WRITE if self.flags & _WRITABLE else _READ
+
 
 class LoadedObject:
     """An object file in memory, ready to run; `ObjectError` if it is damaged or needs what is not here."""
@@ -115,23 +122,30 @@ class LoadedObject:
         self._protect()
 
     def _place(self, content: bytes, sections: list[_Section]) -> None:
-        """Give sections their addresses and copy them there: first all code, then data."""
+        """Give sections their addresses and copy them there: code, constants, data; each on pages of its own."""
         page = mmap.PAGESIZE
         loaded = [s for s in sections if s.is_loaded]
         if any(s.flags & _THREAD_LOCAL or s.alignment > page for s in loaded):
             raise ObjectError("it has sections of an unknown kind")
-        loaded.sort(key=lambda s: not s.flags & _EXECUTABLE)
-        end, places, self._code_size = 0, [], 0
-        for section in loaded:
-            if not section.flags & _EXECUTABLE and not self._code_size:
-                end = self._code_size = _align(end, page)
-            end = _align(end, section.alignment)
-            places.append(end)
-            end += section.size
-        self._memory = mmap.mmap(-1, max(_align(end, page), page))
+        if any(s.flags & _EXECUTABLE and s.flags & _WRITABLE for s in loaded):
+            raise ObjectError("it has code that may be written to")
+        end = 0
+        places: list[tuple[_Section, int]] = []
+        self._protections: list[tuple[int, int, int]] = []  # where pages begin, their bytes, what is allowed
+        for protection in (_READ | _EXECUTE, _READ, _READ | _WRITE):
+            start = end = _align(end, page)
+            for section in loaded:
+                if section.protection == protection:
+                    place = _align(end, section.alignment)
+                    places.append((section, place))
+                    end = place + section.size
+            if end > start:
+                self._protections.append((start, _align(end, page) - start, protection))
+        # Private: after a fork, what one process writes is not seen by the other.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._memory = mmap.mmap(-1, max(_align(end, page), page), flags=flags)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        self._code_size = self._code_size or _align(end, page)
-        for section, place in zip(loaded, places, strict=True):
+        for section, place in places:
             section.address = self._base + place
             if section.kind != _NOBITS:
                 data = content[section.offset : section.offset + section.size]
@@ -167,8 +181,9 @@ class LoadedObject:
     def _protect(self) -> None:
         mprotect = ctypes.CDLL(None, use_errno=True).mprotect
         mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-        if mprotect(self._base, self._code_size, _READ | _EXECUTE):
-            raise ObjectError(f"its memory can't be made executable (errno {ctypes.get_errno()})")
+        for start, size, protection in self._protections:
+            if mprotect(self._base + start, size, protection):
+                raise ObjectError(f"its memory can't be protected (errno {ctypes.get_errno()})")
 
 
 def process_symbol(name: str) -> int:
