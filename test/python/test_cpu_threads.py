@@ -199,6 +199,44 @@ def test_no_more_threads_to_be_had(fresh_pool, monkeypatch):
     assert fresh_pool._started == 0
 
 
+def test_a_call_while_the_same_thread_starts_helpers(fresh_pool, monkeypatch):
+    """As a signal handler or a `__del__` may do: the inner call must not wait for the outer one."""
+    grid = Grid(threads=4)
+    start, inner = threading.Thread.start, []
+
+    def interrupted(thread):
+        if not inner:
+            inner.append(None)
+            inner[:] = [np.array_equal(*grid((64, 64), SLOW))]
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    outer = threading.Thread(target=grid.check, args=((64, 64), SLOW), daemon=True)
+    start(outer)
+    outer.join(60)
+    assert not outer.is_alive()
+    assert inner == [True]
+    assert fresh_pool._started == 3
+
+
+def test_helpers_have_a_stack_of_their_own_size(fresh_pool, monkeypatch):
+    """The application's choice for its threads is neither taken nor changed."""
+    sizes, start = [], threading.Thread.start
+
+    def note(thread):
+        sizes.append(threading.stack_size(pools.STACK_BYTES))
+        start(thread)
+
+    before = threading.stack_size(256 * 1024)
+    try:
+        monkeypatch.setattr(threading.Thread, "start", note)
+        Grid(threads=3).check((64, 64), SLOW)
+    finally:
+        after = threading.stack_size(before)
+    assert after == 256 * 1024
+    assert sizes == [pools.STACK_BYTES] * 2
+
+
 def test_helpers_that_come_late_find_the_call_over(fresh_pool):
     """Tickets lie in the queue until after the call; they are looked at then, and nothing happens."""
     started, fresh_pool._started = fresh_pool._started, 100

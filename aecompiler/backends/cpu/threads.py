@@ -27,6 +27,9 @@ from aecompiler.backends.cpu.parallel_runtime import (
     YIELD_WORD,
 )
 
+STACK_BYTES = 16 * 2**20
+"""The stack of a helper: kernels have scratch memory there. Memory that is not used is only reserved."""
+
 _WAKE = ctypes.CFUNCTYPE(None, ctypes.py_object)
 
 
@@ -87,7 +90,11 @@ class Pool:
             self._free.append(ticket)
 
     def _start(self, count: int) -> None:
-        with self._starting:
+        # Whoever starts helpers at this moment may be this very thread: a signal handler, or a `__del__`,
+        # may call a kernel between any two steps of it. So nobody waits; a call does with what there is.
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
             while self._started < count:
                 thread = threading.Thread(
                     target=_serve,
@@ -96,10 +103,26 @@ class Pool:
                     daemon=True,
                 )
                 try:
-                    thread.start()
+                    start_with_stack(thread, STACK_BYTES)
                 except RuntimeError:  # no more threads here, or the interpreter is ending
                     return
                 self._started += 1
+        finally:
+            self._starting.release()
+
+
+def start_with_stack(thread: threading.Thread, size: int) -> None:
+    """Start a thread with a stack of that size, whatever the application has chosen for its own threads.
+
+    Python has one setting for all threads to come. One that another thread starts in these microseconds gets
+    a stack of our size too; a size that another thread chooses meanwhile stays chosen.
+    """
+    before = threading.stack_size(size)
+    try:
+        thread.start()
+    finally:
+        if (now := threading.stack_size(before)) != size:
+            threading.stack_size(now)
 
 
 def _serve(get: Callable[[], Ticket]) -> None:
