@@ -115,6 +115,12 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
             raise ValueError(
                 f"{where}: expects a tensor without gradient, since kernels are not differentiated"
             )
+        if torch.autograd.forward_ad.unpack_dual(value).tangent is not None:
+            raise ValueError(f"{where}: expects a tensor without tangent, since kernels have no derivative")
+        if value.is_inference() and not torch.is_inference_mode_enabled():
+            raise ValueError(
+                f"{where}: expects a tensor that was not made in inference mode, or a call in that mode"
+            )
         dtype, expected = value.dtype, getattr(torch, _TORCH_NAMES[result.dtype])
         contiguous, address = value.is_contiguous() and not value.is_neg(), value.data_ptr()
     elif isinstance(value, np.ndarray):
@@ -131,6 +137,12 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
     if not contiguous:
         raise ValueError(f"{where}: expects a contiguous array")
     return Buffer(address, shape, _contiguous_strides(shape))
+
+
+def note_write(value: Any) -> None:
+    """Tell autograd that an array is written to, so that no gradient is computed from what it held before."""
+    if is_torch(value) and not value.is_inference():
+        sys.modules["torch"].autograd.graph.increment_version(value)
 
 
 def overlap(a: Buffer, a_dtype: str, b: Buffer, b_dtype: str) -> bool:

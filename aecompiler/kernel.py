@@ -17,7 +17,8 @@ class Kernel:
     """A compiled program; made by `aec.compile`.
 
     Call it with numpy arrays or torch tensors, by position or by name. Strided views (`[batch, sequence,
-    head, feature]` transposed, expanded, sliced) are taken without a copy, and inputs are never written to.
+    head, feature]` transposed, expanded, sliced) are taken without a copy as long as the elements of a row,
+    the last dimension, are neighbours; else code may copy them inside. Inputs are never written to.
     The results are new contiguous arrays: torch tensors if any argument is one, else numpy arrays; a single
     result is returned by itself, several as a tuple. With `out=` they are written to an array of the caller
     (several: a tuple of them), which is contiguous and overlaps no input; it is returned. A program with an
@@ -70,6 +71,8 @@ class Kernel:
             ]
         else:
             made = self._into(out, wanted, inputs)
+            for _, array in made:
+                arrays.note_write(array)  # before it happens, since a call may fail half-way
         self._executable(inputs, [buffer for buffer, _ in made])
         outputs = tuple(array for _, array in made)
         return outputs[0] if len(outputs) == 1 else outputs

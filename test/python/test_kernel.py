@@ -366,6 +366,38 @@ def test_out_receives_the_result(softmax):
     np.testing.assert_array_equal(tensor.numpy(), expected)
 
 
+def test_out_is_a_write_for_autograd(softmax):
+    """A tensor that a graph has saved may not change unnoticed; nor through a view of it."""
+    args = qkv()
+    shape = softmax(*args).shape
+    for choose in (lambda base: base, lambda base: base[0:1], lambda base: base.detach()):
+        weight, base = torch.ones(shape, requires_grad=True), torch.ones(shape)
+        product = (weight * base).sum()
+        softmax(*args, out=choose(base))
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            product.backward()
+
+
+def test_out_that_takes_part_in_a_gradient(softmax):
+    args, name = qkv(), softmax.results[0].name
+    shape = softmax(*args).shape
+    leaf = torch.zeros(shape, requires_grad=True)
+    message = f"result '{name}': expects a tensor without gradient, since kernels are not differentiated"
+    for out in (leaf, leaf * 1):
+        refuses(ValueError, message, softmax, *args, out=out)
+    with torch.no_grad():
+        assert softmax(*args, out=leaf)._version == 1
+    message = f"result '{name}': expects a tensor without tangent, since kernels have no derivative"
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(torch.zeros(shape), torch.ones(shape))
+        refuses(ValueError, message, softmax, *args, out=dual)
+    with torch.inference_mode():
+        made = torch.zeros(shape)
+        softmax(*args, out=made)
+    message = f"result '{name}': expects a tensor that was not made in inference mode, or a call in that mode"
+    refuses(ValueError, message, softmax, *args, out=made)
+
+
 def test_out_must_fit_and_overlap_nothing(softmax):
     kernel, (q, k, v) = softmax, qkv()
     good = np.empty((1, 2, 5, 3), np.float32)
