@@ -21,7 +21,8 @@ def compile(program: Any, target: str = "cpu", *, function: str | None = None, *
 
     `program` is a `Program` of the builder, an `ir.Module` (left as it is), the text of one, or a path to a
     `.mlir` file. `function` names the function to compile; it can be left out if there is one public
-    function. `options` are those of the target's schedule; for the CPU `block_q`, `threads` and `opt_level`.
+    function. `options` are those of the target's schedule; for the CPU `block_q`, `block_kv`, `direct`,
+    `threads` and `opt_level`.
 
     Raises `CompileError` for an invalid program, `UnsupportedError` for one that the target can't do,
     `BackendError` for an unknown target, `TypeError` and `ValueError` for bad options.

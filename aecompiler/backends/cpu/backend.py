@@ -21,7 +21,7 @@ from aecompiler.passes.infra import run_pipeline
 
 
 class CpuBackend:
-    """Direct lowering to LLVM, compiled and run in this process."""
+    """Programs as loops over vectors, or in their direct form; compiled by LLVM and run in this process."""
 
     target: ClassVar[CpuTarget] = host_target()
 

@@ -122,7 +122,7 @@ class LoadedObject:
         self._protect()
 
     def _place(self, content: bytes, sections: list[_Section]) -> None:
-        """Give sections their addresses and copy them there: code, constants, data; each on pages of its own."""
+        """Give sections their addresses and copy them there: code, constants, data; on pages of their own."""
         page = mmap.PAGESIZE
         loaded = [s for s in sections if s.is_loaded]
         if any(s.flags & _THREAD_LOCAL or s.alignment > page for s in loaded):
