@@ -1,5 +1,6 @@
 """Compiled kernels from the cache: found when they should be, made anew when not, and never an error."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import aecompiler as aec
 from aecompiler.backends.cpu import backend, kernel_cache, launch, object_file
 from aecompiler.backends.cpu.kernel_cache import CachedKernel
 from aecompiler.disk_cache import DiskCache
+from aecompiler.signature import parse
 
 TEXT = attention(**SHAPES, element="f32", normalize=WEIGHTS)
 
@@ -143,10 +145,39 @@ def test_another_processor_is_another_kernel(folder, work, monkeypatch):
     result()
     work.clear()
     target = backend.CpuBackend.target
-    other = type(target)(**{**vars(target), "identity": "another"})
-    monkeypatch.setattr(backend.CpuBackend, "target", other)
+    monkeypatch.setattr(backend.CpuBackend, "target", dataclasses.replace(target, identity="another"))
     result()
     assert work == COLD
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"cores": 1}, {"cores": 77}, {"l1_bytes": 1}, {"l2_bytes": 1}, {"l3_bytes": 1}, {"page_bytes": 65536}],
+    ids=str,
+)
+def test_code_does_not_depend_on_cores_and_caches(folder, work, monkeypatch, change):
+    """`taskset`, or another control group, must not compile everything anew."""
+    result()
+    work.clear()
+    target = backend.CpuBackend.target
+    monkeypatch.setattr(backend.CpuBackend, "target", dataclasses.replace(target, **change))
+    result()
+    assert work == WARM
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"machine": "another"}, {"identity": "another"}, {"features": ("another",)}, {"vector_registers": 7}],
+    ids=str,
+)
+def test_code_depends_on_the_processor(change):
+    target = dataclasses.replace(backend.CpuBackend.target, **change)
+    keys = set()
+    for other in (backend.CpuBackend.target, target):
+        module, _ = parse(TEXT)
+        with module.context:
+            keys.add(kernel_cache.key_of(module, "f", "pipeline", 0, other))
+    assert len(keys) == 2
 
 
 # ---- entries that are no good ----
@@ -207,12 +238,27 @@ def test_without_an_object_file_the_passes_are_saved(folder, work, monkeypatch):
     first = result()
     work.clear()
     np.testing.assert_array_equal(result(), first)
-    assert work == ["compile", "load"]
+    assert work == ["compile"]
+
+
+@pytest.mark.skipif(not LOADS, reason="no object files are loaded here")
+def test_an_object_file_that_is_refused_is_not_made_again(folder, work, monkeypatch):
+    class Refused:
+        def __init__(self, content):
+            raise object_file.ObjectError("it is not to our liking")
+
+    monkeypatch.setattr(launch, "LoadedObject", Refused)
+    first = result()
+    (path,) = entries(folder)
+    written = path.stat().st_ino
+    work.clear()
+    np.testing.assert_array_equal(result(), first)
+    assert work == ["compile"]
+    assert path.stat().st_ino == written
 
 
 def test_where_no_object_files_are_loaded_the_passes_are_saved(folder, work, monkeypatch):
     monkeypatch.setattr(object_file, "is_supported", lambda: False)
-    monkeypatch.setattr(launch, "is_supported", lambda: False)
     first = result()
     work.clear()
     np.testing.assert_array_equal(result(), first)

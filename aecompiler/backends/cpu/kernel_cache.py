@@ -48,7 +48,7 @@ class CpuArtifact(Artifact):
 def key_of(module: ir.Module, entry: str, pipeline: str, opt_level: int, target: CpuTarget) -> str:
     """What a kernel is known by: all that its code depends on. Locations in the program are not in it."""
     text = module.operation.get_asm(enable_debug_info=False)
-    parts = (text, entry, pipeline, str(opt_level), repr(target), *versions())
+    parts = (text, entry, pipeline, str(opt_level), *target.code_identity, *versions())
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode(errors="surrogateescape")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aecompiler.backends.base import Artifact, Buffer, Scalar
 from aecompiler.backends.cpu import kernel_cache
 from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
-from aecompiler.backends.cpu.object_file import LoadedObject, ObjectError, is_supported
+from aecompiler.backends.cpu.object_file import LoadedObject, ObjectError
 from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.threads import pool
 from aecompiler.errors import BackendError
@@ -61,9 +61,10 @@ def find_code(artifact: CpuArtifact) -> Code:
             return LoadedObject(artifact.cached_object)
         except ObjectError:
             kernel_cache.drop(artifact.cache_key)
-    can_keep = bool(artifact.cache_key) and (not artifact.is_cached or is_supported())
-    compiled = JitCode(artifact, keep_object=can_keep)
-    if not can_keep or not compiled.address(entry_point(artifact)):
+    elif artifact.is_cached:  # no object file of it could be had, or loaded: it won't be tried again
+        return JitCode(artifact)
+    compiled = JitCode(artifact, keep_object=bool(artifact.cache_key))
+    if not artifact.cache_key or not compiled.address(entry_point(artifact)):
         return compiled
     binary = kernel_cache.object_of(compiled.engine)
     loaded: Code = compiled

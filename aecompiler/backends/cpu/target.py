@@ -39,6 +39,12 @@ class CpuTarget(Target):
         """How many elements of that width a vector register holds."""
         return self.vector_bits // bits
 
+    @property
+    def code_identity(self) -> tuple[str, ...]:
+        """What code depends on beside the pipeline: neither cores nor sizes of caches and pages."""
+        unit = f"{self.vector_registers}x{self.vector_bits}"
+        return (self.machine, unit, self.identity, *self.features)
+
     def has(self, feature: str) -> bool:
         """Whether the processor has an extension."""
         return feature in self.features
