@@ -4,10 +4,11 @@ An entry is one file, written beside its place and renamed into it, so that a re
 none whatever other processes do, and a crash leaves at most a file that is cleared away later. It begins with
 a checksum, and repeats its key; what does not fit is deleted. Entries hold code that will be run, so a folder
 or file that belongs to somebody else, or that others can write to, is not used at all. Whatever the file
-system refuses means "not in the cache": nothing here raises.
+system refuses means "not in the cache": no operation of a cache raises.
 
 The environment: AECOMPILER_CACHE=0 turns the cache off, AECOMPILER_CACHE_DIR names its folder,
-AECOMPILER_CACHE_SIZE bounds its size, in MiB; the entries that were not used for longest go first.
+AECOMPILER_CACHE_SIZE bounds its size, in MiB; the entries that were not used for longest go first. A variable
+that holds something else is an error.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import stat
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-DEFAULT_SIZE_MIB = 256
+from aecompiler.environment import read_number
+
+DEFAULT_SIZE_MIB, MAX_SIZE_MIB = 256, 2**30
 
 _MAGIC = b"AECCACHE1\n"
 _SUFFIX, _UNFINISHED = ".entry", ".tmp"
@@ -44,11 +48,10 @@ class DiskCache:
         if not _is_private(self.folder):
             return None
         try:
-            with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
-                if not _is_own(os.fstat(file.fileno())):
-                    return None
-                content = file.read()
+            content = _read(path)
         except OSError:
+            return None
+        if content is None:
             return None
         blobs = _unpack(key, content)
         with contextlib.suppress(OSError):
@@ -91,14 +94,15 @@ class DiskCache:
             if path.endswith(_SUFFIX):
                 entries.append((status.st_mtime, status.st_size, path))
             elif path.endswith(_UNFINISHED) and now - status.st_mtime > _STALE_SECONDS:
-                os.unlink(path)
+                with contextlib.suppress(OSError):  # another process clears up as well
+                    os.unlink(path)
         total = sum(size for _, size, _ in entries)
         if total <= self.size_bytes * _FULL:
             return
         for _, size, path in sorted(entries):
             if total <= self.size_bytes * _ENOUGH:
                 break
-            with contextlib.suppress(FileNotFoundError):  # another process prunes as well
+            with contextlib.suppress(OSError):
                 os.unlink(path)
             total -= size
 
@@ -110,16 +114,18 @@ class DiskCache:
 
 
 def open_cache() -> DiskCache | None:
-    """The cache that the environment asks for, or None where it is turned off."""
-    if os.environ.get("AECOMPILER_CACHE", "").strip() == "0":
+    """The cache that the environment asks for, or None where it is off; `ValueError` for a bad variable."""
+    if not read_number("AECOMPILER_CACHE", 1, 1, "0 or 1"):
         return None
+    size = read_number(
+        "AECOMPILER_CACHE_SIZE", DEFAULT_SIZE_MIB, MAX_SIZE_MIB, f"a number of MiB, 0 to {MAX_SIZE_MIB}"
+    )
     named = os.environ.get("AECOMPILER_CACHE_DIR", "")
     try:
         folder = Path(named) if named else _user_folder() / "aecompiler"
     except RuntimeError:  # nobody's home
         return None
-    size = os.environ.get("AECOMPILER_CACHE_SIZE", "").strip()
-    return DiskCache(folder, int(size if size.isdecimal() else DEFAULT_SIZE_MIB) * 2**20)
+    return DiskCache(folder, size * 2**20)
 
 
 def _user_folder() -> Path:
@@ -131,11 +137,41 @@ def _user_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+_warned: set[Path] = set()
+"""Folders that were found to be open to others."""
+
+
 def _is_private(folder: Path) -> bool:
+    """Whether entries may be kept in a folder; warns, once, of one that is there and may not be used."""
     try:
-        return _is_own(os.stat(folder))
+        status = os.stat(folder)
     except OSError:
         return False
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    own = _is_own(status)
+    if not own and folder not in _warned:
+        _warned.add(folder)
+        warnings.warn(
+            f"compiled kernels are not cached: the folder '{folder}' belongs to somebody else, or others can "
+            "write to it (chmod go-w makes it private)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return own
+
+
+def _read(path: Path) -> bytes | None:
+    """What a file holds, or None if it is no plain file of our own. Never waits, as opening a pipe would."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        status = os.fstat(handle)
+        if not (stat.S_ISREG(status.st_mode) and _is_own(status)):
+            return None
+        with open(handle, "rb", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(handle)
 
 
 def _is_own(status: os.stat_result) -> bool:

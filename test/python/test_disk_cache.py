@@ -4,7 +4,9 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,51 @@ def test_an_entry_that_is_a_folder(cache):
     assert sorted(os.listdir(cache.folder)) == ["key.entry", "other.entry"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("what", ["pipe", "folder", "device"])
+def test_an_entry_that_is_no_file(cache, what):
+    """Nothing waits for somebody to write into a pipe; and the handle is closed."""
+    cache.store("other", BLOBS)
+    if what == "pipe":
+        os.mkfifo(entry(cache), 0o600)
+    elif what == "folder":
+        entry(cache).mkdir()
+    else:
+        os.symlink("/dev/zero", entry(cache))
+    read = []
+    reader = threading.Thread(target=lambda: read.append(cache.load("key")), daemon=True)
+    reader.start()
+    reader.join(30)
+    assert read == [None]
+    handle = os.open(os.devnull, os.O_RDONLY)
+    os.close(handle)
+    for _ in range(3):
+        assert cache.load("key") is None
+    again = os.open(os.devnull, os.O_RDONLY)
+    os.close(again)
+    assert again == handle
+
+
+def test_another_process_clears_up_at_the_same_time(cache, monkeypatch):
+    """What has gone already is no reason to leave the rest."""
+    cache.size_bytes = 1000
+    cache.store("key", {"code": b"small"})
+    stale = cache.folder / "old.tmp"
+    stale.write_bytes(b"half an ent")
+    os.utime(stale, (time.time() - 10_000,) * 2)
+    unlink = os.unlink
+
+    def late(path, *args, **kwargs):
+        unlink(path, *args, **kwargs)
+        if str(path) == str(stale):
+            raise FileNotFoundError(path)
+
+    monkeypatch.setattr(os, "unlink", late)
+    cache.store("large", BLOBS)
+    assert not stale.exists()
+    assert not entry(cache, "large").exists()  # pruning went on
+
+
 @posix
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_is_read_only(cache):
@@ -155,8 +202,12 @@ def test_a_file_system_that_refuses_to_write(cache, monkeypatch):
 def test_a_folder_that_others_can_write_to_is_not_used(cache, mode):
     cache.store("key", BLOBS)
     cache.folder.chmod(mode)
-    assert cache.load("key") is None
-    cache.store("other", BLOBS)
+    with pytest.warns(RuntimeWarning, match="compiled kernels are not cached: the folder"):
+        found = cache.load("key")
+    assert found is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it has been said
+        cache.store("other", BLOBS)
     assert not entry(cache, "other").exists()
 
 
@@ -168,6 +219,7 @@ def test_an_entry_that_others_can_write_to_is_not_used(cache):
 
 
 @posix
+@pytest.mark.filterwarnings("ignore:compiled kernels are not cached")
 def test_what_belongs_to_somebody_else_is_not_used(cache, monkeypatch):
     cache.store("key", BLOBS)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
@@ -243,9 +295,27 @@ def test_the_environment_chooses(monkeypatch, tmp_path):
     monkeypatch.setenv("AECOMPILER_CACHE_SIZE", "3")
     assert open_cache().folder == tmp_path / "own"
     assert open_cache().size_bytes == 3 * 2**20
-    monkeypatch.setenv("AECOMPILER_CACHE_SIZE", "much")
+    monkeypatch.setenv("AECOMPILER_CACHE_SIZE", " 007 ")
+    assert open_cache().size_bytes == 7 * 2**20
+    monkeypatch.setenv("AECOMPILER_CACHE_SIZE", "")
     assert open_cache().size_bytes == 256 * 2**20
     monkeypatch.setenv("AECOMPILER_CACHE", "1")
     assert open_cache() is not None
     monkeypatch.setenv("AECOMPILER_CACHE", "0")
     assert open_cache() is None
+
+
+@pytest.mark.parametrize("text", ["much", "1G", "-5", "1.5", "\u0664", "9" * 5000, str(2**30 + 1)])
+def test_a_size_that_is_none(monkeypatch, text):
+    monkeypatch.setenv("AECOMPILER_CACHE", "1")
+    monkeypatch.setenv("AECOMPILER_CACHE_SIZE", text)
+    message = r"^expects the environment variable AECOMPILER_CACHE_SIZE to be a number of MiB, "
+    with pytest.raises(ValueError, match=message):
+        open_cache()
+
+
+def test_neither_on_nor_off(monkeypatch):
+    monkeypatch.setenv("AECOMPILER_CACHE", "off")
+    message = r"^expects the environment variable AECOMPILER_CACHE to be 0 or 1, got 'off'$"
+    with pytest.raises(ValueError, match=message):
+        open_cache()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import Any, Self
 
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.cpu.target import CpuTarget
+from aecompiler.environment import read_number
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
 
 THREADS_VARIABLE = "AECOMPILER_NUM_THREADS"
@@ -53,15 +53,12 @@ class CpuSchedule(Schedule):
     def from_options(cls, options: Mapping[str, Any]) -> Self:
         """A schedule from keyword options and the environment."""
         given = super().from_options(options)
-        text = os.environ.get(THREADS_VARIABLE, "").strip()
-        if "threads" in options or not text:
+        if "threads" in options:
             return given
-        if not (text.isascii() and text.isdecimal() and int(text) <= MAX_THREADS):
-            raise ValueError(
-                f"expects the environment variable {THREADS_VARIABLE} to be 1 to {MAX_THREADS}, "
-                f"or 0 for all, got '{text}'"
-            )
-        return dataclasses.replace(given, threads=int(text))
+        threads = read_number(
+            THREADS_VARIABLE, given.threads, MAX_THREADS, f"1 to {MAX_THREADS}, or 0 for all"
+        )
+        return dataclasses.replace(given, threads=threads)
 
     def resolved(self, target: CpuTarget) -> Self:
         """The schedule with a choice for everything that is 0."""
