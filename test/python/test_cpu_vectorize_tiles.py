@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 from example_files import FOLDER, load
+from vectorization import count_tiles
 
 import aecompiler as aec
 from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
 from aecompiler.backends.cpu.backend import CpuBackend
-from aecompiler.bindings import ir
-from aecompiler.dialect import make_context
+from aecompiler.backends.cpu.target import NAMED_TARGETS
 from aecompiler.library import masks, normalizers, scores
-from aecompiler.passes.infra import run_pipeline
 from aecompiler.tools.tolerances import default_tolerance
 
 WIDTHS = {
@@ -141,16 +138,15 @@ def test_scores_beyond_every_bound(compile_for):
     np.testing.assert_allclose(o[ahead], want_o[ahead], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("target", [TARGET, NAMED_TARGETS["cpu:neon"]], ids=["here", "neon"])
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_every_tile_program_of_the_examples_is_vectorized(name):
-    source = io.BytesIO()
-    getattr(load(name), name).module.operation.write_bytecode(source)
-    steps = "cpu-guard-operations,attn-derive-online{max-passes=16},attn-tile,canonicalize,cse"
-    with make_context():
-        module = ir.Module.parse(source.getvalue())
-        run_pipeline(module, f"builtin.module({steps})")
-        programs = str(module).count("scf.forall (")
-        run_pipeline(module, "builtin.module(cpu-prepare-functions,cpu-vectorize-tiles)")
-        text = str(module)
-    assert "shared_outs" not in text
-    assert text.count("func.func private @aec.") >= programs
+def test_every_tile_program_of_the_examples_is_vectorized(name, target):
+    program = getattr(load(name), name)
+    tiles = count_tiles(program, target)
+    assert (tiles.before > 0) == ("attn.attention" in str(program))
+    assert tiles.left == 0
+
+
+def test_a_tile_program_that_stays_is_counted():
+    tiles = count_tiles(causal("f32", 16, 16), NAMED_TARGETS["cpu:avx2"], block_q=6)
+    assert (tiles.before, tiles.left) == (2, 1)  # the one for decoding has tiles of its own

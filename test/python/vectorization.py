@@ -1,0 +1,46 @@
+"""Which tile programs were vectorized, seen between the passes of the CPU's pipeline."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.cpu.passes.vectorize_tiles import VectorizeTiles
+from aecompiler.backends.cpu.schedule import CpuSchedule, pipeline_for
+from aecompiler.backends.cpu.target import CpuTarget
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.pipeline import Instrumentation, Pipeline
+
+
+class TileCount(Instrumentation):
+    """Counts tile programs: before `cpu-vectorize-tiles`, and what it leaves as they are."""
+
+    before = left = 0
+
+    def before_pass(self, step: Any, op: ir.Operation) -> None:
+        if step.name == VectorizeTiles.NAME:
+            self.before = tile_programs(op)
+
+    def after_pass(self, step: Any, op: ir.Operation) -> None:
+        if step.name == VectorizeTiles.NAME:
+            self.left = tile_programs(op)
+
+
+def tile_programs(module: ir.Operation) -> int:
+    """The parallel loops of a module that yield tensors."""
+    return sum(bool(len(loop.results)) for loop in rw.walk_list(module, "scf.forall"))
+
+
+def count_tiles(program: Any, target: CpuTarget, **options: Any) -> TileCount:
+    """The tile programs of a program of the builder, compiled up to and including `cpu-vectorize-tiles`."""
+    source, count = io.BytesIO(), TileCount()
+    program.module.operation.write_bytecode(source)
+    with make_context():
+        module = ir.Module.parse(source.getvalue())
+        pipeline = Pipeline(pipeline_for(CpuSchedule.from_options(options), target))
+        (step,) = (step for step in pipeline.steps if step.name == VectorizeTiles.NAME)
+        pipeline.run(module, instrumentation=count, stop_before=step.index + 1)
+    return count
