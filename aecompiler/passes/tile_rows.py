@@ -1,8 +1,8 @@
 """The query rows of a tile program: which they are, and how they are read and written.
 
 A tile has `queries` positions of each of `group` query heads that share a kv head, one head after the other;
-without packing `group` is 1. Rows past the end of q are padding: they read as 0, stand at the position of the
-last query, and are not written.
+without packing `group` is 1. Rows past the end of q are padding: they read as 0, stand at positions that q
+does not have (regions are total), and are not written.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Rows:
         """The query position of a row."""
         if self.group > 1:
             row = arith.remui(row, rw.index(self.queries))
-        return arith.minui(arith.addi(self.first, row), arith.subi(self.length, rw.index(1)))
+        return arith.addi(self.first, row)
 
     def head_of(self, row: ir.Value) -> ir.Value:
         """The query head of a row."""

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
+from aecompiler.backends.cpu.vectorize.positions import Positions, Spread
+from aecompiler.backends.cpu.vectorize.ranges import Ranges
 from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
 from aecompiler.bindings import arith, ir, math, memref, vector
 from aecompiler.passes import rewriting as rw
 
-
-@dataclasses.dataclass(frozen=True)
-class Affine:
-    """The integers `base + factor * lane`: positions, kept as a scalar as long as possible."""
-
-    base: ir.Value
-    factor: int
-
-
 Element: TypeAlias = Any
-"""A value of a body: a scalar (the same in each lane), a vector, or an `Affine` function of the lane."""
+"""A value of a body: a scalar (the same in each lane), a vector, or a `Spread` over the lanes."""
 
-_FAR = 1 << 62
 _LOG2_E = 1.4426950408889634
 
 
@@ -34,13 +25,13 @@ class Scope:
         self.lanes = lanes
         self.scalars = scalars
         self.captures = captures
+        self.ranges = Ranges()
+        self.positions = Positions(self.ranges, lanes)
 
     def vector(self, element: Element) -> ir.Value:
         """An element as a vector."""
-        if isinstance(element, Affine):
-            type_ = element.base.type
-            steps = vec.iota(self.lanes, type_, element.factor)
-            return arith.addi(vec.broadcast(element.base, self.lanes), steps)
+        if isinstance(element, Spread):
+            return element.vector()
         return vec.broadcast(element, self.lanes)
 
     def evaluate(
@@ -72,7 +63,7 @@ class Scope:
             operands = [self._element(known, value) for value in operation.operands]
             value = self._operation(operation, operands, known)
             known[result] = value
-            if not isinstance(value, Affine) and not vec.is_vector(value):
+            if not isinstance(value, Spread) and not vec.is_vector(value):
                 uniform[result] = value
         return [self._element(known, value) for value in wanted]
 
@@ -90,14 +81,14 @@ class Scope:
         if name == "tensor.extract":
             return self._extract(op, operands)
         if name == "tensor.dim":
-            if isinstance(operands[1], Affine) or vec.is_vector(operands[1]):
+            if isinstance(operands[1], Spread) or vec.is_vector(operands[1]):
                 raise UnsupportedTile("the size of a dimension that varies")
             return memref.DimOp(self.captures[op.operands[0]], operands[1]).result
         if not name.startswith(("arith.", "math.")) or len(op.results) != 1 or len(op.regions):
             raise UnsupportedTile(f"'{name}' in a body")
-        affine = self._affine(op, operands)
-        if affine is not None:
-            return affine
+        position = self.positions.operation(op, operands)
+        if position is not None:
+            return position
         if name == "arith.extf" and vec.element_type(operands[0]) == op.results[0].type:
             return operands[0]  # loaded in the wider type
         fused = (
@@ -107,7 +98,7 @@ class Scope:
         )
         if fused is not None:
             return fused
-        flat = [self.vector(v) if isinstance(v, Affine) else v for v in operands]
+        flat = [self.vector(v) if isinstance(v, Spread) else v for v in operands]
         type_ = op.results[0].type
         if any(vec.is_vector(v) for v in flat):
             condition = name == "arith.select" and not vec.is_vector(flat[0])
@@ -121,7 +112,7 @@ class Scope:
     def _multiply_add(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element | None:
         """`c + a * b` of vectors as one instruction, where nothing else uses the product."""
         if op.name != "arith.addf" or not any(
-            not isinstance(v, Affine) and vec.is_vector(v) for v in operands
+            not isinstance(v, Spread) and vec.is_vector(v) for v in operands
         ):
             return None
         for position in (1, 0):
@@ -142,7 +133,7 @@ class Scope:
 
         Scores may be large (a mask of the lowest finite number), where only their difference is exact.
         """
-        if op.name != "math.exp" or isinstance(operands[0], Affine) or not vec.is_vector(operands[0]):
+        if op.name != "math.exp" or isinstance(operands[0], Spread) or not vec.is_vector(operands[0]):
             return None
         if not isinstance(op.results[0].type, ir.F32Type):
             return None
@@ -165,66 +156,17 @@ class Scope:
         if value == op.results[0] or not 1e-30 < abs(factor) < 1e30:
             return None
         element = self._element(known, value)
-        if isinstance(element, Affine) or not vec.is_vector(element):
+        if isinstance(element, Spread) or not vec.is_vector(element):
             return None
         constant = rw.constant(op.results[0].type, factor)
         return arith.mulf(element, vec.broadcast(constant, self.lanes))
-
-    # ---- positions ---------------------------------------------------------------------------
-
-    def _affine(self, op: ir.Operation, operands: list[Element]) -> Element | None:
-        """The operation on affine elements, if the result is affine or a comparison of such."""
-        if not any(isinstance(v, Affine) for v in operands):
-            return None
-        name = op.name
-        if name == "arith.index_cast" and vec.width(op.results[0].type) == 64:
-            (a,) = operands
-            return Affine(arith.index_cast(op.results[0].type, a.base), a.factor)
-        if any(not isinstance(v, Affine) and vec.is_vector(v) for v in operands) or len(operands) != 2:
-            return None
-        a, b = (v if isinstance(v, Affine) else Affine(v, 0) for v in operands)
-        if name == "arith.addi":
-            return self._affine_or_scalar(arith.addi(a.base, b.base), a.factor + b.factor)
-        if name == "arith.subi":
-            return self._affine_or_scalar(arith.subi(a.base, b.base), a.factor - b.factor)
-        if name == "arith.cmpi":
-            return self._compare(op, a, b)
-        return None
-
-    @staticmethod
-    def _affine_or_scalar(base: ir.Value, factor: int) -> Element:
-        return Affine(base, factor) if factor else base
-
-    def _compare(self, op: ir.Operation, a: Affine, b: Affine) -> Element | None:
-        """`a.base + a.factor * lane < b.base + ...` as `(a.factor - b.factor) * lane < b.base - a.base`.
-
-        The difference fits in 32 bits once it is clamped to more than the lanes can make up for.
-        """
-        predicate = arith.CmpIPredicate(op.attributes["predicate"].value)
-        kinds = arith.CmpIPredicate
-        if predicate not in (kinds.eq, kinds.ne, kinds.slt, kinds.sle, kinds.sgt, kinds.sge):
-            return None
-        if vec.width(a.base.type) != 64:
-            return None
-        factor = a.factor - b.factor
-        limit = abs(factor) * self.lanes + 1
-        if limit > 1 << 20:
-            return None
-        bases = [_clamp(v, -_FAR + 1, _FAR - 1) for v in (b.base, a.base)]
-        distance = _clamp(arith.subi(*bases), -limit, limit)
-        if factor == 0:
-            return arith.cmpi(predicate, rw.constant(distance.type, 0), distance)
-        i32 = ir.IntegerType.get_signless(32)
-        cast = arith.index_cast if isinstance(distance.type, ir.IndexType) else arith.trunci
-        narrow = cast(i32, distance)
-        return arith.cmpi(predicate, vec.iota(self.lanes, i32, factor), vec.broadcast(narrow, self.lanes))
 
     # ---- captured tensors --------------------------------------------------------------------
 
     def _extract(self, op: ir.Operation, operands: list[Element]) -> Element:
         tensor_value, *indices = operands
         buffer = self.captures[tensor_value]
-        if not any(isinstance(i, Affine) or vec.is_vector(i) for i in indices):
+        if not any(isinstance(i, Spread) or vec.is_vector(i) for i in indices):
             return memref.load(buffer, indices)
         shaped = ir.MemRefType(buffer.type)
         rank = shaped.rank
@@ -234,7 +176,7 @@ class Scope:
         total = vec.broadcast(rw.index(0), self.lanes)
         scalar = offset
         for position, stride in zip(indices, strides, strict=True):
-            if isinstance(position, Affine) or vec.is_vector(position):
+            if isinstance(position, Spread) or vec.is_vector(position):
                 scaled = arith.muli(self.vector(position), vec.broadcast(stride, self.lanes))
                 total = arith.addi(total, scaled)
             else:
@@ -273,10 +215,6 @@ def _constant_factor(value: ir.Value) -> tuple[ir.Value, float] | None:
     if op.name == "arith.mulf" and number is not None and 1e-30 < abs(number) < 1e30:
         return b, number
     return None
-
-
-def _clamp(value: ir.Value, low: int, high: int) -> ir.Value:
-    return arith.minsi(arith.maxsi(value, rw.constant(value.type, low)), rw.constant(value.type, high))
 
 
 def _attributes(op: ir.Operation) -> list[ir.NamedAttribute]:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
-from aecompiler.backends.cpu.vectorize.bodies import Affine, Element, Scope
+from aecompiler.backends.cpu.vectorize.bodies import Element, Scope
 from aecompiler.backends.cpu.vectorize.contractions import (
     Contraction,
     Key,
@@ -21,6 +21,7 @@ from aecompiler.backends.cpu.vectorize.contractions import (
     pair_operands,
     plain_operands,
 )
+from aecompiler.backends.cpu.vectorize.positions import Spread
 from aecompiler.backends.cpu.vectorize.storage import Storage
 from aecompiler.backends.cpu.vectorize.values import (
     Deferred,
@@ -38,6 +39,9 @@ from aecompiler.passes import rewriting as rw
 
 MAX_CHUNKS = 64
 """Vectors of a row: there is code for each of them."""
+
+_SUMS = 8
+"""Vectors in which a sum over a whole tile is gathered."""
 
 Lookup = Callable[[ir.Value], TileValue]
 
@@ -91,7 +95,7 @@ class Nests:
         if isinstance(value, Rows):
             if operand.loops != (point.lane,):
                 raise UnsupportedTile("a row tensor that is not read along its rows")
-            return value.vectors[point.chunk]
+            return (value.positions or value.vectors)[point.chunk]
         if isinstance(value, Deferred):
             return self._deferred(value, operand, point)
         if isinstance(value, Memory):
@@ -148,7 +152,7 @@ class Nests:
                 arguments[argument] = self.element(operand, point)
         indices: dict[int, Element] = dict(point.loops)
         if point.lane is not None:
-            indices[point.lane] = Affine(rw.index(point.chunk * self.lanes), 1)
+            indices[point.lane] = self.scope.positions.along(point.chunk * self.lanes)
         return self.scope.evaluate(generic.block, arguments, indices, point.uniform, results)
 
     # ---- rows ----------------------------------------------------------------------------------
@@ -156,14 +160,19 @@ class Nests:
     def rows(self, generic: Generic) -> list[Rows]:
         """An operation over the rows alone."""
         length = generic.sizes[0]
-        results: list[list[ir.Value]] = [[] for _ in generic.outs]
+        results: list[list[Element]] = [[] for _ in generic.outs]
         uniform: dict[ir.Value, ir.Value] = {}
         for group in self.groups(length):
             for chunk in group:
                 values = self.evaluate(generic, Point({}, 0, chunk, {}, uniform, {}))
                 for result, value in zip(results, values, strict=True):
-                    result.append(self.scope.vector(value))
-        return [Rows(tuple(result)) for result in results]
+                    result.append(value)
+        rows = []
+        for result in results:
+            are_positions = all(isinstance(value, Spread) for value in result)
+            vectors = tuple(self.scope.vector(value) for value in result)
+            rows.append(Rows(vectors, tuple(result) if are_positions else ()))
+        return rows
 
     def total(self, generic: Generic) -> Splat:
         """A sum over all elements of a tensor in memory: a tensor of rank 0."""
@@ -189,15 +198,29 @@ class Nests:
             arguments = {generic.argument(generic.ins[0]): element, out: so_far}
             return self.scope.evaluate(generic.block, arguments, {}, {})[0]
 
+        # Sums that do not wait for each other: as many as an addition takes cycles, and more.
+        count = max(1, min(_SUMS, whole // self.lanes))
+
         def row(n: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            sums, rest = carried
-            (sums,) = vec.loop(0, whole, self.lanes, [sums], lambda c, s: [add(n, c, s[0], self.lanes)])
+            *sums, rest = carried
+
+            def strip(c: ir.Value, number: int, sums: list[ir.Value]) -> list[ir.Value]:
+                places = [vec.plus(c, i * self.lanes) for i in range(number // self.lanes)]
+                added = [add(n, place, part, self.lanes) for place, part in zip(places, sums, strict=False)]
+                return [*added, *sums[len(added) :]]
+
+            sums = vec.strips(whole, count * self.lanes, sums, strip)
             (rest,) = vec.loop(whole, columns, 1, [rest], lambda c, s: [add(n, c, s[0], 1)])
-            return [sums, rest]
+            return [*sums, rest]
 
         start = self.element(generic.outs[0], Point({}, None, 0, {}, {}, {}))
-        sums, rest = vec.loop(0, rows, 1, [vec.broadcast(zero, self.lanes), start], row)
-        return Splat(arith.addf(vec.sum_of(sums), rest))
+        zeros = [vec.broadcast(zero, self.lanes)] * count
+        *sums, rest = vec.loop(0, rows, 1, [*zeros, start], row)
+        while len(sums) > 1:
+            sums = [
+                arith.addf(*sums[i : i + 2]) if i + 1 < len(sums) else sums[i] for i in range(0, len(sums), 2)
+            ]
+        return Splat(arith.addf(vec.sum_of(sums[0]), rest))
 
     def scalars(self, generic: Generic, targets: Sequence[Memory]) -> None:
         """An operation over elements in memory, one element at a time."""

@@ -47,10 +47,10 @@ class TileProgram(Structured):
 
     @contextmanager
     def _region(self) -> Iterator[None]:
-        """A region that may not run: where values lie in it is not known to what comes after."""
-        before = dict(self.values)
+        """A region that may not run: what comes after does not know its values, nor their ranges."""
+        values, ranges = dict(self.values), dict(self.scope.ranges.known)
         yield
-        self.values = before
+        self.values, self.scope.ranges.known = values, ranges
 
     def _scf_for(self, op: ir.Operation) -> None:
         lower, upper, step, *inits = op.operands

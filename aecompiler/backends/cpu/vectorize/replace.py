@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecompiler.backends.cpu.vectorize.program import TileProgram
+from aecompiler.backends.cpu.vectorize.ranges import SIZE, Ranges
 from aecompiler.backends.cpu.vectorize.sources import Sources, plain_type, view_type
 from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
 from aecompiler.bindings import bufferization, func, ir, memref, scf, tensor
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.index_arithmetic import width_of
 
 _INWARD = frozenset({"arith.constant", "tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that are done again inside instead of passing their results."""
@@ -122,6 +124,9 @@ def _build_function(
     views = dict(zip(tensors, arguments[first:], strict=False))
     outs = dict(zip(list(body.arguments)[rank:], arguments[first + len(tensors) :], strict=True))
     program = TileProgram(entry, machine, lanes, mapping, views)
+    outside, known = Ranges(), program.scope.ranges.known
+    known.update(dict.fromkeys(arguments[:rank], SIZE))
+    known.update((mapping[value], outside.of(value)) for value in scalars if width_of(value.type))
     with ir.InsertionPoint(entry):
         for op in inward:
             program.operation(op)

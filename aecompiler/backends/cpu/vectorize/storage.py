@@ -8,7 +8,7 @@ from math import prod
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.values import Machine, Memory, Rows, Splat, UnsupportedTile
-from aecompiler.bindings import ir, memref, vector
+from aecompiler.bindings import arith, ir, memref, scf, vector
 from aecompiler.passes import rewriting as rw
 
 MAX_SCRATCH = 2 << 20
@@ -87,23 +87,45 @@ class Storage:
         vec.fill_rows(memory.memref, value.scalar, 0, self.lanes)
 
     def pad(self, memory: Memory, shape: Sequence[int], zero: ir.Value) -> Memory:
-        """A copy in static memory of `shape`, `zero` beyond what `memory` has."""
-        buffer = self.allocate(shape, memory.type.element_type)
+        """Static memory of `shape`, `zero` beyond what `memory` has: a copy, unless it has all."""
         rank = len(shape)
+        if list(memory.type.shape) == list(shape):
+            return Memory(memory.memref)
+        if rank == 2 and memory.type.is_dynamic_dim(0):
+            return self._whole_or_padded(memory, shape, zero)
+        buffer = self.allocate(shape, memory.type.element_type)
         if rank == 3:
             for outer in range(shape[0]):
                 sizes = [1, *(vec.size(memory.memref, d) for d in (1, 2))]
                 source = vec.subview(memory.memref, [outer, 0, 0], sizes, (1, 2))
                 target = vec.subview(buffer, [outer, 0, 0], [1, *shape[1:]], (1, 2))
-                vec.copy_rows(source, target, self.lanes)
-                vec.fill_rows(target, zero, vec.size(source, 0), self.lanes)
+                self._copy_padded(source, target, zero)
         elif rank == 2:
-            vec.copy_rows(memory.memref, buffer, self.lanes)
-            vec.fill_rows(buffer, zero, vec.size(memory.memref, 0), self.lanes)
+            self._copy_padded(memory.memref, buffer, zero)
         else:
             self.fill(Memory(buffer), Splat(zero))
             vec.copy_rows(memory.memref, buffer, self.lanes)
         return Memory(buffer, owned=True)
+
+    def _whole_or_padded(self, memory: Memory, shape: Sequence[int], zero: ir.Value) -> Memory:
+        """`memory`, [rows, columns], if it has all rows: only the last tile of a tensor does not."""
+        buffer = self.allocate(shape, memory.type.element_type)
+        dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
+        layout = ir.StridedLayoutAttr.get(dynamic, [dynamic, 1])
+        type_ = ir.MemRefType.get(list(shape), memory.type.element_type, layout)
+        rows = vec.size(memory.memref, 0)
+        is_whole = arith.cmpi(arith.CmpIPredicate.eq, rows, rw.index(shape[0]))
+        choice = scf.IfOp(is_whole, [type_], has_else=True)
+        with ir.InsertionPoint(choice.then_block):
+            scf.YieldOp([memref.cast(type_, memory.memref)])
+        with ir.InsertionPoint(choice.else_block):
+            self._copy_padded(memory.memref, buffer, zero)
+            scf.YieldOp([memref.cast(type_, buffer)])
+        return Memory(choice.results[0])
+
+    def _copy_padded(self, source: ir.Value, target: ir.Value, zero: ir.Value) -> None:
+        vec.copy_rows(source, target, self.lanes)
+        vec.fill_rows(target, zero, vec.size(source, 0), self.lanes)
 
     def widen(self, memory: Memory, element: ir.Type) -> Memory:
         """A copy in a wider type."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.bodies import Scope
 from aecompiler.backends.cpu.vectorize.nests import Nests
+from aecompiler.backends.cpu.vectorize.ranges import SIZE
 from aecompiler.backends.cpu.vectorize.storage import Storage
 from aecompiler.backends.cpu.vectorize.transposes import Transposes
 from aecompiler.backends.cpu.vectorize.values import (
@@ -100,6 +101,9 @@ class Tensors:
         offsets, sizes, strides = self._slice(op, 1)
         if any(stride != 1 for stride in strides):
             raise UnsupportedTile("a slice with strides")
+        for offset in offsets:
+            if isinstance(offset, ir.Value):
+                self.scope.ranges.known[offset] = SIZE  # slices lie in their tensors
         shape = ir.RankedTensorType(op.results[0].type).shape
         keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), list(shape))
         if keep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from aecompiler.backends.cpu.vectorize.positions import Spread
 from aecompiler.bindings import ir
 
 
@@ -36,9 +37,10 @@ class Splat:
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """A tensor of rank 1, as vectors."""
+    """A tensor of rank 1, as vectors; `positions` are their elements, where these are spreads."""
 
     vectors: tuple[ir.Value, ...]
+    positions: tuple[Spread, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

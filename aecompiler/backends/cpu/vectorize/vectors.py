@@ -32,10 +32,10 @@ def broadcast(value: ir.Value, lanes: int) -> ir.Value:
     return vector.broadcast(vector_type(value.type, lanes), value)
 
 
-def iota(lanes: int, element: ir.Type, factor: int = 1) -> ir.Value:
-    """0, factor, 2 factor, ..."""
-    type_ = vector_type(element, lanes)
-    elements = [ir.IntegerAttr.get(element, lane * factor) for lane in range(lanes)]
+def constants(element: ir.Type, values: Sequence[int]) -> ir.Value:
+    """A vector of these integers."""
+    type_ = vector_type(element, len(values))
+    elements = [ir.IntegerAttr.get(element, value) for value in values]
     return arith.constant(type_, ir.DenseElementsAttr.get(elements, type_))
 
 
