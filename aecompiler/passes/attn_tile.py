@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from aecompiler.bindings import ir
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.tile_program import TileOptions, tile
 
 MAX_BLOCK = 4096
 """The largest size of a tile."""
+
+TILE_ATTRIBUTE = "attn.tile"
+"""The attribute of a streaming form that says how many rows and keys its tiles have."""
 
 MAX_SPLIT = 1024
 """The largest number of parts of the keys."""
@@ -35,12 +40,13 @@ class Tile(Pass):
     Where masked elements meet a tile of v that is not finite, products with them are left out one by one:
     what v holds at masked keys never reaches o.
 
-    With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
-    k and v is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut
-    into that many parts, which stream on their own, and a second grid merges their partial results: for few
-    queries and many keys. With `decode-rows`, calls with few queries take a program of their own, whose tiles
-    have that many rows, of all query heads of a kv head if their number divides it, and `decode-block-kv`
-    keys; where the length is dynamic, an `scf.if` chooses.
+    A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says. With
+    `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of k and v
+    is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut into that
+    many parts, which stream on their own, and a second grid merges their partial results: for few queries and
+    many keys. With `decode-rows`, calls with few queries take a program of their own, whose tiles have that
+    many rows, of all query heads of a kv head if their number divides it, and `decode-block-kv` keys; where
+    the length is dynamic, an `scf.if` chooses.
 
     ```mlir
     %o = "attn.online_attention"(%q, %k, %v) ({...}, ...) {accumulators = 1 : i64} : ...
@@ -93,4 +99,17 @@ class Tile(Pass):
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:
-            tile(form.opview, options, self.decode_rows, self.decode_block_kv)
+            tile(form.opview, _as_chosen(form, options), self.decode_rows, self.decode_block_kv)
+
+
+def _as_chosen(form: ir.Operation, options: TileOptions) -> TileOptions:
+    """The options, with the sizes that the attribute of a form says."""
+    if TILE_ATTRIBUTE not in form.attributes:
+        return options
+    attribute = form.attributes[TILE_ATTRIBUTE]
+    sizes = list(attribute) if isinstance(attribute, ir.DenseI64ArrayAttr) else []
+    if len(sizes) != 2 or not all(1 <= size <= MAX_BLOCK for size in sizes):
+        raise PassFailure(
+            form, f"expects attribute '{TILE_ATTRIBUTE}' to be two sizes of 1 to {MAX_BLOCK}, got {attribute}"
+        )
+    return dataclasses.replace(options, block_q=sizes[0], block_kv=sizes[1])

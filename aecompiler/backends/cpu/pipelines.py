@@ -6,6 +6,7 @@ from typing import Annotated
 
 import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
+    choose_tiles,
     expand_copies,
     expand_math,
     expand_vector_math,
@@ -96,8 +97,8 @@ def cpu_reference(*, block_q: Annotated[int, "query rows of attn.attention compu
 @register_pipeline("attn-cpu")
 def cpu(
     *,
-    block_q: Annotated[int, "query rows of a tile"] = 64,
-    block_kv: Annotated[int, "keys of a tile"] = 64,
+    block_q: Annotated[int, "query rows of a tile, 0 to choose them by cost"] = 0,
+    block_kv: Annotated[int, "keys of a tile, 0 to choose them by cost"] = 0,
     decode_rows: Annotated[int, "rows of a tile in calls with few queries, 0 for block-q"] = 16,
     decode_block_kv: Annotated[int, "keys of a tile in such calls"] = 64,
     tile_q: Annotated[int, "vectors of query rows in a register tile"] = 4,
@@ -105,15 +106,14 @@ def cpu(
     tile_d: Annotated[int, "features in a register tile of the second product"] = 4,
     vector_bits: Annotated[int, "the width of a vector register"] = 512,
     pair_products: Annotated[bool, "multiply bf16 by the instruction for pairs (avx512_bf16)"] = False,
+    l2_bytes: Annotated[int, "the size of the second cache"] = 1 << 20,
     x86: Annotated[bool, "the processor is an x86-64"] = True,
 ) -> str:
     """Lower programs to LLVM through their streaming and tile forms, for execution in this process.
 
     What has no streaming form takes the direct one, as recurrences do.
     """
-    tiles = (
-        f"block-q={block_q} block-kv={block_kv} decode-rows={decode_rows} decode-block-kv={decode_block_kv}"
-    )
+    blocks = f"block-q={block_q} block-kv={block_kv} l2-bytes={l2_bytes}"
     registers = f"vector-bits={vector_bits} tile-q={tile_q} tile-kv={tile_kv} tile-d={tile_d}"
     if pair_products:
         registers += " pair-products=true"
@@ -121,7 +121,8 @@ def cpu(
         (
             "cpu-guard-operations",
             "attn-derive-online{keep-refused=true}",
-            f"attn-tile{{{tiles}}}",
+            f"func.func(cpu-choose-tiles{{{blocks} {registers}}})",
+            f"attn-tile{{decode-rows={decode_rows} decode-block-kv={decode_block_kv}}}",
             "attn-fuse-elementwise{plain=true}",
             "convert-attn-to-linalg",
             "canonicalize",

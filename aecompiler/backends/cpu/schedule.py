@@ -22,7 +22,8 @@ MAX_BLOCK_KV = 4096
 class CpuSchedule(Schedule):
     """Options of the CPU backend. What is 0 is chosen for the target, by `resolved`.
 
-    `block_q`, `block_kv`: the query rows and the keys of a tile.
+    `block_q`, `block_kv`: the query rows and the keys of a tile; where they are 0, the pass `cpu-choose-tiles`
+    chooses for each attention op, by a model of the costs.
     `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
@@ -61,14 +62,9 @@ class CpuSchedule(Schedule):
         return dataclasses.replace(given, threads=threads)
 
     def resolved(self, target: CpuTarget) -> Self:
-        """The schedule with a choice for everything that is 0."""
-        rows = _DIRECT_BLOCK_Q if self.direct else max(32, 4 * target.lanes(32))
-        return dataclasses.replace(
-            self,
-            block_q=self.block_q or rows,
-            block_kv=self.block_kv or 64,
-            threads=self.threads or target.cores,
-        )
+        """The schedule with a choice for what is 0, but the blocks of tiles, which depend on the program."""
+        rows = _DIRECT_BLOCK_Q if self.direct else 0
+        return dataclasses.replace(self, block_q=self.block_q or rows, threads=self.threads or target.cores)
 
 
 def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:
@@ -84,6 +80,7 @@ def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:
         # Half of the registers or more hold the products that a register tile sums up.
         "tile-q": 4 if target.vector_registers >= 32 else 2,
         "vector-bits": target.vector_bits,
+        "l2-bytes": target.l2_bytes,
         "pair-products": x86 and target.vector_bits == 512 and target.has("avx512_bf16"),
         "x86": x86,
     }

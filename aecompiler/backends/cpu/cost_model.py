@@ -1,0 +1,155 @@
+"""What a tile program costs on one core, so that the sizes of its tiles can be chosen.
+
+The model counts operations on vectors. A tile of `block_q` rows and `block_kv` keys computes both products of
+all its elements, also of those that a mask drops: small tiles waste little where a mask is narrow. Large ones
+do less often what is done once for each tile, for each of its rows, or for each of its keys. All must fit in
+the second cache.
+
+`COSTS` are cycles of a core that starts one multiply-add of vectors in a cycle, fitted to the measurements in
+docs/backends/cpu.md. Only their proportions matter, so they serve for other cores, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from aecompiler.backends.cpu.target import MIB
+
+COSTS: Mapping[str, float] = {
+    "products": 1.0,  # a multiply-add of vectors, or one of pairs of bf16
+    "tile of scores": 60.0,  # a register tile of the first product: its start, its end, the scores
+    "tile of results": 90.0,  # one of the second product: accumulators are loaded, rescaled, stored
+    "weights": 12.0,  # the exponential of a vector of scores, and what reduces them
+    "masks": 4.0,  # a vector of scores of a partial tile
+    "keys": 30.0,  # one key of a partial tile: distances, the test of v
+    "packing": 2.0,  # a vector of k or v brought into the form in which it is multiplied
+    "rows": 60.0,  # the state of a vector of rows, once for each tile of keys
+    "tiles": 300.0,  # a tile of keys
+    "features": 6.0,  # a vector of q or o, transposed, loaded or stored
+    "q tiles": 1000.0,
+}
+"""Cycles of one operation of each kind."""
+
+ROW_BLOCKS = (2, 4, 8)
+"""The vectors of rows that a tile may have; calls with fewer rows than the least have tiles of their own."""
+
+KEY_BLOCKS = (16, 32, 64, 128)
+"""The keys that a tile may have."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Core:
+    """What the model knows of a processor and of the code that is made for it.
+
+    `lanes`: elements of a vector of accumulators. `tile_q`, `tile_kv`, `tile_d`: as in `cpu-vectorize-tiles`.
+    `pair_products`: whether pairs of bf16 are multiplied by one instruction.
+    """
+
+    lanes: int
+    tile_q: int = 4
+    tile_kv: int = 4
+    tile_d: int = 4
+    pair_products: bool = False
+    l2_bytes: int = 1 * MIB
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program:
+    """What the model knows of attention: sizes of its heads, the widths of k and v in bits, and of sums."""
+
+    features: int
+    v_features: int
+    bits: int = 32
+    accumulator_bits: int = 32
+    accumulators: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """The sizes of tiles."""
+
+    block_q: int
+    block_kv: int
+
+    def __str__(self) -> str:
+        return f"{self.block_q} x {self.block_kv}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Visits:
+    """The tiles of keys that a mask leaves: full and partial ones, of `q_tiles` tiles of rows in all."""
+
+    q_tiles: int
+    full: int
+    partial: int
+
+
+Count = Callable[[Tiles], Visits]
+
+
+def work(core: Core, program: Program, tiles: Tiles, visits: Visits) -> Counter[str]:
+    """How many operations of each kind the tiles take."""
+    rows, keys = _vectors(tiles.block_q, core.lanes), tiles.block_kv
+    d, dv, accumulators = program.features, program.v_features, program.accumulators
+    chunks = min(rows, core.tile_q)
+    paired = core.pair_products and program.bits == 16
+    factor = 0.5 if paired else 1.0
+    each: Counter[str] = Counter()
+    each["products"] = rows * keys * (d + dv * accumulators) * factor
+    each["tile of scores"] = _groups(keys, rows, chunks, core.tile_kv * core.tile_q)
+    each["tile of results"] = _groups(dv, rows, chunks, core.tile_d * core.tile_q) * accumulators
+    each["weights"] = rows * keys
+    each["rows"] = rows
+    each["tiles"] = 1
+    if program.bits < program.accumulator_bits:
+        each["packing"] = keys * _vectors(dv if paired else d + dv, core.lanes)
+    masked = Counter({"masks": rows * keys, "keys": keys})
+    around = Counter({"features": rows * (d + dv * accumulators), "q tiles": 1})
+    total: Counter[str] = Counter()
+    times = (visits.full + visits.partial, visits.partial, visits.q_tiles)
+    for part, number in zip((each, masked, around), times, strict=True):
+        for kind, count in part.items():
+            total[kind] += count * number
+    return total
+
+
+def cycles(core: Core, program: Program, tiles: Tiles, visits: Visits) -> float:
+    """The cost of one row, on average over the tiles that were counted."""
+    total = sum(COSTS[kind] * count for kind, count in work(core, program, tiles, visits).items())
+    return total / max(1, visits.q_tiles * tiles.block_q)
+
+
+def scratch_bytes(program: Program, tiles: Tiles) -> int:
+    """The memory that a tile program works in: q, accumulators, scores, weights, and copies of k and v."""
+    d, dv, wide = program.features, program.v_features, program.accumulator_bits // 8
+    carried = tiles.block_q * (d + dv * program.accumulators)
+    elements = 2 * tiles.block_q * tiles.block_kv
+    copies = tiles.block_kv * (d + dv)
+    return wide * (carried + elements + copies)
+
+
+def candidates(core: Core, program: Program, block_q: int = 0, block_kv: int = 0) -> list[Tiles]:
+    """The tiles to choose from: those given, or those that fit in half of the second cache."""
+    rows = [block_q] if block_q else [vectors * core.lanes for vectors in ROW_BLOCKS]
+    found = [Tiles(q, kv) for q in rows for kv in ([block_kv] if block_kv else KEY_BLOCKS)]
+    fitting = [tiles for tiles in found if scratch_bytes(program, tiles) <= core.l2_bytes // 2]
+    return fitting or [min(found, key=lambda tiles: scratch_bytes(program, tiles))]
+
+
+def choose(core: Core, program: Program, count: Count, block_q: int = 0, block_kv: int = 0) -> Tiles:
+    """The cheapest tiles; `count` says how many a mask leaves, sizes that are not 0 are given."""
+    return min(
+        candidates(core, program, block_q, block_kv),
+        key=lambda tiles: cycles(core, program, tiles, count(tiles)),
+    )
+
+
+def _vectors(elements: int, lanes: int) -> int:
+    return -(-elements // lanes)
+
+
+def _groups(size: int, rows: int, chunks: int, vectors: int) -> int:
+    """The register tiles of `vectors` sums for `size` by `rows` vectors, `chunks` of which go along."""
+    return -(-rows // chunks) * -(-size // max(1, vectors // chunks))
