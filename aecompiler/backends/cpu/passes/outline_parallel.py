@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.cpu.names import numbered, symbols
 from aecompiler.backends.cpu.parallel_runtime import TEXT
 from aecompiler.bindings import func, ir
 from aecompiler.passes import rewriting as rw
@@ -70,15 +71,12 @@ class OutlineParallel(Pass):
         # Slow to import: paid by modules that have parallel loops.
         from aecompiler.backends.cpu.passes.outlining import Outlining
 
-        names = {rw.symbol_name(other) for other in op.regions[0].blocks[0].operations}
+        names = symbols(op)
         for name, ticket in tickets.items():
-            number = 0
             for loop in parallel_loops(functions[name]):
                 if not _inside_parallel(loop):
-                    while f"{name}.parallel{number}" in names:
-                        number += 1
-                    names.add(f"{name}.parallel{number}")
-                    Outlining(loop, f"{name}.parallel{number}", self.least_work, functions).run(ticket)
+                    new = numbered(f"{name}.parallel", names)
+                    Outlining(loop, new, self.least_work, functions).run(ticket)
         block = op.regions[0].blocks[0]
         for helper in ir.Module.parse(TEXT).body.operations:
             block.append(helper.operation.clone())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aecompiler.backends.cpu.names import PREFIX
+from aecompiler.backends.cpu.names import PREFIX, symbols, unique
 from aecompiler.bindings import bufferization, func, ir, memref
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
@@ -52,11 +52,23 @@ class PrepareFunctions(Pass):
         for function in public.values():
             with function.location:
                 _prepare(function.opview)
-        for function in rw.walk_list(op, "func.func"):
-            if not function.opview.is_external:
-                name = rw.symbol_name(function)
-                ir.SymbolTable.replace_all_symbol_uses(name, PREFIX + name, op)
-                ir.SymbolTable.set_symbol_name(function, PREFIX + name)
+        _rename([f for f in rw.walk_list(op, "func.func") if not f.opview.is_external], set(public), op)
+
+
+def _rename(functions: list[ir.Operation], public: set[str], module: ir.Operation) -> None:
+    """Begin the names of functions with the prefix."""
+    taken = symbols(module)
+    # The longest first: where one function has the name that another one gets, it has given it up by then.
+    for function in sorted(functions, key=lambda each: len(rw.symbol_name(each)), reverse=True):
+        name = rw.symbol_name(function)
+        taken.remove(name)
+        new = unique(PREFIX + name, taken)
+        if name in public and new != PREFIX + name:
+            raise PassFailure(
+                function, f"unsupported: something else is called '{PREFIX + name}', its name in code"
+            )
+        ir.SymbolTable.replace_all_symbol_uses(name, new, module)
+        ir.SymbolTable.set_symbol_name(function, new)
 
 
 def _prepare(function: func.FuncOp) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.cpu.names import numbered, symbols
 from aecompiler.backends.cpu.vectorize.replace import vectorize
 from aecompiler.backends.cpu.vectorize.sources import Sources
 from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
@@ -64,17 +65,16 @@ class VectorizeTiles(Pass):
             tile_d=self.tile_d,
             pair_products=self.pair_products,
         )
+        names = symbols(op)
         for function in rw.walk_list(op, "func.func"):
             if function.opview.is_external:
                 continue
-            number = 0
-            sources = Sources(function, rw.symbol_name(function))
+            sources = Sources(function, rw.symbol_name(function), names)
             for forall in rw.walk_list(function, "scf.forall"):
                 if not len(forall.results):
                     continue
-                name = f"{rw.symbol_name(function)}.tile{number}"
+                name = numbered(f"{rw.symbol_name(function)}.tile", names)
                 try:
                     vectorize(forall, sources, name, machine)
                 except UnsupportedTile:
-                    continue
-                number += 1
+                    names.remove(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.cpu.names import unique
 from aecompiler.bindings import arith, bufferization, func, ir, memref, scf
 from aecompiler.passes import rewriting as rw
 
@@ -27,10 +28,10 @@ def _strided(shape: list[int], element: ir.Type, side_by_side: bool) -> ir.MemRe
 
 
 class Sources:
-    """Buffers of the tensors that the tile programs of one function read."""
+    """Buffers of the tensors that the tile programs of one function read. `taken`: names in the module."""
 
-    def __init__(self, function: ir.Operation, name: str):
-        self.function, self.name = function, name
+    def __init__(self, function: ir.Operation, name: str, taken: set[str]):
+        self.function, self.name, self.taken = function, name, taken
         self._entry = function.regions[0].blocks[0]
         self._views: dict[tuple[ir.Value, bool], ir.Value] = {}
         self._copies: dict[str, func.FuncOp] = {}
@@ -84,7 +85,7 @@ class Sources:
             shape, loops = [rw.DYNAMIC] * rank, tuple(range(rank))
             types = [_strided(shape, element, False), ir.MemRefType.get(shape, element)]
             with ir.InsertionPoint(self.function):
-                function = func.FuncOp(name, (types, []), visibility="private")
+                function = func.FuncOp(unique(name, self.taken), (types, []), visibility="private")
             with ir.InsertionPoint(function.add_entry_block()):
                 source, target = function.arguments
                 rw.generic([(source, loops)], [(target, loops)], "p" * rank, lambda inputs, _: [inputs[0]])

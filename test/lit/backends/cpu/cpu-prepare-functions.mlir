@@ -19,3 +19,41 @@ func.func @results(%x: tensor<?xf32> {attn.name = "x", attn.dims = ["S"]}, %n: i
 func.func private @helper(%x: tensor<4xf32>) -> tensor<4xf32> {
   return %x : tensor<4xf32>
 }
+
+// Functions whose names differ only by the prefix stay two functions, in either order, and calls follow.
+// CHECK-LABEL: func.func private @aec.g(
+// CHECK-NEXT:    arith.mulf
+// CHECK-LABEL: func.func private @aec.aec.g(
+// CHECK-NEXT:    arith.addf
+// CHECK-LABEL: func.func private @aec.aec.aec.g(
+// CHECK-NEXT:    arith.subf
+func.func private @g(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = arith.mulf %x, %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @aec.g(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = arith.addf %x, %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+func.func private @aec.aec.g(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = arith.subf %x, %x : tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
+// CHECK-LABEL: func.func @aec.calls(
+// CHECK:         call @aec.g(
+// CHECK-NEXT:    call @aec.aec.g(
+// CHECK-NEXT:    call @aec.aec.aec.g(
+func.func @calls(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = func.call @g(%x) : (tensor<4xf32>) -> tensor<4xf32>
+  %1 = func.call @aec.g(%0) : (tensor<4xf32>) -> tensor<4xf32>
+  %2 = func.call @aec.aec.g(%1) : (tensor<4xf32>) -> tensor<4xf32>
+  return %2 : tensor<4xf32>
+}
+
+// A declaration keeps its name, and a private function gives way to it.
+// CHECK:       func.func private @aec.h(tensor<4xf32>)
+// CHECK-LABEL: func.func private @aec.h.0(
+func.func private @aec.h(tensor<4xf32>) -> tensor<4xf32>
+func.func private @h(%x: tensor<4xf32>) -> tensor<4xf32> {
+  return %x : tensor<4xf32>
+}
