@@ -56,9 +56,11 @@ def read(root, machine, monkeypatch, cpus=(0, 1)):
 @pytest.mark.parametrize(
     ("machine", "cpuinfo", "bits", "registers"),
     [
-        ("x86_64", X86.format(mhz=1, more="avx512f avx512_bf16"), 512, 32),
+        ("x86_64", X86.format(mhz=1, more="avx512f avx512dq avx512_bf16"), 512, 32),
+        ("x86_64", X86.format(mhz=1, more="avx512f"), 256, 16),
         ("x86_64", X86.format(mhz=1, more=""), 256, 16),
         ("AMD64", X86.format(mhz=1, more=""), 256, 16),
+        ("x86_64", X86.format(mhz=1, more="").replace("fma", "avx"), 128, 16),
         ("aarch64", ARM, 128, 32),
         ("arm64", ARM, 128, 32),
         ("riscv64", "processor\t: 0\nisa\t: rv64imafdcv", 128, 16),

@@ -52,30 +52,30 @@ class CpuTarget(Target):
 
 @dataclasses.dataclass(frozen=True)
 class VectorUnit:
-    """Vectors that a processor has if it is a `machine` with `feature`."""
+    """Vectors that a processor has if it is a `machine` with all of `features`."""
 
     machine: str
-    feature: str
+    features: frozenset[str]
     bits: int
     registers: int
 
 
 VECTOR_UNITS = (
-    VectorUnit("x86_64", "avx512f", 512, 32),
-    VectorUnit("x86_64", "avx2", 256, 16),
-    VectorUnit("x86_64", "sse2", 128, 16),
-    VectorUnit("aarch64", "asimd", 128, 32),
+    VectorUnit("x86_64", frozenset({"avx512f", "avx512dq", "fma"}), 512, 32),
+    VectorUnit("x86_64", frozenset({"avx2", "fma"}), 256, 16),
+    VectorUnit("x86_64", frozenset({"sse2"}), 128, 16),
+    VectorUnit("aarch64", frozenset({"asimd"}), 128, 32),
 )
 """The vector units that schedules tell apart, the best of each architecture first."""
 
-BASELINE = VectorUnit("", "", 128, 16)
+BASELINE = VectorUnit("", frozenset(), 128, 16)
 """What is assumed of any other processor."""
 
 
 def vector_unit(machine: str, features: frozenset[str]) -> VectorUnit:
     """The best vector unit of a machine with these extensions."""
     for unit in VECTOR_UNITS:
-        if unit.machine == machine and unit.feature in features:
+        if unit.machine == machine and unit.features <= features:
             return unit
     return BASELINE
 
@@ -100,7 +100,7 @@ NAMED_TARGETS = {
         described(
             "cpu:avx512",
             "x86_64",
-            *("sse2", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512_bf16"),
+            *("sse2", "avx2", "fma", "f16c", "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_bf16"),
             cores=4,
             l2_bytes=1 * MIB,
             l3_bytes=32 * MIB,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math as numbers
-import struct
 from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import arith, ir, llvm, math, vector
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 
 _LOG2_E = numbers.log2(numbers.e)
 
@@ -17,7 +17,12 @@ _EXP2_F32 = (
     *(0.24022242084635143, 0.6931469775987164, 1.0),
 )
 """2^f for f between -1/2 and 1/2: of those that are 1 at 0, that of the smallest relative error (9e-8)."""
+_EXP_F32 = tuple(c * _LOG2_E ** (5 - n) for n, c in enumerate(_EXP2_F32))
+"""exp(f) for f between -ln(2) / 2 and ln(2) / 2."""
 _EXP2_F64 = tuple(numbers.log(2) ** n / numbers.factorial(n) for n in range(13, -1, -1))
+_LN2_F32 = (0.693359375, -2.12194440e-4)
+_LN2_F64 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
+"""ln 2 in two parts, the first of so few digits that its product with an exponent is exact."""
 _TANH_ODD = (
     *(-2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08),
     *(1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03),
@@ -45,20 +50,23 @@ class ExpandVectorMath(Pass):
 
     LLVM would call the scalar function of the C library for each element. *Before*: any IR. *After*: no
     operation of math on vectors is left but those that are instructions. exp, exp2, log and tanh of f32, and
-    exp and exp2 of f64, are polynomials, right to about 2 units in the last place; results below the smallest
-    normal number are 0. exp and exp2 are right for infinities and NaN. Other functions are
-    computed element by element. `arith.maximumf` and `arith.minimumf` become comparisons that hand on NaN,
-    for which the two zeros are equal. With `scale-instruction`, f32 vectors of 512 bits use the instructions
-    of AVX-512 that scale by powers of two and that approximate 1 / x.
+    exp and exp2 of f64, are polynomials. Their largest errors, measured in units in the last place, are 2 for
+    exp and exp2 (f64: 1), 1 for log, 4.3 for tanh; results below the smallest normal number may be 0. exp and
+    exp2 are right for infinities and NaN. Other functions are computed element by element. Chains of
+    `arith.maximumf` or `arith.minimumf` become comparisons that hand on NaN, for which the two zeros are
+    equal. Sums of products are `vector.fma`, which LLVM rounds twice where there is no instruction for it.
+    With `scale-instruction`, f32 vectors of 512 bits use the instructions of AVX-512 (F and DQ) that scale by
+    powers of two, that bound, and that approximate 1 / x.
 
     ```mlir
     %0 = math.exp %x : vector<16xf32>
     ```
     becomes
     ```mlir
-    %n = math.roundeven %scaled : vector<16xf32>
+    %s = vector.fma %x, %log2e, %shift : vector<16xf32>
+    %n = arith.subf %s, %shift : vector<16xf32>
     ...
-    %4 = math.fma %3, %f, %c1 : vector<16xf32>
+    %4 = vector.fma %3, %f, %c1 : vector<16xf32>
     %0 = llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"(%4, %n, ...) : ...
     ```
     """
@@ -69,72 +77,81 @@ class ExpandVectorMath(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite operations in `op`."""
-        # Users first: what is known of an operand stands in the operations that are not expanded yet.
-        for child in reversed(rw.walk_list(op)):
-            if not child.name.startswith(("math.", "arith.m")) or len(child.results) != 1:
+        for child in rw.walk_list(op):
+            expand = self._expansion(child)
+            if expand is None or (child.name in _EXTREMES and _leads_on(child)):
                 continue
-            if not isinstance(child.results[0].type, ir.VectorType) or child.name in _NATIVE:
-                continue
+            if any(ir.VectorType(value.type).scalable for value in child.operands):
+                raise PassFailure(child, "unsupported: a vector whose size is known to the processor alone")
+            values, chain = _leaves(child) if child.name in _EXTREMES else (list(child.operands), [])
+            type_ = ir.VectorType(child.results[0].type)
             with ir.InsertionPoint(child), child.location:
-                new = self._expand(child)
-            if new is not None:
-                child.results[0].replace_all_uses_with(new)
-                child.erase()
+                if type_.rank == 1:
+                    new = expand(*values)
+                else:
+                    new = vector.shape_cast(type_, expand(*map(_flat, values)))
+            child.results[0].replace_all_uses_with(new)
+            for old in (child, *chain):
+                old.erase()
 
-    def _expand(self, op: ir.Operation) -> ir.Value | None:
-        known = {
-            "arith.maximumf": lambda a, b: _extreme(a, b, arith.CmpFPredicate.OGT),
-            "arith.minimumf": lambda a, b: _extreme(a, b, arith.CmpFPredicate.OLT),
-        }
-        f32 = {
-            "math.exp": self._exp,
-            "math.exp2": self._exp2,
-            "math.tanh": self._tanh,
-            "math.log": _log,
-        }
-        f64 = {"math.exp": lambda x: _exp_f64(x, _LOG2_E), "math.exp2": lambda x: _exp_f64(x, 1.0)}
+    def _expansion(self, op: ir.Operation) -> Callable[..., ir.Value] | None:
+        """What makes something else of an operation on vectors of rank 1."""
+        if len(op.results) != 1 or not isinstance(op.results[0].type, ir.VectorType) or op.name in _NATIVE:
+            return None
+        if op.name in _EXTREMES:
+            return lambda *values: _extreme(values, _EXTREMES[op.name])
         element = ir.VectorType(op.results[0].type).element_type
-        table: dict[str, Callable] = dict(known)
+        table: dict[str, Callable[..., ir.Value]] = {}
         if isinstance(element, ir.F32Type):
-            table.update(f32)
+            table = {
+                "math.exp": self._exp,
+                "math.exp2": self._exp2,
+                "math.tanh": self._tanh,
+                "math.log": _log,
+            }
         elif isinstance(element, ir.F64Type):
-            table.update(f64)
-        if op.name in table:
-            return table[op.name](*op.operands)
-        return _by_element(op) if op.name.startswith("math.") else None
+            table = {
+                "math.exp": lambda x: _exp_f64(x, _LOG2_E),
+                "math.exp2": lambda x: _exp_f64(x, 1.0),
+            }
+        if op.name in table or not op.name.startswith("math."):
+            return table.get(op.name)
+        return lambda *values: _by_element(op, values)
 
     def _has_instructions(self, x: ir.Value) -> bool:
         return self.scale_instruction and ir.VectorType(x.type).shape == [16]
 
     def _exp2(self, x: ir.Value) -> ir.Value:
         """2^x for f32: a polynomial of what rounding leaves, scaled by the rounded power."""
-        if not self._has_instructions(x):
-            n = math.roundeven(_bounded(x, -126.0, 128.0))
-            mantissa = _polynomial(arith.subf(_bounded(x, -126.0, 128.0), n), _EXP2_F32)
-            return _scaled(mantissa, n, x, low=-126.0, high=128.0, mantissa_bits=23)
-        # The difference is exact, and NaN for infinities; the instruction then looks at n alone.
-        n = math.roundeven(x)
-        return self._scaled_by_instruction(_polynomial(arith.subf(x, n), _EXP2_F32), n)
+        if self._has_instructions(x):
+            # The difference is exact, and NaN for infinities; the instruction then looks at n alone.
+            n = math.roundeven(x)
+            return self._scaled_by_instruction(_polynomial(arith.subf(x, n), _EXP2_F32), n)
+        bounded = _bounded(x, -126.0, 128.0)
+        shifted, n = _nearest(bounded, 1.0)
+        mantissa = _polynomial(arith.subf(bounded, n), _EXP2_F32)
+        return _scaled(mantissa, shifted, x, low=-126.0, high=128.0)
 
     def _exp(self, x: ir.Value) -> ir.Value:
-        """exp(x) = 2^(x log2(e)) for f32, with log2(e), and a constant factor of x, in two parts."""
-        factor, bound = _LOG2_E, _bound(x)
-        if (scaled := _constant_factor(x)) is not None and abs(scaled[1]) > 1e-30:
-            x, factor = scaled[0], scaled[1] * _LOG2_E
-        first = struct.unpack("f", struct.pack("f", factor))[0]
-        instruction = self._has_instructions(x)
-        low, high = (-160.0, 130.0) if instruction else (-126.0, 128.0)
-        bounded = x
-        if not (instruction and bound < 80):
-            bounded = _bounded(x, *sorted((low / factor, high / factor)))
-        n = math.roundeven(arith.mulf(bounded, _splat(x, first)))
-        rest = math.fma(bounded, _splat(x, first), arith.negf(n))
-        rest = math.fma(bounded, _splat(x, factor - first), rest)
-        mantissa = _polynomial(rest, _EXP2_F32)
-        if instruction:
-            return self._scaled_by_instruction(mantissa, n)
-        x = arith.mulf(x, _splat(x, first))
-        return _scaled(mantissa, n, x, low=low, high=high, mantissa_bits=23)
+        """exp(x) = 2^n exp(x - n ln 2) for f32, with ln 2 in two parts: n times the first is exact."""
+        low, high = -126.0 / _LOG2_E, 128.0 / _LOG2_E
+        instructions = self._has_instructions(x)
+        bounded = x if instructions else _bounded(x, low, high)
+        shifted, n = _nearest(bounded, _LOG2_E)
+        rest = bounded
+        for part in _LN2_F32:
+            rest = _fma(n, _splat(x, -part), rest)
+        if not instructions:
+            return _scaled(_polynomial(rest, _EXP_F32), shifted, x, low=low, high=high)
+        # Where x is so large that nothing is left of its digits, any number will do: n then says all.
+        return self._scaled_by_instruction(_polynomial(self._at_most_half(rest), _EXP_F32), n)
+
+    def _at_most_half(self, x: ir.Value) -> ir.Value:
+        """`x` between -1/2 and 1/2, a number also for NaN: of the smaller absolute value, the sign of `x`."""
+        i16, i32 = (ir.IntegerType.get_signless(bits) for bits in (16, 32))
+        smaller, rounding = rw.constant(i32, 2), rw.constant(i32, 4)
+        arguments = [x, _splat(x, 0.5), smaller, x, rw.constant(i16, -1), rounding]
+        return llvm.CallIntrinsicOp(x.type, "llvm.x86.avx512.mask.range.ps.512", arguments, [], []).results[0]
 
     def _scaled_by_instruction(self, mantissa: ir.Value, n: ir.Value) -> ir.Value:
         i16, i32 = (ir.IntegerType.get_signless(bits) for bits in (16, 32))
@@ -155,8 +172,8 @@ class ExpandVectorMath(Pass):
         name = "llvm.x86.avx512.rcp14.ps.512"
         guess = llvm.CallIntrinsicOp(x.type, name, [below, below, rw.constant(i16, -1)], [], []).results[0]
         quotient = arith.mulf(above, guess)
-        error = math.fma(arith.negf(quotient), below, above)
-        return math.fma(error, guess, quotient)
+        error = _fma(arith.negf(quotient), below, above)
+        return _fma(error, guess, quotient)
 
 
 def _splat(like: ir.Value, value: float | int) -> ir.Value:
@@ -167,49 +184,53 @@ def _splat(like: ir.Value, value: float | int) -> ir.Value:
     return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, scalar))
 
 
-def _constant(value: ir.Value) -> float | None:
-    """The number that is in each lane of a vector."""
-    owner = value.owner
-    if isinstance(owner, ir.Block):
-        return None
-    if owner.operation.name == "vector.broadcast":
-        return rw.float_value(owner.operation.operands[0])
-    if owner.operation.name == "arith.constant":
-        attribute = owner.operation.attributes["value"]
-        if isinstance(attribute, ir.DenseElementsAttr) and attribute.is_splat:
-            return ir.FloatAttr(attribute.get_splat_value()).value
-    return None
-
-
-def _constant_factor(x: ir.Value) -> tuple[ir.Value, float] | None:
-    """`(y, c)` where `x` is y * c."""
-    if isinstance(x.owner, ir.Block) or x.owner.operation.name != "arith.mulf":
-        return None
-    a, b = x.owner.operation.operands
-    for value, factor in ((a, _constant(b)), (b, _constant(a))):
-        if factor is not None and numbers.isfinite(factor):
-            return value, factor
-    return None
-
-
-def _bound(x: ir.Value) -> float:
-    """What the absolute value of `x` does not exceed, unless it is NaN."""
-    if isinstance(x.owner, ir.Block):
-        return numbers.inf
-    if x.owner.operation.name == "math.tanh":
-        return 1.0
-    scaled = _constant_factor(x)
-    return numbers.inf if scaled is None else _bound(scaled[0]) * abs(scaled[1])
+def _fma(a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+    """`a * b + c`: rounded once where there is an instruction for it, else twice and without a call."""
+    return vector.fma(a, b, c)
 
 
 def _compare(predicate: arith.CmpFPredicate, a: ir.Value, b: ir.Value) -> ir.Value:
     return arith.cmpf(predicate, a, b)
 
 
-def _extreme(a: ir.Value, b: ir.Value, beats: arith.CmpFPredicate) -> ir.Value:
-    """The larger or smaller; NaN if one of them is NaN."""
-    best = arith.select(_compare(beats, a, b), a, b)  # b, where one is NaN
-    return arith.select(_compare(arith.CmpFPredicate.UNO, a, a), a, best)
+_EXTREMES = {"arith.maximumf": arith.CmpFPredicate.OGT, "arith.minimumf": arith.CmpFPredicate.OLT}
+
+
+def _leads_on(op: ir.Operation) -> bool:
+    """Whether the largest of something is used once only, for the largest of more."""
+    uses = list(op.results[0].uses)
+    user = uses[0].owner.operation if len(uses) == 1 else None
+    return user is not None and user.name == op.name and user.block == op.block
+
+
+def _leaves(op: ir.Operation) -> tuple[list[ir.Value], list[ir.Operation]]:
+    """What the last operation of a chain takes the largest of, and the operations before it, last first."""
+    leaves: list[ir.Value] = []
+    chain: list[ir.Operation] = []
+    for operand in op.operands:
+        owner = operand.owner
+        if isinstance(owner, ir.Block) or owner.operation.name != op.name or not _leads_on(owner.operation):
+            leaves.append(operand)
+            continue
+        more, inner = _leaves(owner.operation)
+        leaves += more
+        chain += [owner.operation, *inner]
+    return leaves, chain
+
+
+def _extreme(values: Sequence[ir.Value], beats: arith.CmpFPredicate) -> ir.Value:
+    """The largest or smallest; NaN if one of them is NaN: two are looked at by one comparison."""
+    unordered = [
+        _compare(arith.CmpFPredicate.UNO, a, b)
+        for a, b in zip(values[::2], [*values[1::2], values[-1]], strict=False)
+    ]
+    best = list(values)
+    while len(best) > 1:
+        rest = best[len(best) & ~1 :]
+        best = [
+            arith.select(_compare(beats, a, b), a, b) for a, b in zip(best[::2], best[1::2], strict=False)
+        ] + rest
+    return arith.select(functools.reduce(arith.ori, unordered), _splat(best[0], float("nan")), best[0])
 
 
 def _bounded(x: ir.Value, low: float, high: float) -> ir.Value:
@@ -223,20 +244,25 @@ def _polynomial(x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
     """Horner's scheme, the highest power first."""
     result = _splat(x, coefficients[0])
     for coefficient in coefficients[1:]:
-        result = math.fma(result, x, _splat(x, coefficient))
+        result = _fma(result, x, _splat(x, coefficient))
     return result
 
 
-def _scaled(
-    mantissa: ir.Value, n: ir.Value, x: ir.Value, *, low: float, high: float, mantissa_bits: int
-) -> ir.Value:
+def _nearest(x: ir.Value, factor: float) -> tuple[ir.Value, ir.Value]:
+    """`(s, n)`: n is the integer nearest to `factor * x`, and the last bits of s."""
+    bits = 52 if ir.VectorType(x.type).element_type.width == 64 else 23
+    shift = _splat(x, 1.5 * 2.0**bits)
+    shifted = arith.addf(x, shift) if factor == 1.0 else _fma(x, _splat(x, factor), shift)
+    return shifted, arith.subf(shifted, shift)
+
+
+def _scaled(mantissa: ir.Value, shifted: ir.Value, x: ir.Value, *, low: float, high: float) -> ir.Value:
     """`mantissa * 2^n` by adding to the exponent; 0 for x below `low`, infinity for x not below `high`."""
     type_ = ir.VectorType(x.type)
     integer = ir.IntegerType.get_signless(type_.element_type.width)
     integers = ir.VectorType.get(type_.shape, integer)
-    # Rounded to nearest, n is a small integer: in the last bits of n + 1.5 * 2^mantissa_bits.
-    shifted = vector.bitcast(integers, arith.addf(n, _splat(n, 1.5 * 2.0**mantissa_bits)))
-    exponent = arith.shli(shifted, _splat(shifted, mantissa_bits))
+    n = vector.bitcast(integers, shifted)
+    exponent = arith.shli(n, _splat(n, 52 if integer.width == 64 else 23))
     value = vector.bitcast(type_, arith.addi(vector.bitcast(integers, mantissa), exponent))
     value = arith.select(_compare(arith.CmpFPredicate.OLT, x, _splat(x, low)), _splat(x, 0.0), value)
     value = arith.select(
@@ -249,17 +275,15 @@ def _exp_f64(x: ir.Value, factor: float) -> ir.Value:
     """2^(factor x) for f64."""
     low, high = -1022.0 / factor, 1024.0 / factor
     bounded = _bounded(x, low, high)
+    shifted, n = _nearest(bounded, factor)
     if factor == 1.0:
-        n = math.roundeven(bounded)
         rest = arith.subf(bounded, n)
     else:
-        n = math.roundeven(arith.mulf(bounded, _splat(x, factor)))
-        # x - n ln 2 in two steps, the first of which is exact.
-        high_part = 6.93147180369123816490e-01
-        rest = math.fma(n, _splat(x, -high_part), bounded)
-        rest = math.fma(n, _splat(x, -1.90821492927058770002e-10), rest)
+        rest = bounded
+        for part in _LN2_F64:
+            rest = _fma(n, _splat(x, -part), rest)
         rest = arith.mulf(rest, _splat(x, factor))
-    return _scaled(_polynomial(rest, _EXP2_F64), n, x, low=low, high=high, mantissa_bits=52)
+    return _scaled(_polynomial(rest, _EXP2_F64), shifted, x, low=low, high=high)
 
 
 def _log(x: ir.Value) -> ir.Value:
@@ -277,25 +301,29 @@ def _log(x: ir.Value) -> ir.Value:
     f = arith.subf(m, _splat(x, 1.0))
     square = arith.mulf(f, f)
     tail = arith.mulf(arith.mulf(_polynomial(f, _LOG_F32), f), square)
-    tail = math.fma(power, _splat(x, -2.12194440e-4), tail)
-    tail = math.fma(square, _splat(x, -0.5), tail)
-    value = math.fma(power, _splat(x, 0.693359375), arith.addf(f, tail))
+    tail = _fma(power, _splat(x, _LN2_F32[1]), tail)
+    tail = _fma(square, _splat(x, -0.5), tail)
+    value = _fma(power, _splat(x, _LN2_F32[0]), arith.addf(f, tail))
     infinity, zero = _splat(x, float("inf")), _splat(x, 0.0)
     value = arith.select(_compare(kinds.OEQ, x, infinity), infinity, value)
     value = arith.select(_compare(kinds.OEQ, x, zero), _splat(x, float("-inf")), value)
     return arith.select(_compare(kinds.ULT, x, zero), _splat(x, float("nan")), value)
 
 
-def _by_element(op: ir.Operation) -> ir.Value:
-    """The operation on each element of its vectors."""
-    type_ = ir.VectorType(op.results[0].type)
-    (lanes,) = type_.shape
+def _flat(value: ir.Value) -> ir.Value:
+    """A vector of any rank as one of rank 1."""
+    type_ = ir.VectorType(value.type)
+    return vector.shape_cast(ir.VectorType.get([numbers.prod(type_.shape)], type_.element_type), value)
+
+
+def _by_element(op: ir.Operation, values: Sequence[ir.Value]) -> ir.Value:
+    """The operation on each element of its operands, `values`."""
+    element = ir.VectorType(op.results[0].type).element_type
+    (lanes,) = ir.VectorType(values[0].type).shape
     attributes = {op.attributes[i].name: op.attributes[i].attr for i in range(len(op.attributes))}
     elements = []
     for lane in range(lanes):
-        operands = [vector.ExtractOp(value, [], [lane]).result for value in op.operands]
-        new = ir.Operation.create(
-            op.name, results=[type_.element_type], operands=operands, attributes=attributes
-        )
+        operands = [vector.ExtractOp(value, [], [lane]).result for value in values]
+        new = ir.Operation.create(op.name, results=[element], operands=operands, attributes=attributes)
         elements.append(new.results[0])
-    return vector.from_elements(type_, elements)
+    return vector.from_elements(ir.VectorType.get([lanes], element), elements)

@@ -9,13 +9,11 @@ from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.positions import Positions, Spread
 from aecompiler.backends.cpu.vectorize.ranges import Ranges
 from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
-from aecompiler.bindings import arith, ir, math, memref, vector
+from aecompiler.bindings import arith, ir, memref, vector
 from aecompiler.passes import rewriting as rw
 
 Element: TypeAlias = Any
 """A value of a body: a scalar (the same in each lane), a vector, or a `Spread` over the lanes."""
-
-_LOG2_E = 1.4426950408889634
 
 
 class Scope:
@@ -91,11 +89,7 @@ class Scope:
             return position
         if name == "arith.extf" and vec.element_type(operands[0]) == op.results[0].type:
             return operands[0]  # loaded in the wider type
-        fused = (
-            self._multiply_add(op, operands, known)
-            or self._exponential(op, operands, known)
-            or self._scaled(op, known)
-        )
+        fused = self._multiply_add(op, operands, known) or self._scaled(op, known)
         if fused is not None:
             return fused
         flat = [self.vector(v) if isinstance(v, Spread) else v for v in operands]
@@ -127,24 +121,6 @@ class Scope:
             lanes = [vec.broadcast(v, self.lanes) for v in (a, b, operands[1 - position])]
             return vector.fma(*lanes)
         return None
-
-    def _exponential(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element | None:
-        """exp(a - b) as 2^((a - b) log2(e)), in the order in which it can't overflow.
-
-        Scores may be large (a mask of the lowest finite number), where only their difference is exact.
-        """
-        if op.name != "math.exp" or isinstance(operands[0], Spread) or not vec.is_vector(operands[0]):
-            return None
-        if not isinstance(op.results[0].type, ir.F32Type):
-            return None
-        difference = op.operands[0].owner
-        if isinstance(difference, ir.Block) or difference.operation.name != "arith.subf":
-            return None
-        if difference.operation.block != op.block:
-            return None
-        a, b = (self.vector(self._element(known, value)) for value in difference.operation.operands)
-        factor = vec.broadcast(rw.constant(op.results[0].type, _LOG2_E), self.lanes)
-        return math.exp2(arith.mulf(arith.subf(a, b), factor))
 
     def _scaled(self, op: ir.Operation, known: Mapping) -> Element | None:
         """Products with and quotients by constants, one after the other, as one product."""
