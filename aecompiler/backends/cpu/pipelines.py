@@ -123,7 +123,7 @@ def cpu(
             "attn-derive-online{keep-refused=true}",
             f"func.func(cpu-choose-tiles{{{blocks} {registers}}})",
             f"attn-tile{{decode-rows={decode_rows} decode-block-kv={decode_block_kv}}}",
-            "attn-fuse-elementwise{plain=true}",
+            "attn-fuse-elementwise",
             "convert-attn-to-linalg",
             "canonicalize",
             "cse",

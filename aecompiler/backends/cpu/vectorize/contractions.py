@@ -42,6 +42,9 @@ def as_contraction(generic: Generic) -> Contraction | None:
     loops = generic.outs[0].loops
     if len(loops) != 2 or k in loops:
         return None
+    read = [set(operand.loops) for operand in generic.ins]
+    if {loops[0], k} not in read or {k, loops[1]} not in read or any(len(each) == 3 for each in read):
+        return None
     return Contraction(generic, loops[0], k, loops[1])
 
 

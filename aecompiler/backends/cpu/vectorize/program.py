@@ -8,7 +8,15 @@ from contextlib import contextmanager
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.structured import Structured
 from aecompiler.backends.cpu.vectorize.tensors import kept_dimensions
-from aecompiler.backends.cpu.vectorize.values import Deferred, Generic, Memory, Rows, Splat, UnsupportedTile
+from aecompiler.backends.cpu.vectorize.values import (
+    Deferred,
+    Generic,
+    Memory,
+    Rows,
+    Splat,
+    UnsupportedTile,
+    is_structured,
+)
 from aecompiler.bindings import ir, scf
 from aecompiler.passes import rewriting as rw
 
@@ -34,7 +42,7 @@ class TileProgram(Structured):
 
     def _operation(self, op: ir.Operation, ops: list[ir.Operation], number: int, done: set[int]) -> None:
         handler = self._handler(op)
-        if op.name == "linalg.generic":
+        if is_structured(op):
             self._generic(Generic(op), ops, number, done)
         elif handler is not None:
             handler(op)
@@ -203,15 +211,8 @@ class TileProgram(Structured):
         target = vec.subview(targets[op.operands[1]], offsets, sizes, keep)
         if len(shape) < 3:
             vec.copy_rows(source.memref, target, self.lanes)
-            return
-        if len(shape) > 3 or shape[0] == rw.DYNAMIC:
-            raise UnsupportedTile("a result of another form")
-        for outer in range(shape[0]):
-            parts = []
-            for buffer in (source.memref, target):
-                rest = [vec.size(buffer, d) for d in (1, 2)]
-                parts.append(vec.subview(buffer, [outer, 0, 0], [1, *rest], (1, 2)))
-            vec.copy_rows(parts[0], parts[1], self.lanes)
+        else:
+            self.loops.copy(source.memref, target)
 
 
 def _parts(value: Rows | Memory | ir.Value) -> list[ir.Value]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from aecompiler.backends.cpu.vectorize.program import TileProgram
 from aecompiler.backends.cpu.vectorize.ranges import SIZE, Ranges
 from aecompiler.backends.cpu.vectorize.sources import Sources, plain_type, view_type
-from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
+from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile, is_structured
 from aecompiler.bindings import bufferization, func, ir, memref, scf, tensor
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import width_of
 
+_READERS = frozenset(f"tensor.{n}" for n in ("extract_slice", "insert_slice", "pad", "cast", "concat"))
 _INWARD = frozenset({"arith.constant", "tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that are done again inside instead of passing their results."""
 
@@ -85,7 +86,8 @@ def _captures(forall: ir.Operation) -> tuple[list[ir.Value], list[ir.Operation]]
         if not isinstance(owner, ir.Block) and owner.operation.name in _INWARD:
             op = owner.operation
             shaped = op.results[0].type
-            if not isinstance(shaped, ir.RankedTensorType) or shaped.has_static_shape:
+            splat = op.name != "arith.constant" or not _has_elements(op.attributes["value"])
+            if not isinstance(shaped, ir.RankedTensorType) or (shaped.has_static_shape and splat):
                 for operand in op.operands:
                     visit(operand)
                 inward.append(op)
@@ -98,9 +100,15 @@ def _captures(forall: ir.Operation) -> tuple[list[ir.Value], list[ir.Operation]]
     return list(found), inward
 
 
+def _has_elements(attribute: ir.Attribute) -> bool:
+    """Whether a constant is a tensor of several values, which stays where it is."""
+    return isinstance(attribute, ir.DenseElementsAttr) and not attribute.is_splat
+
+
 def _is_sliced(value: ir.Value, forall: ir.Operation) -> bool:
     """Whether vectors of a captured tensor are read: its elements must lie side by side then."""
-    return any(use.owner.operation.name == "tensor.extract_slice" for use in value.uses)
+    users = [use.owner.operation for use in value.uses]
+    return any(user.name in _READERS or is_structured(user) for user in users)
 
 
 # ---- the function of one tile ----------------------------------------------------------------------

@@ -26,6 +26,8 @@ class Storage:
 
     def allocate(self, shape: Sequence[int], element: ir.Type) -> ir.Value:
         """A buffer; inside `scope` it is given back at the end of the scope."""
+        if rw.DYNAMIC in shape:
+            raise UnsupportedTile("a tensor whose size is not known")
         type_ = ir.MemRefType.get(list(shape), element)
         free = self._free.get(str(type_))
         if free:

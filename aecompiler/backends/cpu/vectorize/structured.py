@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.contractions import (
     Contraction,
     as_contraction,
     pair_operands,
     rounds_weights,
 )
-from aecompiler.backends.cpu.vectorize.nests import element_loops
+from aecompiler.backends.cpu.vectorize.nests import MAX_CHUNKS, element_loops
 from aecompiler.backends.cpu.vectorize.tensors import Tensors
 from aecompiler.backends.cpu.vectorize.transposes import transposed_operand, widens_only
 from aecompiler.backends.cpu.vectorize.values import (
@@ -19,8 +20,9 @@ from aecompiler.backends.cpu.vectorize.values import (
     Memory,
     Pairs,
     Rows,
-    UnsupportedTile,
+    Splat,
     is_last_use,
+    is_structured,
 )
 from aecompiler.bindings import ir
 
@@ -39,7 +41,7 @@ class Structured(Tensors):
         if all(not out.loops for out in generic.outs) and generic.rank == 2:
             self._in_memory(generic.ins)
             self.values[op.results[0]] = self.nests.total(generic)
-        elif generic.rank == 1 and not generic.reductions:
+        elif self._is_rows(generic):
             for value, rows in zip(op.results, self.nests.rows(self._with_rows(generic)), strict=True):
                 self.values[value] = rows
         elif transposed_operand(generic) is not None:
@@ -51,29 +53,58 @@ class Structured(Tensors):
                 self._tile([], contraction, ops, number, done)
             else:
                 self._product(contraction)
-        elif generic.rank == 2 and not generic.reductions and self._is_odd(generic):
-            self._element_by_element(generic)
-        elif generic.rank == 2 and len(generic.reductions) <= 1:
-            if self._may_wait(generic):
-                self.values[op.results[0]] = Deferred(op)
-            else:
-                self._tile([generic], None, ops, number, done)
+        elif self._may_wait(generic):
+            self._keep_rows(generic)
+            self.values[op.results[0]] = Deferred(op)
+        elif self._in_registers(generic):
+            self._keep_rows(generic)
+            self._tile([generic], None, ops, number, done)
         else:
-            raise UnsupportedTile("a structured operation of another form")
+            self._loose(generic)
 
-    def _is_odd(self, generic: Generic) -> bool:
-        """Whether the rows of the elements are no whole number of vectors."""
-        return generic.sizes[element_loops(generic)[1]] % self.lanes != 0
+    def _is_rows(self, generic: Generic) -> bool:
+        """Whether an operation goes over rows alone, whose values then stay in vectors."""
+        return generic.rank == 1 and not generic.reductions and generic.sizes[0] % self.lanes == 0
 
-    def _element_by_element(self, generic: Generic) -> None:
-        """An operation over elements that has no vectors: on tiles of results, which few are."""
-        self._in_memory([operand for operand in generic.operands if operand.loops])
+    def _in_registers(self, generic: Generic) -> bool:
+        """Whether an operation is over elements [n, lanes] whose rows are vectors, and reduces n only."""
+        if generic.rank != 2 or all(len(operand.loops) != 2 for operand in generic.operands):
+            return False
+        n_loop, lane = element_loops(generic)
+        size = generic.sizes[lane]
+        if size % self.lanes or size // self.lanes > MAX_CHUNKS or set(generic.reductions) - {n_loop}:
+            return False
+        outs = [(n_loop, lane), (lane,)] if generic.reductions else [(n_loop, lane)]
+        if any(operand.loops not in outs for operand in generic.outs):
+            return False
+        readable = all(each.loops in ((n_loop, lane), (lane,), (n_loop,), ()) for each in generic.ins)
+        elements = [each.value.type for each in generic.operands if lane in each.loops]
+        return readable and all(vec.width(each.element_type) >= 8 for each in elements)
+
+    def _keep_rows(self, generic: Generic) -> None:
+        """Rows of which single elements are read go to memory."""
+        if generic.rank == 2 and any(len(operand.loops) == 2 for operand in generic.operands):
+            n_loop, _ = element_loops(generic)
+            self._in_memory([each for each in generic.operands if each.loops == (n_loop,)])
+
+    def _loose(self, generic: Generic) -> None:
+        """An operation whose operands are in memory, whatever its loops."""
+        self._readable(generic)
         targets = []
         for result in generic.op.results:
             shaped = ir.RankedTensorType(result.type)
             targets.append(Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True))
-        self.nests.scalars(generic, targets)
+        self.loops.build(generic, targets)
         self.values.update(zip(generic.op.results, targets, strict=True))
+
+    def _readable(self, generic: Generic) -> None:
+        """Let all that an operation reads be in memory, or computed from what is, element by element."""
+        for operand in generic.operands:
+            value = self.lookup(operand.value)
+            if isinstance(value, Deferred) and as_contraction(Generic(value.op)) is None:
+                self._readable(Generic(value.op))
+            elif not isinstance(value, (Memory, Splat)):
+                self.values[operand.value] = self._memory(operand.value)
 
     def _with_rows(self, generic: Generic) -> Generic:
         """Operands of rank 1 as vectors, where they are in memory that is padded or sliced."""
@@ -94,7 +125,7 @@ class Structured(Tensors):
             return False
         value = generic.op.results[0]
         users = [use.owner.operation for use in value.uses]
-        if not users or not all(user.name == "linalg.generic" for user in users):
+        if not users or not all(is_structured(user) for user in users):
             return False
         for user in users:
             reader = Generic(user)
@@ -103,6 +134,11 @@ class Structured(Tensors):
                 return False
             product = as_contraction(reader)
             if product is not None and operand not in reader.outs:
+                return False
+            together = product is not None or self._in_registers(reader)
+            if together and not (generic.reductions or self._in_registers(generic)):
+                return False
+            if self._is_rows(reader) or (generic.reductions and not together):
                 return False
             if generic.reductions and (product is not None or len(operand.loops) != 2 or reader.rank != 2):
                 return False
@@ -209,11 +245,11 @@ class Structured(Tensors):
                 if all(v in self.scalars or isinstance(v.type, ir.ShapedType) for v in op.operands):
                     handler(op)
                 continue
-            if op.name != "linalg.generic":
+            if not is_structured(op):
                 continue
             generic = Generic(op)
             if (
-                generic.rank != 2
+                not self._in_registers(generic)
                 or len(generic.reductions) != 1
                 or all(len(o.loops) != 1 for o in generic.outs)
             ):
@@ -276,7 +312,7 @@ class Structured(Tensors):
     ) -> None:
         """Where a result of elements is stored, if anything later reads it."""
         users = [use.owner.operation for use in value.uses]
-        if all(user.name == "linalg.generic" and user.results[0] in members for user in users):
+        if all(is_structured(user) and user.results[0] in members for user in users):
             return
         plain, paired = self._wanted(value)
         shaped = ir.RankedTensorType(value.type)
@@ -337,6 +373,9 @@ class Structured(Tensors):
         contraction = as_contraction(generic)
         if contraction is not None:
             self._product(contraction)
+            return
+        if not self._in_registers(generic):
+            self._loose(generic)
             return
         shaped = ir.RankedTensorType(value.type)
         memory = self._in_place(generic, shaped, {})

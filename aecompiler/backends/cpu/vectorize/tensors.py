@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.bodies import Scope
+from aecompiler.backends.cpu.vectorize.element_loops import ElementLoops
 from aecompiler.backends.cpu.vectorize.nests import Nests
 from aecompiler.backends.cpu.vectorize.ranges import SIZE
 from aecompiler.backends.cpu.vectorize.storage import Storage
@@ -18,6 +19,7 @@ from aecompiler.backends.cpu.vectorize.values import (
     Splat,
     TileValue,
     UnsupportedTile,
+    only_user,
 )
 from aecompiler.bindings import arith, ir, memref
 from aecompiler.passes import rewriting as rw
@@ -40,6 +42,7 @@ class Tensors:
         self.storage = Storage(entry, machine, lanes)
         self.scope = Scope(lanes, scalars, captures)
         self.nests = Nests(self.scope, self.storage, self.lookup)
+        self.loops = ElementLoops(self.scope, lanes, self.lookup)
         self.transposes = Transposes(self.nests)
 
     def lookup(self, value: ir.Value) -> TileValue:
@@ -98,19 +101,72 @@ class Tensors:
 
     def _tensor_extract_slice(self, op: ir.Operation) -> None:
         source = self._memory(op.operands[0])
-        offsets, sizes, strides = self._slice(op, 1)
-        if any(stride != 1 for stride in strides):
-            raise UnsupportedTile("a slice with strides")
+        offsets, sizes, steps = self._slice(op, 1)
         for offset in offsets:
             if isinstance(offset, ir.Value):
                 self.scope.ranges.known[offset] = SIZE  # slices lie in their tensors
-        shape = ir.RankedTensorType(op.results[0].type).shape
-        keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), list(shape))
-        if keep:
-            strides, _ = source.type.get_strides_and_offset()
-            if strides[keep[-1]] != 1:
-                raise UnsupportedTile("a slice whose elements do not lie side by side")
-        self.values[op.results[0]] = Memory(vec.subview(source.memref, offsets, sizes, keep))
+        shaped = ir.RankedTensorType(op.results[0].type)
+        keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), list(shaped.shape))
+        view = vec.subview(source.memref, offsets, sizes, keep, steps)
+        strides, _ = ir.MemRefType(view.type).get_strides_and_offset()
+        self.values[op.results[0]] = Memory(view)
+        if strides and strides[-1] != 1:  # vectors of it are read elsewhere
+            self.values[op.results[0]] = self._copied(view)
+
+    def _tensor_insert_slice(self, op: ir.Operation) -> None:
+        source = self._memory(op.operands[0])
+        offsets, sizes, steps = self._slice(op, 2)
+        shape = list(ir.RankedTensorType(op.operands[0].type).shape)
+        keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), shape)
+        target = self._overwritten(op)
+        view = vec.subview(target.memref, offsets, sizes, keep, steps)
+        self.loops.copy(source.memref, view)
+        self.values[op.results[0]] = target
+
+    def _overwritten(self, op: ir.Operation) -> Memory:
+        """Memory with what the second operand of a `tensor.insert_slice` holds, to write to."""
+        value = op.operands[1]
+        if isinstance(self.lookup(value), Deferred):
+            self._materialize(value)
+        memory = self._reusable(value, op)
+        if memory is not None:
+            return memory
+        shaped, found = ir.RankedTensorType(value.type), self.lookup(value)
+        memory = Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True)
+        if not isinstance(found, Splat):
+            self.loops.copy(self._memory(value).memref, memory.memref)
+        elif found.scalar is not None and not _is_covered(op):
+            self.loops.fill(memory.memref, found.scalar)
+        return memory
+
+    def _tensor_concat(self, op: ir.Operation) -> None:
+        shaped, axis = ir.RankedTensorType(op.results[0].type), op.attributes["dim"].value
+        memory = Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True)
+        place = 0
+        for operand in op.operands:
+            sizes = list(ir.RankedTensorType(operand.type).shape)
+            offsets = [place if d == axis else 0 for d in range(len(sizes))]
+            view = vec.subview(memory.memref, offsets, sizes, range(len(sizes)))
+            self.loops.copy(self._memory(operand).memref, view)
+            place += sizes[axis]
+        self.values[op.results[0]] = memory
+
+    def _tensor_cast(self, op: ir.Operation) -> None:
+        shaped, source = ir.RankedTensorType(op.results[0].type), self._memory(op.operands[0])
+        if not shaped.has_static_shape or source.type.has_static_shape:
+            self.values[op.results[0]] = Memory(source.memref)
+            return
+        strides, offset = source.type.get_strides_and_offset()
+        layout = ir.StridedLayoutAttr.get(offset, strides)
+        type_ = ir.MemRefType.get(shaped.shape, shaped.element_type, layout)
+        self.values[op.results[0]] = Memory(memref.CastOp(type_, source.memref).result)
+
+    def _copied(self, view: ir.Value) -> Memory:
+        """The elements of a view side by side."""
+        type_ = ir.MemRefType(view.type)
+        memory = Memory(self.storage.allocate(type_.shape, type_.element_type), owned=True)
+        self.loops.copy(view, memory.memref)
+        return memory
 
     def _slice(self, op: ir.Operation, first: int) -> tuple[list, list, list]:
         """Offsets, sizes and strides of a slice operation whose dynamic ones begin at operand `first`."""
@@ -128,32 +184,32 @@ class Tensors:
         padding = terminator.operation.operands[0]
         source = self._memory(op.operands[0])
         padded = [d for d, (a, b) in enumerate(zip(source.type.shape, shape, strict=True)) if a != b]
-        if any(low) or body or padding not in self.scalars or rw.DYNAMIC in shape:
-            raise UnsupportedTile("padding other than by a scalar at the end")
-        if padded not in ([], [max(0, len(shape) - 2)]):
-            raise UnsupportedTile("padding of another dimension than the rows")
-        self.values[op.results[0]] = self.storage.pad(source, shape, self._scalar(padding))
+        if body or padding not in self.scalars or rw.DYNAMIC in (*shape, *low):
+            raise UnsupportedTile("padding other than by a scalar, from a place that is not known")
+        if not any(low) and padded in ([], [max(0, len(shape) - 2)]) and len(shape) <= 3:
+            self.values[op.results[0]] = self.storage.pad(source, shape, self._scalar(padding))
+            return
+        memory = Memory(self.storage.allocate(shape, source.type.element_type), owned=True)
+        self.loops.fill(memory.memref, self._scalar(padding))
+        sizes = [vec.size(source.memref, d) for d in range(len(shape))]
+        self.loops.copy(source.memref, vec.subview(memory.memref, low, sizes, range(len(shape))))
+        self.values[op.results[0]] = memory
 
     def _tensor_collapse_shape(self, op: ir.Operation) -> None:
-        self._reshape(op, memref.CollapseShapeOp)
+        self._reshape(op, lambda type_, source, groups, _: memref.CollapseShapeOp(type_, source, groups))
 
     def _tensor_expand_shape(self, op: ir.Operation) -> None:
-        source = self._memory(op.operands[0])
-        shape = list(ir.RankedTensorType(op.results[0].type).shape)
-        type_ = ir.MemRefType.get(shape, source.type.element_type)
-        if rw.DYNAMIC in shape or not _is_contiguous(source.type):
-            raise UnsupportedTile("a reshape of a tensor that is not contiguous")
-        reassociation = op.attributes["reassociation"]
-        buffer = memref.ExpandShapeOp(type_, source.memref, reassociation, [], shape).result
-        self.values[op.results[0]] = Memory(buffer)
+        self._reshape(op, lambda *each: memref.ExpandShapeOp(*each[:3], [], each[3]))
 
-    def _reshape(self, op: ir.Operation, build: type) -> None:
+    def _reshape(self, op: ir.Operation, build: Callable) -> None:
         source = self._memory(op.operands[0])
         shape = list(ir.RankedTensorType(op.results[0].type).shape)
-        if rw.DYNAMIC in shape or not _is_contiguous(source.type):
-            raise UnsupportedTile("a reshape of a tensor that is not contiguous")
+        if rw.DYNAMIC in shape:
+            raise UnsupportedTile("a reshape of a tensor whose size is not known")
+        if not _is_contiguous(source.type):
+            source = self._copied(source.memref)
         type_ = ir.MemRefType.get(shape, source.type.element_type)
-        buffer = build(type_, source.memref, op.attributes["reassociation"]).result
+        buffer = build(type_, source.memref, op.attributes["reassociation"], shape).result
         self.values[op.results[0]] = Memory(buffer)
 
     def _memory(self, value: ir.Value) -> Memory:
@@ -163,7 +219,10 @@ class Tensors:
         if isinstance(found, Rows):
             found = self.storage.from_rows(found)
         elif isinstance(found, Splat):
-            found = self.storage.splat(found, shaped.shape, shaped.element_type)
+            memory = Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True)
+            if found.scalar is not None:
+                self.loops.fill(memory.memref, found.scalar)
+            found = memory
         elif isinstance(found, Deferred):
             self._materialize(value)
             found = self.lookup(value)
@@ -174,6 +233,32 @@ class Tensors:
     def _materialize(self, value: ir.Value) -> None:
         """Compute a value that is waiting."""
         raise NotImplementedError
+
+
+    def _reusable(self, value: ir.Value, user: ir.Operation) -> Memory | None:
+        """The memory of an operand that `user` may overwrite, element by element."""
+        raise NotImplementedError
+
+
+def _is_covered(op: ir.Operation) -> bool:
+    """Whether a `tensor.insert_slice`, with others that write to its result, writes all of a tensor."""
+    shape = list(ir.RankedTensorType(op.results[0].type).shape)
+    written: list[list[tuple[int, int]]] = []
+    while op is not None and op.name == "tensor.insert_slice":
+        box = [list(ir.DenseI64ArrayAttr(op.attributes[f"static_{n}"])) for n in ("offsets", "sizes", "strides")]
+        if any(stride != 1 for stride in box[2]):
+            return False
+        written.append(list(zip(box[0], box[1], strict=True)))
+        user = only_user(op.results[0])
+        op = user if user is not None and op.results[0] in list(user.operands)[1:2] else None
+    whole = [(0, size) for size in shape]
+    for axis in range(len(shape)):
+        ranges = sorted(box[axis] for box in written)
+        ends = [offset + size for offset, size in ranges]
+        others = all(box[d] == whole[d] for box in written for d in range(len(shape)) if d != axis)
+        if others and [offset for offset, _ in ranges] == [0, *ends[:-1]] and ends[-1] == shape[axis]:
+            return True
+    return False
 
 
 def kept_dimensions(sizes: list[int], shape: list[int]) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
 from aecompiler.bindings import arith, ir, memref, scf, vector
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes import rewriting as rw
@@ -119,16 +120,21 @@ def subview(
     offsets: Sequence[int | ir.Value],
     sizes: Sequence[int | ir.Value],
     keep: Sequence[int],
+    steps: Sequence[int] | None = None,
 ) -> ir.Value:
-    """A part of a buffer with unit steps; only the dimensions `keep` stay, the others have size 1."""
+    """A part of a buffer, by steps of 1 or `steps`; only the dimensions `keep` stay, the others have size 1."""
     source = ir.MemRefType(buffer.type)
     strides, offset = source.get_strides_and_offset()
+    steps = list(steps or [1] * len(sizes))
+    if not all(isinstance(step, int) for step in steps):
+        raise UnsupportedTile("a slice whose steps are not known")
     dynamic_offsets, static_offsets = _mixed(offsets)
     dynamic_sizes, static_sizes = _mixed(sizes)
     dynamic = ir.ShapedType.get_dynamic_stride_or_offset()
     for place, stride in zip(static_offsets, strides, strict=True):
         known = place == 0 or dynamic not in (place, stride, offset)
         offset = offset + (place * stride if place else 0) if known and offset != dynamic else dynamic
+    strides = [dynamic if s == dynamic else s * step for s, step in zip(strides, steps, strict=True)]
 
     def part(dimensions: Sequence[int]) -> ir.MemRefType:
         layout = ir.StridedLayoutAttr.get(offset, [strides[d] for d in dimensions])
@@ -144,7 +150,7 @@ def subview(
         [],
         static_offsets,
         static_sizes,
-        [1] * len(sizes),
+        steps,
     ).result
     if not unclear:
         return view
