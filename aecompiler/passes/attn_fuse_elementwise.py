@@ -8,6 +8,7 @@ from aecompiler.bindings import ir
 from aecompiler.passes.consumer_fusion import fuse_consumers
 from aecompiler.passes.infra import Pass, option, register_pass
 from aecompiler.passes.producer_fusion import fuse_producers
+from aecompiler.passes.producer_grids import tile_producers
 
 Operand = Literal["q", "k", "v", "o"]
 
@@ -25,19 +26,19 @@ class FuseElementwise(Pass):
       and math operations on tensors, elementwise `linalg` operations, and reductions of one operand are
       followed where the dimensions of which a tile has a part are parallel; so are slices, concatenation,
       padding, transposes and changes of shape that leave such dimensions in one piece.
-    - Tiles stay static: what is read is padded, where work on the padding can't trap. Rows past the end of q
-      are not stored, and keys past the end of k and v are masked, whatever the computation makes of zeros.
+    - Tiles stay static: what is read is padded. Work that could trap on padding, as a division of integers,
+      stays outside. Rows past the end of q are not stored, and keys past the end of k and v are masked,
+      whatever the computation makes of zeros.
     - No tile computes what another one computes: an operand without batch or heads, such as a table of
       cosines, is only followed through what moves data; work on it stays outside and its result is sliced.
       What something else needs as a tensor is not computed twice, either.
-    - k and v are read once for each tile of queries, and their producers then run as often: they are fused
-      only if `operands` names them.
+    - k and v are read once for each tile of queries, and what is fused into them runs as often. It is fused
+      if it takes no more than `repeated-work` operations for each element, as scaling, casts and
+      dequantization do; divisions and functions count as 8, what moves an element in memory as one. Else k or
+      v is computed before, in a grid of its own with the same tiles.
     - What follows from o, and maybe other tensors, is computed on the tile before it is stored, if o is
       needed for nothing else. The grid then has that result in place of o, of its own element type and shape.
       So it is with extra results. What computes the other tensors moves before the grid.
-    - With `plain` nothing else is fused than what computes floats from tiles of one static shape, of two
-      dimensions at most, element by element: scaling, casts, gates. That is for code generators that know no
-      more.
 
     ```mlir
     %scaled = arith.mulf %x, %factors : tensor<2x8x?x64xf32>
@@ -64,14 +65,21 @@ class FuseElementwise(Pass):
     NAME = "attn-fuse-elementwise"
 
     operands: tuple[Operand, ...] = option(
-        ("q", "o"), "what is fused: producers of q, k and v, and consumers of o"
+        ("q", "k", "v", "o"), "what is fused: producers of q, k and v, and consumers of o"
     )
 
-    plain: bool = option(False, "fuse only what computes floats from tiles of one shape, element by element")
+    repeated_work: int = option(
+        3, "operations for each element of k and v that are done again for each tile of queries"
+    )
+
+    def __post_init__(self) -> None:
+        if self.repeated_work < 0:
+            raise ValueError(f"expects repeated-work to be at least 0, got {self.repeated_work}")
 
     def run(self, op: ir.Operation) -> None:
         """Fuse what fits around the grids in `op`."""
         if inputs := [name for name in self.operands if name != "o"]:
-            fuse_producers(op, inputs, plain=self.plain)
+            fuse_producers(op, inputs, self.repeated_work)
+            tile_producers(op, [name for name in inputs if name != "q"])
         if "o" in self.operands:
-            fuse_consumers(op, plain=self.plain)
+            fuse_consumers(op)

@@ -22,14 +22,14 @@ _PURE = ("arith", "math", "linalg", "tensor", "affine")
 """Dialects whose operations on tensors and scalars may be moved."""
 
 
-def fuse_consumers(op: ir.Operation, *, plain: bool) -> None:
+def fuse_consumers(op: ir.Operation) -> None:
     """Let every grid compute what follows from its results element by element.
 
     A conditional that hands on the results of a grid in each of its branches counts as a grid.
     """
     for anchor in rw.walk_list(op, "scf."):
         if anchor.name in ("scf.forall", "scf.if"):
-            while any(_fuse_one(anchor, n, plain) for n in range(len(anchor.results))):
+            while any(_fuse_one(anchor, n) for n in range(len(anchor.results))):
                 pass
 
 
@@ -139,21 +139,17 @@ def _with_padding(store: _Store) -> _Store:
     return _Store(store.insert, padded_to(store.parts, shaped.shape), source)
 
 
-def _fuse_one(anchor: ir.Operation, number: int, plain: bool) -> bool:
+def _fuse_one(anchor: ir.Operation, number: int) -> bool:
     """Let result `number` be the first value after it that everything else needs of it, if there is one."""
     result = anchor.results[number]
     sites = _sites(anchor, number) if list(result.uses) else []
     if not sites:
         return False
     resolve_sizes(result)
-    static = [
+    sites = [
         dataclasses.replace(site, stores={value: _with_padding(each) for value, each in site.stores.items()})
         for site in sites
     ]
-    return _fuse_after(anchor, result, static, plain) or _fuse_after(anchor, result, sites, plain)
-
-
-def _fuse_after(anchor: ir.Operation, result: ir.Value, sites: list[_Site], plain: bool) -> bool:
     chain: list[ir.Operation] = []
     parts = [{result: site.stores[result].parts} for site in sites]
     # Resolving sizes erases the operations that ask for them.
@@ -166,7 +162,7 @@ def _fuse_after(anchor: ir.Operation, result: ir.Value, sites: list[_Site], plai
         resolve_sizes(value)
         chain.append(op)
         if _is_closed(parts[0], value):
-            fusion = _plan(anchor, sites, [each[value] for each in parts], chain, plain)
+            fusion = _plan(anchor, sites, [each[value] for each in parts], chain)
             if fusion is not None:
                 _commit(anchor, result, sites, fusion, chain)
                 return True
@@ -225,7 +221,7 @@ class _Fusion:
 
 
 def _plan(
-    anchor: ir.Operation, sites: list[_Site], parts: list[Parts], chain: list[ir.Operation], plain: bool
+    anchor: ir.Operation, sites: list[_Site], parts: list[Parts], chain: list[ir.Operation]
 ) -> _Fusion | None:
     value = chain[-1].results[0]
     dependent = _dependent(anchor)
@@ -237,12 +233,8 @@ def _plan(
     def plans(stays: set[ir.Value]) -> list[Plan]:
         found = []
         for site, each in zip(sites, parts, strict=True):
-            given = {
-                result: (store.parts, store.tile)
-                for result, store in site.stores.items()
-                if not (plain and _is_grouped(store.tile))
-            }
-            found.append(Planner(stays, given, plain=plain).plan(value, each))
+            given = {result: (store.parts, store.tile) for result, store in site.stores.items()}
+            found.append(Planner(stays, given).plan(value, each))
         return found
 
     try:
@@ -256,11 +248,6 @@ def _plan(
     computed = {*anchor.results, *(op.results[0] for op in chain)}
     followed = [each for each in followed_values(made) if each not in computed]
     return _Fusion(value, parts, made, moved, followed)
-
-
-def _is_grouped(tile: ir.Value) -> bool:
-    """Whether the rows of a tile stand in two dimensions, query heads and positions."""
-    return not isinstance(tile.owner, ir.Block) and tile.owner.operation.name == "tensor.expand_shape"
 
 
 def _dependent(anchor: ir.Operation) -> set[ir.Value]:

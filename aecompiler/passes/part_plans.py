@@ -11,6 +11,7 @@ are followed; what computes such an operand stays as it is and is sliced.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import ir
@@ -31,6 +32,8 @@ class Plan:
     make: Make
     follows: bool
     """Whether the operation that makes `value` is followed; otherwise `value` is sliced."""
+    operations: int = 0
+    """What is done for each element: see `_operations`."""
 
     def build(self, indices: Indices, built: dict[Plan, ir.Value]) -> ir.Value:
         """The part; each plan in `built` has been built."""
@@ -40,18 +43,34 @@ class Plan:
             built[self] = result if result.type == wanted else rw.cast(result, wanted)
         return built[self]
 
+    @property
+    def elements(self) -> int:
+        """How many elements the part has; sizes that are not known count as 1."""
+        return math.prod(each.extent.number or 1 for each in self.parts if each.keep)
+
+    def work(self) -> float:
+        """The operations that building the part takes, for each of its elements."""
+        total = 0
+        for plan in self._every():
+            total += plan.operations * max(each.elements for each in (plan, *plan.needs))
+        return total / max(1, self.elements)
+
     def values(self) -> dict[ir.Value, set[bool]]:
         """The values of which parts are used; True if an operation is followed there, False if one is not."""
         found: dict[ir.Value, set[bool]] = {}
-        pending: list[Plan] = [self]
-        seen = {self}
-        while pending:
-            plan = pending.pop()
+        for plan in self._every():
             found.setdefault(plan.value, set()).add(plan.follows)
-            new = list(dict.fromkeys(need for need in plan.needs if need not in seen))
-            seen.update(new)
-            pending += new
         return found
+
+    def _every(self) -> list[Plan]:
+        """The plan, and all that it needs."""
+        found: dict[Plan, None] = {self: None}
+        pending: list[Plan] = [self]
+        while pending:
+            new = [need for need in dict.fromkeys(pending.pop().needs) if need not in found]
+            found.update(dict.fromkeys(new))
+            pending += new
+        return list(found)
 
 
 def pass_on(tiles: list[ir.Value], _indices: Indices) -> ir.Value:
@@ -61,6 +80,8 @@ def pass_on(tiles: list[ir.Value], _indices: Indices) -> ir.Value:
 
 Rule = Callable[["Planner", ir.Operation, Parts, bool], "tuple[list[Plan], Make] | None"]
 """Needs of a part of an operation's result, and how it is made of them; None where it can't be."""
+
+_FREE = frozenset({"linalg.yield", "linalg.index", "arith.constant", "math.absf", "math.fma"})
 
 RULES: dict[str, Rule] = {}
 """For each operation that may be followed, how."""
@@ -85,19 +106,15 @@ class Planner:
     """Makes plans of which equal ones are one.
 
     `stays` are values that something else needs as tensors: what computes them is not followed. `given` are
-    values of which one part is at hand; of no other part there is a plan. With
-    `plain` operations are only followed where they compute floats from tiles of one static shape, of two
-    dimensions at most.
+    values of which one part is at hand; of no other part there is a plan.
     """
 
     def __init__(
         self,
         stays: set[ir.Value] | None = None,
         given: dict[ir.Value, tuple[Parts, ir.Value]] | None = None,
-        *,
-        plain: bool = False,
     ):
-        self.stays, self.given, self.plain = stays or set(), given or {}, plain
+        self.stays, self.given = stays or set(), given or {}
         self._plans: dict[object, Plan] = {}
 
     def plan(self, value: ir.Value, parts: Parts, shared: bool = False) -> Plan:
@@ -122,31 +139,28 @@ class Planner:
             moves = op.name in MOVES
             if moves or (not shared and value not in self.stays):
                 found = RULES[op.name](self, op, parts, shared)
-        if found is not None and self.plain and not _is_plain(value, parts, *found):
-            found = None
         if found is None:
             return Plan(
                 value, parts, [], lambda _needs, indices: _slice(value, parts, indices), follows=False
             )
-        return Plan(value, parts, *found, follows=True)
+        return Plan(value, parts, *found, follows=True, operations=_operations(op, *found))
 
 
-def _is_plain(value: ir.Value, parts: Parts, needs: Sequence[Plan], make: Make) -> bool:
-    if needs and value.owner.operation.name in MOVES and make is not pass_on:
-        return False
-    tiles = [part_type(value, parts), *(part_type(need.value, need.parts) for need in needs)]
-    return (
-        tiles[0].rank <= 2
-        and tiles[0].has_static_shape
-        and all(
-            isinstance(tile.element_type, ir.FloatType) and list(tile.shape) == list(tiles[0].shape)
-            for tile in tiles
-        )
-    )
+_SLOW = 8
+"""As how many operations a division or a function counts."""
+
+
+def _operations(op: ir.Operation, needs: Sequence[Plan], make: Make) -> int:
+    """The operations for each element of what `op` makes; moving one counts as one, where it is moved."""
+    if op.name in MOVES:
+        return int(bool(needs) and make is not pass_on)
+    bodies = [each.operation for region in op.regions for block in region.blocks for each in block.operations]
+    counted = [each.name for each in bodies or [op] if each.name not in _FREE]
+    return sum(_SLOW if name.startswith("math.") or "div" in name else 1 for name in counted)
 
 
 class NoPlan(Exception):
-    """Another part is needed of a value than the one that is at hand, or work on padding could trap."""
+    """Another part is needed of a value than the one that is at hand."""
 
 
 def _slice(value: ir.Value, parts: Parts, indices: Indices) -> ir.Value:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.part_plans import Make, NoPlan, Plan, Planner, rule
+from aecompiler.passes.part_plans import Make, Plan, Planner, rule
 from aecompiler.passes.region_safety import divides_by_zero
 from aecompiler.passes.tensor_parts import (
     Indices,
@@ -46,22 +46,24 @@ def empty(value: ir.Value, parts: Parts, indices: Indices) -> ir.Value:
     return tensor.empty([indices.build(each.extent) for each in parts if each.keep], element)
 
 
-def check_padding(op: ir.Operation, parts: Parts) -> None:
-    """Raise `NoPlan` if `op`, on tensors or in a body, could trap or read astray on padding of `parts`."""
+def is_safe(op: ir.Operation, parts: Parts) -> bool:
+    """Whether `op`, on tensors or in a body, can't trap or read astray on padding of `parts`."""
     if not is_padded(parts):
-        return
+        return True
     bodies = [each.operation for region in op.regions for block in region.blocks for each in block.operations]
     for each in bodies or [op]:
         known = each.name.startswith(("arith.", "math.")) or each.name in ("linalg.index", "linalg.yield")
         if len(each.regions) or not known or divides_by_zero(each):
-            raise NoPlan
+            return False
+    return True
 
 
 @rule(*SCALAR_LIKE)
 def _scalar_like(
     planner: Planner, op: ir.Operation, parts: Parts, shared: bool
 ) -> tuple[list[Plan], Make] | None:
-    check_padding(op, parts)
+    if not is_safe(op, parts):
+        return None
     result = op.results[0]
     operands = list(op.operands)
     shaped = [isinstance(each.type, ir.RankedTensorType) for each in operands]
@@ -94,7 +96,7 @@ def _named_elementwise(
         return None
     floats = isinstance(ir.RankedTensorType(out.type).element_type, ir.FloatType)
     if op.name in ("linalg.div", "linalg.div_unsigned") and not floats and is_padded(parts):
-        raise NoPlan
+        return None
     needs = [planner.plan(each, parts, shared) for each in inputs]
 
     def make(tiles: list[ir.Value], indices: Indices) -> ir.Value:
@@ -188,9 +190,8 @@ def _structured(
     planner: Planner, op: ir.Operation, parts: Parts, shared: bool
 ) -> tuple[list[Plan], Make] | None:
     found = structured(op)
-    if found is None:
+    if found is None or not is_safe(op, parts):
         return None
-    check_padding(op, parts)
     ranges = dict(zip(found.out_loops, parts, strict=True))
     sliced = {loop for loop, each in ranges.items() if not each.whole}
     arguments = list(found.block.arguments)

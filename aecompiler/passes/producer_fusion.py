@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Collection, Iterable
 
@@ -10,32 +9,47 @@ from aecompiler.bindings import ir
 from aecompiler.passes import part_moves, part_rules  # noqa: F401  (registers the rules)
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
-from aecompiler.passes.part_plans import NoPlan, Plan, Planner
+from aecompiler.passes.part_plans import Plan, Planner
 from aecompiler.passes.tensor_parts import Indices, Parts, padded_to, parts_of_slice, size_of
 from aecompiler.passes.tile_rows import OPERAND
 
 
 @dataclasses.dataclass(frozen=True)
-class _Load:
+class Load:
     """A slice of an operand, and the operation that makes a tile of it: the slice, or its padding."""
 
+    operand: str
     slice_: ir.Operation
     tile: ir.Operation
     parts: Parts
 
     def planned(self, planner: Planner) -> Plan:
+        """How the tile is computed."""
         return planner.plan(self.slice_.operands[0], self.parts)
 
 
-def fuse_producers(op: ir.Operation, operands: Collection[str], *, plain: bool) -> None:
-    """Compute the tiles of these operands inside the grids, from slices of what they are computed from."""
+def loads_of(op: ir.Operation, operands: Collection[str]) -> list[Load]:
+    """The loads of these operands in the grids in `op`."""
     slices = [each for each in rw.walk_list(op, "tensor.extract_slice") if _operand(each) in operands]
-    first = Planner(plain=plain)
-    loads = [load for each in slices if (load := _load(each, first)) is not None]
+    return [load for each in slices if (load := _load(each)) is not None]
+
+
+def fuse_producers(op: ir.Operation, operands: Collection[str], repeated_work: int) -> None:
+    """Compute the tiles of these operands inside the grids, from slices of what they are computed from.
+
+    Tiles of k and v, which are computed for each tile of queries again, only if that takes no more than
+    `repeated_work` operations for each of their elements.
+    """
+    first = Planner()
+    loads = [
+        load
+        for load in loads_of(op, operands)
+        if load.operand == "q" or load.planned(first).work() <= repeated_work
+    ]
     stays = needed_otherwise(
         [load.planned(first) for load in loads], {load.slice_.results[0] for load in loads}
     )
-    planner = Planner(stays, plain=plain)
+    planner = Planner(stays)
     plans = [load.planned(planner) for load in loads]
     followed = followed_values(plans)
     for load, plan in zip(loads, plans, strict=True):
@@ -49,17 +63,15 @@ def fuse_producers(op: ir.Operation, operands: Collection[str], *, plain: bool) 
     erase_unused(followed)
 
 
-def _load(slice_: ir.Operation, planner: Planner) -> _Load | None:
-    """What a slice reads, padded if it is padded and work on the padding can't trap."""
+def _load(slice_: ir.Operation) -> Load | None:
+    """What a slice reads, padded if it is padded."""
     parts = _parts(slice_)
     if parts is None:
         return None
+    name = slice_.attributes[OPERAND].value
     if (padding := _padding(slice_)) is not None:
-        padded = _Load(slice_, padding, padded_to(parts, ir.RankedTensorType(padding.results[0].type).shape))
-        with contextlib.suppress(NoPlan):
-            padded.planned(planner)
-            return padded
-    return _Load(slice_, slice_, parts)
+        return Load(name, slice_, padding, padded_to(parts, padding.results[0].type.shape))
+    return Load(name, slice_, slice_, parts)
 
 
 def _padding(slice_: ir.Operation) -> ir.Operation | None:
