@@ -20,6 +20,7 @@ from aecompiler.reference.evaluate import evaluate
 
 H, D, DV = 4, 8, 6
 DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
+EVERYTHING = "repeated-work=1000"
 TOLERANCE = {"f32": 1e-5, "f64": 1e-12, "bf16": 4e-2, "f16": 5e-3}
 
 
@@ -260,7 +261,7 @@ def as_list(results):
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_fused_programs_compute_the_same(name):
-    assert_equal_and_right(name, SIZES, "operands=q,k,v,o")
+    assert_equal_and_right(name, SIZES, EVERYTHING)
 
 
 DECODE = "decode-rows=4 decode-block-kv=8"
@@ -272,7 +273,7 @@ DECODE = "decode-rows=4 decode-block-kv=8"
 )
 @pytest.mark.parametrize("name", ["rotary", "norms_of_heads", "gated_and_transposed", "weighted_by_lse"])
 def test_fused_programs_compute_the_same_in_other_tile_forms(name, tile):
-    assert_equal_and_right(name, SIZES[:2], "operands=q,k,v,o", f"block-q=8 block-kv=4 {tile}")
+    assert_equal_and_right(name, SIZES[:2], EVERYTHING, f"block-q=8 block-kv=4 {tile}")
 
 
 @pytest.mark.parametrize("name", ["scaled", "rotary", "norms_of_heads", "gated", "casts", "two_layers"])
@@ -317,31 +318,39 @@ LEFT = {
     "transposed_q": 0,
     "mean_of_positions": 2,  # the sum, and what it starts from
     "mean_of_heads": 3,
-    "integers": 0,
+    "integers": 1,  # the division, which padding would trap
 }
 
 
 @pytest.mark.parametrize("name", LEFT)
 def test_work_that_is_left_outside(name):
-    everything = outside(name, "operands=q,k,v,o")
+    everything = outside(name, EVERYTHING)
     assert len(everything) == LEFT[name], everything
-    assert outside(name, "operands=q,k,v,o", f"block-q=16 block-kv=16 {DECODE}") == everything
+    assert outside(name, EVERYTHING, f"block-q=16 block-kv=16 {DECODE}") == everything
     unfused = len(outside(name, ""))
     assert unfused == LEFT[name] if name in ("several_consumers", "mean_of_heads") else unfused > LEFT[name]
 
 
-@pytest.mark.parametrize(
-    ("name", "left"),
-    [("scaled", 0), ("gated", 0), ("casts", 0), ("doubles", 13), ("rotary", 12), ("gated_by_head", 6)],
-)
-def test_plain_fusion_leaves_norms_rotations_and_broadcasts_outside(name, left):
-    plain = outside(name, "operands=q,k,v,o plain=true")
-    assert len(plain) == left, plain
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_producers_of_keys_in_grids_of_their_own_compute_the_same(name):
+    assert_equal_and_right(name, SIZES[:3], "repeated-work=0")
 
 
 @pytest.mark.parametrize(
-    "name", ["scaled", "rotary", "norms_of_heads", "gated_and_transposed", "log_sum_exp"]
+    ("name", "work", "grids"),
+    [
+        ("scaled", 0, 3),
+        ("scaled", 1, 1),  # v * v and k * 2
+        ("rotary", 3, 2),
+        ("rotary", 8, 1),
+        ("norms_of_heads", 3, 2),
+        ("norms_of_heads", 7, 1),
+        ("layer_norms", 3, 3),
+        ("casts", 1, 1),
+        ("gated", 0, 1),
+    ],
 )
-def test_plain_fusion_computes_the_same(name):
-    tile = f"block-q=16 block-kv=16 {DECODE}"
-    assert_equal_and_right(name, SIZES[:2], "operands=q,k,v,o plain=true", tile)
+def test_producers_of_keys_are_fused_as_they_cost(name, work, grids):
+    text = tile_level(PROGRAMS[name], f"repeated-work={work}")
+    assert text.count("scf.forall (") == grids
+    assert not outside(name, f"repeated-work={work}")

@@ -1,5 +1,5 @@
 // RUN: aec-opt %s --split-input-file -o %t.before
-// RUN: aec-opt %s --attn-fuse-elementwise=operands=q,k,v,o --split-input-file -o %t.after
+// RUN: aec-opt %s --attn-fuse-elementwise=repeated-work=1000 --split-input-file -o %t.after
 // RUN: diff %t.before %t.after
 
 // Without a grid nothing moves, and level 1 is not looked at.

@@ -1,14 +1,11 @@
-// RUN: aec-opt %s --attn-fuse-elementwise=operands=q,k,v,o --split-input-file | FileCheck %s
-// RUN: aec-opt %s --attn-fuse-elementwise=operands=q,k,v,o --split-input-file -o %t.once
-// RUN: aec-opt %t.once --attn-fuse-elementwise=operands=q,k,v,o --split-input-file -o %t.twice
+// RUN: aec-opt %s --attn-fuse-elementwise=repeated-work=1000 --split-input-file | FileCheck %s
+// RUN: aec-opt %s --attn-fuse-elementwise=repeated-work=2 --split-input-file | FileCheck %s --check-prefix=LIMIT
+// RUN: aec-opt %s --attn-fuse-elementwise=repeated-work=1000 --split-input-file -o %t.once
+// RUN: aec-opt %t.once --attn-fuse-elementwise=repeated-work=1000 --split-input-file -o %t.twice
 // RUN: diff %t.once %t.twice
-// RUN: aec-opt %s --attn-fuse-elementwise='operands=q,k,v,o plain=true' --split-input-file | FileCheck %s --check-prefix=PLAIN
 
 // Arithmetic on tensors: the operands are sliced and padded in place of the result, and the size comes from them.
 // CHECK-LABEL: func.func @arithmetic
-// PLAIN-LABEL: func.func @arithmetic
-// PLAIN:         scf.forall
-// PLAIN:           arith.mulf %{{.+}} : tensor<16x8xf32>
 // CHECK-SAME:    (%[[X:.+]]: tensor<2x4x?x8xf32>, %[[Y:.+]]: tensor<2x4x?x8xf32>)
 // CHECK-NOT:     arith.mulf
 // CHECK:         %[[LENGTH:.+]] = tensor.dim %[[X]], %{{.+}}
@@ -57,10 +54,6 @@ func.func @arithmetic(%x: tensor<2x4x?x8xf32>, %y: tensor<2x4x?x8xf32>) -> tenso
 // Rotary embedding: the halves are cut from one tile, tables of cosines and sines are sliced by position, and the
 // halves are joined in the tile. What is computed of a table, which all heads share, stays outside.
 // CHECK-LABEL: func.func @rotary
-// PLAIN-LABEL: func.func @rotary
-// PLAIN:         tensor.insert_slice
-// PLAIN:         scf.forall
-// PLAIN-NOT:     tensor.insert_slice
 // CHECK-SAME:    (%[[X:.+]]: tensor<1x4x64x8xf32>, %[[ANGLE:.+]]: tensor<64x4xf32>)
 // CHECK:         %[[COS:.+]] = math.cos %[[ANGLE]]
 // CHECK-NEXT:    %[[SIN:.+]] = math.sin %[[ANGLE]]
@@ -189,11 +182,6 @@ func.func @norm(%x: tensor<1x64x32xf32>, %bias: tensor<32xf32>) -> tensor<1x4x64
 // An output gate: what is computed after the grid moves before it and then in. The tile is multiplied and rounded before
 // it is stored, at the place that transposing and joining the heads give it.
 // CHECK-LABEL: func.func @gate
-// PLAIN-LABEL: func.func @gate
-// PLAIN:         scf.forall
-// PLAIN-NOT:     math.tanh
-// PLAIN:         scf.forall.in_parallel
-// PLAIN:         math.tanh
 // CHECK-SAME:    (%[[X:.+]]: tensor<1x4x?x8xf32>, %[[G:.+]]: tensor<1x4x?x8xf32>)
 // CHECK:         %[[LENGTH:.+]] = tensor.dim %[[X]]
 // CHECK:         tensor.empty(%{{.+}}) : tensor<1x?x32xbf16>
@@ -270,15 +258,14 @@ func.func @norm_of_o(%x: tensor<1x4x64x8xf32>) -> (tensor<1x4x64x8xf32>, tensor<
 
 // -----
 
-// An integer division by what may be 0 does not meet the zeros of padding: its result is padded.
+// An integer division by what may be 0 would trap on the zeros of padding: it stays outside, and what follows is fused.
 // CHECK-LABEL: func.func @division
 // CHECK-SAME:    (%[[N:.+]]: tensor<1x4x?x8xi32>, %[[M:.+]]: tensor<1x4x?x8xi32>)
+// CHECK:         %[[QUOTIENT:.+]] = arith.divsi %[[N]], %[[M]]
 // CHECK:         scf.forall
-// CHECK:           %[[NS:.+]] = tensor.extract_slice %[[N]]
-// CHECK-NEXT:      %[[MS:.+]] = tensor.extract_slice %[[M]]
-// CHECK-NEXT:      %[[QUOTIENT:.+]] = arith.divsi %[[NS]], %[[MS]] : tensor<?x8xi32>
-// CHECK-NEXT:      %[[K:.+]] = arith.sitofp %[[QUOTIENT]]
-// CHECK-NEXT:      tensor.pad %[[K]]
+// CHECK:           %[[SLICE:.+]] = tensor.extract_slice %[[QUOTIENT]]
+// CHECK:           %[[TILE:.+]] = tensor.pad %[[SLICE]]
+// CHECK:           arith.sitofp %[[TILE]] : tensor<16x8xi32> to tensor<16x8xf32>
 func.func @division(%n: tensor<1x4x?x8xi32>, %m: tensor<1x4x?x8xi32>) -> tensor<1x4x?x8xf32> {
   %c2 = arith.constant 2 : index
   %c16 = arith.constant 16 : index
@@ -304,4 +291,52 @@ func.func @division(%n: tensor<1x4x?x8xi32>, %m: tensor<1x4x?x8xi32>) -> tensor<
     }
   }
   return %o : tensor<1x4x?x8xf32>
+}
+
+// -----
+
+// Of k, two operations for each element are done again for each tile of queries. What takes more, two and a function,
+// is done once, in a grid that computes v in the tiles in which it is read.
+// CHECK-LABEL: func.func @cost
+// LIMIT-LABEL: func.func @cost
+// LIMIT-SAME:    (%[[X:.+]]: tensor<2x4x?x8xf32>, %[[Y:.+]]: tensor<2x4x?x8xf32>)
+// LIMIT:         %[[LENGTH:.+]] = tensor.dim %[[Y]], %{{.+}}
+// LIMIT:         %[[COUNT:.+]] = arith.ceildivui %[[LENGTH]], %{{.+}}
+// LIMIT:         %[[V:.+]] = scf.forall (%[[B:.+]], %[[H:.+]], %[[T:.+]]) in (2, 4, %[[COUNT]]) shared_outs(%[[OUT:.+]] = %{{.+}})
+// LIMIT:           %[[FIRST:.+]] = arith.muli %[[T]]
+// LIMIT:           %[[REAL:.+]] = arith.minui
+// LIMIT:           %[[SLICE:.+]] = tensor.extract_slice %[[Y]][%[[B]], %[[H]], %[[FIRST]], 0] [1, 1, %[[REAL]], 8]
+// LIMIT:           %[[TILE:.+]] = tensor.pad %[[SLICE]]
+// LIMIT:           %[[EXP:.+]] = math.exp %[[TILE]] : tensor<16x8xf32>
+// LIMIT:           %[[SUM:.+]] = arith.addf %[[EXP]], %[[TILE]]
+// LIMIT:           %[[RESULT:.+]] = arith.mulf %[[SUM]], %[[SUM]]
+// LIMIT:           %[[STORED:.+]] = tensor.extract_slice %[[RESULT]][0, 0] [%[[REAL]], 8]
+// LIMIT:           tensor.parallel_insert_slice %[[STORED]] into %[[OUT]][%[[B]], %[[H]], %[[FIRST]], 0]
+// LIMIT:         scf.forall
+// LIMIT:           %[[KS:.+]] = tensor.extract_slice %[[X]]
+// LIMIT-NEXT:      %[[TWICE:.+]] = arith.addf %[[KS]], %[[KS]]
+// LIMIT-NEXT:      arith.mulf %[[TWICE]], %[[KS]]
+// LIMIT:           tensor.extract_slice %[[V]]
+// LIMIT-NOT:       math.exp
+func.func @cost(%x: tensor<2x4x?x8xf32>, %y: tensor<2x4x?x8xf32>) -> tensor<2x4x?x8xf32> {
+  %c2 = arith.constant 2 : index
+  %c16 = arith.constant 16 : index
+  %twice = arith.addf %x, %x : tensor<2x4x?x8xf32>
+  %k = arith.mulf %twice, %x : tensor<2x4x?x8xf32>
+  %exp = math.exp %y : tensor<2x4x?x8xf32>
+  %sum = arith.addf %exp, %y : tensor<2x4x?x8xf32>
+  %v = arith.mulf %sum, %sum : tensor<2x4x?x8xf32>
+  %length = tensor.dim %x, %c2 : tensor<2x4x?x8xf32>
+  %tiles = arith.divui %length, %c16 : index
+  %empty = tensor.empty(%length) : tensor<2x4x?x8xf32>
+  %o = scf.forall (%b, %h, %t) in (2, 4, %tiles) shared_outs(%out = %empty) -> (tensor<2x4x?x8xf32>) {
+    %first = arith.muli %t, %c16 : index
+    %keys = tensor.extract_slice %k[%b, %h, %first, 0] [1, 1, 16, 8] [1, 1, 1, 1] {attn.operand = "k"} : tensor<2x4x?x8xf32> to tensor<16x8xf32>
+    %values = tensor.extract_slice %v[%b, %h, %first, 0] [1, 1, 16, 8] [1, 1, 1, 1] {attn.operand = "v"} : tensor<2x4x?x8xf32> to tensor<16x8xf32>
+    %tile = arith.subf %keys, %values : tensor<16x8xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %tile into %out[%b, %h, %first, 0] [1, 1, 16, 8] [1, 1, 1, 1] : tensor<16x8xf32> into tensor<2x4x?x8xf32>
+    }
+  }
+  return %o : tensor<2x4x?x8xf32>
 }

@@ -9,6 +9,7 @@ of which each width has code of its own.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
@@ -22,7 +23,7 @@ from aecompiler.backends.cpu.vectorize.values import (
     TileValue,
     UnsupportedTile,
 )
-from aecompiler.bindings import arith, ir, memref, vector
+from aecompiler.bindings import ir, memref, vector
 from aecompiler.passes import rewriting as rw
 
 _NEUTRAL = {
@@ -161,14 +162,14 @@ class ElementLoops:
     def _widths(self, size: int, body: Callable[[ir.Value, int], None]) -> None:
         """Go through `size` elements by vectors, and through what is left by ever narrower ones."""
 
-        def single(start: ir.Value, width: int) -> list[ir.Value]:
+        def single(width: int, start: ir.Value, _: Sequence[ir.Value]) -> list[ir.Value]:
             body(start, width)
             return []
 
         start, width = 0, self.lanes
         while start < size:
             stop = size - (size - start) % width
-            vec.loop(start, stop, width, [], lambda place, _, width=width: single(place, width))
+            vec.loop(start, stop, width, [], functools.partial(single, width))
             start, width = stop, width // 2
 
     # ---- one place of the other loops ------------------------------------------------------------
@@ -208,7 +209,7 @@ class ElementLoops:
     ) -> None:
         """Results that are reduced along the lane loop: vectors of partial results, combined at the end."""
         outs, size = generic.outs, generic.sizes[lane]
-        names = [_combination(generic, k) for k in carried]
+        names = [_combination(generic, k) or "" for k in carried]
         others = [(loop, generic.sizes[loop]) for loop in generic.reductions if loop != lane]
         totals = [_scalar(self._element(outs[k], _Point(places, None, 1)), None) for k in carried]
         start, width = 0, self.lanes
@@ -288,11 +289,11 @@ class ElementLoops:
             return self._evaluate(inner, _Point(places, lane, width))[0]
         if not isinstance(value, Memory):
             raise UnsupportedTile("a tensor that is not in memory")
-        places = [point.places[loop] for loop in operand.loops]
+        indices = [point.places[loop] for loop in operand.loops]
         if point.width == 1 or point.lane not in operand.loops:
-            return memref.load(value.memref, places)
+            return memref.load(value.memref, indices)
         if _is_along(operand, point.lane, value.memref):
-            return vec.load(value.memref, places, point.width)
+            return vec.load(value.memref, indices, point.width)
         lanes = [memref.load(value.memref, each) for each in self._lane_places(operand, point)]
         type_ = vec.vector_type(lanes[0].type, point.width)
         return vector.FromElementsOp(type_, lanes).result
@@ -355,8 +356,7 @@ def _combine(name: str, total: ir.Value, part: ir.Value) -> ir.Value:
         while width > 1:
             width //= 2
             low, high = (
-                vector.ShuffleOp(part, part, list(range(first, first + width))).result
-                for first in (0, width)
+                vector.ShuffleOp(part, part, list(range(first, first + width))).result for first in (0, width)
             )
             part = both(low, high)
         part = vec.extract(part, 0)
@@ -384,8 +384,6 @@ def _sequence(
         if number == len(loops):
             return body(places, carried)
         loop, size = loops[number]
-        return vec.loop(
-            0, size, 1, carried, lambda i, values: inner(number + 1, {**places, loop: i}, values)
-        )
+        return vec.loop(0, size, 1, carried, lambda i, values: inner(number + 1, {**places, loop: i}, values))
 
     return list(inner(0, {}, inits))

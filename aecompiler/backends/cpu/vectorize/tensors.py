@@ -234,7 +234,6 @@ class Tensors:
         """Compute a value that is waiting."""
         raise NotImplementedError
 
-
     def _reusable(self, value: ir.Value, user: ir.Operation) -> Memory | None:
         """The memory of an operand that `user` may overwrite, element by element."""
         raise NotImplementedError
@@ -245,7 +244,9 @@ def _is_covered(op: ir.Operation) -> bool:
     shape = list(ir.RankedTensorType(op.results[0].type).shape)
     written: list[list[tuple[int, int]]] = []
     while op is not None and op.name == "tensor.insert_slice":
-        box = [list(ir.DenseI64ArrayAttr(op.attributes[f"static_{n}"])) for n in ("offsets", "sizes", "strides")]
+        box = [
+            list(ir.DenseI64ArrayAttr(op.attributes[f"static_{n}"])) for n in ("offsets", "sizes", "strides")
+        ]
         if any(stride != 1 for stride in box[2]):
             return False
         written.append(list(zip(box[0], box[1], strict=True)))

@@ -200,7 +200,7 @@ def _indexing(op: ir.Operation) -> tuple[int, list[tuple[int, ...]], list[int]]:
     if "indexing_maps" in op.attributes:
         maps = [ir.AffineMapAttr(a).value for a in op.attributes["indexing_maps"]]
         rank = maps[0].n_dims
-        kinds = op.attributes["iterator_types"] if "iterator_types" in op.attributes else []
+        kinds = op.attributes.get("iterator_types", [])
         reductions = [loop for loop, kind in enumerate(kinds) if "reduction" in str(kind)]
         return rank, [_loops(each) for each in maps], reductions
     if op.name == "linalg.transpose":

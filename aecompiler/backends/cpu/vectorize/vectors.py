@@ -122,7 +122,7 @@ def subview(
     keep: Sequence[int],
     steps: Sequence[int] | None = None,
 ) -> ir.Value:
-    """A part of a buffer, by steps of 1 or `steps`; only the dimensions `keep` stay, the others have size 1."""
+    """A part of a buffer, by steps of 1 or `steps`; only the dimensions `keep` stay: others have size 1."""
     source = ir.MemRefType(buffer.type)
     strides, offset = source.get_strides_and_offset()
     steps = list(steps or [1] * len(sizes))
