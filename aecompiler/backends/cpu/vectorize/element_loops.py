@@ -13,7 +13,9 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
-from aecompiler.backends.cpu.vectorize.bodies import Affine, Element, Scope
+from aecompiler.backends.cpu.vectorize.bodies import Element, Scope
+from aecompiler.backends.cpu.vectorize.positions import Spread
+from aecompiler.backends.cpu.vectorize.ranges import SIZE
 from aecompiler.backends.cpu.vectorize.values import (
     Deferred,
     Generic,
@@ -267,7 +269,7 @@ class ElementLoops:
                 arguments[argument] = self._element(operand, point)
         indices: dict[int, Element] = dict(point.places)
         if point.lane is not None and point.width > 1:
-            indices[point.lane] = Affine(point.places[point.lane], 1)
+            indices[point.lane] = Spread(point.places[point.lane], tuple(range(point.width)), SIZE)
         return self._scope(point.width).evaluate(generic.block, arguments, indices, {})
 
     def _element(self, operand: Operand, point: _Point) -> Element:
@@ -328,8 +330,7 @@ def _is_along(operand: Operand, lane: int | None, buffer: ir.Value) -> bool:
 
 
 def _scalar(element: Element, _point: object) -> ir.Value:
-    if isinstance(element, Affine):
-        return element.base
+    assert not isinstance(element, Spread), "positions differ from lane to lane"
     return element
 
 
