@@ -40,13 +40,13 @@ class Tile(Pass):
     Where masked elements meet a tile of v that is not finite, products with them are left out one by one:
     what v holds at masked keys never reaches o.
 
-    A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says. With
-    `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of k and v
-    is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut into that
-    many parts, which stream on their own, and a second grid merges their partial results: for few queries and
-    many keys. With `decode-rows`, calls with few queries take a program of their own, whose tiles have that
-    many rows, of all query heads of a kv head if their number divides it, and `decode-block-kv` keys; where
-    the length is dynamic, an `scf.if` chooses.
+    A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says.
+    With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
+    k and v is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut
+    into that many parts, which stream on their own, and a second grid merges their partial results: for few
+    queries and many keys. With `decode-rows`, calls with few queries take a program of their own, whose tiles
+    have that many rows, of all query heads of a kv head if their number divides it, and `decode-block-kv`
+    keys; where the length is dynamic, an `scf.if` chooses.
 
     ```mlir
     %o = "attn.online_attention"(%q, %k, %v) ({...}, ...) {accumulators = 1 : i64} : ...

@@ -2,8 +2,8 @@
 
 The model counts operations on vectors. A tile of `block_q` rows and `block_kv` keys computes both products of
 all its elements, also of those that a mask drops: small tiles waste little where a mask is narrow. Large ones
-do less often what is done once for each tile, for each of its rows, or for each of its keys. All must fit in
-the second cache.
+do less often what is done once for each tile, for each of its rows, or for each of its keys. Scratch memory
+must fit in the second cache; a tile of v is read column by column, for which it should fit in the first.
 
 `COSTS` are cycles of a core that starts one multiply-add of vectors in a cycle, fitted to the measurements in
 docs/backends/cpu.md. Only their proportions matter, so they serve for other cores, too.
@@ -15,7 +15,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from aecompiler.backends.cpu.target import MIB
+from aecompiler.backends.cpu.target import KIB, MIB
 
 COSTS: Mapping[str, float] = {
     "products": 1.0,  # a multiply-add of vectors, or one of pairs of bf16
@@ -25,15 +25,16 @@ COSTS: Mapping[str, float] = {
     "masks": 4.0,  # a vector of scores of a partial tile
     "keys": 30.0,  # one key of a partial tile: distances, the test of v
     "packing": 2.0,  # a vector of k or v brought into the form in which it is multiplied
+    "far values": 1.5,  # a row of v for a register tile of results, if v's tile exceeds the first cache
     "rows": 60.0,  # the state of a vector of rows, once for each tile of keys
     "tiles": 300.0,  # a tile of keys
-    "features": 6.0,  # a vector of q or o, transposed, loaded or stored
+    "features": 20.0,  # a vector of q or o, transposed, loaded or stored
     "q tiles": 1000.0,
 }
 """Cycles of one operation of each kind."""
 
-ROW_BLOCKS = (2, 4, 8)
-"""The vectors of rows that a tile may have; calls with fewer rows than the least have tiles of their own."""
+ROW_BLOCKS = (16, 32, 64, 128)
+"""The rows that a tile may have, if they are two vectors of f32 at least: fewer rows are left to decoding."""
 
 KEY_BLOCKS = (16, 32, 64, 128)
 """The keys that a tile may have."""
@@ -43,15 +44,16 @@ KEY_BLOCKS = (16, 32, 64, 128)
 class Core:
     """What the model knows of a processor and of the code that is made for it.
 
-    `lanes`: elements of a vector of accumulators. `tile_q`, `tile_kv`, `tile_d`: as in `cpu-vectorize-tiles`.
+    `vector_bits`: the width of a vector. `tile_q`, `tile_kv`, `tile_d`: as in `cpu-vectorize-tiles`.
     `pair_products`: whether pairs of bf16 are multiplied by one instruction.
     """
 
-    lanes: int
+    vector_bits: int
     tile_q: int = 4
     tile_kv: int = 4
     tile_d: int = 4
     pair_products: bool = False
+    l1_bytes: int = 32 * KIB
     l2_bytes: int = 1 * MIB
 
 
@@ -91,20 +93,22 @@ Count = Callable[[Tiles], Visits]
 
 def work(core: Core, program: Program, tiles: Tiles, visits: Visits) -> Counter[str]:
     """How many operations of each kind the tiles take."""
-    rows, keys = _vectors(tiles.block_q, core.lanes), tiles.block_kv
+    lanes = core.vector_bits // program.accumulator_bits
+    rows, keys = -(-tiles.block_q // lanes), tiles.block_kv
     d, dv, accumulators = program.features, program.v_features, program.accumulators
     chunks = min(rows, core.tile_q)
     paired = core.pair_products and program.bits == 16
-    factor = 0.5 if paired else 1.0
     each: Counter[str] = Counter()
-    each["products"] = rows * keys * (d + dv * accumulators) * factor
+    each["products"] = rows * keys * (d + dv * accumulators) // (2 if paired else 1)
     each["tile of scores"] = _groups(keys, rows, chunks, core.tile_kv * core.tile_q)
     each["tile of results"] = _groups(dv, rows, chunks, core.tile_d * core.tile_q) * accumulators
+    if keys * dv * (program.bits if paired else program.accumulator_bits) // 8 > core.l1_bytes:
+        each["far values"] = keys * each["tile of results"]
     each["weights"] = rows * keys
     each["rows"] = rows
     each["tiles"] = 1
     if program.bits < program.accumulator_bits:
-        each["packing"] = keys * _vectors(dv if paired else d + dv, core.lanes)
+        each["packing"] = keys * (dv if paired else d + dv) // lanes
     masked = Counter({"masks": rows * keys, "keys": keys})
     around = Counter({"features": rows * (d + dv * accumulators), "q tiles": 1})
     total: Counter[str] = Counter()
@@ -132,7 +136,8 @@ def scratch_bytes(program: Program, tiles: Tiles) -> int:
 
 def candidates(core: Core, program: Program, block_q: int = 0, block_kv: int = 0) -> list[Tiles]:
     """The tiles to choose from: those given, or those that fit in half of the second cache."""
-    rows = [block_q] if block_q else [vectors * core.lanes for vectors in ROW_BLOCKS]
+    least = 2 * core.vector_bits // 32
+    rows = [block_q] if block_q else [rows for rows in ROW_BLOCKS if rows >= least]
     found = [Tiles(q, kv) for q in rows for kv in ([block_kv] if block_kv else KEY_BLOCKS)]
     fitting = [tiles for tiles in found if scratch_bytes(program, tiles) <= core.l2_bytes // 2]
     return fitting or [min(found, key=lambda tiles: scratch_bytes(program, tiles))]
@@ -144,10 +149,6 @@ def choose(core: Core, program: Program, count: Count, block_q: int = 0, block_k
         candidates(core, program, block_q, block_kv),
         key=lambda tiles: cycles(core, program, tiles, count(tiles)),
     )
-
-
-def _vectors(elements: int, lanes: int) -> int:
-    return -(-elements // lanes)
 
 
 def _groups(size: int, rows: int, chunks: int, vectors: int) -> int:

@@ -106,6 +106,7 @@ def cpu(
     tile_d: Annotated[int, "features in a register tile of the second product"] = 4,
     vector_bits: Annotated[int, "the width of a vector register"] = 512,
     pair_products: Annotated[bool, "multiply bf16 by the instruction for pairs (avx512_bf16)"] = False,
+    l1_bytes: Annotated[int, "the size of the first cache"] = 32 << 10,
     l2_bytes: Annotated[int, "the size of the second cache"] = 1 << 20,
     x86: Annotated[bool, "the processor is an x86-64"] = True,
 ) -> str:
@@ -113,7 +114,7 @@ def cpu(
 
     What has no streaming form takes the direct one, as recurrences do.
     """
-    blocks = f"block-q={block_q} block-kv={block_kv} l2-bytes={l2_bytes}"
+    blocks = f"block-q={block_q} block-kv={block_kv} l1-bytes={l1_bytes} l2-bytes={l2_bytes}"
     registers = f"vector-bits={vector_bits} tile-q={tile_q} tile-kv={tile_kv} tile-d={tile_d}"
     if pair_products:
         registers += " pair-products=true"

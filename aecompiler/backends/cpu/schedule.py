@@ -22,8 +22,8 @@ MAX_BLOCK_KV = 4096
 class CpuSchedule(Schedule):
     """Options of the CPU backend. What is 0 is chosen for the target, by `resolved`.
 
-    `block_q`, `block_kv`: the query rows and the keys of a tile; where they are 0, the pass `cpu-choose-tiles`
-    chooses for each attention op, by a model of the costs.
+    `block_q`, `block_kv`: the query rows and the keys of a tile; where they are 0, `cpu-choose-tiles` chooses
+    for each attention op, by a model of the costs.
     `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
@@ -80,6 +80,7 @@ def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:
         # Half of the registers or more hold the products that a register tile sums up.
         "tile-q": 4 if target.vector_registers >= 32 else 2,
         "vector-bits": target.vector_bits,
+        "l1-bytes": target.l1_bytes,
         "l2-bytes": target.l2_bytes,
         "pair-products": x86 and target.vector_bits == 512 and target.has("avx512_bf16"),
         "x86": x86,

@@ -54,6 +54,7 @@ class ChooseTiles(Pass):
     tile_kv: int = option(4, "keys in a register tile of the first product")
     tile_d: int = option(4, "features in a register tile of the second product")
     pair_products: bool = option(False, "bf16 is multiplied by the instruction for pairs (avx512_bf16)")
+    l1_bytes: int = option(32 << 10, "the size of the first cache")
     l2_bytes: int = option(1 << 20, "the size of the second cache")
     length: int = option(2048, "the number of rows and keys, where the type does not say")
 
@@ -64,6 +65,7 @@ class ChooseTiles(Pass):
             ("tile-q", 1, 16),
             ("tile-kv", 1, 16),
             ("tile-d", 1, 16),
+            ("l1-bytes", 1, 1 << 40),
             ("l2-bytes", 1, 1 << 40),
             ("length", 1, 1 << 20),
         ):
@@ -100,11 +102,12 @@ class ChooseTiles(Pass):
             if form.name in _FORMS:
                 program = _program(form)
                 core = Core(
-                    lanes=self.vector_bits // program.accumulator_bits,
+                    vector_bits=self.vector_bits,
                     tile_q=self.tile_q,
                     tile_kv=self.tile_kv,
                     tile_d=self.tile_d,
                     pair_products=self.pair_products,
+                    l1_bytes=self.l1_bytes,
                     l2_bytes=self.l2_bytes,
                 )
                 yield form, core, program, self._count(form)
