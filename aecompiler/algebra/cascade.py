@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds, nonnegative
-from aecompiler.algebra.separation import Inseparable, Moment, Pair, close, separate
+from aecompiler.algebra.moments import Moments
+from aecompiler.algebra.separation import Inseparable, Pair, close, separate
 from aecompiler.algebra.terms import Depends, Term
 
 
@@ -55,7 +56,7 @@ class CascadeError(Exception):
 class Step:
     """One pass over the keys."""
 
-    moments: Moment
+    moments: Moments
     stats: dict[Term, Term] = field(default_factory=dict)
     """Row terms that earlier passes have found, in symbols of reductions, and the symbols for them."""
     closed: dict[Term, Term] = field(default_factory=dict)
@@ -82,11 +83,11 @@ class Planner:
         self.live = live_reductions(normalizer)
         self.number = {each.symbol: n for n, each in enumerate(normalizer.reductions)}
 
-    def first(self, moments: Moment) -> Step:
+    def first(self, moments: Moments) -> Step:
         """The first pass."""
         return self._pass(Step(moments), [r for r in self.normalizer.reductions if r.symbol in self.live])
 
-    def following(self, before: Step, moments: Moment) -> Step:
+    def following(self, before: Step, moments: Moments) -> Step:
         """The pass after `before`, which must not be the last."""
         left = [each for each in self.normalizer.reductions if self.number[each.symbol] in before.reasons]
         wanted = [each.value for each in left] + list(self.normalizer.outputs)
@@ -112,7 +113,9 @@ class Planner:
                     raise Inseparable(
                         each.value, f"{t.name_of(next(iter(waiting)))}, which a later pass finds"
                     )
-                closed = close(each.kind, value, step.moments)
+                closed = step.moments.deviations(value) if each.kind == "sum" else None
+                if closed is None:
+                    closed = close(each.kind, value, step.moments)
                 if each.kind == "sum" and nonnegative(value) and not nonnegative(closed):
                     # Rounding must not make a sum of squares negative.
                     closed = t.maximum(closed, t.ZERO)

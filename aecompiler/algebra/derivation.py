@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from aecompiler.algebra import terms as t
@@ -10,7 +11,8 @@ from aecompiler.algebra.explanation import Explanation
 from aecompiler.algebra.folding import fold, is_finite, is_nan
 from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.laws import LawError, check
-from aecompiler.algebra.moments import REFERENCE, Moments, State, merged, rescale, updated
+from aecompiler.algebra.moments import ANCHOR, REFERENCE, Moments, State
+from aecompiler.algebra.moving import merged, rescale, updated
 from aecompiler.algebra.normal import TooLargeError, simplify
 from aecompiler.algebra.propagation import propagates
 from aecompiler.algebra.scaling import guarded, shifted
@@ -25,26 +27,35 @@ def derive(normalizer: Normalizer, score: Term, options: Options, max_passes: in
     `score` is the symbol of the score, which is not -inf at an element.
     """
     try:
-        steps = _planned(normalizer, options, max_passes)
-        passes: list[DerivedPass] = []
-        known: list[Term] = []
-        for number, step in enumerate(steps):
-            maker = _FormMaker(normalizer, score, step, options)
-            maker.why.passes(number, len(steps))
-            form = maker.last() if step.last else maker.statistics()
-            references = check(form)
-            maker.why.proved(references)
-            following = [] if step.last else steps[number + 1].stats.values()
-            stats = [symbol for symbol in following if symbol not in known]
-            known += stats
-            passes.append(DerivedPass(form, tuple(stats), tuple(maker.why.lines)))
-        return passes
+        return _derived(normalizer, score, options, max_passes)
+    except (TooLargeError, LawError):
+        # Powers of sums about an anchor have more summands than those of the sums alone.
+        options = dataclasses.replace(options, anchors=False)
+    try:
+        return _derived(normalizer, score, options, max_passes)
     except TooLargeError:
         raise CascadeError("unsupported: a normaliser whose formulas grow beyond all bounds", None) from None
     except LawError as error:
         raise CascadeError(
             f"unsupported: a normaliser with a law that is not proved, {error}", None
         ) from None
+
+
+def _derived(normalizer: Normalizer, score: Term, options: Options, max_passes: int) -> list[DerivedPass]:
+    steps = _planned(normalizer, options, max_passes)
+    passes: list[DerivedPass] = []
+    known: list[Term] = []
+    for number, step in enumerate(steps):
+        maker = _FormMaker(normalizer, score, step, options)
+        maker.why.passes(number, len(steps))
+        form = maker.last() if step.last else maker.statistics()
+        references = check(form, maker.anchors)
+        maker.why.proved(references)
+        following = [] if step.last else steps[number + 1].stats.values()
+        stats = [symbol for symbol in following if symbol not in known]
+        known += stats
+        passes.append(DerivedPass(form, tuple(stats), tuple(maker.why.lines)))
+    return passes
 
 
 def _planned(normalizer: Normalizer, options: Options, max_passes: int) -> list[Step]:
@@ -88,6 +99,8 @@ class _FormMaker:
         assert isinstance(step.moments, Moments)
         self.normalizer, self.score, self.step = normalizer, score, step
         self.moments, self.options = step.moments, options
+        self.anchors: list[int] = []
+        """The states that are anchors."""
         self.why = Explanation(normalizer, step, self.moments)
 
     def statistics(self) -> StreamingForm:
@@ -156,6 +169,7 @@ class _FormMaker:
                 for term, value in zip(extras, at_empty, strict=True)
             ]
         states = self.moments.live(needed)
+        self.anchors = [number for number, state in enumerate(states) if state.kind == ANCHOR]
         form = _assemble(states, accumulators, coefficients, extras)
         return self._renamed(form, states, accumulators)
 

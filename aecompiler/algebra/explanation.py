@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.cascade import Normalizer, Step
-from aecompiler.algebra.moments import REFERENCE, Moments, State
+from aecompiler.algebra.deviations import Product, deviations
+from aecompiler.algebra.moments import ANCHOR, REFERENCE, Moments, State
 from aecompiler.algebra.normal import simplify
 from aecompiler.algebra.printing import factor, formula
 from aecompiler.algebra.scaling import guarded, may_be_minus_infinity, shifted
@@ -103,10 +104,14 @@ class Explanation:
     def _reduction(self, index: int, kind: str, value: Term, closed: Term, renamed: Rename) -> None:
         seen = self.step.value(value)
         self.lines.append(f"cascade: r{index} = {kind}_j {factor(value)}")
-        if seen.varying and kind == "sum":
+        anchored = seen.varying and kind == "sum" and self.moments.options.anchors
+        if anchored and (products := _expansion(value)) is not None:
+            about = formula(t.total(each.term for each in products))
+            self.lines.append(f"deviations: {formula(value)} = {about}, for any a")
+        elif seen.varying and kind == "sum":
             try:
-                products = " + ".join(f"{factor(a)} * {factor(b)}" for a, b in separate(value))
-                self.lines.append(f"separation: {formula(value)} = {products}")
+                shown = " + ".join(f"{factor(a)} * {factor(b)}" for a, b in separate(value))
+                self.lines.append(f"separation: {formula(value)} = {shown}")
             except Inseparable:
                 pass
         self.lines.append(f"separation: r{index} = {formula(renamed(simplify(closed)))}")
@@ -122,11 +127,18 @@ class Explanation:
                 "so only rounding and the range that is left to sums change"
             )
             return
+        if state.kind == ANCHOR:
+            weights = "" if state.weight is t.ONE else f" with the weights {formula(renamed(state.weight))}"
+            self.lines.append(
+                f"anchor: {name} follows the mean of {formula(state.value)}{weights}; "
+                f"{name}' = {formula(new)}; results do not depend on {name}, so only rounding changes"
+            )
+            return
         what = f"{state.kind}_j {factor(renamed(shifted(state.value, state.ref)))}"
         self.lines.append(f"state: {name} = {what}; {name}' = {formula(new)}")
 
-    def _laws(self, states: Iterable[State], accumulators: list[tuple[Term, Term]]) -> None:
-        kinds = list(dict.fromkeys(state.kind for state in states if state.kind != REFERENCE))
+    def _laws(self, states: list[State], accumulators: list[tuple[Term, Term]]) -> None:
+        kinds = list(dict.fromkeys(s.kind for s in states if s.kind not in (REFERENCE, ANCHOR)))
         for kind in kinds:
             identity = formula(t.IDENTITIES[kind])
             self.lines.append(f"identity: {kind} of nothing is {identity}, which changes no {kind}")
@@ -135,11 +147,23 @@ class Explanation:
             self.lines.append(
                 f"associativity, commutativity: {', '.join(kinds)} {verb} associative and commutative"
             )
+        if any(state.kind == ANCHOR for state in states):
+            self.lines.append(
+                "associativity: sums move from an anchor a to an anchor b by the binomial theorem, "
+                "x - b = (x - a) + (a - b)"
+            )
         if any(ref is not ZERO for _, ref in accumulators) or any(s.ref is not ZERO for s in states):
             self.lines.append("associativity: rescales compose, exp(a - b) * exp(b - c) = exp(a - c)")
         self.lines.append(
             "neutral: an empty or fully masked tile reduces to the identities: rescales are 1, states stay"
         )
+
+
+def _expansion(value: Term) -> list[Product] | None:
+    try:
+        return deviations(value)
+    except Inseparable:
+        return None
 
 
 def _because(reason: Inseparable) -> str:

@@ -152,6 +152,7 @@ _COMPUTE: dict[str, Callable[..., float]] = {
     "div": _divide,
     "neg": lambda a: -a,
     "abs": abs,
+    "held": lambda a: a,
     "exp": _exp,
     "log": _log,
     "max": max,

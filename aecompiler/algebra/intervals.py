@@ -200,4 +200,5 @@ _RULES: dict[str, Callable[[Term], Bounds]] = {
     "powf": _powf,
     "rsqrt": _rsqrt,
     "reduce": _reduce,
+    "held": lambda term: bounds(term.args[0]),
 }

@@ -10,7 +10,7 @@ it is, the results must not depend on it, and powers must be bounded."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aecompiler.algebra import terms as t
@@ -36,33 +36,60 @@ class LawError(Exception):
 _EMPTY_TILE = "an empty tile changes nothing"
 _TILES = "two tiles after one another give what their union gives"
 _MERGE = "merging gives what the union gives"
+_TOO_LARGE = "unsupported: formulas that grow beyond all bounds"
 _NEUTRAL = "merging with the initial state changes nothing"
 
 
-def check(form: StreamingForm) -> frozenset[int]:
-    """Prove all laws; returns the states that are references. Raises `LawError` for the first that fails."""
+def check(form: StreamingForm, references: Iterable[int] = ()) -> frozenset[int]:
+    """Prove all laws; returns the states that are references. Raises `LawError` for the first that fails.
+
+    Those in `references` are, and others that would break a law if they were none. Which others, is searched
+    for where no reference is given.
+    """
     _check_sizes(form)
-    free: frozenset[int] = frozenset()
-    first: LawError | None = None
-    while True:
-        try:
-            _Checker(form, free).run()
-            return free
-        except _StateLawError as error:
-            first = first or error
-            if error.state in free or len(free) >= len(form.states):
-                raise first from None
-            free |= {error.state}
-        except LawError as error:
-            raise first or error from None
-        except TooLargeError:
-            raise first or LawError("the form", "unsupported: formulas that grow beyond all bounds") from None
+    failed: list[LawError] = []
+    tried: set[frozenset[int]] = set()
+    attempts = [frozenset(references)]
+    searching = not attempts[0]
+    while attempts:
+        free = attempts.pop(0)
+        while free not in tried:
+            tried.add(free)
+            try:
+                _Checker(form, free).run()
+                return free
+            except _StateLawError as error:
+                if searching:
+                    # It is that state which is a reference, or else one that it moves with.
+                    attempts += [free | {n} for n in _moved_with(form, error.state)]
+                failed.append(error)
+                free |= {error.state}
+            except LawError as error:
+                failed.append(error)
+            except TooLargeError:
+                failed.append(LawError("the form", _TOO_LARGE))
+        searching = False
+    raise _refusal(failed) from None
+
+
+def _refusal(failed: list[LawError]) -> LawError:
+    """The first law that failed, and what fails if that is because the state is a reference."""
+    first, *others = failed
+    if isinstance(first, _StateLawError) and others and isinstance(others[0], _StateLawError):
+        return LawError(first.subject, f"{first.law}; if it is a reference, {others[0]}")
+    return first
+
+
+def _moved_with(form: StreamingForm, state: int) -> list[int]:
+    """The other states that the update of a state needs."""
+    found = t.symbols(form.update[state])
+    return [n for n, symbol in enumerate(form.states) if n != state and symbol in found]
 
 
 def _check_sizes(form: StreamingForm) -> None:
     groups = (form.update, form.rescales, form.weights, form.merged, form.coefficients, form.extras)
     if any(term.size > MAX_SIZE for group in groups for term in group):
-        raise LawError("the form", "unsupported: formulas that grow beyond all bounds")
+        raise LawError("the form", _TOO_LARGE)
 
 
 class _StateLawError(LawError):

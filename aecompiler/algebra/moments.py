@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import combinations
+from types import MappingProxyType
 
 from aecompiler.algebra import terms as t
-from aecompiler.algebra.intervals import bounds, positive, reduced
-from aecompiler.algebra.normal import Poly, depends, normal, to_term
+from aecompiler.algebra.deviations import Product, anchor_of, deviations
+from aecompiler.algebra.intervals import bounds, nonnegative, positive, reduced
+from aecompiler.algebra.normal import Poly, depends, normal, simplify, to_term
 from aecompiler.algebra.resolution import resolve
-from aecompiler.algebra.scaling import difference, guarded, reference, shifted
-from aecompiler.algebra.separation import product
+from aecompiler.algebra.scaling import reference
+from aecompiler.algebra.separation import Inseparable, product, scales_powers
 from aecompiler.algebra.streaming import Options
-from aecompiler.algebra.terms import ZERO, Depends, Term
+from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
 REFERENCE = "reference"
 """The kind of a state that is no reduction, but a reference that may lag behind one."""
+
+ANCHOR = "anchor"
+"""The kind of a state that is no reduction, but a number amid the values that it is subtracted from."""
+
+Sums = Mapping[tuple[Term, ...], Term]
+"""The states that are sums of a weight times deviations from anchors, by those anchors."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,9 @@ class State:
     """One state: a reduction of `kind` over `value`, for a sum times exp(-ref).
 
     Of a lagging reference, `value` is the reference of a tile, in reductions over the tile, and `lag` by how
-    much it may lag.
+    much it may lag. An anchor follows the mean of `value` with the weights `weight`, whose sum is the only
+    one of `sums`. A sum about `anchors` is one over the weight times the deviations from them, which `value`
+    is as a whole; it moves with its anchors, for which it needs the `sums` of fewer deviations.
     """
 
     symbol: Term
@@ -33,10 +44,15 @@ class State:
     value: Term
     ref: Term = ZERO
     lag: Term = ZERO
+    weight: Term = ONE
+    anchors: tuple[Term, ...] = ()
+    sums: Sums = field(default_factory=dict)
 
     @property
     def identity(self) -> Term:
         """The state before any element."""
+        if self.kind == ANCHOR:
+            return ZERO
         if self.kind != REFERENCE:
             return t.IDENTITIES[self.kind]
         return resolve(self.value, {}, lambda kind, value: t.IDENTITIES[kind])
@@ -84,6 +100,76 @@ class Moments:
             return found
         return self._lagging(found)
 
+    def deviations(self, value: Term) -> Term | None:
+        """The sum over products of deviations, from sums about anchors; None for other values."""
+        try:
+            products = deviations(value) if self.options.anchors else None
+        except Inseparable:
+            return None  # it may be separable as a whole
+        if products is None:
+            return None
+        families: dict[frozenset, list[Product]] = {}
+        for each in products:
+            families.setdefault(frozenset(normal(each.weight, True).items()), []).append(each)
+        return simplify(t.total(term for family in families.values() for term in self._family(family)))
+
+    def _family(self, products: list[Product]) -> list[Term]:
+        """The summands of deviations with one weight."""
+        weight = products[0].weight
+        ref = self.reference(weight, not any(scales_powers(each.factor) for each in products))
+        bases = list(dict.fromkeys(base for each in products for base in each.bases))
+        anchors: dict[Term, Term] = dict.fromkeys(bases, ZERO)
+        if max(len(each.bases) for each in products) > 1:
+            anchors = {base: self._anchor(base, weight, ref) for base in bases}
+        known = {anchor_of(base): anchor for base, anchor in anchors.items()}
+        sums = {each.bases: self._sum_about(each.bases, weight, ref, anchors) for each in products}
+        about = self._about(weight, ref, anchors)
+        result = []
+        for each in products:
+            factor = _with_sums(t.substitute(each.factor, known), about, anchors.values())
+            result.append(product(factor, product(sums[each.bases], t.exp(ref))))
+        return result
+
+    def _about(self, weight: Term, ref: Term, anchors: Mapping[Term, Term]) -> dict[Term, Term]:
+        """What sums of the weighted values are, by sums about their anchors."""
+        found = {}
+        for base, anchor in anchors.items():
+            key = ("sum", frozenset(normal(t.mul(weight, base), True).items()), ref)
+            if key in self._by_key and anchor is not ZERO:
+                count, first = (self._sum_about(bases, weight, ref, anchors) for bases in ((), (base,)))
+                found[self._by_key[key]] = t.add(first, t.mul(count, anchor))
+        return found
+
+    def _anchor(self, base: Term, weight: Term, ref: Term) -> Term:
+        """The anchor of a value; all elements count alike for it where the weight may be negative."""
+        if not nonnegative(weight):
+            weight, ref = ONE, ZERO
+        count = self._state("sum", weight, ref)
+        key = (ANCHOR, frozenset(normal(base, True).items()), count)
+        if key not in self._by_key:
+            symbol = t.symbol(f"y{len(self.states)}", Depends.VARYING)
+            self.states[symbol] = State(symbol, ANCHOR, base, ref, weight=weight, sums={(): count})
+            self._by_key[key] = symbol
+        return self._by_key[key]
+
+    def _sum_about(
+        self, bases: tuple[Term, ...], weight: Term, ref: Term, anchors: Mapping[Term, Term]
+    ) -> Term:
+        """The sum of a weight times deviations; the sums of fewer deviations come first."""
+        used = tuple(anchors[base] for base in bases)
+        value = weight
+        for base in bases:
+            value = t.mul(value, t.sub(base, anchors[base]))
+        if ZERO in used or not used:
+            return self._state("sum", value, ref)
+        sums = {}
+        for count in range(len(bases)):
+            for fewer in combinations(bases, count):
+                key = tuple(anchors[base] for base in fewer)
+                if key not in sums:
+                    sums[key] = self._sum_about(fewer, weight, ref, anchors)
+        return self._state("sum", value, ref, weight, used, sums)
+
     def expect(self, ceilings: Iterable[tuple[Term, Term]]) -> None:
         """Take note of values and of what they are at most."""
         self._ceilings = [normal(t.sub(value, most)) for most, value in ceilings]
@@ -96,7 +182,9 @@ class Moments:
             symbol = pending.pop()
             if symbol not in found:
                 found.add(symbol)
-                pending += [s for s in t.symbols(self.states[symbol].ref) if s in self.states]
+                state = self.states[symbol]
+                pending += [s for s in t.symbols(state.ref) if s in self.states]
+                pending += [*state.anchors, *state.sums.values()]
         return [state for symbol, state in self.states.items() if symbol in found]
 
     def _below_a_ceiling(self, exponent: Term) -> bool:
@@ -111,14 +199,22 @@ class Moments:
     def _supremum(self, exponent: Term) -> Term:
         return exponent if not exponent.element else self._extremum("max", exponent)
 
-    def _state(self, kind: str, value: Term, ref: Term) -> Term:
+    def _state(
+        self,
+        kind: str,
+        value: Term,
+        ref: Term,
+        weight: Term = ONE,
+        anchors: tuple[Term, ...] = (),
+        sums: Sums = MappingProxyType({}),
+    ) -> Term:
         key = (kind, frozenset(normal(value, True).items()), ref)
         if key not in self._by_key:
             low, high = reduced(kind, *bounds(value))
             if kind == "sum" and ref is not ZERO and positive(value):
                 low = math.ulp(0.0)
             symbol = t.symbol(f"y{len(self.states)}", Depends.VARYING, low, high)
-            self.states[symbol] = State(symbol, kind, value, ref)
+            self.states[symbol] = State(symbol, kind, value, ref, ZERO, weight, anchors, sums)
             self._by_key[key] = symbol
         return self._by_key[key]
 
@@ -138,6 +234,21 @@ class Moments:
             self.states[symbol] = State(symbol, REFERENCE, t.substitute(inner, of_tile), lag=lag)
             self._by_key[key] = symbol
         return t.add(t.mul(scale, self._by_key[key]), fixed)
+
+
+def _with_sums(factor: Term, about: Mapping[Term, Term], anchors: Iterable[Term]) -> Term:
+    """The factor of a deviation, with sums about anchors where that cancels an anchor.
+
+    With S1 = U1 + n a, a - S1 / n is -U1 / n.
+    """
+
+    def change(part: Term) -> Term | None:
+        if part.op != "held" or about.keys().isdisjoint(t.symbols(part)):
+            return None
+        new = simplify(t.substitute(part.args[0], about))
+        return None if set(anchors).intersection(t.symbols(new)) else new
+
+    return t.transform(factor, change)
 
 
 def _of_one_state(ref: Term) -> tuple[Term, Term, Term]:
@@ -173,56 +284,3 @@ def stripped(value: Term) -> tuple[Term, Term, Term]:
         (frozenset(f for f in m[0] if f[0] not in shared), m[1]): c / scale for m, c in moving.items()
     }
     return to_term(factor), to_term(inner), to_term(fixed)
-
-
-# ---- how states move -----------------------------------------------------------------------------
-
-
-def updated(states: Iterable[State]) -> dict[Term, Term]:
-    """Each state after a tile."""
-    known = list(states)
-    new: dict[Term, Term] = {}
-    for state in known:
-        if state.kind == REFERENCE:
-            lag = t.compare("ugt", state.value, t.add(state.symbol, state.lag))
-            new[state.symbol] = t.select(lag, t.maximum(state.symbol, state.value), state.symbol)
-        elif state.kind != "sum":
-            new[state.symbol] = t.COMBINE[state.kind](state.symbol, t.reduce(state.kind, state.value))
-    for state in known:
-        if state.kind == "sum":
-            after = guarded(t.substitute(state.ref, new))
-            kept = product_with(rescale(state.ref, after), state.symbol)
-            new[state.symbol] = t.add(kept, t.reduce("sum", shifted(state.value, after)))
-    return new
-
-
-def merged(
-    states: Iterable[State], left: Mapping[Term, Term], right: Mapping[Term, Term]
-) -> dict[Term, Term]:
-    """Each state after two states of disjoint sets of elements become one."""
-    known = list(states)
-    new: dict[Term, Term] = {}
-    for state in known:
-        if state.kind != "sum":
-            kind = "max" if state.kind == REFERENCE else state.kind
-            new[state.symbol] = t.COMBINE[kind](left[state.symbol], right[state.symbol])
-    for state in known:
-        if state.kind == "sum":
-            after = guarded(t.substitute(state.ref, new))
-            new[state.symbol] = t.add(
-                *(
-                    product_with(rescale(t.substitute(state.ref, side), after), side[state.symbol])
-                    for side in (left, right)
-                )
-            )
-    return new
-
-
-def rescale(before: Term, after: Term) -> Term:
-    """The factor by which a sum changes when its reference does; `after` is guarded."""
-    return t.exp(difference(before, after))
-
-
-def product_with(factor: Term, value: Term) -> Term:
-    """factor * value, which is value for a factor 1."""
-    return value if factor is t.ONE else t.mul(factor, value)

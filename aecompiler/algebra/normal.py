@@ -7,9 +7,10 @@ products of powers merge their exponents and logarithms cancel them. What no law
 The laws hold for real numbers wherever both sides are defined. What happens at infinities and for rows
 without an element is not decided here, see `folding`.
 
-In a `strict` normal form a common factor is also taken out of sums inside of |.|, max, log and quotients.
-That proves more equalities, but the factor may be a power that overflows on its own: terms that are to be
-computed are built from forms that are not strict."""
+In a `strict` normal form a common factor is also taken out of sums inside of |.|, max, log and quotients, and
+what is `held` is taken apart. That proves more equalities, but the factor may be a power that overflows on
+its own, and a difference that is held may lose its digits: terms that are to be computed are built from forms
+that are not strict."""
 
 from __future__ import annotations
 
@@ -462,6 +463,7 @@ _RULES: dict[str, Callable[[Term, bool], Poly]] = {
     "select": _select,
     "sqrt": lambda term, strict: raised(normal(term.args[0], strict), Fraction(1, 2), strict),
     "powf": _power,
+    "held": lambda term, strict: normal(term.args[0], True) if strict else atom(term),
     **{name: _via(rewrite) for name, rewrite in EXPANSIONS.items()},
 }
 

@@ -41,6 +41,8 @@ def _text(term: Term) -> tuple[str, int]:
         return (number(value) if finite else str(value)), (_CALL if value >= 0 else _SUM)
     if op == "ln2":
         return "ln 2", _PRODUCT
+    if op == "held":
+        return _text(args[0])
     if op == "sym":
         return term.data[0], _CALL
     if op in ("add", "sub"):

@@ -43,10 +43,15 @@ class DerivedPass:
 
 @dataclass(frozen=True)
 class Options:
-    """How forms are made: the largest exponent that needs no reference, and how far references may lag."""
+    """How forms are made.
+
+    `bounded` is the largest exponent that needs no reference, `lazy` by how much references may lag, and
+    `anchors` says whether sums of powers are kept about anchors.
+    """
 
     bounded: float = 60.0
     lazy: float = 0.0
+    anchors: bool = True
 
 
 def rename(form: StreamingForm, mapping: Mapping[Term, Term]) -> StreamingForm:

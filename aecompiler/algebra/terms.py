@@ -204,6 +204,11 @@ def select(condition: Term, a: Term, b: Term) -> Term:
     return a if a is b else make("select", (condition, a, b))
 
 
+def held(a: Term) -> Term:
+    """a, which is computed as it stands: no law takes it apart but in proofs."""
+    return make("held", (a,)) if a.args and a.op != "held" else a
+
+
 def reduce(kind: str, a: Term) -> Term:
     """The reduction of a over the unmasked elements of a tile: max, min, sum or prod."""
     return make("reduce", (a,), kind)
@@ -227,6 +232,7 @@ _BUILDERS: dict[str, Callable[..., Term]] = {
     "min": minimum,
     "select": select,
     "powf": power,
+    "held": held,
 }
 
 

@@ -49,13 +49,18 @@ class AttnDeriveOnline(Pass):
     most e^bound, and the factor cancels in the result; each summand has the relative rounding error that it
     had before, and a sum overflows e^bound earlier than it would.
 
+    Products of deviations, (x - r)^2 and the like with x of the element and r of the row, are not expanded
+    into x^2, x and 1, whose sums cancel where x is large beside its deviation, but about an *anchor* a:
+    (x - a)^2 + 2 (a - r) (x - a) + (a - r)^2. The anchor is a state that follows the mean of x. When it
+    moves, the sums are moved by the binomial theorem, x - b = (x - a) + (a - b); any number would do, and the
+    other states are proved for any.
+
     What does not separate is left to a further pass, which computes the scores anew and knows the reductions
     found before. Each reduction is in the earliest pass in which it separates, so the passes are as few as
     the laws allow; `attn.passes` holds their number.
 
     Rows without an unmasked element give o = 0, and extras as `attn.attention` defines, by selects in
-    finalize where the formulas do not give that anyway. A variance and the like, from sums of powers of the
-    scores, lose digits in proportion to the square of the mean over the variance.
+    finalize where the formulas do not give that anyway.
 
     The derivation stands on the op as `attn.proof`; `aec-opt --explain attn-derive-online` prints it.
 

@@ -26,9 +26,9 @@ class AttnVerifyOnline(Pass):
     - merge: merging gives what the union gives, so it is associative and commutative;
     - empty row: the coefficients are finite at the initial state, so that o = 0.
 
-    A state value that is no reduction may be a reference, whatever moves it (`lazy-rescale`): then the others
-    must obey the laws for any value of it, no result may depend on it, and powers relative to it must be
-    bounded.
+    A state value that is no reduction may be a reference, whatever moves it: one that lags (`lazy-rescale`),
+    or the anchor of a variance. Then the others must obey the laws for any value of it, no result may depend
+    on it, and powers relative to it must be bounded.
 
     The laws are those of real numbers: rounding, and NaN and infinite scores, are left out. What the algebra
     can't take apart is refused as well, never accepted.

@@ -184,6 +184,8 @@ class Emitter:
             return self._create("math.exp2", [acc], [exponent])
         if op == "div" and args[1] is LN2 and args[0].op == "log":
             return self._create("math.log2", [acc], args[0].args)
+        if op == "held":
+            return self.emit(args[0])
         if op == "fn":
             return self._emit_opaque(term)
         if op == "cmp":

@@ -161,7 +161,7 @@ CASCADES = {
     "naive": (naive, 1, 2),
     "naive off by one": (naive_off_by_one, 1, 2),
     "entropy": (entropy, 1, 3),
-    "variance": (variance, 1, 5),
+    "variance": (variance, 1, 6),
     "several extras": (several_extras, 1, 6),
     "unit norm": (unit_norm, 1, 1),
     "range": (range_normalised, 1, 2),
@@ -230,8 +230,7 @@ def test_any_split_and_merge_gives_the_direct_result(name, options, data):
     scale = data.draw(st.sampled_from([1.0, 0.1, 5.0]), label="scale")
     arguments = inputs(queries, keys, data.draw(st.integers(0, 99)), scale)
     split = data.draw(splits(keys), label="split")
-    # A variance from sums of squares loses digits where the scores are large.
-    assert_close(run(streaming, arguments, split), run(direct, arguments), 1e-7)
+    assert_close(run(streaming, arguments, split), run(direct, arguments), 1e-10)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -242,7 +241,7 @@ def test_random_cascades_that_separate_stream_in_one_pass(case, data):
     assert passes(streaming) == 1
     arguments = case.inputs(case.calls[0])
     split = data.draw(splits(arguments[1].shape[2]))
-    assert_close(run(streaming, arguments, split), run(module_of(traced), arguments), 1e-7)
+    assert_close(run(streaming, arguments, split), run(module_of(traced), arguments), 1e-10)
 
 
 @pytest.mark.parametrize("name", ["softmax", "softmax base 2", "sink", "off by one", "softpick", "centred"])

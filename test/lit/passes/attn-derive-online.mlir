@@ -363,9 +363,28 @@ func.func @centred(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tenso
 // -----
 
 // Standardised scores: exp(s / std) does not separate. The first pass finds mean, deviation and maximum; in the second
-// no exponent is above 0, since the maximum is known.
+// no exponent is above 0, since the maximum is known. The squares are summed about an anchor, which follows the mean.
 // CHECK-LABEL: func.func @standardized
 // CHECK:         %[[STATS:[^ ]+]]:3 = "attn.online_reduce"(%{{.+}}, %{{.+}})
+// CHECK:         ^{{.*}}(%[[N:[^ ]+]]: f32, %{{.+}}: f32, %[[A:[^ ]+]]: f32, %[[U1:[^ ]+]]: f32, %[[U2:[^ ]+]]: f32, %{{.+}}: f32, %[[S:[^ ]+]]: f32, %{{.+}}: index, %{{.+}}: index, %{{.+}}: index, %{{.+}}: index):
+// CHECK:           %[[N1:[^ ]+]] = arith.addf %[[N]], %{{.+}} : f32
+// CHECK-NEXT:      %[[SUM:[^ ]+]] = "attn.row_reduce"(%[[S]]) {kind = "sum"}
+// CHECK:           %[[SOME:[^ ]+]] = arith.cmpf ogt, %[[N1]], %{{.+}} : f32
+// CHECK-NEXT:      %[[NA:[^ ]+]] = arith.mulf %[[N]], %[[A]] : f32
+// CHECK-NEXT:      %[[TOTAL:[^ ]+]] = arith.addf %[[NA]], %[[SUM]] : f32
+// CHECK-NEXT:      %[[MEAN:[^ ]+]] = arith.divf %[[TOTAL]], %[[N1]] : f32
+// CHECK-NEXT:      %[[A1:[^ ]+]] = arith.select %[[SOME]], %[[MEAN]], %[[A]] : f32
+// CHECK-NEXT:      %[[D:[^ ]+]] = arith.subf %[[A]], %[[A1]] : f32
+// CHECK-NEXT:      %[[DN:[^ ]+]] = arith.mulf %[[D]], %[[N]] : f32
+// CHECK-NEXT:      %[[MOVED1:[^ ]+]] = arith.addf %[[U1]], %[[DN]] : f32
+// CHECK-NEXT:      %[[X:[^ ]+]] = arith.subf %[[S]], %[[A1]] : f32
+// CHECK-NEXT:      %[[NEW1:[^ ]+]] = "attn.row_reduce"(%[[X]]) {kind = "sum"}
+// CHECK-NEXT:      arith.addf %[[MOVED1]], %[[NEW1]] : f32
+// CHECK:           %[[DDN:[^ ]+]] = arith.mulf %{{.+}}, %[[N]] : f32
+// CHECK-NEXT:      %[[MOVED2:[^ ]+]] = arith.addf %{{.+}}, %[[DDN]] : f32
+// CHECK-NEXT:      %[[XX:[^ ]+]] = arith.mulf %[[X]], %[[X]] : f32
+// CHECK-NEXT:      %[[NEW2:[^ ]+]] = "attn.row_reduce"(%[[XX]]) {kind = "sum"}
+// CHECK-NEXT:      arith.addf %[[MOVED2]], %[[NEW2]] : f32
 // CHECK:         attn.proof = [
 // CHECK-NOT:     attn.passes
 // CHECK:         "attn.online_attention"
@@ -376,7 +395,15 @@ func.func @centred(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tenso
 // WHY-LABEL: in @standardized: 2 passes
 // WHY:         passes: 1 of 2
 // WHY:         separation: r4 is left to the next pass, s * (1 / sqrt({{.*}})) needs a sum of a part of s and a part of r
+// WHY:         deviations: (s - r1 / r0)^2 = (s - a)^2 + 2 * (a - r1 / r0) * (s - a) + (a - r1 / r0)^2, for any a
+// WHY-NEXT:    separation: r2 = max(x4 - x3^2 / x0, 0)
+// WHY:         anchor: x2 follows the mean of s; x2' = select(x0' > 0, (x0 * x2 + sum_j s) / x0', x2); results do not depend on x2
+// WHY-NEXT:    state: x3 = sum_j (s - x2); x3' = x3 + (x2 - x2') * x0 + sum_j (s - x2')
+// WHY-NEXT:    state: x4 = sum_j (s - x2)^2; x4' = x4 + 2 * (x2 - x2') * x3 + (x2 - x2')^2 * x0 + sum_j (s - x2')^2
+// WHY:         associativity: sums move from an anchor a to an anchor b by the binomial theorem, x - b = (x - a) + (a - b)
 // WHY:         output: statistic 0 = select(x0 == 0, 0, x1 / x0)
+// WHY-NEXT:    output: statistic 1 = select(x0 == 0, 0, sqrt(max(x4 - x3^2 / x0, 0) / x0 + 1e-05))
+// WHY:         proved: {{.*}} whatever x2 is
 // WHY:         passes: 2 of 2
 // WHY:         statistic: stat0 = r1 / r0, from an earlier pass
 // WHY:         bounded: exponent (s - stat0) / stat1 - stat2 needs no reference
@@ -419,7 +446,7 @@ func.func @standardized(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: 
 // CHECK:         accumulators = 1 : i64, attn.passes = 1 : i64
 // WHY-LABEL: in @extras: 1 pass
 // WHY:         separation: r2 = x2 / x1 - x0 - log(x1)
-// WHY:         separation: r5 = max(x5 - x4^2 / x3, 0)
+// WHY:         separation: r5 = max(x6 - x5^2 / x3, 0)
 func.func @extras(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x32xf32>, %true: i1) -> (tensor<1x2x?x32xf32>, tensor<1x2x?xf32>, tensor<1x2x?xf32>) {
   %o:3 = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

@@ -211,3 +211,76 @@ func.func @statistics(%q: tensor<1x2x?x64xf64>, %k: tensor<1x2x?x64xf64>, %true:
   }) : (tensor<1x2x?x64xf64>, tensor<1x2x?x64xf64>) -> tensor<1x2x?xf64>
   return %r : tensor<1x2x?xf64>
 }
+
+// -----
+
+// A variance from sums of powers about an anchor: here the largest score of the first tile, which depends on how the keys
+// are cut. The sums move with it, and the result is the same for any anchor.
+// CHECK:      attn.online_reduce 0: all laws hold
+// CHECK-NEXT:   state 0: x0 becomes x0 + sum_j 1
+// CHECK-NEXT:   state 1: {{.*}}, a reference
+// CHECK-NEXT:   state 2: x2 becomes
+// CHECK-NOT:    a reference
+func.func @first_largest(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?xf32> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  %r = "attn.online_reduce"(%q, %k) ({
+  ^score(%s: f32, %h0: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%h0: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    "attn.yield"(%zero, %zero, %zero, %zero) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^update(%n: f32, %a: f32, %u1: f32, %u2: f32, %s: f32, %h0: index, %h: index, %i: index, %j: index):
+    %dn = "attn.row_reduce"(%one) {kind = "sum"} : (f32) -> f32
+    %n1 = arith.addf %n, %dn : f32
+    %largest = "attn.row_reduce"(%s) {kind = "max"} : (f32) -> f32
+    %first = arith.cmpf oeq, %n, %zero : f32
+    %some = arith.cmpf ogt, %n1, %zero : f32
+    %start = arith.select %some, %largest, %zero : f32
+    %a1 = arith.select %first, %start, %a : f32
+    %d = arith.subf %a, %a1 : f32
+    %x = arith.subf %s, %a1 : f32
+    %dx = "attn.row_reduce"(%x) {kind = "sum"} : (f32) -> f32
+    %nd = arith.mulf %n, %d : f32
+    %kept1 = arith.addf %u1, %nd : f32
+    %v1 = arith.addf %kept1, %dx : f32
+    %xx = arith.mulf %x, %x : f32
+    %dxx = "attn.row_reduce"(%xx) {kind = "sum"} : (f32) -> f32
+    %twice = arith.addf %u1, %kept1 : f32
+    %moved = arith.mulf %d, %twice : f32
+    %kept2 = arith.addf %u2, %moved : f32
+    %v2 = arith.addf %kept2, %dxx : f32
+    "attn.yield"(%n1, %a1, %v1, %v2) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^merge(%na: f32, %a: f32, %ua: f32, %wa: f32, %nb: f32, %b: f32, %ub: f32, %wb: f32, %h0: index, %h: index, %i: index):
+    %n = arith.addf %na, %nb : f32
+    %none = arith.cmpf oeq, %na, %zero : f32
+    %a1 = arith.select %none, %b, %a : f32
+    %da = arith.subf %a, %a1 : f32
+    %nda = arith.mulf %na, %da : f32
+    %a1u = arith.addf %ua, %nda : f32
+    %twicea = arith.addf %ua, %a1u : f32
+    %moveda = arith.mulf %da, %twicea : f32
+    %a2u = arith.addf %wa, %moveda : f32
+    %db = arith.subf %b, %a1 : f32
+    %ndb = arith.mulf %nb, %db : f32
+    %b1u = arith.addf %ub, %ndb : f32
+    %twiceb = arith.addf %ub, %b1u : f32
+    %movedb = arith.mulf %db, %twiceb : f32
+    %b2u = arith.addf %wb, %movedb : f32
+    %u1 = arith.addf %a1u, %b1u : f32
+    %u2 = arith.addf %a2u, %b2u : f32
+    "attn.yield"(%n, %a1, %u1, %u2) : (f32, f32, f32, f32) -> ()
+  }, {
+  ^finalize(%n: f32, %a: f32, %u1: f32, %u2: f32, %h0: index, %h: index, %i: index):
+    %mean = arith.divf %u1, %n : f32
+    %uu = arith.mulf %u1, %mean : f32
+    %squares = arith.subf %u2, %uu : f32
+    %variance = arith.divf %squares, %n : f32
+    "attn.yield"(%variance) : (f32) -> ()
+  }) : (tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>) -> tensor<1x2x?xf32>
+  return %r : tensor<1x2x?xf32>
+}
