@@ -8,7 +8,8 @@ takes maxima and minima through a function, which needs monotony instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, TypeVar
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative
@@ -57,7 +58,30 @@ def separate(term: Term) -> list[Pair]:
     A depends on nothing that varies, B on no element. Raises `Inseparable`.
     """
     check_size(term)
-    return _grouped(_pairs(term))
+    return list(_known(_separate, term))
+
+
+def _separate(term: Term) -> tuple[Pair, ...]:
+    return tuple(_grouped(_pairs(term)))
+
+
+T = TypeVar("T")
+
+
+def _known(rule: Callable[[Term], T], term: Term) -> T:
+    """What a rule makes of a term, found once: rules that try several laws ask for the same part often."""
+    found = _result(rule, term)
+    if isinstance(found, Inseparable):
+        raise Inseparable(found.part, found.law)
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _result(rule: Callable[[Term], T], term: Term) -> T | Inseparable:
+    try:
+        return rule(term)
+    except Inseparable as reason:
+        return reason.with_traceback(None)
 
 
 def varies(poly: Poly) -> bool:
@@ -77,7 +101,7 @@ def _pairs(term: Term) -> list[Pair]:
         raise Inseparable(
             term, f"a law for '{term.op if term.op != 'fn' else term.data[0]}' of a mixed value"
         )
-    pairs = rule(term)
+    pairs = list(_known(rule, term))
     if len(pairs) > MAX_PAIRS:
         raise Inseparable(term, f"fewer than {len(pairs)} products")
     return pairs
@@ -212,7 +236,7 @@ def _div(term: Term) -> list[Pair]:
     return [(quotient(a, c), quotient(b, d)) for a, b in pairs]
 
 
-def _single(term: Term, law: str, *, nonzero: bool = False) -> Pair:
+def _single(term: Term, law: str) -> Pair:
     """The only pair of `term`."""
     pairs = separate(term)
     if len(pairs) != 1:
@@ -222,6 +246,10 @@ def _single(term: Term, law: str, *, nonzero: bool = False) -> Pair:
 
 def additive(term: Term) -> Pair:
     """E(element) and R(row) with `term` = E + R; constants are in R."""
+    return _known(_additive, term)
+
+
+def _additive(term: Term) -> Pair:
     law = "a sum of a part of s and a part of r"
     element, row = ZERO, ZERO
     for a, b in separate(term):

@@ -371,6 +371,19 @@ def test_huge_normalisers_are_derived_or_refused_in_bounded_time(count):
     assert time.perf_counter() - start < 20
 
 
+def test_laws_that_are_tried_in_turn_take_time_in_proportion_to_the_formula():
+    def normalize(row):
+        top = row.max()
+        value = row - top
+        for number in range(30):
+            value = aec.maximum(value, number - top)  # each maximum may have a common factor or summand
+        return softmax_of(value)
+
+    start = time.perf_counter()
+    assert passes(derived(program(normalize))) == 1
+    assert time.perf_counter() - start < 20  # about 1; with each part looked at twice, 2^30 steps
+
+
 def test_explanations_are_readable():
     module = module_of(program(normalizers.softmax()))
     before = str(module)
