@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds, nonnegative
 from aecompiler.algebra.moments import Moments
-from aecompiler.algebra.separation import Inseparable, Pair, close, separate
-from aecompiler.algebra.terms import Depends, Term
+from aecompiler.algebra.normal import simplify
+from aecompiler.algebra.overflow import check_powers
+from aecompiler.algebra.powers import is_finite
+from aecompiler.algebra.separation import Inseparable, Pair, close, scaled, scales_powers, separate
+from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,15 @@ class CascadeError(Exception):
         self.reduction = reduction
 
 
+@dataclass(frozen=True)
+class Accumulator:
+    """A sum of v with the weights A(s) exp(-ref), which contributes it times a coefficient to the output."""
+
+    weight: Term
+    ref: Term
+    coefficient: Term
+
+
 @dataclass
 class Step:
     """One pass over the keys."""
@@ -64,8 +76,8 @@ class Step:
     reasons: dict[int, Inseparable] = field(default_factory=dict)
     """Why reductions are left to later passes."""
     why_not_last: Inseparable | None = None
-    pairs: tuple[Pair, ...] = ()
-    """Of the last pass: the weight, separated."""
+    accumulators: tuple[Accumulator, ...] = ()
+    """Of the last pass: the sums of v with the weights, separated."""
     outputs: tuple[Term, ...] = ()
     """Of the last pass: the extras in moments. Of others: the row terms that later passes read."""
     last: bool = False
@@ -105,7 +117,11 @@ class Planner:
 
     def _pass(self, step: Step, reductions: Iterable[Reduction]) -> Step:
         unresolved: set[Term] = set()
-        for each in reductions:
+        known = list(reductions)
+        step.moments.values = tuple(
+            step.value(term) for term in (*(each.value for each in known), *self.normalizer.outputs)
+        )
+        for each in known:
             value = step.value(each.value)
             try:
                 waiting = unresolved.intersection(t.symbols(value))
@@ -116,6 +132,10 @@ class Planner:
                 closed = step.moments.deviations(value) if each.kind == "sum" else None
                 if closed is None:
                     closed = close(each.kind, value, step.moments)
+                if value.varying:
+                    # A product that is a power is as large as it was.
+                    itself = each.kind == "prod" and closed.op == "exp"
+                    check_powers(closed.args if itself else [closed], value, step.moments)
                 if each.kind == "sum" and nonnegative(value) and not nonnegative(closed):
                     # Rounding must not make a sum of squares negative.
                     closed = t.maximum(closed, t.ZERO)
@@ -128,13 +148,32 @@ class Planner:
             return step
         try:
             weight, *extras = outputs
-            step.pairs = tuple(separate(weight))
+            pairs = separate(weight)
+            step.accumulators = tuple(_accumulated(pairs, step.moments))
             step.outputs = tuple(extras)
+            if weight.varying:
+                _check_guards(pairs, weight)
+                check_powers((each.coefficient for each in step.accumulators), weight, step.moments)
+            for extra in extras:
+                check_powers([simplify(extra)], extra, step.moments)
         except Inseparable as reason:
             step.why_not_last = reason
         else:
             step.last = True
         return step
+
+
+def _accumulated(pairs: Iterable[Pair], moments: Moments) -> Iterable[Accumulator]:
+    for a, b in pairs or ((ZERO, ONE),):
+        ref = ZERO if b is ONE else moments.reference(a, not scales_powers(b))
+        yield Accumulator(a, ref, simplify(scaled(b, t.exp(ref))))
+
+
+def _check_guards(pairs: Iterable[Pair], weight: Term) -> None:
+    """A weight that a choice of the row leaves out counts 0 times, which an infinite one would make NaN."""
+    for a, b in pairs:
+        if any(part.op == "select" and ZERO in part.args[1:] for part in t.parts(b)) and not is_finite(a):
+            raise Inseparable(weight, f"a value {a!r} that is finite where it is not chosen")
 
 
 def live_reductions(normalizer: Normalizer) -> set[Term]:
@@ -159,7 +198,8 @@ def _row_parts(terms: Sequence[Term], unresolved: set[Term], stats: Mapping[Term
         if part in seen or part in stats:
             return
         seen.add(part)
-        if part.varying and not part.element and unresolved.isdisjoint(t.symbols(part)):
+        is_number = part.op not in ("cmp", "fn")  # of others the type is not known here
+        if is_number and part.varying and not part.element and unresolved.isdisjoint(t.symbols(part)):
             found[part] = None
             return
         for arg in part.args:

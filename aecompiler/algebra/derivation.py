@@ -16,7 +16,6 @@ from aecompiler.algebra.moving import merged, rescale, updated
 from aecompiler.algebra.normal import TooLargeError, simplify
 from aecompiler.algebra.propagation import propagates
 from aecompiler.algebra.scaling import guarded, shifted
-from aecompiler.algebra.separation import product, scales_powers
 from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm, rename
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
@@ -111,12 +110,8 @@ class _FormMaker:
 
     def last(self) -> StreamingForm:
         """The last pass: the weighted sum of v, and the extras."""
-        accumulators: list[tuple[Term, Term]] = []
-        coefficients: list[Term] = []
-        for a, b in self.step.pairs or ((ZERO, ONE),):
-            ref = ZERO if b is ONE else self.moments.reference(a, not scales_powers(b))
-            accumulators.append((a, ref))
-            coefficients.append(simplify(product(b, t.exp(ref))))
+        accumulators = [(each.weight, each.ref) for each in self.step.accumulators]
+        coefficients = [each.coefficient for each in self.step.accumulators]
         if not any(self._carries_nan(a) for a, _ in accumulators):
             carried = self._with_nan([t.total(coefficients)], [self.normalizer.weight])
             if carried != [t.total(coefficients)]:

@@ -13,6 +13,7 @@ from aecompiler.algebra import terms as t
 from aecompiler.algebra.deviations import Product, anchor_of, deviations
 from aecompiler.algebra.intervals import bounds, nonnegative, positive, reduced
 from aecompiler.algebra.normal import Poly, depends, normal, simplify, to_term
+from aecompiler.algebra.powers import has_powers, hidden, is_clean, powers
 from aecompiler.algebra.resolution import resolve
 from aecompiler.algebra.scaling import reference
 from aecompiler.algebra.separation import Inseparable, product, scales_powers
@@ -69,11 +70,17 @@ class Moments:
         self.states: dict[Term, State] = {}
         self.bounded: dict[Term, None] = {}
         """Exponents that need no reference."""
+        self.values: tuple[Term, ...] = ()
+        """What is reduced in this pass, and the outputs: their powers may be computed as they are."""
+        self.suprema: dict[Term, Term] = {}
+        """What references that lag follow, and are at most."""
         self._by_key: dict[tuple, Term] = {}
         self._ceilings: list[Poly] = []
 
     def __call__(self, kind: str, value: Term, as_written: bool = False, /) -> Term:
         """The reduction of `kind` over a function of the element alone."""
+        if kind != "sum" and not as_written and has_powers(value):
+            raise Inseparable(value, f"a {kind} without powers, which is kept relative to no reference")
         if kind in ("max", "min"):
             return self._extremum(kind, value)
         if kind == "prod":
@@ -84,8 +91,11 @@ class Moments:
     def reference(self, value: Term, as_written: bool = False) -> Term:
         """The reference of a sum over `value`; ZERO if no power in it can overflow, or lose all its digits.
 
-        Powers may lose them that do so in the normaliser, `as_written`.
+        Powers may lose them that do so in the normaliser, `as_written`. There, what does not overflow where a
+        power in it does is left as it is: exp(ref) would.
         """
+        if not as_written:
+            self._check_hidden(value)
 
         def supremum(exponent: Term) -> Term:
             low, high = bounds(exponent)
@@ -96,9 +106,20 @@ class Moments:
             return self._supremum(exponent)
 
         found = reference(value, supremum)
-        if found is ZERO or not self.options.lazy:
-            return found
-        return self._lagging(found)
+        if found is ZERO or (as_written and not is_clean(value)):
+            return ZERO
+        return self._lagging(found) if self.options.lazy else found
+
+    def _check_hidden(self, value: Term) -> None:
+        """Raise for a power that gets no reference and does not stand in the normaliser either."""
+        for exponent in hidden(value, choices=()):
+            if bounds(exponent)[1] > self.options.bounded and not self._is_written(exponent):
+                raise Inseparable(value, "powers that stand in the normaliser, or have a reference")
+
+    def _is_written(self, exponent: Term) -> bool:
+        written = [exponent, *(each for each in powers(*self.values) if not each.varying)]
+        first, *others = (normal(each) for each in written)
+        return first in others
 
     def deviations(self, value: Term) -> Term | None:
         """The sum over products of deviations, from sums about anchors; None for other values."""
@@ -232,6 +253,7 @@ class Moments:
             bound = t.const(self.options.lazy)
             lag = t.const(self.options.lazy / low) if low == high else t.div(bound, scale)
             self.states[symbol] = State(symbol, REFERENCE, t.substitute(inner, of_tile), lag=lag)
+            self.suprema[symbol] = inner
             self._by_key[key] = symbol
         return t.add(t.mul(scale, self._by_key[key]), fixed)
 

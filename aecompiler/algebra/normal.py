@@ -421,8 +421,13 @@ def _select(term: Term, strict: bool) -> Poly:
     a, b = (normal(arg, strict) for arg in term.args[1:])
     if a == b:
         return a
+    factor = number(Fraction(1))
+    if strict:
+        factor, _ = content(dict.fromkeys((*a, *b), Fraction(1)), strict)
+        inverse = raised(factor, Fraction(-1), strict)
+        a, b = product(a, inverse), product(b, inverse)
     canonical = t.rebuild(condition, [to_term(normal(arg, strict)) for arg in condition.args])
-    return atom(t.make("select", (canonical, to_term(a), to_term(b))))
+    return product(factor, atom(t.make("select", (canonical, to_term(a), to_term(b)))))
 
 
 def _power(term: Term, strict: bool) -> Poly:

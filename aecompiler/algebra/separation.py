@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from aecompiler.algebra import terms as t
-from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative
+from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative, positive
 from aecompiler.algebra.normal import (
     EXPANSIONS,
     Poly,
@@ -24,6 +24,7 @@ from aecompiler.algebra.normal import (
     simplify,
     to_term,
 )
+from aecompiler.algebra.powers import has_powers, plain
 from aecompiler.algebra.terms import ONE, ZERO, Term
 
 Pair = tuple[Term, Term]
@@ -136,6 +137,13 @@ def quotient(a: Term, b: Term) -> Term:
     return t.div(a, b)
 
 
+def scaled(b: Term, value: Term) -> Term:
+    """b * value; where b is a choice of the row, so is the product: the value not taken may be infinite."""
+    if b.op != "select" or b.element:
+        return product(b, value)
+    return t.select(b.args[0], *(ZERO if each is ZERO else scaled(each, value) for each in b.args[1:]))
+
+
 # ---- rules -----------------------------------------------------------------------------------------
 
 
@@ -159,7 +167,7 @@ def _grouped(pairs: Iterable[Pair]) -> list[Pair]:
             _collect(merged, a, product(fixed, varying))
             continue
         _collect(merged, t.total(product(a, fixed) for a, fixed in members), varying)
-    return [(a, b) for a, b in merged if b is not ZERO and a is not ZERO]
+    return [(plain(a), b) for a, b in merged if b is not ZERO and a is not ZERO]
 
 
 def _joined(members: list[Pair]) -> list[Pair]:
@@ -380,9 +388,13 @@ def _select(term: Term) -> list[Pair]:
                 rest.remove(twin)
             found.append((t.select(condition, a, twin[0] if twin else ZERO), b))
         return found + [(t.select(condition, ZERO, a), b) for a, b in rest]
-    return [(a, t.select(condition, b, ZERO)) for a, b in _pairs(x)] + [
-        (a, t.select(condition, ZERO, b)) for a, b in _pairs(y)
-    ]
+    found, rest = [], _pairs(y)
+    for a, b in _pairs(x):
+        twin = next((pair for pair in rest if pair[0] is a), None)
+        if twin is not None:
+            rest.remove(twin)
+        found.append((a, t.select(condition, b, twin[1] if twin else ZERO)))
+    return found + [(a, t.select(condition, ZERO, b)) for a, b in rest]
 
 
 _RULES: dict[str, Callable[[Term], list[Pair]]] = {
@@ -418,8 +430,8 @@ def close(kind: str, term: Term, moment: Moment) -> Term:
 
 def _close_sum(term: Term, moment: Moment) -> Term:
     if not term.varying and term.element:
-        return moment("sum", term, True)
-    return simplify(t.total(product(b, moment("sum", a, not scales_powers(b))) for a, b in separate(term)))
+        return moment("sum", plain(term), True)
+    return simplify(t.total(scaled(b, moment("sum", a, not scales_powers(b))) for a, b in separate(term)))
 
 
 def scales_powers(term: Term) -> bool:
@@ -429,15 +441,21 @@ def scales_powers(term: Term) -> bool:
 
 def _close_product(term: Term, moment: Moment) -> Term:
     if not term.varying and term.element:
-        return moment("prod", term)
+        return moment("prod", term, True)
     if term.op == "exp":
         return t.exp(_close_sum(term.args[0], moment))
     pairs = separate(term)
     if len(pairs) != 1:
         raise Inseparable(term, "a product over j of one product A(s) * B(r)")
     a, b = pairs[0]
-    power = ONE if b is ONE else t.power(b, moment("sum", ONE))
-    return t.mul(moment("prod", a), power) if a.element else power
+    if b is ONE:
+        return moment("prod", a)
+    if positive(a) and positive(b):
+        # Not as a product of the a times a power of b: both may be out of range where what they give is not.
+        return t.exp(_close_sum(to_term(normal(t.add(t.log(a), t.log(b)))), moment))
+    if a.element:
+        raise Inseparable(term, "a product over j of factors known to be positive")
+    return t.power(b, moment("sum", ONE))
 
 
 _OTHER = {"max": "min", "min": "max"}
@@ -448,7 +466,7 @@ def extremum(kind: str, term: Term, moment: Moment) -> Term:
     if not term.element:
         return term
     if not term.varying:
-        return moment(kind, term)
+        return moment(kind, term, True)
     op, args = term.op, term.args
     if op in INCREASING:
         return t.rebuild(term, [extremum(kind, args[0], moment)])
@@ -461,14 +479,36 @@ def extremum(kind: str, term: Term, moment: Moment) -> Term:
         return t.neg(extremum(_OTHER[kind], args[0], moment))
     if op == "select" and not args[0].element:
         return t.select(args[0], *(extremum(kind, arg, moment) for arg in args[1:]))
+    if (found := _power(term)) is not None:
+        factor, exponent = found
+        return _monotone(factor, lambda each: t.exp(extremum(each, exponent, moment)), kind)
     pairs = separate(term)
     moving = [pair for pair in pairs if pair[0].element]
     if len(moving) != 1:
         raise Inseparable(term, f"{kind}_j (a(s) b(r) + c(r)) = b(r) {kind}_j a(s) + c(r)")
     ((a, b),) = moving
     rest = t.total(product(*pair) for pair in pairs if not pair[0].element)
-    low, high = bounds(b)
-    up, down = (product(b, moment(kind, a)), product(b, moment(_OTHER[kind], a)))
-    if low < 0 < high:
-        return t.add(t.select(t.compare("oge", b, ZERO), up, down), rest)
-    return simplify(t.add(up if low >= 0 else down, rest))
+    as_written = not scales_powers(b)
+    return simplify(t.add(_monotone(b, lambda each: moment(each, a, as_written), kind), rest))
+
+
+def _monotone(factor: Term, found: Callable[[str], Term], kind: str) -> Term:
+    """The largest or smallest product with a factor of the row: of the largest or of the smallest value."""
+    low, high = bounds(factor)
+    if low >= 0 or high <= 0:
+        return simplify(scaled(factor, found(kind if low >= 0 else _OTHER[kind])))
+    up, down = (scaled(factor, found(each)) for each in (kind, _OTHER[kind]))
+    return t.select(t.compare("oge", factor, ZERO), up, down)
+
+
+def _power(term: Term) -> Pair | None:
+    """c and f with `term` = c exp(f), where c is of the row: the largest power has the largest exponent."""
+    if not has_powers(term):
+        return None
+    poly = normal(term)
+    if len(poly) != 1:
+        return None
+    (((factors, exponent), scale),) = poly.items()
+    if not exponent or any(base.element for base, _ in factors):
+        return None
+    return to_term({(factors, frozenset()): scale}), to_term(dict(exponent))
