@@ -1,17 +1,20 @@
 """What a term is for a row that has elements: every quantity in it is a finite number.
 
-Only the constants inf and -inf, the identities of reductions, are not finite. With them decided, what is left
-are identities of real numbers.
+Only the constants inf and -inf, the identities of reductions, are not finite, and what divides by 0. With
+them decided, what is left are identities of real numbers; a term in which one is left is undefined, and never
+dropped: 0 * (x / 0) is not 0.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from aecompiler.algebra import terms as t
+from aecompiler.algebra.definedness import doubtful_parts
 from aecompiler.algebra.folding import FALSE, TRUE, fold, holds
-from aecompiler.algebra.intervals import bounds, positive
+from aecompiler.algebra.intervals import bounds, nonnegative, positive
 from aecompiler.algebra.terms import ONE, ZERO, Term
 
 Reduce = Callable[[str, Term], Term]
@@ -36,9 +39,22 @@ def resolve(term: Term, known: Mapping[Term, Term], reduce: Reduce) -> Term:
     return visit(term)
 
 
+@lru_cache(maxsize=8192)
 def has_infinity(term: Term) -> bool:
-    """Whether an infinity or NaN is left in the term."""
-    return any(part.op == "const" and not math.isfinite(float(part.data)) for part in t.parts(term))
+    """Whether an infinity or NaN is left in the term, or what makes one: an operation that 0 is no argument of."""
+    if term.op == "const":
+        return not math.isfinite(float(term.data))
+    if term.op == "div" and term.args[1] is ZERO:
+        return True
+    if term.op == "powf" and term.args[0] is ZERO and not nonnegative(term.args[1]):
+        return True
+    return any(map(has_infinity, term.args))
+
+
+@lru_cache(maxsize=8192)
+def _number(term: Term) -> bool:
+    """Whether the term is a finite number, its symbols being such."""
+    return not has_infinity(term) and not any(part.varying for part in doubtful_parts(term))
 
 
 def _infinite(term: Term) -> bool:
@@ -49,28 +65,32 @@ def _decide(term: Term) -> Term:
     op, args = term.op, term.args
     if op == "cmp":
         return _comparison(term)
-    if op in ("add", "sub") and sum(map(_infinite, args)) == 1:
-        return args[0] if _infinite(args[0]) else args[1] if op == "add" else t.neg(args[1])
+    if op in ("add", "sub"):
+        for one, other in (args, args[::-1]):
+            if _infinite(one) and _number(other):
+                return one if op == "add" or one is args[0] else t.neg(one)
     if op == "mul":
         return _product(term)
-    if op == "div" and args[1] in (t.PLUS_INFINITY, t.MINUS_INFINITY) and not _infinite(args[0]):
+    if op == "div" and _infinite(args[1]) and _number(args[0]):
         return ZERO
-    if op == "div" and args[0] is ZERO and positive(args[1]):
+    if op == "div" and args[0] is ZERO and positive(args[1]) and _number(args[1]):
         return ZERO
-    if op in ("max", "min") and any(map(_infinite, args)):
+    if op in ("max", "min"):
         # What is larger than all, or smaller, was dropped by the constructor.
         absorbing = t.PLUS_INFINITY if op == "max" else t.MINUS_INFINITY
-        return absorbing if absorbing in args else term
+        for one, other in (args, args[::-1]):
+            if one is absorbing and _number(other):
+                return one
     return term
 
 
 def _product(term: Term) -> Term:
     for one, other in (term.args, term.args[::-1]):
-        if one is ZERO and not _infinite(other):
-            return ZERO
         if one is ONE:
             return other
-        if _infinite(one) and not _infinite(other):
+        if one is ZERO and _number(other):
+            return ZERO
+        if _infinite(one) and _number(other):
             if positive(other):
                 return one
             if positive(t.neg(other)):
@@ -81,6 +101,8 @@ def _product(term: Term) -> Term:
 def _comparison(term: Term) -> Term:
     a, b = term.args
     if t.value_of(a) is not None and t.value_of(b) is not None:
+        return term
+    if not all(_infinite(side) or _number(side) for side in (a, b)):
         return term
     if term.data in ("ord", "uno"):
         return TRUE if term.data == "ord" else FALSE
