@@ -89,12 +89,15 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
 
 
 def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buffer, Any]:
-    """A new contiguous array for a result, and its buffer."""
+    """A new contiguous array for a result, and its buffer; `MemoryError` where there is no memory."""
     strides = _contiguous_strides(shape)
     array: Any
     if like_torch:
         torch = sys.modules["torch"]
-        array = torch.empty(shape, dtype=getattr(torch, _TORCH_NAMES[dtype]))
+        try:
+            array = torch.empty(shape, dtype=getattr(torch, _TORCH_NAMES[dtype]))
+        except RuntimeError as error:  # torch's answer where there is no memory
+            raise MemoryError(f"a result of shape {shape} does not fit into memory: {error}") from None
         return Buffer(array.data_ptr(), shape, strides), array
     array = np.empty(shape, numpy_dtype(dtype))
     return Buffer(array.ctypes.data, shape, strides), array

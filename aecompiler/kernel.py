@@ -54,7 +54,8 @@ class Kernel:
 
         Raises `TypeError` for a wrong number or name of arguments, a wrong kind of object or dtype, and
         `ValueError` for a wrong rank, size or device, and for sizes of two arguments that do not agree; each
-        message names the argument. Raises `MemoryError` for a tensor that no memory holds.
+        message names the argument. Raises `MemoryError` for a tensor that no memory holds, before or while
+        the program runs; arrays of `out` may have been written to by then.
         """
         out = kwargs.pop("out", None) if all(a.name != "out" for a in self.arguments) else None
         values = self.bind(args, kwargs)

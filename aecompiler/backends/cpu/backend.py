@@ -11,9 +11,11 @@ from aecompiler.backends.cpu import kernel_cache
 from aecompiler.backends.cpu.code_quality import optimization_level
 from aecompiler.backends.cpu.host import host_target
 from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
+from aecompiler.backends.cpu.memory_runtime import CALL
 from aecompiler.backends.cpu.names import PREFIX
 from aecompiler.backends.cpu.parallel_runtime import HELP
 from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL, CpuSchedule, pipeline_for
+from aecompiler.backends.cpu.stacks import stack_need
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
 from aecompiler.disk_cache import open_cache
@@ -48,11 +50,16 @@ class CpuBackend:
             run_pipeline(module, pipeline)
             buffer = io.BytesIO()
             module.operation.write_bytecode(buffer)
-            parallel = HELP in ir.SymbolTable(module.operation)
+            symbols = ir.SymbolTable(module.operation)
             level = schedule.opt_level
             if level == CHOOSE_LEVEL:
                 level = optimization_level(module)
-            metadata = {"opt_level": level, "parallel": parallel}
+            metadata = {
+                "opt_level": level,
+                "parallel": HELP in symbols,
+                "runtime": CALL in symbols,
+                "stack": stack_need(module),
+            }
             kernel = CachedKernel(buffer.getvalue(), b"", metadata)
         code = kernel.code
         return CpuArtifact(

@@ -36,8 +36,9 @@ class CachedKernel:
 class CpuArtifact(Artifact):
     """A kernel in the LLVM dialect, as bytecode, and what the cache knows of it.
 
-    `metadata` holds `opt_level`, `threads`, and whether the code has `parallel` loops. `cache_key` is empty
-    where there is no cache. `is_cached`: the kernel comes from there, with its object file if there is one.
+    `metadata` holds `opt_level`, `threads`, whether the code has `parallel` loops and the `runtime` for
+    memory, and the bytes of `stack` that it needs. `cache_key` is empty where there is no cache. `is_cached`:
+    the kernel comes from there, with its object file if there is one.
     """
 
     cache_key: str = ""

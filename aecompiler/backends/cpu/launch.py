@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from aecompiler.backends.base import Artifact, Buffer, Scalar
 from aecompiler.backends.cpu import kernel_cache
 from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
+from aecompiler.backends.cpu.memory_runtime import CALL, DONE, NO_STACK, OUTCOME_WORD, STATE_WORDS
 from aecompiler.backends.cpu.object_file import LoadedObject, ObjectError
 from aecompiler.backends.cpu.parallel_runtime import HELP
-from aecompiler.backends.cpu.threads import pool
+from aecompiler.backends.cpu.stacks import RESERVE, lowest_address
+from aecompiler.backends.cpu.threads import STACK_BYTES, pool, run_with_stack
 from aecompiler.errors import BackendError
 
 _DUMMY = (ctypes.c_int64 * 64)()
 """What the descriptor of an empty array points to."""
+
+_State, _Cells = ctypes.c_int64 * STATE_WORDS, ctypes.c_void_p * 6
+"""What the native `CALL` gets: its state, and its arguments."""
 
 _PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 """How all functions are called: MLIR makes a wrapper for each, which takes pointers to the arguments."""
@@ -72,7 +79,7 @@ def find_code(artifact: CpuArtifact) -> Code:
         loaded = LoadedObject(binary)
     except ObjectError:
         binary = b""  # the next process will compile, but skip the passes
-    metadata = {name: artifact.metadata[name] for name in ("opt_level", "parallel")}
+    metadata = {name: value for name, value in artifact.metadata.items() if name != "threads"}
     kernel_cache.store(artifact.cache_key, CachedKernel(artifact.binary, binary, metadata))
     return loaded
 
@@ -92,14 +99,23 @@ class CpuExecutable:
                 f"'{artifact.entry}' can't be linked: it calls a function that this process does not have, "
                 "named on the standard error stream"
             )
+        self._name = artifact.entry
         self._function = _Function(code, address)
+        self._guard: _Function | None = None
+        self._address = address
+        if artifact.metadata["runtime"]:
+            self._guard = _Function(code, code.address(CALL) or 0)
+        self._need = artifact.metadata["stack"] + RESERVE
         self._helper: _Function | None = None
         self._threads = threads
-        if threads > 1 and artifact.metadata["parallel"]:
+        if threads > 1 and artifact.metadata["parallel"] and self._need <= STACK_BYTES:
             self._helper = _Function(code, code.address(HELP) or 0)
 
     def __call__(self, arguments: Sequence[Buffer | Scalar], results: Sequence[Buffer]) -> None:
-        """Run; whoever calls keeps the memory behind the buffers alive."""
+        """Run; whoever calls keeps the memory behind the buffers alive.
+
+        Raises `MemoryError` where code gets no memory; results may have been written to by then.
+        """
         count = len(arguments) + len(results)
         pointers = (
             ctypes.c_void_p * (count + 1)
@@ -119,13 +135,57 @@ class CpuExecutable:
             keep.append(data)
         pointers[count] = cell + count * size  # the ticket; null where the call has one thread
         if self._helper is None:
-            self._function(ctypes.addressof(pointers))
+            self._run(ctypes.addressof(pointers))
             return
         threads = pool()
         ticket = threads.take(self._helper, self._threads)
         cells[count] = ticket.address
-        self._function(ctypes.addressof(pointers))
-        threads.give_back(ticket)
+        try:
+            self._run(ctypes.addressof(pointers))
+        finally:
+            threads.give_back(ticket)
+
+    def _run(self, arguments: int) -> None:
+        """Call the function; on a thread with more stack where the calling one has too little."""
+        if self._guard is None:  # nothing in it fails, or takes much of the stack
+            self._function(arguments)
+            return
+        outcome = self._guarded(arguments)
+        if outcome == NO_STACK:
+            outcomes = []
+            try:
+                run_with_stack(
+                    lambda: outcomes.append(self._guarded(arguments)), max(STACK_BYTES, 2 * self._need)
+                )
+            except RuntimeError as error:
+                raise MemoryError(
+                    f"'{self._name}' needs {self._need >> 10} KiB of stack, more than this thread has, and "
+                    f"another one can't be had: {error}"
+                ) from None
+            (outcome,) = outcomes
+        if outcome != DONE:
+            raise MemoryError(f"'{self._name}' needs more memory than there is")
+
+    def _guarded(self, arguments: int) -> int:
+        """Call the function through the native `CALL`; the outcome."""
+        assert self._guard is not None
+        state = _State(lowest_address(), self._need, _thread_key())
+        cells = _Cells(self._address, arguments, ctypes.addressof(state))  # then pointers to these three
+        cell = ctypes.addressof(cells)
+        cells[3], cells[4], cells[5] = cell, cell + 8, cell + 16
+        self._guard(cell + 24)
+        return state[OUTCOME_WORD]
+
+
+@functools.cache
+def _thread_key() -> int:
+    """A key of the system for values of threads: where native code keeps its innermost frame."""
+    if os.name == "nt":
+        return ctypes.WinDLL("kernel32").TlsAlloc()  # type: ignore[attr-defined]
+    key = ctypes.c_size_t(0)
+    if ctypes.CDLL(None).pthread_key_create(ctypes.byref(key), None):
+        raise BackendError("this process has no key left for values of threads")
+    return key.value
 
 
 class _Function:

@@ -9,14 +9,17 @@ while its caller works on it. A helper first counts itself in the ticket's state
 was open; the caller closes the region when no item is left to claim, and waits until no helper is counted.
 Waking a helper, a call into Python, is the only part that is not native, and it may fail or come late: the
 caller never depends on a helper that has not begun.
+
+The work of a thread on a region is a frame of `memory_runtime.py`: where memory runs out, the thread notes it
+in the context and claims what is left, so that all come to an end; then the caller fails in its turn.
 """
 
 from __future__ import annotations
 
 RUN, HELP = "aecrt.run", "aecrt.help"
 
-CONTEXT_HEADER = ("i64", "array<7 x i64>", "i64", "i64", "ptr")
-"""Items claimed so far, in a cache line of its own; all items; how many are claimed at once; the body."""
+CONTEXT_HEADER = ("i64", "array<7 x i64>", "i64", "i64", "ptr", "i64")
+"""Items claimed, in a cache line of its own; all items; how many to claim at once; the body; failed."""
 ITEMS_FIELD, BODY_FIELD = 2, 4
 
 TICKET_WORDS = 7
@@ -27,8 +30,8 @@ _CLAIMS_PER_THREAD = 256
 _OPEN = 2**32
 
 TEXT = f"""
+// Stands behind the text of memory_runtime.py
 !context = !llvm.struct<({", ".join(CONTEXT_HEADER)})>
-
 llvm.func internal @aecrt.work(%context: !llvm.ptr) {{
   %one = llvm.mlir.constant(1 : i64) : i64
   %items_at = llvm.getelementptr %context[0, 2] : (!llvm.ptr) -> !llvm.ptr, !context
@@ -37,7 +40,19 @@ llvm.func internal @aecrt.work(%context: !llvm.ptr) {{
   %grain = llvm.load %grain_at : !llvm.ptr -> i64
   %body_at = llvm.getelementptr %context[0, 4] : (!llvm.ptr) -> !llvm.ptr, !context
   %body = llvm.load %body_at : !llvm.ptr -> !llvm.ptr
-  llvm.br ^claim
+  %failed_at = llvm.getelementptr %context[0, 5] : (!llvm.ptr) -> !llvm.ptr, !context
+  %unset = llvm.mlir.constant(0 : i32) : i32
+  %null = llvm.mlir.zero : !llvm.ptr
+  %frame = llvm.alloca %one x !frame {{alignment = 64 : i64}} : (i64) -> !llvm.ptr
+  %jump = llvm.getelementptr %frame[0, 2] : (!llvm.ptr) -> !llvm.ptr, !frame
+  llvm.call @aecrt.enter(%frame) : (!llvm.ptr) -> ()
+  %jumped = llvm.call @_setjmp(%jump, %null) : (!llvm.ptr, !llvm.ptr) -> i32
+  %failed = llvm.icmp "ne" %jumped, %unset : i32
+  llvm.cond_br %failed, ^failed, ^claim
+^failed:
+  llvm.store %one, %failed_at atomic monotonic {{alignment = 8 : i64}} : i64, !llvm.ptr
+  llvm.store %items, %context atomic monotonic {{alignment = 8 : i64}} : i64, !llvm.ptr
+  llvm.br ^done
 ^claim:
   %first = llvm.atomicrmw add %context, %grain monotonic : !llvm.ptr, i64
   %any = llvm.icmp "slt" %first, %items : i64
@@ -52,6 +67,7 @@ llvm.func internal @aecrt.work(%context: !llvm.ptr) {{
   %more = llvm.icmp "slt" %next, %end : i64
   llvm.cond_br %more, ^item(%next : i64), ^claim
 ^done:
+  llvm.call @aecrt.leave(%frame) : (!llvm.ptr) -> ()
   llvm.return
 }}
 
@@ -80,7 +96,9 @@ llvm.func internal @{RUN}(%ticket: !llvm.ptr, %context: !llvm.ptr, %items: i64, 
   %claims = llvm.mlir.constant({_CLAIMS_PER_THREAD} : i64) : i64
   %null = llvm.mlir.zero : !llvm.ptr
   %grain_at = llvm.getelementptr %context[0, 3] : (!llvm.ptr) -> !llvm.ptr, !context
+  %failed_at = llvm.getelementptr %context[0, 5] : (!llvm.ptr) -> !llvm.ptr, !context
   llvm.store %zero, %context : i64, !llvm.ptr
+  llvm.store %zero, %failed_at : i64, !llvm.ptr
   %several = llvm.icmp "sgt" %items, %one : i64
   %given = llvm.icmp "ne" %ticket, %null : !llvm.ptr
   %both = llvm.and %several, %given : i1
@@ -135,6 +153,13 @@ llvm.func internal @{RUN}(%ticket: !llvm.ptr, %context: !llvm.ptr, %items: i64, 
   llvm.call @aecrt.work(%context) : (!llvm.ptr) -> ()
   llvm.br ^done
 ^done:
+  %failed = llvm.load %failed_at atomic monotonic {{alignment = 8 : i64}} : !llvm.ptr -> i64
+  %complete = llvm.icmp "eq" %failed, %zero : i64
+  llvm.cond_br %complete, ^return, ^fail
+^return:
   llvm.return
+^fail:
+  llvm.call @aecrt.fail() : () -> ()
+  llvm.unreachable
 }}
 """

@@ -55,7 +55,8 @@ _TO_LLVM = (
     "convert-math-to-libm",
     "convert-vector-to-llvm{{enable-x86={x86} vector-transpose-lowering={transposes}}}",
     "convert-vector-to-llvm{{enable-x86={x86}}}",
-    "finalize-memref-to-llvm",
+    # the functions are in the runtime that cpu-outline-parallel adds: an allocation that fails ends the call
+    "finalize-memref-to-llvm{{use-generic-functions=true}}",
     "convert-func-to-llvm",
     "convert-arith-to-llvm",
     "convert-index-to-llvm",

@@ -10,12 +10,14 @@ threads, cost speed alone.
 
 from __future__ import annotations
 
+import _thread
+import contextlib
 import ctypes
 import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from aecompiler.backends.cpu.parallel_runtime import (
@@ -103,7 +105,8 @@ class Pool:
                     daemon=True,
                 )
                 try:
-                    start_with_stack(thread, STACK_BYTES)
+                    with stack_size(STACK_BYTES):
+                        thread.start()
                 except RuntimeError:  # no more threads here, or the interpreter is ending
                     return
                 self._started += 1
@@ -111,18 +114,46 @@ class Pool:
             self._starting.release()
 
 
-def start_with_stack(thread: threading.Thread, size: int) -> None:
-    """Start a thread with a stack of that size, whatever the application has chosen for its own threads.
+@contextlib.contextmanager
+def stack_size(size: int) -> Iterator[None]:
+    """Threads that start inside have a stack of that size, whatever the application has chosen for its own.
 
     Python has one setting for all threads to come. One that another thread starts in these microseconds gets
     a stack of our size too; a size that another thread chooses meanwhile stays chosen.
     """
     before = threading.stack_size(size)
     try:
-        thread.start()
+        yield
     finally:
         if (now := threading.stack_size(before)) != size:
             threading.stack_size(now)
+
+
+def run_with_stack(function: Callable[[], None], size: int) -> None:
+    """Run a function that raises nothing on a new thread with a stack of that size.
+
+    Raises `RuntimeError` where no more threads can be had. An interrupt is raised after the function's end.
+    """
+    ended = threading.Lock()
+    ended.acquire()
+
+    def run() -> None:
+        try:
+            function()
+        finally:
+            ended.release()
+
+    with stack_size(size):
+        _thread.start_new_thread(run, ())  # and not Thread.start, which waits, and may be interrupted then
+    interrupt: BaseException | None = None
+    while True:
+        try:
+            ended.acquire()
+            break
+        except BaseException as error:  # of a signal handler
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt
 
 
 def _serve(get: Callable[[], Ticket]) -> None:

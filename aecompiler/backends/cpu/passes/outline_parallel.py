@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.cpu import memory_runtime, parallel_runtime
 from aecompiler.backends.cpu.names import numbered, symbols
-from aecompiler.backends.cpu.parallel_runtime import TEXT
 from aecompiler.bindings import func, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
@@ -17,7 +17,8 @@ class OutlineParallel(Pass):
 
     *Before*: bufferized IR with loops: `scf.forall` has no results. *After*: no `scf.forall` is left but
     those inside another one (for `scf-forall-to-for`, they run on the thread that they are met on). Each
-    has become a call of the native runtime, which the pass adds to the module (`aecrt.*`). Every public
+    has become a call of the native runtime, which the pass adds to the module (`aecrt.*`), as it adds the
+    functions that `finalize-memref-to-llvm` calls for memory, where there are allocations. Every public
     function, and every private one that leads to a parallel loop, has one more argument: the *ticket* of the
     call, which says how many threads there are and how to wake them; with a null pointer all is run on the
     calling thread.
@@ -67,6 +68,8 @@ class OutlineParallel(Pass):
             _check(loop)
         tickets = _add_tickets(op, functions)
         if not parallel_loops(op):
+            if any(child.name == "memref.alloc" for child in rw.walk_list(op, "memref.alloc")):
+                _add_runtime(op, memory_runtime.TEXT)
             return
         # Slow to import: paid by modules that have parallel loops.
         from aecompiler.backends.cpu.passes.outlining import Outlining
@@ -77,9 +80,14 @@ class OutlineParallel(Pass):
                 if not _inside_parallel(loop):
                     new = numbered(f"{name}.parallel", names)
                     Outlining(loop, new, self.least_work, functions).run(ticket)
-        block = op.regions[0].blocks[0]
-        for helper in ir.Module.parse(TEXT).body.operations:
-            block.append(helper.operation.clone())
+        _add_runtime(op, memory_runtime.TEXT + parallel_runtime.TEXT)
+
+
+def _add_runtime(module: ir.Operation, text: str) -> None:
+    """Add native functions at the end of a module."""
+    block = module.regions[0].blocks[0]
+    for function in ir.Module.parse(text).body.operations:
+        block.append(function.operation.clone())
 
 
 def parallel_loops(op: ir.Operation) -> list[ir.Operation]:

@@ -12,7 +12,11 @@ from aecompiler.bindings import arith, ir, memref, scf, vector
 from aecompiler.passes import rewriting as rw
 
 MAX_SCRATCH = 2 << 20
-"""Bytes of scratch memory: it is on the stack, and threads have 8 MiB of that."""
+"""Bytes of scratch memory of one tile program, on the stack of the thread that runs it.
+
+Helpers have `threads.STACK_BYTES` of that. The calling thread may have any size: a call looks how much is
+left (`stacks.py`), and runs on another thread where it is too little.
+"""
 
 
 class Storage:

@@ -17,7 +17,8 @@
 // PIPELINE-SAME: arith-emulate-unsupported-floats{source-types=bf16 target-type=f32},arith-expand{include-bf16=true},
 // PIPELINE-SAME: convert-math-to-llvm,convert-math-to-libm,
 // PIPELINE-SAME: convert-vector-to-llvm{enable-x86=false vector-transpose-lowering=shuffle1d},
-// PIPELINE-SAME: convert-vector-to-llvm{enable-x86=false},finalize-memref-to-llvm,convert-func-to-llvm,
+// PIPELINE-SAME: convert-vector-to-llvm{enable-x86=false},finalize-memref-to-llvm{use-generic-functions=true},
+// PIPELINE-SAME: convert-func-to-llvm,
 // PIPELINE-SAME: convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,convert-cf-to-llvm,
 // PIPELINE-SAME: canonicalize,cse,reconcile-unrealized-casts,
 // PIPELINE-SAME: cpu-verify-lowering)

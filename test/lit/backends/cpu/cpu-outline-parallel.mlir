@@ -4,7 +4,7 @@
 // One dimension. The scalar and the buffer travel in the context, the constant is repeated in the body.
 // CHECK-LABEL: func.func @fill(
 // CHECK-SAME:    %[[OUT:[^ ]+]]: memref<?xf32>, %[[X:[^ ]+]]: f32, %[[N:[^ ]+]]: index, %[[TICKET:[^ ]+]]: !llvm.ptr)
-// CHECK:         %[[CONTEXT:.+]] = llvm.alloca %{{.+}} x !llvm.struct<(i64, array<7 x i64>, i64, i64, ptr, f32, struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>)> {alignment = 64 : i64}
+// CHECK:         %[[CONTEXT:.+]] = llvm.alloca %{{.+}} x !llvm.struct<(i64, array<7 x i64>, i64, i64, ptr, i64, f32, struct<(ptr, ptr, i64, array<1 x i64>, array<1 x i64>)>)> {alignment = 64 : i64}
 // CHECK:         %[[TRIPS:.+]] = arith.maxsi %[[N]], %{{.+}} : index
 // CHECK:         %[[BOUND:.+]] = arith.constant 400000 : index
 // CHECK:         %[[WORTH:.+]] = arith.cmpi sge, %{{.+}}, %[[BOUND]] : index
@@ -28,6 +28,9 @@
 // CHECK-NEXT:    %[[Y:.+]] = arith.mulf %[[X]], %[[TWO]] : f32
 // CHECK-NEXT:    memref.store %[[Y]], %[[OUT]][%[[I]]] : memref<?xf32>
 // CHECK-NEXT:    return
+// CHECK:       llvm.func internal @_mlir_memref_to_llvm_alloc(
+// CHECK:       llvm.func internal @_mlir_memref_to_llvm_free(
+// CHECK:       llvm.func @aecrt.call(
 // CHECK:       llvm.func internal @aecrt.work(
 // CHECK:       llvm.func @aecrt.help(
 // CHECK:       llvm.func internal @aecrt.run(
@@ -127,7 +130,7 @@ func.func @caller(%x: memref<?xf32>) attributes {llvm.emit_c_interface} {
 
 // What a context holds: indices as i64, buffers as descriptors, vectors as LLVM's; names are not taken twice.
 // CHECK-LABEL: func.func @kinds(
-// CHECK:         llvm.alloca %{{.+}} x !llvm.struct<(i64, array<7 x i64>, i64, i64, ptr, array<2 x vector<4xf32>>, vector<4xf32>, struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>, i64, struct<(ptr, ptr, i64)>, i1)>
+// CHECK:         llvm.alloca %{{.+}} x !llvm.struct<(i64, array<7 x i64>, i64, i64, ptr, i64, array<2 x vector<4xf32>>, vector<4xf32>, struct<(ptr, ptr, i64, array<2 x i64>, array<2 x i64>)>, i64, struct<(ptr, ptr, i64)>, i1)>
 // CHECK:       func.func private @kinds.parallel1(
 // CHECK:         builtin.unrealized_conversion_cast %{{.+}} to vector<2x4xf32>
 // CHECK:         builtin.unrealized_conversion_cast %{{.+}} to memref<?x?xf32, strided<[?, ?], offset: ?>>
@@ -226,5 +229,21 @@ func.func @branches(%x: memref<?xf32>, %c: i1, %n: index) attributes {llvm.emit_
       }
     }
   }
+  return
+}
+
+// -----
+
+// Without parallel loops, the runtime is what allocations need.
+// CHECK-LABEL: func.func @allocates(
+// CHECK:       llvm.func internal @_mlir_memref_to_llvm_alloc(
+// CHECK:       llvm.func internal @_mlir_memref_to_llvm_free(
+// CHECK:       llvm.func @aecrt.call(
+// CHECK-NOT:   llvm.func {{.*}}@aecrt.run(
+func.func @allocates(%out: memref<f32>, %n: index, %i: index) attributes {llvm.emit_c_interface} {
+  %x = memref.alloc(%n) : memref<?xf32>
+  %v = memref.load %x[%i] : memref<?xf32>
+  memref.store %v, %out[] : memref<f32>
+  memref.dealloc %x : memref<?xf32>
   return
 }
