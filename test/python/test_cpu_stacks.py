@@ -84,9 +84,7 @@ def test_a_small_stack_and_no_other_thread(monkeypatch):
     """An error, where there would be a crash."""
     code = """
     from aecompiler.backends.cpu import launch
-    def refuse(function, size):
-        raise RuntimeError("can't start new thread")
-    launch.run_with_stack = refuse
+    launch.run_with_stack = lambda function, size: False
     threading.stack_size(64 * 1024)
     def call():
         try:
@@ -100,7 +98,7 @@ def test_a_small_stack_and_no_other_thread(monkeypatch):
     printed = in_a_process(code)
     assert printed.startswith("'aec.attend' needs ")
     assert printed.endswith(
-        "KiB of stack, more than this thread has, and another one can't be had: can't start new thread\n"
+        " KiB of stack, more than this thread has, and there is no other thread to be had\n"
     )
 
 
@@ -173,11 +171,20 @@ def test_a_function_runs_on_a_stack_of_its_own():
     ran = []
     before = threading.stack_size(256 * 1024)
     try:
-        run_with_stack(lambda: ran.append((threading.get_ident(), lowest_address())), 2**24)
+        done = run_with_stack(lambda: ran.append((threading.get_ident(), lowest_address())), 2**24)
     finally:
         after = threading.stack_size(before)
+    assert done
     assert after == 256 * 1024
     assert ran[0][0] != threading.get_ident()
+
+
+def test_no_more_threads_to_be_had(monkeypatch):
+    def refuse(function, arguments):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("_thread.start_new_thread", refuse)
+    assert not run_with_stack(lambda: pytest.fail("it runs"), 2**24)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs interval timers")

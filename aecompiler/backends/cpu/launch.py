@@ -21,8 +21,8 @@ from aecompiler.errors import BackendError
 _DUMMY = (ctypes.c_int64 * 64)()
 """What the descriptor of an empty array points to."""
 
-_State, _Cells = ctypes.c_int64 * STATE_WORDS, ctypes.c_void_p * 6
-"""What the native `CALL` gets: its state, and its arguments."""
+_GUARD_CELLS = 2 + STATE_WORDS
+"""What the native `CALL` gets: its only argument, a pointer to that, and the state behind the argument."""
 
 _PACKED = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 """How all functions are called: MLIR makes a wrapper for each, which takes pointers to the arguments."""
@@ -108,6 +108,7 @@ class CpuExecutable:
         self._need = artifact.metadata["stack"] + RESERVE
         self._helper: _Function | None = None
         self._threads = threads
+        # Code that needs more than helpers have, which nobody has seen yet, goes without.
         if threads > 1 and artifact.metadata["parallel"] and self._need <= STACK_BYTES:
             self._helper = _Function(code, code.address(HELP) or 0)
 
@@ -120,7 +121,7 @@ class CpuExecutable:
         pointers = (
             ctypes.c_void_p * (count + 1)
         )()  # to each argument: a scalar, or a pointer to a descriptor
-        cells = (ctypes.c_void_p * (count + 1))()
+        cells = (ctypes.c_void_p * (count + 1 + _GUARD_CELLS))()
         cell = ctypes.addressof(cells)
         size = ctypes.sizeof(ctypes.c_void_p)
         keep = []
@@ -135,46 +136,44 @@ class CpuExecutable:
             keep.append(data)
         pointers[count] = cell + count * size  # the ticket; null where the call has one thread
         if self._helper is None:
-            self._run(ctypes.addressof(pointers))
+            self._run(ctypes.addressof(pointers), cells)
             return
         threads = pool()
         ticket = threads.take(self._helper, self._threads)
         cells[count] = ticket.address
         try:
-            self._run(ctypes.addressof(pointers))
+            self._run(ctypes.addressof(pointers), cells)
         finally:
             threads.give_back(ticket)
 
-    def _run(self, arguments: int) -> None:
+    def _run(self, arguments: int, cells: ctypes.Array) -> None:
         """Call the function; on a thread with more stack where the calling one has too little."""
         if self._guard is None:  # nothing in it fails, or takes much of the stack
             self._function(arguments)
             return
-        outcome = self._guarded(arguments)
+        guard = self._guard
+        outcome = self._call(guard, arguments, cells)
         if outcome == NO_STACK:
-            outcomes = []
-            try:
-                run_with_stack(
-                    lambda: outcomes.append(self._guarded(arguments)), max(STACK_BYTES, 2 * self._need)
-                )
-            except RuntimeError as error:
+            outcomes: list[int] = []
+            stack = STACK_BYTES * (1 + self._need // STACK_BYTES)
+            if not run_with_stack(lambda: outcomes.append(self._call(guard, arguments, cells)), stack):
                 raise MemoryError(
                     f"'{self._name}' needs {self._need >> 10} KiB of stack, more than this thread has, and "
-                    f"another one can't be had: {error}"
-                ) from None
+                    "there is no other thread to be had"
+                )
             (outcome,) = outcomes
         if outcome != DONE:
             raise MemoryError(f"'{self._name}' needs more memory than there is")
 
-    def _guarded(self, arguments: int) -> int:
-        """Call the function through the native `CALL`; the outcome."""
-        assert self._guard is not None
-        state = _State(lowest_address(), self._need, _thread_key())
-        cells = _Cells(self._address, arguments, ctypes.addressof(state))  # then pointers to these three
-        cell = ctypes.addressof(cells)
-        cells[3], cells[4], cells[5] = cell, cell + 8, cell + 16
-        self._guard(cell + 24)
-        return state[OUTCOME_WORD]
+    def _call(self, guard: _Function, arguments: int, cells: ctypes.Array) -> int:
+        """Call the function by the native `CALL`, for which the last cells are; the outcome."""
+        size = ctypes.sizeof(ctypes.c_void_p)
+        first = len(cells) - _GUARD_CELLS
+        start = ctypes.addressof(cells) + first * size
+        words = [self._address, arguments, lowest_address(), self._need, _thread_key(), DONE]
+        cells[first:] = [start + 2 * size, start, *words]
+        guard(start + size)
+        return cells[-STATE_WORDS + OUTCOME_WORD] or DONE
 
 
 @functools.cache

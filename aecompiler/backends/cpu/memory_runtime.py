@@ -15,9 +15,9 @@ import os
 
 CALL = "aecrt.call"
 
-STATE_WORDS = 4
-"""Of `CALL`: the lowest address of the stack, bytes of it that the call needs, the key; and the outcome."""
-LOWEST_WORD, NEED_WORD, KEY_WORD, OUTCOME_WORD = range(STATE_WORDS)
+STATE_WORDS = 6
+"""Of a call: function, its arguments, the lowest address of the stack, bytes it needs there, key; outcome."""
+ARGUMENTS_WORD, LOWEST_WORD, NEED_WORD, KEY_WORD, OUTCOME_WORD = range(1, STATE_WORDS)
 DONE, NO_MEMORY, NO_STACK = range(3)
 
 _POSIX, _WINDOWS = ("pthread_getspecific", "pthread_setspecific"), ("TlsGetValue", "TlsSetValue")
@@ -143,7 +143,7 @@ llvm.func internal @_mlir_memref_to_llvm_free(%memory: !llvm.ptr) attributes {{p
   llvm.return
 }}
 
-llvm.func @{CALL}(%function: !llvm.ptr, %arguments: !llvm.ptr, %state: !llvm.ptr) {{
+llvm.func @{CALL}(%state: !llvm.ptr) {{
   %one = llvm.mlir.constant(1 : i64) : i64
   %zero = llvm.mlir.constant(0 : i32) : i32
   %no_memory = llvm.mlir.constant({NO_MEMORY} : i64) : i64
@@ -151,11 +151,15 @@ llvm.func @{CALL}(%function: !llvm.ptr, %arguments: !llvm.ptr, %state: !llvm.ptr
   %null = llvm.mlir.zero : !llvm.ptr
   %frame = llvm.alloca %one x !frame {{alignment = 64 : i64}} : (i64) -> !llvm.ptr
   %jump = llvm.getelementptr %frame[0, 2] : (!llvm.ptr) -> !llvm.ptr, !frame
+  %arguments_at = llvm.getelementptr %state[{ARGUMENTS_WORD}] : (!llvm.ptr) -> !llvm.ptr, i64
+  %lowest_at = llvm.getelementptr %state[{LOWEST_WORD}] : (!llvm.ptr) -> !llvm.ptr, i64
   %need_at = llvm.getelementptr %state[{NEED_WORD}] : (!llvm.ptr) -> !llvm.ptr, i64
   %key_from = llvm.getelementptr %state[{KEY_WORD}] : (!llvm.ptr) -> !llvm.ptr, i64
   %outcome_at = llvm.getelementptr %state[{OUTCOME_WORD}] : (!llvm.ptr) -> !llvm.ptr, i64
   %here = llvm.ptrtoint %frame : !llvm.ptr to i64
-  %lowest = llvm.load %state : !llvm.ptr -> i64
+  %function = llvm.load %state : !llvm.ptr -> !llvm.ptr
+  %arguments = llvm.load %arguments_at : !llvm.ptr -> !llvm.ptr
+  %lowest = llvm.load %lowest_at : !llvm.ptr -> i64
   %need = llvm.load %need_at : !llvm.ptr -> i64
   %left = llvm.sub %here, %lowest : i64
   %short = llvm.icmp "ult" %left, %need : i64

@@ -129,10 +129,10 @@ def stack_size(size: int) -> Iterator[None]:
             threading.stack_size(now)
 
 
-def run_with_stack(function: Callable[[], None], size: int) -> None:
-    """Run a function that raises nothing on a new thread with a stack of that size.
+def run_with_stack(function: Callable[[], None], size: int) -> bool:
+    """Run a function that raises nothing on a new thread with a stack of that size; False if there is none.
 
-    Raises `RuntimeError` where no more threads can be had. An interrupt is raised after the function's end.
+    An interrupt is raised after the function's end.
     """
     ended = threading.Lock()
     ended.acquire()
@@ -143,8 +143,11 @@ def run_with_stack(function: Callable[[], None], size: int) -> None:
         finally:
             ended.release()
 
-    with stack_size(size):
-        _thread.start_new_thread(run, ())  # and not Thread.start, which waits, and may be interrupted then
+    try:
+        with stack_size(size):
+            _thread.start_new_thread(run, ())  # not Thread.start, which waits, and may be interrupted then
+    except RuntimeError:  # no more threads here, or the interpreter is ending
+        return False
     interrupt: BaseException | None = None
     while True:
         try:
@@ -154,6 +157,7 @@ def run_with_stack(function: Callable[[], None], size: int) -> None:
             interrupt = error
     if interrupt is not None:
         raise interrupt
+    return True
 
 
 def _serve(get: Callable[[], Ticket]) -> None:
