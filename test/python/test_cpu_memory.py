@@ -11,6 +11,7 @@ import pytest
 from cpu_kernels import build, run
 
 from aecompiler import arrays
+from aecompiler.backends.cpu import launch
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")
 
@@ -163,6 +164,20 @@ def test_a_call_without_parallel_loops_and_memory(opt_level):
         else:
             run(executable, [np.array([size])], [out])
             assert out == 1
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_system_has_no_memory_for_a_value_of_the_thread(threads, monkeypatch):
+    """Nothing is run that could not come back: here, since there is no such key."""
+    executable = build(ITEMS, threads=threads)
+    sizes, out = np.full(100, 10), np.full(100, np.nan)
+    with monkeypatch.context() as patch:
+        patch.setattr(launch, "_thread_key", lambda: 2**20)
+        with pytest.raises(MemoryError):
+            run(executable, [sizes], [out])
+    assert np.isnan(out).all()
+    run(executable, [sizes], [out])
+    np.testing.assert_array_equal(out, 2.0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory of a process")

@@ -54,14 +54,17 @@ llvm.func internal @aecrt.set_frame(%frame: !llvm.ptr) {{
   llvm.return
 }}
 
-llvm.func internal @aecrt.enter(%frame: !llvm.ptr) {{
+// The system may have no memory for the value of a thread: then there is no frame to jump to.
+llvm.func internal @aecrt.enter(%frame: !llvm.ptr) -> i1 {{
   %null = llvm.mlir.zero : !llvm.ptr
   %before = llvm.call @aecrt.frame() : () -> !llvm.ptr
   llvm.store %before, %frame : !llvm.ptr, !llvm.ptr
   %newest_at = llvm.getelementptr %frame[0, 1] : (!llvm.ptr) -> !llvm.ptr, !frame
   llvm.store %null, %newest_at : !llvm.ptr, !llvm.ptr
   llvm.call @aecrt.set_frame(%frame) : (!llvm.ptr) -> ()
-  llvm.return
+  %innermost = llvm.call @aecrt.frame() : () -> !llvm.ptr
+  %entered = llvm.icmp "eq" %innermost, %frame : !llvm.ptr
+  llvm.return %entered : i1
 }}
 
 llvm.func internal @aecrt.leave(%frame: !llvm.ptr) {{
@@ -171,7 +174,9 @@ llvm.func @{CALL}(%state: !llvm.ptr) {{
   %key = llvm.load %key_from : !llvm.ptr -> i64
   %key_at = llvm.mlir.addressof @aecrt.key : !llvm.ptr
   llvm.store %key, %key_at atomic monotonic {{alignment = 8 : i64}} : i64, !llvm.ptr
-  llvm.call @aecrt.enter(%frame) : (!llvm.ptr) -> ()
+  %entered = llvm.call @aecrt.enter(%frame) : (!llvm.ptr) -> i1
+  llvm.cond_br %entered, ^prepare, ^failed
+^prepare:
   %jumped = llvm.call @_setjmp(%jump, %null) : (!llvm.ptr, !llvm.ptr) -> i32
   %failed = llvm.icmp "ne" %jumped, %zero : i32
   llvm.cond_br %failed, ^failed, ^run

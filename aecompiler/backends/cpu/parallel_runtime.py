@@ -45,7 +45,9 @@ llvm.func internal @aecrt.work(%context: !llvm.ptr) {{
   %null = llvm.mlir.zero : !llvm.ptr
   %frame = llvm.alloca %one x !frame {{alignment = 64 : i64}} : (i64) -> !llvm.ptr
   %jump = llvm.getelementptr %frame[0, 2] : (!llvm.ptr) -> !llvm.ptr, !frame
-  llvm.call @aecrt.enter(%frame) : (!llvm.ptr) -> ()
+  %entered = llvm.call @aecrt.enter(%frame) : (!llvm.ptr) -> i1
+  llvm.cond_br %entered, ^prepare, ^failed
+^prepare:
   %jumped = llvm.call @_setjmp(%jump, %null) : (!llvm.ptr, !llvm.ptr) -> i32
   %failed = llvm.icmp "ne" %jumped, %unset : i32
   llvm.cond_br %failed, ^failed, ^claim

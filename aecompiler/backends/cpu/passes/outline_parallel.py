@@ -86,7 +86,10 @@ class OutlineParallel(Pass):
 def _add_runtime(module: ir.Operation, text: str) -> None:
     """Add native functions at the end of a module."""
     block = module.regions[0].blocks[0]
+    taken = {rw.symbol_name(op): op.operation for op in block.operations if "sym_name" in op.attributes}
     for function in ir.Module.parse(text).body.operations:
+        if (name := rw.symbol_name(function.operation)) in taken:
+            raise PassFailure(taken[name], f"unsupported: the runtime has a function '{name}'")
         block.append(function.operation.clone())
 
 

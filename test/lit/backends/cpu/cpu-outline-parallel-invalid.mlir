@@ -50,3 +50,15 @@ func.func @address() -> ((memref<4xindex>) -> ()) {
   %f = func.constant @loop : (memref<4xindex>) -> ()
   return %f : (memref<4xindex>) -> ()
 }
+
+// -----
+
+// expected-error @below {{unsupported: the runtime has a function 'malloc'}}
+func.func private @malloc(i32)
+func.func @allocates(%out: memref<f32>, %n: index) attributes {llvm.emit_c_interface} {
+  %x = memref.alloc(%n) : memref<?xf32>
+  %v = memref.load %x[%n] : memref<?xf32>
+  memref.store %v, %out[] : memref<f32>
+  memref.dealloc %x : memref<?xf32>
+  return
+}
