@@ -29,7 +29,7 @@ from aecompiler.backends.cpu.parallel_runtime import (
     YIELD_WORD,
 )
 
-STACK_BYTES = 16 * 2**20
+STACK_BYTES = 8 * 2**20
 """The stack of a helper: kernels have scratch memory there. Memory that is not used is only reserved."""
 
 _WAKE = ctypes.CFUNCTYPE(None, ctypes.py_object)
