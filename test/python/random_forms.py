@@ -17,6 +17,8 @@ from random_tiles import tile_options
 from streaming_forms import derived, module_of
 
 import aecompiler as aec
+from aecompiler.backends.cpu.code_quality import FAST
+from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL
 from aecompiler.bindings import ir
 from aecompiler.errors import CompileError
 from aecompiler.reference import evaluate
@@ -77,21 +79,26 @@ class Results:
 class Forms:
     """A case in its forms, without streaming and tiles if these need more passes than `MAX_PASSES`.
 
-    It is compiled in the direct form, and on the default road, if asked for.
+    It is compiled on the default road if asked for.
     """
 
-    def __init__(self, case: Case, *, direct: bool, default: bool):
+    def __init__(self, case: Case, *, default: bool):
         self.program = case.program
         traced = self.program.trace()
         self.module = module_of(traced)
         self.streaming = _streaming(traced)
-        self.kernels = {}
-        if direct:
-            self.kernels["direct"] = aec.compile(traced, direct=True, opt_level=0)
+        self.kernels = {"direct": aec.compile(traced, direct=True, opt_level=0)}
         if self.streaming is not None:
             self.kernels["tiles"] = aec.compile(traced, target="tiled", tile=case.tile)
         if default:
             self.kernels["default"] = aec.compile(traced, **self.program.options)
+
+    @property
+    def is_vectorized(self) -> bool | None:
+        """Whether the default road left no loops over scalars; None where it was not asked to find out."""
+        chosen = self.program.options.get("opt_level", CHOOSE_LEVEL) == CHOOSE_LEVEL
+        kernel = self.kernels.get("default") if chosen else None
+        return None if kernel is None else kernel.artifact.metadata["opt_level"] == FAST
 
     @property
     def names(self) -> list[str]:

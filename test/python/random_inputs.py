@@ -26,6 +26,8 @@ def fill(rng: np.random.Generator, shape: list[int], dtype: str, values: str, le
     array = rng.standard_normal(shape)
     if values == "with -inf":
         array[rng.random(shape) < 0.2] = -np.inf
+    if values == "with the lowest":
+        array[rng.random(shape) < 0.2] = np.finfo(np.float32).min
     return array.astype(numpy_type(dtype))
 
 

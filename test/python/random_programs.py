@@ -49,12 +49,16 @@ class Scalar:
 
 @dataclass
 class RandomProgram:
-    """A program as source text, how to compile it, and the sizes and seeds of its calls."""
+    """A program as source text, how to compile it, and the sizes and seeds of its calls.
+
+    `features` names what was drawn that results are less exact for.
+    """
 
     body: list[str]
     arguments: dict[str, Tensor | Scalar]
     calls: list[dict[str, Any]]
     options: dict[str, int] = field(default_factory=dict)
+    features: frozenset[str] = frozenset()
 
     @property
     def element(self) -> str:
@@ -131,6 +135,16 @@ class Writer:
     def number(self, low: float, high: float) -> str:
         """A float constant."""
         return repr(round(self.draw(st.floats(low, high, allow_nan=False)), 3))
+
+    def schedule(self) -> dict[str, int]:
+        """Options to compile with; mostly none."""
+        if not self.chance(4):
+            return {}
+        return {
+            "opt_level": self.pick(-1, 0, 2),
+            "block_q": self.pick(0, 1, 3, 8, 16, 32, 64),
+            "block_kv": self.pick(0, 1, 7, 16),
+        }
 
     def argument(self, spec: Tensor | Scalar) -> str:
         """A new argument, or one of the same kind that is there."""
@@ -450,5 +464,4 @@ def attention_programs(draw: Draw, folded: bool = False) -> RandomProgram:
     arguments.update(writer.arguments)
     limits = {"B": (1, 2, 3, 0), "H": (2, 1, 3, 0), "Sq": (*LENGTHS[1:], 0), "Skv": (*LENGTHS[1:], 0)}
     limits["S"] = limits["Sq"]
-    schedule = {"opt_level": writer.pick(0, 2), "block_q": writer.pick(32, 1, 3, 8)}
-    return RandomProgram(body, arguments, make_calls(draw, arguments, limits), schedule)
+    return RandomProgram(body, arguments, make_calls(draw, arguments, limits), writer.schedule())

@@ -21,6 +21,8 @@ STRETCHED = "x = (row - mean) / aec.sqrt(((row - mean) ** 2).sum() + 0.5)"
 HALVED = "b = aec.exp(row * 0.5 - (row * 0.5).max())"
 MEAN = "mean = row.sum() / (row * 0.0 + 1.0).sum()"
 POWERS = "e = aec.exp(row - row.max())"
+VARIANCE = (MEAN, "x = row - mean", "return x, (x * x).sum() / 8.0")
+SHIFTED = "{s} + 6.0"
 
 NAMED = (
     *("softmax()", "softmax(lse=True)", "softmax(base=2)", "softmax(base=2, lse=True)", "softmax_sink(0.5)"),
@@ -36,7 +38,7 @@ WRITTEN = (
     (POWERS, "p = e / e.sum()", "return p, -(p * aec.log(p + 1e-6)).sum()"),
     (POWERS, "p = e / e.sum()", "return p, row.max(), row.min(), (p * p).sum()"),
     (MEAN, "e = aec.exp(row - mean)", "return e / e.sum(), mean"),
-    (MEAN, "x = row - mean", "return x, (x * x).sum() / 8.0"),
+    VARIANCE,
     ("return row / aec.sqrt((row * row).sum() + 0.25)",),
     ("return (row - row.min()) / (row.max() - row.min() + 1.0)",),
     (POWERS, "w = e * aec.where(j % 3 == 0, 0.25, 1.0)", "return w / w.sum()"),
@@ -50,7 +52,7 @@ WRITTEN = (
 
 SCORES = (
     *("{s}", "{s}", "{s}", "2.0 * aec.tanh({s} * 0.5)", "30.0 * aec.tanh({s} / 30.0)", "aec.sigmoid({s})"),
-    *("{s} - 0.125 * aec.abs(i - j)", "{s} + 6.0", "{s} * {t}", "{s} + {bias}", "aec.maximum({s}, -0.5)"),
+    *("{s} - 0.125 * aec.abs(i - j)", SHIFTED, "{s} * {t}", "{s} + {bias}", "aec.maximum({s}, -0.5)"),
     *("aec.where({p}, {s}, -inf)", "aec.where({p}, 2.0 * aec.tanh({s}), -inf)", "aec.minimum({s}, {slope})"),
 )
 
@@ -60,6 +62,7 @@ class TileWriter(Writer):
 
     batch: Any
     heads: int
+    features: frozenset[str] = frozenset()
 
     def named_mask(self) -> str:
         """A mask of the library."""
@@ -107,6 +110,8 @@ class TileWriter(Writer):
     def score(self, features: int) -> str:
         """A score, often a bounded one."""
         form = self.pick(*SCORES)
+        if form == SHIFTED:
+            self.features |= {"shifted"}
         makers = {
             "t": lambda: self.argument(Scalar(self.precise, self.pick(0.5, 1.25))),
             "bias": lambda: self.capture(self.precise, 1, self.pick("normal", "with -inf")),
@@ -126,8 +131,19 @@ class TileWriter(Writer):
             return [], f"aec.normalizers.{form.format(sinks=sinks)}"
         if kind == "random":
             return self.normalizer(), "normalize"
-        lines = ["def normalize(row, h, i, j):", *(f"    {line}" for line in self.pick(*WRITTEN))]
-        return lines, "normalize"
+        written = self.pick(*WRITTEN)
+        if written is VARIANCE:
+            self.features |= {"variance"}
+        return ["def normalize(row, h, i, j):", *(f"    {line}" for line in written)], "normalize"
+
+    def tempered(self, features: int) -> tuple[list[str], str, str]:
+        """Statements, a normaliser with a temperature in it, and a score with the lowest number as a bias."""
+        bias = self.capture(self.precise, 1, "with the lowest")
+        score = f"lambda s, b, h, i, j: s * {round(features**-0.5, 4)} + {bias}"
+        power = f"e = aec.exp((row - row.max()) {self.pick('* 0.7', '* 2.0', '* (1 / 0.7)', '/ 0.7')})"
+        whole = "return e / e.sum()"
+        end = self.pick(whole, f"{whole}, aec.log(e.sum())", "return e / (1.0 + e.sum())")
+        return ["def normalize(row, h, i, j):", f"    {power}", f"    {end}"], "normalize", score
 
     @property
     def dims(self) -> dict[str, Any]:
@@ -136,7 +152,7 @@ class TileWriter(Writer):
 
 
 @st.composite
-def tile_programs(draw: Draw) -> RandomProgram:
+def tile_programs(draw: Draw, tempered: bool = False) -> RandomProgram:
     """A program with one `attention`, at sizes around those of tiles."""
     element = draw(st.sampled_from(("f32", "f32", "f32", "f64", "f16", "bf16")))
     writer = TileWriter(draw, "f64" if element == "f64" else "f32", False)
@@ -152,8 +168,12 @@ def tile_programs(draw: Draw) -> RandomProgram:
     }
     writer.integers = ("i", "j", "h", "b")
     writer.sizes = {"b": batch, "h": writer.heads, "i": rows, "j": keys}
-    body, normalizer = writer.tiled_normalizer()
-    score, mask = writer.score(dqk), writer.mask() if writer.chance(2) or writer.chance(2) else ""
+    if tempered:
+        body, normalizer, score = writer.tempered(dqk)
+    else:
+        body, normalizer = writer.tiled_normalizer()
+        score = writer.score(dqk)
+    mask = writer.mask() if writer.chance(2) or writer.chance(2) else ""
     poison = writer.chance(3)
     if poison and (not mask or mask.startswith("lambda") or writer.chance(2)):
         # Masked by their score, or by a mask: what the poisoned keys hold must not be seen.
@@ -175,8 +195,7 @@ def tile_programs(draw: Draw) -> RandomProgram:
         body.append(f"result = ({change}, *rest)")
     body.append("return result")
     arguments.update(writer.arguments)
-    schedule = {"opt_level": 0, "block_q": writer.pick(0, 1, 3, 16, 64), "block_kv": writer.pick(0, 1, 7, 16)}
-    program = RandomProgram(body, arguments, [], schedule)
+    program = RandomProgram(body, arguments, [], writer.schedule(), writer.features)
     names = dynamic_sizes(arguments)
     limits = {"B": (1, 2, 3, 0), "Sq": LENGTHS, "Skv": LENGTHS, "S": LENGTHS, "N": (9, 1, 70, 0)}
     for _ in range(2 if names else 1):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from outcomes import Outcome
 
-from aecompiler.tools import bench, benchmark
+from aecompiler.tools import bench, bench_machine, benchmark
 
 CASES = """
 import numpy as np
@@ -23,15 +23,19 @@ import aecompiler as aec
 from aecompiler.tools.benchmark import Work, case
 
 
-def work(peer, failing=False):
+def program(scale):
     x = aec.tensor("B", 1, "S", 4)
 
     @aec.program(q=x, v=x)
     def linear(q, v):
-        return aec.attention(q, q, v, normalize=lambda row: row)
+        return aec.attention(q, q, v, normalize=lambda row: row * scale)
 
+    return linear
+
+
+def work(peer, **others):
     q, v = np.random.default_rng(0).standard_normal((2, 1, 1, 5, 4)).astype(np.float32)
-    return Work(linear, {"q": q, "v": v}, peer)
+    return Work(program(1.0), {"q": q, "v": v}, peer, **others)
 
 
 @case(peer="numpy", shapes=[(1, 5), (2, 5)])
@@ -59,7 +63,12 @@ FIELDS = [
     "peer_ms",
     "ratio",
     "cost",
+    "figures",
     "error",
+    "repeat",
+    "cpu",
+    "threads",
+    "peer_threads",
     "versions",
 ]
 
@@ -105,6 +114,10 @@ def test_records_have_the_fields_and_consistent_numbers(run: Run) -> None:
         assert record["ratio"] == pytest.approx(record["peer_ms"] / record["ours_ms"])
         assert 0 <= record["error"] < 1e-5
         assert {"python", "numpy"} <= set(record["versions"])
+        assert record["repeat"] == 2
+        assert record["cpu"]
+        assert record["threads"] >= 1
+        assert record["figures"] == {}
 
 
 def test_part_of_a_key_selects_the_cases_below_it(run: Run) -> None:
@@ -138,6 +151,146 @@ def test_wrong_kernel_is_not_timed(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     outcome = run("good-case/1x5")
     assert outcome.status == 1
     assert "ours is off by" in outcome.err
+
+
+def test_wrong_baseline_is_not_timed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aecompiler.kernel import Kernel
+
+    calls = Kernel.__call__
+
+    def second_kernel_is_wrong(self: Kernel, **inputs: object) -> object:
+        result = calls(self, **inputs)
+        return result * 2 if "2.0" in self.inlined_program()[0].operation.get_asm() else result
+
+    baseline = CASES.replace("@ v)", "@ v, baseline=program(2.0))")
+    Path("cases/some.py").write_text(baseline)
+    outcome = run("good-case/1x5")
+    assert outcome.status == 0, outcome.err
+    assert "cost" in outcome.out
+    monkeypatch.setattr(Kernel, "__call__", second_kernel_is_wrong)
+    monkeypatch.setattr(benchmark, "interleaved_medians", lambda *_: pytest.fail("timed a wrong result"))
+    outcome = run("good-case/1x5")
+    assert outcome.status == 1
+    assert "wrong result, not timed: the baseline is off by" in outcome.err
+
+
+def test_element_that_is_not_written_is_found(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aecompiler.kernel import Kernel
+
+    calls = Kernel.__call__
+    monkeypatch.setattr(
+        Kernel, "__call__", lambda self, out=None, **inputs: out if out else calls(self, **inputs)
+    )
+    outcome = run("good-case/1x5")
+    assert outcome.status == 1
+    assert "ours is off by" in outcome.err
+
+
+def test_timed_calls_of_ours_allocate_their_results(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from aecompiler.kernel import Kernel
+
+    calls, timed = Kernel.__call__, benchmark.interleaved_medians
+
+    def call(self: Kernel, **inputs: object) -> object:
+        assert "out" not in inputs
+        return calls(self, **inputs)
+
+    def watched(functions: list[Callable[[], object]], repeat: int) -> list[float]:
+        with monkeypatch.context() as patch:
+            patch.setattr(Kernel, "__call__", call)
+            return timed(functions, repeat)
+
+    monkeypatch.setattr(benchmark, "interleaved_medians", watched)
+    outcome = run("good-case/1x5")
+    assert outcome.status == 0, outcome.err
+
+
+class Torch:
+    """As much of torch as has threads; `most` is how many it would use."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.threads = 1
+
+    def set_num_threads(self, count: int) -> None:
+        self.threads = min(count, self.most)
+
+    def get_num_threads(self) -> int:
+        return self.threads
+
+
+def test_torch_gets_as_many_threads_as_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AECOMPILER_NUM_THREADS", "3")
+    monkeypatch.setattr(bench_machine, "loaded_torch", lambda: Torch(8))
+    assert run("good-case/1x5", "--json", "r.json").status == 0
+    (record,) = json.loads(Path("r.json").read_text())
+    assert (record["threads"], record["peer_threads"]) == (3, 3)
+    monkeypatch.setattr(bench_machine, "loaded_torch", lambda: Torch(2))
+    outcome = run("good-case/1x5")
+    assert outcome.status == 1
+    assert "expects torch to use 3 threads, as ours does, got 2" in outcome.err
+
+
+FIGURES = (
+    CASES.partition("@case")[0]
+    + """
+from aecompiler.tools.bench_figures import compile_times, peak_memory
+
+
+@case(shapes=[(1,)], measure=compile_times)
+def compile_time(shape, dtype):
+    return work(None, baseline=program(2.0))
+
+
+@case(peer="numpy", shapes=[(1,)], measure=peak_memory)
+def memory(shape, dtype):
+    q, v = np.ones((2, 64, 1, 4096, 4), np.float32)
+    return Work(softmax(), {"q": q, "v": v}, lambda q, v: v.astype(np.float64) * FACTOR)
+
+
+FACTOR = 1
+
+
+def softmax():
+    x = aec.tensor("B", 1, "S", 4)
+
+    @aec.program(q=x, v=x)
+    def softmax(q, v):
+        return aec.attention(q, q, v, mask=aec.masks.window(8))
+
+    return softmax
+"""
+)
+
+
+def test_compile_times_are_measured_and_results_checked(run: Run) -> None:
+    Path("cases/some.py").write_text(FIGURES)
+    assert run("--list").out.splitlines()[0] == "compile-time/1/f32/cpu  (no peer)"
+    outcome = run("compile-time", "--json", "r.json", "--repeat", "1")
+    assert outcome.status == 0, outcome.err
+    (record,) = json.loads(Path("r.json").read_text())
+    figures = record["figures"]
+    assert figures.keys() == {"cold_ms", "first_cold_ms", "warm_ms", "first_warm_ms"}
+    assert 0 < figures["warm_ms"] < figures["cold_ms"]
+    assert 0 < figures["first_warm_ms"] < figures["first_cold_ms"]
+    assert record["ours_ms"] is None
+    assert record["error"] < 1e-5
+    assert "cold_ms" in outcome.out
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_of_a_call_is_measured_and_results_checked(run: Run) -> None:
+    Path("cases/some.py").write_text(FIGURES)
+    outcome = run("memory", "--json", "r.json", "--repeat", "1")
+    assert outcome.status == 0, outcome.err
+    (record,) = json.loads(Path("r.json").read_text())
+    # The result is a third of what goes in and out.
+    assert 0.3 < record["figures"]["rise"] < 0.6
+    assert record["figures"]["rise_mib"] == pytest.approx(record["figures"]["rise"] * 12)
+    Path("cases/some.py").write_text(FIGURES.replace("FACTOR = 1", "FACTOR = 2"))
+    outcome = run("memory", "--repeat", "1")
+    assert outcome.status == 1
+    assert "wrong result, not timed: ours is off by" in outcome.err
 
 
 def test_json_is_written_as_cases_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
