@@ -12,11 +12,11 @@ from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
 import aecompiler as aec
 from aecompiler import masks, normalizers
+from aecompiler.tools.bench_figures import compile_times, peak_memory
 from aecompiler.tools.benchmark import Work, case
 
 SDPA, FLEX, PLAIN = "torch SDPA", "compiled flex_attention", "plain torch"
 SHAPES = [(1, 8, length, features) for features in (64, 128) for length in (1024, 2048, 4096)]
-VARIANTS = [(1, 8, 2048, 64), (1, 8, 2048, 128)]
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 SLOPES = 2.0 ** -torch.arange(1, 9, dtype=torch.float32)
 CAP, WINDOW = 30.0, 256
@@ -106,7 +106,7 @@ def decode(shape, dtype):
     return Work(decode, {**inputs, "q": inputs["q"][:, :, :1].contiguous()}, peer)
 
 
-@case(peer=FLEX, shapes=VARIANTS)
+@case(peer=FLEX, shapes=SHAPES)
 def alibi(shape, dtype):
     def peer(q, k, v, slopes):
         return compiled_flex()(q, k, v, score_mod=lambda s, b, h, i, j: s + slopes[h] * (j - i))
@@ -117,7 +117,7 @@ def alibi(shape, dtype):
     return Work(program, {**qkv(shape, dtype), "slopes": SLOPES}, peer, softmax_of(shape, dtype, None))
 
 
-@case(peer=FLEX, shapes=VARIANTS)
+@case(peer=FLEX, shapes=SHAPES, dtypes=["f32", "bf16"])
 def softcap(shape, dtype):
     def peer(q, k, v):
         return compiled_flex()(q, k, v, score_mod=lambda s, b, h, i, j: CAP * torch.tanh(s / CAP))
@@ -126,7 +126,7 @@ def softcap(shape, dtype):
     return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, None))
 
 
-@case(peer=FLEX, shapes=VARIANTS)
+@case(peer=FLEX, shapes=SHAPES)
 def window(shape, dtype):
     length = shape[2]
     block_mask = create_block_mask(
@@ -140,7 +140,7 @@ def window(shape, dtype):
     return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, masks.causal()))
 
 
-@case(peer=PLAIN, shapes=VARIANTS)
+@case(peer=PLAIN, shapes=SHAPES)
 def sigmoid(shape, dtype):
     features = shape[3]
 
@@ -151,7 +151,7 @@ def sigmoid(shape, dtype):
     return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, None))
 
 
-@case(peer=PLAIN, shapes=VARIANTS)
+@case(peer=PLAIN, shapes=SHAPES)
 def relu(shape, dtype):
     features = shape[3]
 
@@ -160,3 +160,20 @@ def relu(shape, dtype):
 
     program = attention(shape, dtype, normalize=normalizers.relu())
     return Work(program, qkv(shape, dtype), peer, softmax_of(shape, dtype, None))
+
+
+@case(shapes=[(1, 8, 1024, 64)], measure=compile_times)
+def compile_time(shape, dtype):
+    """How long compiling causal softmax takes; the same without a mask is compiled first."""
+    program = attention(shape, dtype, mask=masks.causal())
+    return Work(program, qkv(shape, dtype), baseline=softmax_of(shape, dtype, None))
+
+
+@case(peer="torch SDPA in f64", shapes=[(1, 8, 32768, 64)], measure=peak_memory)
+def memory(shape, dtype):
+    """What a causal forward of 32k tokens takes of memory."""
+
+    def peer(q, k, v):
+        return F.scaled_dot_product_attention(q.double(), k.double(), v.double(), is_causal=True)
+
+    return Work(attention(shape, dtype, mask=masks.causal()), qkv(shape, dtype), peer)

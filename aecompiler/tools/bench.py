@@ -14,7 +14,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from aecompiler.tools.benchmark import Case, Record, WrongResultError, cases_of, measure, record
+from aecompiler.tools.benchmark import Case, Record, WrongResultError, cases_of, record
 from aecompiler.tools.command_line import FAILED, OK, Parser, add_information, count, inform, run_tool
 from aecompiler.tools.errors import FlagError, UsageError, describe
 from aecompiler.tools.files import check_writable, replace_file
@@ -25,16 +25,22 @@ PROG = "aec-bench"
 
 DESCRIPTION = """\
 Time kernels beside their peers, in one process. Each result is checked against the float64 reference before
-it is timed; calls of both sides take turns, and medians are reported.
+it is timed; calls of both sides take turns, allocate their results, may use the same number of threads
+(AECOMPILER_NUM_THREADS; torch gets as many), and medians are reported. Cases without a peer measure something
+else: compile-time how long compiling takes, memory by how much a call raises the resident memory.
 
   aec-bench --list
-  aec-bench softmax-causal gated-retention/1x4x256x64 --json results.json"""
+  aec-bench softmax-causal gated-retention/1x4x256x64 --json results.json
+  aec-bench compile-time memory"""
 
 EPILOG = """\
 ratio is peer_ms / ours_ms: above 1, ours is faster; cost, for a variant, is its time divided by that of plain
 softmax attention, also ours. The JSON file is a list of records with the fields case, shape, dtype, target,
-ours_ms, peer, peer_ms, ratio, cost, error, versions; it is replaced after each case. A failed case has no
-times in it.
+ours_ms, peer, peer_ms, ratio, cost, figures, error, repeat, cpu, threads, peer_threads, versions; it is
+replaced after each case. A failed case has no times and figures in it. Figures of compile-time, in a process
+that has compiled another program: cold_ms and warm_ms, without and with the kernel in the cache; in one that
+has not: first_cold_ms and first_warm_ms. Figures of memory: rise_mib, and rise, in parts of the size of
+inputs and outputs.
 
 Exit status: 0 success, 1 a case failed (the others still run), 2 bad usage, input or output, 3 internal error
 (a bug, or a native crash, which ends the run; the JSON file keeps the cases before)."""
@@ -53,7 +59,13 @@ def build_parser() -> Parser:
         help="where the cases are (default: bench/ of the checkout that aecompiler is installed from)",
     )
     add = parser.add_argument_group("results").add_argument
-    add("--repeat", metavar="N", type=count, default=20, help="timed calls (default: 20)")
+    add(
+        "--repeat",
+        metavar="N",
+        type=count,
+        default=20,
+        help="timed calls; processes, of 5 at most, where no call is timed (default: 20)",
+    )
     add("--json", metavar="FILE", help="write the records to this file")
     add_information(parser.add_argument_group("other"))
     return parser
@@ -84,7 +96,7 @@ def _work(args: Namespace, folder: Path, report: Reporter) -> int:
     cases, status = _load(folder, report)
     chosen = _select(args.cases, cases) if args.cases else cases
     if args.list:
-        write_stdout("".join(f"{each.key}  ({each.peer})\n" for each in chosen))
+        write_stdout("".join(f"{each.key}  ({each.peer or 'no peer'})\n" for each in chosen))
         return status
     return max(status, _run(chosen, args.repeat, args.json, report))
 
@@ -137,31 +149,40 @@ def _run(cases: Sequence[Case], repeat: int, path: str | None, report: Reporter)
     width = max((len(each.key) for each in cases), default=0)
     for each in cases:
         report("doing", f"measuring {each.key}")
-        found = _measure(each, repeat)
+        found, is_measured = _measure(each, repeat)
         records.append(found)
         if path is not None:
             _write(path, records)
-        if found.ours_ms is None:
+        if is_measured:
+            write_stdout(f"{each.key:<{width}}  {_results(found)}  error {found.error:.1e}\n")
+        else:
             status = FAILED
-            continue
-        cost = "" if found.cost is None else f"cost {found.cost:5.2f}  "
-        write_stdout(
-            f"{each.key:<{width}}  ours {found.ours_ms:9.3f} ms  {each.peer} {found.peer_ms:9.3f} ms  "
-            f"ratio {found.ratio:6.3f}  {cost}error {found.error:.1e}\n"
-        )
     return status
 
 
-def _measure(case: Case, repeat: int) -> Record:
-    """The record of a case; without times, and reported, if it fails."""
+def _results(found: Record) -> str:
+    """The numbers of a record, and how they were measured."""
+    threads = "" if found.threads is None else f", {found.threads} threads"
+    if found.figures:
+        figures = (f"{name} {figure:.3f}" for name, figure in found.figures.items())
+        return f"{'  '.join(figures)}  ({found.repeat} processes{threads})"
+    cost = "" if found.cost is None else f"  cost {found.cost:5.2f}"
+    return (
+        f"ours {found.ours_ms:9.3f} ms  {found.peer} {found.peer_ms:9.3f} ms  ratio {found.ratio:6.3f}{cost}"
+        f"  ({found.repeat} calls{threads})"
+    )
+
+
+def _measure(case: Case, repeat: int) -> tuple[Record, bool]:
+    """The record of a case, and whether it was measured; a failure is reported, and has no times."""
     try:
-        return measure(case, repeat)
+        return case.measure(case, repeat), True
     except WrongResultError as error:
         sys.stderr.write(f"{PROG}: {case.key}: wrong result, not timed: {error}\n")
-        return record(case, error=error.error)
+        return record(case, repeat, error=error.error), False
     except BaseException as error:  # whatever a case raises, SystemExit too: the others still run
         _report(case.key, error)
-        return record(case)
+        return record(case, repeat), False
 
 
 def _report(what: str, error: BaseException) -> None:

@@ -7,19 +7,20 @@ A file below `bench/` makes cases with the `case` decorator::
         batch, heads, length, features = shape
         ...
         return Work(program, {"q": q, "k": k, "v": v}, peer=lambda q, k, v: ...)
+
+Other figures than times of calls come from a `measure` of `case`: see `bench_figures.py`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import numbers
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aecompiler.tools.command_line import versions_of
+from aecompiler.tools.bench_machine import cpu_model, share_threads, versions
 
 Shape = tuple[int, ...]
 
@@ -34,7 +35,7 @@ class Work:
 
     program: Any
     inputs: Mapping[str, Any]
-    peer: Callable[..., Any]
+    peer: Callable[..., Any] | None = None
     baseline: Any = None
 
 
@@ -48,6 +49,7 @@ class Case:
     target: str
     peer: str
     make: Callable[[Shape, str], Work]
+    measure: Callable[[Case, int], Record]
 
     @property
     def key(self) -> str:
@@ -72,7 +74,9 @@ class Record:
     by the time of the baseline, where there is one.
 
     `error` is the largest error of our results against the float64 reference, relative to a result's largest
-    magnitude. A case that failed has no times; one that raised has no error either.
+    magnitude. A case that failed has no times; one that raised has no error either. `figures` are those of a
+    case that measures something else. Times are medians of `repeat` calls, and `threads` and `peer_threads`
+    how many threads a call may use.
     """
 
     case: str
@@ -84,7 +88,12 @@ class Record:
     peer_ms: float | None
     ratio: float | None
     cost: float | None
+    figures: dict[str, float]
     error: float | None
+    repeat: int
+    cpu: str
+    threads: int | None
+    peer_threads: int | None
     versions: dict[str, str]
 
 
@@ -98,22 +107,24 @@ class WrongResultError(Exception):
 
 def case(
     *,
-    peer: str,
     shapes: Sequence[Shape],
+    peer: str = "",
     dtypes: Sequence[str] = ("f32",),
     targets: Sequence[str] = ("cpu",),
     name: str | None = None,
+    measure: Callable[[Case, int], Record] | None = None,
 ) -> Callable[[Callable[[Shape, str], Work]], Family]:
     """Make cases of `function(shape, dtype) -> Work`, one for each shape, element type and target.
 
-    `peer` says what ours is compared with. The name is the function's, with dashes.
+    `peer` says what ours is compared with. The name is the function's, with dashes. `measure` makes the
+    record of a case; without it calls are timed.
     """
 
     def decorate(function: Callable[[Shape, str], Work]) -> Family:
         own = name or function.__name__.replace("_", "-")
         return Family(
             tuple(
-                Case(own, tuple(shape), dtype, target, peer, function)
+                Case(own, tuple(shape), dtype, target, peer, function, measure or measure_calls)
                 for shape in shapes
                 for dtype in dtypes
                 for target in targets
@@ -130,65 +141,93 @@ def cases_of(module: Any) -> Iterator[Case]:
             yield from value.cases
 
 
-def measure(work: Case, repeat: int) -> Record:
-    """Check and time one case. Raises WrongResultError, and what compiling and running raise."""
-    from aecompiler.accuracy import compare
-    from aecompiler.compiler import compile
-    from aecompiler.tools.tolerances import default_tolerance
+class Subject:
+    """A kernel of ours with its arguments, and what the float64 reference says of them."""
 
-    made = work.make(work.shape, work.dtype)
-    kernel = compile(made.program, work.target)
-    tolerance = default_tolerance(kernel.arguments)
-    reference = kernel.evaluate_reference(**made.inputs)
+    def __init__(self, what: str, program: Any, inputs: Mapping[str, Any], target: str):
+        from aecompiler.compiler import compile
+        from aecompiler.tools.tolerances import default_tolerance
 
-    out = poisoned_results(kernel, made.inputs)
+        self.what = what
+        self.kernel = compile(program, target)
+        self.inputs = {argument.name: inputs[argument.name] for argument in self.kernel.arguments}
+        self.tolerance = default_tolerance(self.kernel.arguments)
+        self.reference = self.kernel.evaluate_reference(**self.inputs)
 
-    def ours() -> Any:
-        return kernel(**made.inputs, out=out)
+    def __call__(self) -> Any:
+        """A call as people write it, which allocates its results."""
+        return self.kernel(**self.inputs)
+
+    def error_of(self, outputs: Any) -> float:
+        """The largest error of results, or of the first ones of them."""
+        from aecompiler.accuracy import compare
+
+        results = self.kernel.results
+        parts = outputs if isinstance(outputs, tuple) else (outputs,)
+        if not 1 <= len(parts) <= len(results):
+            raise ValueError(f"expects 1 to {len(results)} results, got {len(parts)}")
+        pairs = zip(results, parts, self.reference, strict=False)
+        return max(compare(result.name, part, expected).max_rel_error for result, part, expected in pairs)
+
+    def check(self, when: str = "") -> float:
+        """The largest error of a call as it is timed, and of one into poisoned arrays, both whole.
+
+        Raises WrongResultError for one beyond the tolerance.
+        """
+        outputs = self()
+        error = self._checked(outputs, when)
+        arrays = outputs if isinstance(outputs, tuple) else (outputs,)
+        for array in arrays:
+            poison(array)
+        self.kernel(**self.inputs, out=arrays)
+        return max(error, self._checked(arrays, when))
+
+    def _checked(self, outputs: Any, when: str) -> float:
+        error = self.error_of(outputs)
+        if not error <= self.tolerance:
+            message = f"{self.what} is off by {error:.2e} (tolerance {self.tolerance:.1e}){when}"
+            raise WrongResultError(message, error)
+        return error
+
+
+def measure_calls(case: Case, repeat: int) -> Record:
+    """Check and time one case. Raises WrongResultError, and what compiling and running raise.
+
+    All sides are called alike: with all arguments, and allocating their results.
+    """
+    made = case.make(case.shape, case.dtype)
+    if made.peer is None:
+        raise ValueError("expects a peer to time beside")
+    ours = Subject("ours", made.program, made.inputs, case.target)
+    threads, peer_threads = share_threads(ours.kernel)
+    error = ours.check()
 
     def peers() -> Any:
         return made.peer(**made.inputs)
 
-    def error_of(outputs: Any) -> float:
-        parts = outputs if isinstance(outputs, tuple) else (outputs,)
-        if not 1 <= len(parts) <= len(kernel.results):
-            raise ValueError(f"expects 1 to {len(kernel.results)} results, got {len(parts)}")
-        pairs = zip(kernel.results, parts, reference, strict=False)
-        return max(compare(result.name, part, expected).max_rel_error for result, part, expected in pairs)
-
-    error = error_of(ours())
-    if not error <= tolerance:
-        raise WrongResultError(f"ours is off by {error:.2e} (tolerance {tolerance:.1e})", error)
     try:
-        peer_error = error_of(peers())
+        peer_error = ours.error_of(peers())
     except ValueError as mistake:
         raise WrongResultError(f"the peer: {mistake}", error) from mistake
-    if not peer_error <= tolerance:
-        raise WrongResultError(f"the peer is off by {peer_error:.2e} (tolerance {tolerance:.1e})", error)
+    if not peer_error <= ours.tolerance:
+        raise WrongResultError(f"the peer is off by {peer_error:.2e} (tolerance {ours.tolerance:.1e})", error)
 
     timed = [ours, peers]
     if made.baseline is not None:
-        baseline = compile(made.baseline, work.target)
-        shared = {argument.name: made.inputs[argument.name] for argument in baseline.arguments}
-        other_out = poisoned_results(baseline, shared)
-        timed.append(lambda: baseline(**shared, out=other_out))
+        baseline = Subject("the baseline", made.baseline, made.inputs, case.target)
+        baseline.check()
+        timed.append(baseline)
     ours_ms, peer_ms, *baseline_ms = interleaved_medians(timed, repeat)
-    for array in out:
-        poison(array)
-    error = max(error, error_of(ours()))
-    if not error <= tolerance:
-        raise WrongResultError(f"ours is off by {error:.2e} after many calls", error)
-    cost = ours_ms / baseline_ms[0] if baseline_ms else None
-    return record(work, ours_ms=ours_ms, peer_ms=peer_ms, cost=cost, error=error)
-
-
-def poisoned_results(kernel: Any, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Arrays for the results of a call, like those that it returns, with NaN or ones in every element."""
-    results = kernel(**inputs)
-    arrays = results if isinstance(results, tuple) else (results,)
-    for array in arrays:
-        poison(array)
-    return arrays
+    return record(
+        case,
+        repeat,
+        ours_ms=ours_ms,
+        peer_ms=peer_ms,
+        cost=ours_ms / baseline_ms[0] if baseline_ms else None,
+        error=max(error, ours.check(" after many calls")),
+        threads=threads,
+        peer_threads=peer_threads,
+    )
 
 
 def poison(array: Any) -> None:
@@ -200,26 +239,34 @@ def poison(array: Any) -> None:
 
 
 def record(
-    work: Case,
+    case: Case,
+    repeat: int,
     *,
     ours_ms: float | None = None,
     peer_ms: float | None = None,
     cost: float | None = None,
+    figures: Mapping[str, float] | None = None,
     error: float | None = None,
+    threads: int | None = None,
+    peer_threads: int | None = None,
 ) -> Record:
     """The record of a case."""
-    ratio = peer_ms / ours_ms if ours_ms and peer_ms is not None else None
     return Record(
-        case=work.name,
-        shape=list(work.shape),
-        dtype=work.dtype,
-        target=work.target,
+        case=case.name,
+        shape=list(case.shape),
+        dtype=case.dtype,
+        target=case.target,
         ours_ms=ours_ms,
-        peer=work.peer,
+        peer=case.peer,
         peer_ms=peer_ms,
-        ratio=ratio,
+        ratio=peer_ms / ours_ms if ours_ms and peer_ms is not None else None,
         cost=cost,
+        figures=dict(figures or {}),
         error=error,
+        repeat=repeat,
+        cpu=cpu_model(),
+        threads=threads,
+        peer_threads=peer_threads,
         versions=versions(),
     )
 
@@ -241,9 +288,3 @@ def interleaved_medians(functions: Sequence[Callable[[], Any]], repeat: int, war
             function()
             found.append((time.perf_counter() - begin) * 1e3)
     return [statistics.median(found) for found in times]
-
-
-def versions() -> dict[str, str]:
-    """What the numbers were measured with."""
-    packages = ("aecompiler", "torch", "torch-mlir", "mlir-python-bindings", "triton", "numpy")
-    return {"python": platform.python_version(), **versions_of(packages)}

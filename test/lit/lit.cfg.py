@@ -42,7 +42,7 @@ if path := os.environ.get("PYTHONPATH"):  # else another checkout may be tested 
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope"
 
 config.substitutions += [(r"\bFileCheck\b", shlex.quote(filecheck)), ("%PYTHON", shlex.quote(sys.executable))]
-for tool in ("aec-opt", "aec-run"):
+for tool in ("aec-opt", "aec-run", "aec-bench"):
     path = find_tool(f"AECOMPILER_{tool.removeprefix('aec-').upper()}", tool)
     config.substitutions.append((rf"\b{tool}(?=\s)", shlex.quote(path)))
 
