@@ -1,7 +1,7 @@
 """The process that `bench_figures.py` starts: compiles or calls a program, and prints what it measured.
 
 `python -m aecompiler.tools.bench_child compile|memory FOLDER`: the folder holds the programs, `first.mlirbc`
-and `program.mlirbc`, the target's name, and `inputs.npz`; the results are written there too.
+and `program.mlirbc`, the target's name, and arguments as `NAME.npy`; the results are written there too.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ def call(folder: Path) -> dict[str, float]:
     from aecompiler.tools.tolerances import default_tolerance
 
     kernel = aec.compile(_module(folder, "program"), _target(folder))
-    inputs = _inputs(folder)
-    kernel(**inputs)  # threads start, and pages of code and inputs are read
-    before = _reset_peak()
+    inputs = _inputs(kernel, folder)
+    before = _reset_peak()  # no call before: what it frees would serve this one again
     outputs = kernel(**inputs)
     rise = _status("VmHWM") - before
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -60,13 +59,12 @@ def _target(folder: Path) -> str:
     return (folder / "target").read_text()
 
 
-def _inputs(folder: Path) -> dict[str, Any]:
-    with np.load(folder / "inputs.npz") as file:
-        return {name: file[name] for name in file.files}
+def _inputs(kernel: Any, folder: Path) -> dict[str, Any]:
+    return {argument.name: np.load(folder / f"{argument.name}.npy") for argument in kernel.arguments}
 
 
 def _run(kernel: Any, folder: Path) -> None:
-    outputs = kernel(**_inputs(folder))
+    outputs = kernel(**_inputs(kernel, folder))
     _save(outputs if isinstance(outputs, tuple) else (outputs,), folder)
 
 

@@ -84,7 +84,8 @@ def _write(folder: Path, case: Case, made: Work) -> None:
             program.module.operation.write_bytecode(buffer)
             (folder / f"{name}.mlirbc").write_bytes(buffer.getvalue())
     (folder / "target").write_text(case.target)
-    np.savez(folder / "inputs.npz", **{name: np.asarray(value) for name, value in made.inputs.items()})
+    for name, value in made.inputs.items():
+        np.save(folder / f"{name}.npy", np.asarray(value))
 
 
 def _child(what: str, folder: str) -> dict[str, float]:

@@ -196,14 +196,15 @@ def measure_calls(case: Case, repeat: int) -> Record:
     All sides are called alike: with all arguments, and allocating their results.
     """
     made = case.make(case.shape, case.dtype)
-    if made.peer is None:
+    peer = made.peer
+    if peer is None:
         raise ValueError("expects a peer to time beside")
     ours = Subject("ours", made.program, made.inputs, case.target)
     threads, peer_threads = share_threads(ours.kernel)
     error = ours.check()
 
     def peers() -> Any:
-        return made.peer(**made.inputs)
+        return peer(**made.inputs)
 
     try:
         peer_error = ours.error_of(peers())
@@ -212,7 +213,7 @@ def measure_calls(case: Case, repeat: int) -> Record:
     if not peer_error <= ours.tolerance:
         raise WrongResultError(f"the peer is off by {peer_error:.2e} (tolerance {ours.tolerance:.1e})", error)
 
-    timed = [ours, peers]
+    timed: list[Callable[[], Any]] = [ours, peers]
     if made.baseline is not None:
         baseline = Subject("the baseline", made.baseline, made.inputs, case.target)
         baseline.check()
