@@ -18,7 +18,6 @@ from streaming_forms import derived, module_of
 
 import aecompiler as aec
 from aecompiler.backends.cpu.code_quality import FAST
-from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL
 from aecompiler.bindings import ir
 from aecompiler.errors import CompileError
 from aecompiler.reference import evaluate
@@ -95,9 +94,8 @@ class Forms:
 
     @property
     def is_vectorized(self) -> bool | None:
-        """Whether the default road left no loops over scalars; None where it was not asked to find out."""
-        chosen = self.program.options.get("opt_level", CHOOSE_LEVEL) == CHOOSE_LEVEL
-        kernel = self.kernels.get("default") if chosen else None
+        """Whether the default road left no loops over scalars; None where it was not taken as it stands."""
+        kernel = None if self.program.options else self.kernels.get("default")
         return None if kernel is None else kernel.artifact.metadata["opt_level"] == FAST
 
     @property
