@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import tiled_backend  # noqa: F401  (registers the target `tiled`)
+import vectorization  # noqa: F401  (registers the target `watched`)
 from hypothesis import strategies as st
 from random_inputs import numpy_type
 from random_programs import Draw, RandomProgram
@@ -17,7 +18,6 @@ from random_tiles import tile_options
 from streaming_forms import derived, module_of
 
 import aecompiler as aec
-from aecompiler.backends.cpu.code_quality import FAST
 from aecompiler.bindings import ir
 from aecompiler.errors import CompileError
 from aecompiler.reference import evaluate
@@ -90,13 +90,16 @@ class Forms:
         if self.streaming is not None:
             self.kernels["tiles"] = aec.compile(traced, target="tiled", tile=case.tile)
         if default:
-            self.kernels["default"] = aec.compile(traced, **self.program.options)
+            self.kernels["default"] = aec.compile(traced, target="watched", **self.program.options)
 
     @property
     def is_vectorized(self) -> bool | None:
-        """Whether the default road left no loops over scalars; None where it was not taken as it stands."""
+        """Whether the default road vectorized all tile programs; None where it was not taken as it stands."""
         kernel = None if self.program.options else self.kernels.get("default")
-        return None if kernel is None else kernel.artifact.metadata["opt_level"] == FAST
+        if kernel is None:
+            return None
+        tiles = kernel.artifact.metadata["tiles"]
+        return tiles.before > 0 and tiles.left == 0
 
     @property
     def names(self) -> list[str]:

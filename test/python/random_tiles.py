@@ -217,7 +217,7 @@ def tile_options(draw: Draw) -> str:
         "rows-last": ("true", "false"),
         "pack-gqa": ("false", "true"),
         "split-kv": (1, 1, 1, 2, 3, 5),
-        "decode-rows": (0, 0, 3, 8, 16),
+        "decode-rows": (0, 0, 0, 3, 8, 16),
     }
     options = {name: draw(st.sampled_from(values)) for name, values in choices.items()}
     if options["decode-rows"]:

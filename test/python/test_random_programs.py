@@ -37,11 +37,11 @@ RECURRENCE, TRANSFORMED, TEMPERED = 80, 80, 30
 """Programs of the fixed set with a recurrence, ones that are only transformed, and ones with a temperature in
 their normaliser and the lowest number among their scores."""
 
-DEFAULT = 2
+DEFAULT = 3
 """One in so many programs is also compiled on the CPU's default road, which takes longer than all else."""
 
-VECTORIZED = 0.8
-"""The part of those with default options that must be vectorized as a whole."""
+VECTORIZED = 0.85
+"""The part of those with default options whose tile programs must all be vectorized."""
 
 ACCUMULATED = {"f64": 2e-14, "f32": 1e-5}
 """Error of a value before it is rounded to its type, relative to the largest value of its row, at least 1."""
