@@ -47,8 +47,8 @@ ACCUMULATED = {"f64": 2e-14, "f32": 1e-5}
 """Error of a value before it is rounded to its type, relative to the largest value of its row, at least 1."""
 
 LOST = {"shifted": 30.0}
-"""Features of ill-conditioned programs, and by what their error is larger beside their result: scores far from
-0, whose products with v cancel where no normaliser scales them."""
+"""Features of ill-conditioned programs, and by what their error is larger beside their result: scores far
+from 0, whose products with v cancel where no normaliser scales them."""
 
 WEIGHTS = {"bf16": 2.0**-7}
 """The same error of o where the weights may have been rounded to this type of v."""

@@ -73,6 +73,8 @@ class Nests:
 
     def groups(self, length: int) -> list[list[int]]:
         """The chunks of a row, in groups that share a register tile."""
+        if length == rw.DYNAMIC:
+            raise UnsupportedTile("a tensor whose sizes are not known")
         if length % self.lanes:
             raise UnsupportedTile(f"a row of {length} elements on vectors of {self.lanes}")
         chunks = list(range(length // self.lanes))

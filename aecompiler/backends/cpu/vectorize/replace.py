@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from aecompiler.backends.cpu.vectorize.program import TileProgram
 from aecompiler.backends.cpu.vectorize.ranges import SIZE, Ranges
 from aecompiler.backends.cpu.vectorize.sources import Sources, plain_type, view_type
-from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile, is_structured
+from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
 from aecompiler.bindings import bufferization, func, ir, memref, scf, tensor
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import width_of
 
-_READERS = frozenset(f"tensor.{n}" for n in ("extract_slice", "insert_slice", "pad", "cast", "concat"))
 _INWARD = frozenset({"arith.constant", "tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that are done again inside instead of passing their results."""
+
+_SINGLE = frozenset({"tensor.extract", "tensor.dim"})
+"""Operations that read no more than one element of a tensor."""
 
 
 def vectorize(forall: ir.Operation, sources: Sources, name: str, machine: Machine) -> None:
@@ -31,13 +33,13 @@ def vectorize(forall: ir.Operation, sources: Sources, name: str, machine: Machin
     rank = len(body.arguments) - len(results)
     tensors = [value for value in captures if isinstance(value.type, ir.RankedTensorType)]
     scalars = [value for value in captures if not isinstance(value.type, ir.RankedTensorType)]
-    sliced = {value for value in tensors if _is_sliced(value, forall)}
+    side_by_side = _read_by_vectors(forall) & set(tensors)
     with forall.location:
         index = ir.IndexType.get()
         inputs = [
             *[index] * rank,
             *(value.type for value in scalars),
-            *(view_type(value, value in sliced) for value in tensors),
+            *(view_type(value, value in side_by_side) for value in tensors),
             *(plain_type(result) for result in results),
         ]
         with ir.InsertionPoint(sources.function):
@@ -47,7 +49,7 @@ def vectorize(forall: ir.Operation, sources: Sources, name: str, machine: Machin
         except UnsupportedTile:
             new.operation.erase()
             raise
-        _replace_loop(new, forall, rank, scalars, tensors, sliced, sources)
+        _replace_loop(new, forall, rank, scalars, tensors, side_by_side, sources)
 
 
 def _accumulator_width(forall: ir.Operation) -> int:
@@ -105,10 +107,10 @@ def _has_elements(attribute: ir.Attribute) -> bool:
     return isinstance(attribute, ir.DenseElementsAttr) and not attribute.is_splat
 
 
-def _is_sliced(value: ir.Value, forall: ir.Operation) -> bool:
-    """Whether vectors of a captured tensor are read: its elements must lie side by side then."""
-    users = [use.owner.operation for use in value.uses]
-    return any(user.name in _READERS or is_structured(user) for user in users)
+def _read_by_vectors(forall: ir.Operation) -> set[ir.Value]:
+    """The tensors of which vectors may be read: the elements of a row must lie side by side then."""
+    readers = [op for op in rw.walk_list(forall) if op.name not in _SINGLE]
+    return {value for op in readers for value in op.operands}
 
 
 # ---- the function of one tile ----------------------------------------------------------------------
@@ -154,13 +156,13 @@ def _replace_loop(
     rank: int,
     scalars: Sequence[ir.Value],
     tensors: Sequence[ir.Value],
-    sliced: set[ir.Value],
+    side_by_side: set[ir.Value],
     sources: Sources,
 ) -> None:
     results = list(forall.results)
     inits = list(forall.operands)[len(forall.operands) - len(results) :]
     with ir.InsertionPoint(forall):
-        views = [sources.view(value, value in sliced) for value in tensors]
+        views = [sources.view(value, value in side_by_side) for value in tensors]
         buffers = [_destination(result, init) for result, init in zip(results, inits, strict=True)]
         loop = scf.ForallOp(*_bounds(forall, len(results)), [])
         with ir.InsertionPoint(loop.body):

@@ -31,7 +31,7 @@ class Storage:
     def allocate(self, shape: Sequence[int], element: ir.Type) -> ir.Value:
         """A buffer; inside `scope` it is given back at the end of the scope."""
         if rw.DYNAMIC in shape:
-            raise UnsupportedTile("a tensor whose size is not known")
+            raise UnsupportedTile("a tensor whose sizes are not known")
         type_ = ir.MemRefType.get(list(shape), element)
         free = self._free.get(str(type_))
         if free:
@@ -66,6 +66,8 @@ class Storage:
     def to_rows(self, memory: Memory) -> Rows:
         """A buffer of rank 1 as vectors."""
         (length,) = memory.type.shape
+        if length == rw.DYNAMIC:
+            raise UnsupportedTile("a tensor whose sizes are not known")
         if length % self.lanes:
             raise UnsupportedTile(f"a row of {length} elements on vectors of {self.lanes}")
         starts = range(0, length, self.lanes)

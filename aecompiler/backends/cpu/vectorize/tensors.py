@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.bodies import Scope
@@ -196,21 +197,29 @@ class Tensors:
         self.values[op.results[0]] = memory
 
     def _tensor_collapse_shape(self, op: ir.Operation) -> None:
-        self._reshape(op, lambda type_, source, groups, _: memref.CollapseShapeOp(type_, source, groups))
+        source, type_ = self._reshaped(op)
+        buffer = memref.CollapseShapeOp(type_, source, op.attributes["reassociation"]).result
+        self.values[op.results[0]] = Memory(buffer)
 
     def _tensor_expand_shape(self, op: ir.Operation) -> None:
-        self._reshape(op, lambda *each: memref.ExpandShapeOp(*each[:3], [], each[3]))
+        source, type_ = self._reshaped(op)
+        buffer = memref.ExpandShapeOp(type_, source, op.attributes["reassociation"], [], type_.shape).result
+        self.values[op.results[0]] = Memory(buffer)
 
-    def _reshape(self, op: ir.Operation, build: Callable) -> None:
+    def _reshaped(self, op: ir.Operation) -> tuple[ir.Value, ir.MemRefType]:
+        """The memory of a tensor that gets another shape, and its type then: it begins at the same place."""
         source = self._memory(op.operands[0])
         shape = list(ir.RankedTensorType(op.results[0].type).shape)
         if rw.DYNAMIC in shape:
-            raise UnsupportedTile("a reshape of a tensor whose size is not known")
+            raise UnsupportedTile("a reshape of a tensor whose sizes are not known")
         if not _is_contiguous(source.type):
             source = self._copied(source.memref)
-        type_ = ir.MemRefType.get(shape, source.type.element_type)
-        buffer = build(type_, source.memref, op.attributes["reassociation"], shape).result
-        self.values[op.results[0]] = Memory(buffer)
+        layout = source.type.layout
+        if isinstance(layout, ir.StridedLayoutAttr):
+            layout = ir.StridedLayoutAttr.get(layout.offset, _contiguous_strides(shape))
+        else:
+            layout = None
+        return source.memref, ir.MemRefType.get(shape, source.type.element_type, layout)
 
     def _memory(self, value: ir.Value) -> Memory:
         """A tensor in memory."""
@@ -275,12 +284,8 @@ def kept_dimensions(sizes: list[int], shape: list[int]) -> list[int]:
 
 
 def _is_contiguous(type_: ir.MemRefType) -> bool:
-    if not type_.has_static_shape:
-        return False
-    strides, _ = type_.get_strides_and_offset()
-    expected = 1
-    for size, stride in zip(reversed(type_.shape), reversed(strides), strict=True):
-        if stride != expected:
-            return False
-        expected *= size
-    return True
+    return type_.has_static_shape and type_.get_strides_and_offset()[0] == _contiguous_strides(type_.shape)
+
+
+def _contiguous_strides(shape: Sequence[int]) -> list[int]:
+    return [prod(shape[d + 1 :]) for d in range(len(shape))]

@@ -66,20 +66,13 @@ class Pairs:
 
 
 @dataclasses.dataclass(frozen=True)
-class Padded:
-    """A tensor in memory, of a larger shape: 0 beyond what the memory holds."""
-
-    memref: ir.Value
-
-
-@dataclasses.dataclass(frozen=True)
 class Deferred:
     """A structured operation that is not computed yet: its one user computes it, element by element."""
 
     op: ir.Operation
 
 
-TileValue = Splat | Rows | Memory | Pairs | Padded | Deferred
+TileValue = Splat | Rows | Memory | Pairs | Deferred
 
 
 # ---- uses ----------------------------------------------------------------------------------------
@@ -168,6 +161,8 @@ class Generic:
         for operand in operands:
             shaped = operand.value.type
             if isinstance(shaped, ir.RankedTensorType):
+                if not shaped.has_static_shape:
+                    raise UnsupportedTile("a tensor whose sizes are not known")
                 for loop, size in zip(operand.loops, shaped.shape, strict=True):
                     if size != rw.DYNAMIC or loop not in self.sizes:
                         self.sizes[loop] = size

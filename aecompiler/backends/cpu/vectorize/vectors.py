@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
-from aecompiler.bindings import arith, ir, memref, scf, vector
+from aecompiler.bindings import arith, ir, memref, vector
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes import rewriting as rw
 
@@ -49,13 +49,30 @@ def load(buffer: ir.Value, indices: Sequence[ir.Value], lanes: int) -> ir.Value:
     """`lanes` neighbouring elements."""
     element = ir.MemRefType(buffer.type).element_type
     type_ = vector_type(element, lanes)
-    return vector.LoadOp(type_, buffer, list(indices), alignment=max(1, width(element) // 8)).result
+    if _is_packed(element):
+        return vector.from_elements(type_, [memref.load(buffer, at) for at in _places(indices, lanes)])
+    return vector.LoadOp(type_, buffer, list(indices), alignment=width(element) // 8).result
 
 
 def store(value: ir.Value, buffer: ir.Value, indices: Sequence[ir.Value]) -> None:
     """Store a vector to neighbouring elements."""
-    alignment = max(1, width(element_type(value)) // 8)
-    vector.StoreOp(value, buffer, list(indices), alignment=alignment)
+    element = element_type(value)
+    if _is_packed(element):
+        (lanes,) = ir.VectorType(value.type).shape
+        for lane, place in enumerate(_places(indices, lanes)):
+            memref.store(extract(value, lane), buffer, place)
+        return
+    vector.StoreOp(value, buffer, list(indices), alignment=width(element) // 8)
+
+
+def _is_packed(element: ir.Type) -> bool:
+    """Whether LLVM packs vectors to bits, while each element in memory has bytes of its own: i1, i4."""
+    return width(element) not in (8, 16, 32, 64)
+
+
+def _places(indices: Sequence[ir.Value], lanes: int) -> list[list[ir.Value]]:
+    *prefix, last = indices
+    return [[*prefix, plus(last, lane)] for lane in range(lanes)]
 
 
 def extract(value: ir.Value, position: int) -> ir.Value:
@@ -255,14 +272,6 @@ def fill_rows(target: ir.Value, scalar: ir.Value, lower: int | ir.Value, lanes: 
         return []
 
     loop(lower, rows, 1, [], body)
-
-
-def if_then(condition: ir.Value, body: Callable[[], None]) -> None:
-    """`scf.if` without results."""
-    op = scf.IfOp(condition)
-    with ir.InsertionPoint(op.then_block):
-        body()
-        scf.YieldOp([])
 
 
 def twice(value: ir.Value) -> ir.Value:
