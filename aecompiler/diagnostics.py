@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from aecompiler.bindings import ir
@@ -108,6 +109,25 @@ def emit(op: Any, message: str) -> None:
     operation.location.emit_error(f"'{operation.name}' op {message}")
 
 
+def remark(op: Any, message: str) -> None:
+    """Report the remark `'<op name>' op <message>` at the location of `op` to the innermost `capture`.
+
+    The bindings can emit errors only, so that MLIR itself does not see it.
+    """
+    operation = op.operation
+    found, file = _CAPTURES.get()[-1] if _CAPTURES.get() else (None, None)
+    position = locate(operation.location, file)
+    diagnostic = Diagnostic("remark", f"'{operation.name}' op {message}", *position)
+    if found is None:
+        sys.stderr.write(f"{diagnostic.render()}\n")
+    else:
+        found.append(diagnostic)
+
+
+_CAPTURES: ContextVar[tuple[tuple[list[Diagnostic], str | None], ...]] = ContextVar("captures", default=())
+"""The lists of the `capture`s that this code runs in, and the names of their files."""
+
+
 def convert(info: Any, file: str | None = None) -> Diagnostic:
     """A diagnostic of the bindings as a plain value that may outlive its context."""
     position = locate(info.location, file)
@@ -187,7 +207,7 @@ def _from_text(text: str) -> Diagnostic:
 
 @contextmanager
 def capture(context: ir.Context, file: str | None = None) -> Iterator[list[Diagnostic]]:
-    """Collect what is reported in `context` and not thrown as an `MLIRError`: warnings, remarks, `emit`.
+    """Collect what is reported in `context` and not thrown as an `MLIRError`: warnings, `remark`, `emit`.
 
     The list grows while the block runs. Without this, MLIR prints such findings to stderr.
     """
@@ -202,9 +222,11 @@ def capture(context: ir.Context, file: str | None = None) -> Iterator[list[Diagn
         return True
 
     handler = context.attach_diagnostic_handler(handle)
+    before = _CAPTURES.set((*_CAPTURES.get(), (found, file)))
     try:
         yield found
     finally:
+        _CAPTURES.reset(before)
         handler.detach()
 
 

@@ -28,6 +28,24 @@ def test_tiles_are_vectors(element):
     assert level(text, entry_of(text)) == FAST
 
 
+@pytest.mark.parametrize("block_q", [0, 1, 24])
+def test_rows_of_any_number_are_vectors(block_q):
+    text = softmax()
+    metadata = emit(text, entry_of(text), block_q=block_q).metadata
+    assert metadata["vectorized"]
+    assert metadata["not_vectorized"] == []
+
+
+def test_tiles_that_are_not_vectorized_are_named():
+    text = softmax()
+    with pytest.warns(
+        UserWarning, match="block_q and block_kv are not vectorized: tiles larger than a stack"
+    ):
+        metadata = emit(text, entry_of(text), block_q=512, block_kv=4096).metadata
+    assert not metadata["vectorized"]
+    assert metadata["not_vectorized"] == ["tiles larger than a stack should hold"]
+
+
 def test_the_direct_form_is_loops():
     text = softmax()
     assert level(text, entry_of(text), direct=True) == THOROUGH

@@ -213,8 +213,16 @@ def test_what_is_zero_is_chosen(name):
     assert CpuSchedule(direct=True).resolved(target).block_q == 32
     chosen = CpuSchedule().resolved(target)
     assert (chosen.block_q, chosen.block_kv, chosen.threads) == (0, 0, 4)  # blocks depend on the program
-    own = dataclasses.replace(chosen, block_q=3, threads=7, opt_level=0)
+    own = dataclasses.replace(chosen, block_q=96, block_kv=3, threads=7, opt_level=0)
     assert own.resolved(target) == own
+
+
+@pytest.mark.parametrize(("name", "lanes"), [("cpu:avx2", 8), ("cpu:avx512", 16), ("cpu:neon", 4)])
+def test_rows_are_rounded_up_to_whole_vectors(name, lanes):
+    target = NAMED_TARGETS[name]
+    for given, chosen in ((1, lanes), (lanes, lanes), (lanes + 1, 2 * lanes), (4095, 4096)):
+        assert CpuSchedule(block_q=given).resolved(target).block_q == chosen
+    assert CpuSchedule(block_q=3, direct=True).resolved(target).block_q == 3
 
 
 @pytest.mark.parametrize("text", ["", " ", "0", "3", " 12 ", "1024"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aecompiler.backends.base import Executable
 from aecompiler.backends.cpu import kernel_cache
-from aecompiler.backends.cpu.code_quality import optimization_level
+from aecompiler.backends.cpu.code_quality import is_vectorized, optimization_level
 from aecompiler.backends.cpu.host import host_target
 from aecompiler.backends.cpu.kernel_cache import CachedKernel, CpuArtifact
 from aecompiler.backends.cpu.memory_runtime import CALL
@@ -46,8 +47,10 @@ class CpuBackend:
         if kernel is None:
             # The passes are imported, and so registered, where something is to be compiled.
             from aecompiler.backends.cpu import pipelines  # noqa: F401
+            from aecompiler.backends.cpu.passes.vectorize_tiles import NOT_VECTORIZED
 
-            run_pipeline(module, pipeline)
+            found = run_pipeline(module, pipeline)
+            remarks = (diagnostic.message.partition(NOT_VECTORIZED) for diagnostic in found)
             buffer = io.BytesIO()
             module.operation.write_bytecode(buffer)
             symbols = ir.SymbolTable(module.operation)
@@ -59,9 +62,15 @@ class CpuBackend:
                 "parallel": HELP in symbols,
                 "runtime": CALL in symbols,
                 "stack": stack_need(module),
+                "vectorized": is_vectorized(module),
+                "not_vectorized": [reason for _, mark, reason in remarks if mark],
             }
             kernel = CachedKernel(buffer.getvalue(), b"", metadata)
         code = kernel.code
+        if schedule.block_q or schedule.block_kv:
+            for reason in dict.fromkeys(kernel.metadata["not_vectorized"]):
+                text = f"tiles of the chosen block_q and block_kv are not vectorized: {reason}"
+                warnings.warn(text, stacklevel=3)
         return CpuArtifact(
             target=self.target.name,
             entry=PREFIX + entry,

@@ -26,10 +26,15 @@ def optimization_level(module: ir.Module) -> int:
     `THOROUGH`, unless all functions that compute with floating-point numbers do so on vectors, and there are
     some: loops over scalars need LLVM, to be vectorized at last and rid of what stays the same.
     """
+    return FAST if is_vectorized(module) else THOROUGH
+
+
+def is_vectorized(module: ir.Module) -> bool:
+    """Whether a module in the LLVM dialect computes with floating-point numbers, and on vectors alone."""
     kinds = [_computes_on(function) for function in rw.walk_list(module.operation, "llvm.func")]
     vectors = any(on_vectors for on_vectors, _ in kinds)
     loops_left = any(on_scalars and not on_vectors for on_vectors, on_scalars in kinds)
-    return FAST if vectors and not loops_left else THOROUGH
+    return vectors and not loops_left
 
 
 def _computes_on(function: ir.Operation) -> tuple[bool, bool]:

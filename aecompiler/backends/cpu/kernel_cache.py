@@ -37,8 +37,9 @@ class CpuArtifact(Artifact):
     """A kernel in the LLVM dialect, as bytecode, and what the cache knows of it.
 
     `metadata` holds `opt_level`, `threads`, whether the code has `parallel` loops and the `runtime` for
-    memory, and the bytes of `stack` that it needs. `cache_key` is empty where there is no cache. `is_cached`:
-    the kernel comes from there, with its object file if there is one.
+    memory, the bytes of `stack` that it needs, whether it is `vectorized` as a whole, and as `not_vectorized`
+    the reasons why tile programs were left as loops over scalars. `cache_key` is empty where there is no
+    cache. `is_cached`: the kernel comes from there, with its object file if there is one.
     """
 
     cache_key: str = ""

@@ -79,6 +79,7 @@ def find_code(artifact: CpuArtifact) -> Code:
         loaded = LoadedObject(binary)
     except ObjectError:
         binary = b""  # the next process will compile, but skip the passes
+    # The number of threads is the caller's, not the code's.
     metadata = {name: value for name, value in artifact.metadata.items() if name != "threads"}
     kernel_cache.store(artifact.cache_key, CachedKernel(artifact.binary, binary, metadata))
     return loaded

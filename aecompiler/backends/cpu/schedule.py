@@ -23,7 +23,8 @@ class CpuSchedule(Schedule):
     """Options of the CPU backend. What is 0 is chosen for the target, by `resolved`.
 
     `block_q`, `block_kv`: the query rows and the keys of a tile; where they are 0, `cpu-choose-tiles` chooses
-    for each attention op, by a model of the costs.
+    for each attention op, by a model of the costs. Rows are the lanes of vectors: their number is rounded up
+    to whole vectors, as tails are anyway.
     `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
@@ -62,9 +63,12 @@ class CpuSchedule(Schedule):
         return dataclasses.replace(given, threads=threads)
 
     def resolved(self, target: CpuTarget) -> Self:
-        """The schedule with a choice for what is 0, but the blocks of tiles, which depend on the program."""
-        rows = _DIRECT_BLOCK_Q if self.direct else 0
-        return dataclasses.replace(self, block_q=self.block_q or rows, threads=self.threads or target.cores)
+        """The schedule with a choice for what is 0, and whole vectors of rows; tiles depend on the program."""
+        lanes = 1 if self.direct else target.lanes(32)
+        rows = self.block_q or (_DIRECT_BLOCK_Q if self.direct else 0)
+        return dataclasses.replace(
+            self, block_q=-(-rows // lanes) * lanes, threads=self.threads or target.cores
+        )
 
 
 def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:

@@ -7,8 +7,12 @@ from aecompiler.backends.cpu.vectorize.replace import vectorize
 from aecompiler.backends.cpu.vectorize.sources import Sources
 from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
 from aecompiler.bindings import ir
+from aecompiler.diagnostics import remark
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
+
+NOT_VECTORIZED = "is not vectorized: "
+"""How remarks begin that give the reason."""
 
 
 @register_pass
@@ -19,7 +23,7 @@ class VectorizeTiles(Pass):
     results that `attn-tile` made, is an `scf.forall` without results that calls a function for each tile. The
     function is made of `scf`, `vector`, `memref`, `arith` and `math`, and keeps its tiles in scratch memory
     on its stack. Results that a `bufferization.materialize_in_destination` takes are written directly to its
-    destination. An `scf.forall` that holds anything else stays as it is.
+    destination. An `scf.forall` that holds anything else stays as it is, and a remark says why.
 
     Vectors lie along the last dimension of the tile's elements, the query rows. A product of matrices is
     computed in register tiles of `tile-kv` (first product) or `tile-d` (second product) rows by `tile-q`
@@ -76,5 +80,6 @@ class VectorizeTiles(Pass):
                 name = numbered(f"{rw.symbol_name(function)}.tile", names)
                 try:
                     vectorize(forall, sources, name, machine)
-                except UnsupportedTile:
+                except UnsupportedTile as reason:
                     names.remove(name)
+                    remark(forall, f"{NOT_VECTORIZED}{reason}")
