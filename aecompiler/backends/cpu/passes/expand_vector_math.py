@@ -20,6 +20,9 @@ _EXP2_F32 = (
 _EXP_F32 = tuple(c * _LOG2_E ** (5 - n) for n, c in enumerate(_EXP2_F32))
 """exp(f) for f between -ln(2) / 2 and ln(2) / 2."""
 _EXP2_F64 = tuple(numbers.log(2) ** n / numbers.factorial(n) for n in range(13, -1, -1))
+_LN2 = numbers.log(2)
+_LN2_F32_FUSED = (0.693147182464599609375, -1.904654299957e-09)
+"""ln 2 in two parts, for products that are not rounded."""
 _LN2_F32 = (0.693359375, -2.12194440e-4)
 _LN2_F64 = (6.93147180369123816490e-01, 1.90821492927058770002e-10)
 """ln 2 in two parts, the first of so few digits that its product with an exponent is exact."""
@@ -56,7 +59,7 @@ class ExpandVectorMath(Pass):
     `arith.maximumf` or `arith.minimumf` become comparisons that hand on NaN, for which the two zeros are
     equal. Sums of products are `vector.fma`, which LLVM rounds twice where there is no instruction for it.
     With `scale-instruction`, f32 vectors of 512 bits use the instructions of AVX-512 (F and DQ) that scale by
-    powers of two, that bound, and that approximate 1 / x.
+    powers of two, bound, look up 32 numbers, and approximate 1 / x.
 
     ```mlir
     %0 = math.exp %x : vector<16xf32>
@@ -134,17 +137,27 @@ class ExpandVectorMath(Pass):
 
     def _exp(self, x: ir.Value) -> ir.Value:
         """exp(x) = 2^n exp(x - n ln 2) for f32, with ln 2 in two parts: n times the first is exact."""
+        if self._has_instructions(x):
+            return self._exp_by_table(x)
         low, high = -126.0 / _LOG2_E, 128.0 / _LOG2_E
-        instructions = self._has_instructions(x)
-        bounded = x if instructions else _bounded(x, low, high)
+        bounded = _bounded(x, low, high)
         shifted, n = _nearest(bounded, _LOG2_E)
-        rest = bounded
-        for part in _LN2_F32:
-            rest = _fma(n, _splat(x, -part), rest)
-        if not instructions:
-            return _scaled(_polynomial(rest, _EXP_F32), shifted, x, low=low, high=high)
-        # Where x is so large that nothing is left of its digits, any number will do: n then says all.
-        return self._scaled_by_instruction(_polynomial(self._at_most_half(rest), _EXP_F32), n)
+        mantissa = _polynomial(_without_powers(bounded, n, _LN2_F32), _EXP_F32)
+        return _scaled(mantissa, shifted, x, low=low, high=high)
+
+    def _exp_by_table(self, x: ir.Value) -> ir.Value:
+        """As `_exp`, with n in 32nds: the powers of fractions are looked up, and the rest is squared only."""
+        shifted, n = _nearest(x, _LOG2_E, fraction_bits=5)
+        # Where x is so large that nothing is left of its digits, any rest will do: n then says all.
+        rest = self._at_most_half(_without_powers(x, n, _LN2_F32_FUSED))
+        integers = ir.VectorType.get(ir.VectorType(x.type).shape, ir.IntegerType.get_signless(32))
+        fractions = [_numbers(x, [2.0 ** (n / 32) for n in range(first, first + 16)]) for first in (0, 16)]
+        arguments = [fractions[0], vector.bitcast(integers, shifted), fractions[1]]
+        name = "llvm.x86.avx512.vpermi2var.ps.512"  # looks at the last 5 bits
+        power = llvm.CallIntrinsicOp(x.type, name, arguments, [], []).results[0]
+        linear = _fma(rest, _splat(x, 0.5), _splat(x, 1.0 + (_LN2 / 64) ** 2 / 8))
+        mantissa = _fma(arith.mulf(power, rest), linear, power)
+        return self._scaled_by_instruction(mantissa, n)
 
     def _at_most_half(self, x: ir.Value) -> ir.Value:
         """`x` between -1/2 and 1/2, a number also for NaN: of the smaller absolute value, the sign of `x`."""
@@ -182,6 +195,13 @@ def _splat(like: ir.Value, value: float | int) -> ir.Value:
     integer = isinstance(element, ir.IntegerType)
     scalar = ir.IntegerAttr.get(element, value) if integer else ir.FloatAttr.get(element, value)
     return arith.constant(type_, ir.DenseElementsAttr.get_splat(type_, scalar))
+
+
+def _numbers(like: ir.Value, values: Sequence[float]) -> ir.Value:
+    """A vector of these numbers."""
+    type_ = ir.VectorType(like.type)
+    elements = [ir.FloatAttr.get(type_.element_type, value) for value in values]
+    return arith.constant(type_, ir.DenseElementsAttr.get(elements, type_))
 
 
 def _fma(a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
@@ -248,12 +268,19 @@ def _polynomial(x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
     return result
 
 
-def _nearest(x: ir.Value, factor: float) -> tuple[ir.Value, ir.Value]:
-    """`(s, n)`: n is the integer nearest to `factor * x`, and the last bits of s."""
+def _nearest(x: ir.Value, factor: float, *, fraction_bits: int = 0) -> tuple[ir.Value, ir.Value]:
+    """`(s, n)`: n is `factor * x`, rounded to so many bits of a fraction, and in the last bits of s."""
     bits = 52 if ir.VectorType(x.type).element_type.width == 64 else 23
-    shift = _splat(x, 1.5 * 2.0**bits)
+    shift = _splat(x, 1.5 * 2.0 ** (bits - fraction_bits))
     shifted = arith.addf(x, shift) if factor == 1.0 else _fma(x, _splat(x, factor), shift)
     return shifted, arith.subf(shifted, shift)
+
+
+def _without_powers(x: ir.Value, n: ir.Value, parts: Sequence[float]) -> ir.Value:
+    """`x - n ln 2`, with ln 2 in parts."""
+    for part in parts:
+        x = _fma(n, _splat(x, -part), x)
+    return x
 
 
 def _scaled(mantissa: ir.Value, shifted: ir.Value, x: ir.Value, *, low: float, high: float) -> ir.Value:
@@ -279,10 +306,7 @@ def _exp_f64(x: ir.Value, factor: float) -> ir.Value:
     if factor == 1.0:
         rest = arith.subf(bounded, n)
     else:
-        rest = bounded
-        for part in _LN2_F64:
-            rest = _fma(n, _splat(x, -part), rest)
-        rest = arith.mulf(rest, _splat(x, factor))
+        rest = arith.mulf(_without_powers(bounded, n, _LN2_F64), _splat(x, factor))
     return _scaled(_polynomial(rest, _EXP2_F64), shifted, x, low=low, high=high)
 
 

@@ -13,7 +13,8 @@
 // AVX512-NOT:    arith.select
 // AVX512-COUNT-3: vector.fma
 // AVX512:        llvm.call_intrinsic "llvm.x86.avx512.mask.range.ps.512"
-// AVX512-COUNT-5: vector.fma
+// AVX512:        llvm.call_intrinsic "llvm.x86.avx512.vpermi2var.ps.512"
+// AVX512-COUNT-2: vector.fma
 // AVX512:        llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
 func.func @exp(%x: vector<16xf32>) -> vector<16xf32> {
   %r = math.exp %x : vector<16xf32>
@@ -33,7 +34,10 @@ func.func @exp2(%x: vector<16xf32>) -> vector<16xf32> {
 
 // The exponent is a difference: its product with log2(e) is not rounded before its integer is taken off.
 // AVX512-LABEL: func.func @difference(
-// AVX512-NOT:    arith.mulf
+// AVX512:        %[[D:.+]] = arith.subf
+// AVX512:        %[[SHIFTED:.+]] = vector.fma %[[D]],
+// AVX512:        %[[N:.+]] = arith.subf %[[SHIFTED]],
+// AVX512:        vector.fma %[[N]], %{{.*}}, %[[D]] :
 // AVX512:        llvm.call_intrinsic "llvm.x86.avx512.mask.scalef.ps.512"
 func.func @difference(%x: vector<16xf32>, %max: vector<16xf32>) -> vector<16xf32> {
   %d = arith.subf %x, %max : vector<16xf32>
