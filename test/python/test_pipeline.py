@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import pytest
 
 from aecompiler.bindings import ir
+from aecompiler.diagnostics import remark
 from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError, PipelineError
 from aecompiler.passes import infra
@@ -47,7 +48,7 @@ class Misbehave(Pass):
 
     NAME = "unit-misbehave"
     ANCHOR = "func.func"
-    how: Literal["refuse", "emit", "bug", "invalid", "nested"] = option("refuse", "in which way")
+    how: Literal["refuse", "emit", "bug", "invalid", "nested", "remark"] = option("refuse", "in which way")
 
     def run(self, op):
         if self.how == "refuse":
@@ -59,6 +60,8 @@ class Misbehave(Pass):
             raise ZeroDivisionError("a bug")
         if self.how == "invalid":
             op.attributes["function_type"] = ir.TypeAttr.get(ir.F32Type.get())
+        if self.how == "remark":
+            remark(op, "could be better")
         if self.how == "nested":
             ir.Module.parse("func.func @broken(")
 
@@ -232,6 +235,18 @@ def test_emitted_errors_fail_the_pass(module):
         "x.mlir:2:1: error: first",
         "x.mlir:2:1: error: second",
     ]
+
+
+def test_remarks_are_returned(module, capfd):
+    found = Pipeline("func.func(unit-misbehave{how=remark})").run(module, file="x.mlir")
+    assert [d.render() for d in found][:1] == ["x.mlir:2:1: remark: 'func.func' op could be better"]
+    assert len(found) == 2  # one for each function
+    assert capfd.readouterr() == ("", "")
+
+
+def test_remarks_outside_of_a_pipeline_are_printed(module, capfd):
+    remark(module.body.operations[0], "could be better")
+    assert capfd.readouterr().err.endswith("2:1: remark: 'func.func' op could be better\n")
 
 
 def test_error_of_nested_parse_is_collected(module):
