@@ -319,10 +319,10 @@ class ElementLoops:
 
 
 def _is_side_by_side(buffer: ir.Value) -> bool:
-    """Whether vectors of the last dimension can be read: i1 takes a byte in memory, but a bit in a vector."""
+    """Whether vectors of the last dimension can be read."""
     type_ = ir.MemRefType(buffer.type)
     strides, _ = type_.get_strides_and_offset()
-    return bool(strides) and strides[-1] == 1 and vec.width(type_.element_type) >= 8
+    return bool(strides) and strides[-1] == 1 and vec.fills_bytes(type_.element_type)
 
 
 def _is_along(operand: Operand, lane: int | None, buffer: ir.Value) -> bool:

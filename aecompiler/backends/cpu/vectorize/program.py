@@ -209,7 +209,7 @@ class TileProgram(Structured):
         shape = list(ir.RankedTensorType(op.operands[0].type).shape)
         keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), shape)
         target = vec.subview(targets[op.operands[1]], offsets, sizes, keep)
-        if len(shape) < 3:
+        if len(shape) < 3 and vec.fills_bytes(source.type.element_type):
             vec.copy_rows(source.memref, target, self.lanes)
         else:
             self.loops.copy(source.memref, target)

@@ -79,7 +79,7 @@ class Structured(Tensors):
             return False
         readable = all(each.loops in ((n_loop, lane), (lane,), (n_loop,), ()) for each in generic.ins)
         elements = [each.value.type for each in generic.operands if lane in each.loops]
-        return readable and all(vec.width(each.element_type) >= 8 for each in elements)
+        return readable and all(vec.fills_bytes(each.element_type) for each in elements)
 
     def _keep_rows(self, generic: Generic) -> None:
         """Rows of which single elements are read go to memory."""

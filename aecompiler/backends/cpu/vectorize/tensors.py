@@ -187,7 +187,8 @@ class Tensors:
         padded = [d for d, (a, b) in enumerate(zip(source.type.shape, shape, strict=True)) if a != b]
         if body or padding not in self.scalars or rw.DYNAMIC in (*shape, *low):
             raise UnsupportedTile("padding other than by a scalar, from a place that is not known")
-        if not any(low) and padded in ([], [max(0, len(shape) - 2)]) and len(shape) <= 3:
+        by_rows = not any(low) and padded in ([], [max(0, len(shape) - 2)]) and len(shape) <= 3
+        if by_rows and vec.fills_bytes(source.type.element_type):
             self.values[op.results[0]] = self.storage.pad(source, shape, self._scalar(padding))
             return
         memory = Memory(self.storage.allocate(shape, source.type.element_type), owned=True)

@@ -45,11 +45,16 @@ def width(element: ir.Type) -> int:
     return 64 if isinstance(element, ir.IndexType) else element.width
 
 
+def fills_bytes(element: ir.Type) -> bool:
+    """Whether elements of a type lie in memory as in a vector: i1 and i4 take bytes there, and bits here."""
+    return width(element) in (8, 16, 32, 64)
+
+
 def load(buffer: ir.Value, indices: Sequence[ir.Value], lanes: int) -> ir.Value:
     """`lanes` neighbouring elements."""
     element = ir.MemRefType(buffer.type).element_type
     type_ = vector_type(element, lanes)
-    if _is_packed(element):
+    if not fills_bytes(element):
         return vector.from_elements(type_, [memref.load(buffer, at) for at in _places(indices, lanes)])
     return vector.LoadOp(type_, buffer, list(indices), alignment=width(element) // 8).result
 
@@ -57,17 +62,12 @@ def load(buffer: ir.Value, indices: Sequence[ir.Value], lanes: int) -> ir.Value:
 def store(value: ir.Value, buffer: ir.Value, indices: Sequence[ir.Value]) -> None:
     """Store a vector to neighbouring elements."""
     element = element_type(value)
-    if _is_packed(element):
+    if not fills_bytes(element):
         (lanes,) = ir.VectorType(value.type).shape
         for lane, place in enumerate(_places(indices, lanes)):
             memref.store(extract(value, lane), buffer, place)
         return
     vector.StoreOp(value, buffer, list(indices), alignment=width(element) // 8)
-
-
-def _is_packed(element: ir.Type) -> bool:
-    """Whether LLVM packs vectors to bits, while each element in memory has bytes of its own: i1, i4."""
-    return width(element) not in (8, 16, 32, 64)
 
 
 def _places(indices: Sequence[ir.Value], lanes: int) -> list[list[ir.Value]]:
