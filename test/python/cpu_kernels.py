@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 
 from aecompiler.backends.base import Buffer, get_backend
+from aecompiler.backends.cpu import pipelines
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.passes.infra import run_pipeline
 from aecompiler.signature import parse
 
 
@@ -27,6 +33,26 @@ def buffer(array):
 
 def run(executable, inputs, outputs):
     executable([buffer(array) for array in inputs], [buffer(array) for array in outputs])
+
+
+def tile_programs(program):
+    """How many tile programs a program of the builder becomes, and how many of them are left to loops."""
+    source = io.BytesIO()
+    program.module.operation.write_bytecode(source)
+    return vectorized(source.getvalue())
+
+
+BEFORE = pipelines.cpu().partition(",cpu-vectorize-tiles")[0]
+
+
+def vectorized(text, before=BEFORE):
+    """The same of a module, as text or bytecode, after the steps `before`."""
+    with make_context():
+        module = ir.Module.parse(text)
+        run_pipeline(module, f"builtin.module({before})")
+        count = str(module).count("shared_outs(")
+        run_pipeline(module, "builtin.module(cpu-vectorize-tiles)")
+        return count, str(module).count("shared_outs(")
 
 
 # Each item (i, j) writes 1000 i + j + x[i, j] to its own element, after `delay` steps of dependent divisions.

@@ -1,43 +1,22 @@
-"""What surrounds attention in a tile program, as loops over vectors: every size of a row, integers, reductions."""
+"""What surrounds attention in tile programs, in vectors: any size of a row, integers, reductions."""
 
 from __future__ import annotations
-
-import io
 
 import ml_dtypes
 import numpy as np
 import pytest
-from cpu_kernels import build, run
+from cpu_kernels import build, run, tile_programs, vectorized
 
 import aecompiler as aec
 from aecompiler import masks, normalizers
-from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.cpu import pipelines
 from aecompiler.backends.cpu.backend import CpuBackend
-from aecompiler.bindings import ir
-from aecompiler.dialect import make_context
-from aecompiler.passes.infra import run_pipeline
 from aecompiler.reference.evaluate import evaluate
 
 TYPES = {"f32": np.float32, "f64": np.float64, "bf16": ml_dtypes.bfloat16, "i8": np.int8, "i1": np.bool_}
 TYPES |= {"i32": np.int32, "i64": np.int64}
 TOLERANCE = {"f32": 2e-5, "f64": 1e-12, "bf16": 6e-2}
 WIDTHS = {"512": "vector-bits=512 x86=true", "128": "vector-bits=128 tile-q=2 x86=false block-q=16"}
-FRONT = (
-    "cpu-guard-operations,attn-derive-online{keep-refused=true},attn-tile{block-q=64 decode-rows=16},"
-    "attn-fuse-elementwise,convert-attn-to-linalg,canonicalize,cse,cpu-prepare-functions"
-)
-
-
-def left_to_loops(program):
-    """The number of tile programs, and how many of them were not vectorized."""
-    source = io.BytesIO()
-    program.module.operation.write_bytecode(source)
-    with make_context():
-        module = ir.Module.parse(source.getvalue())
-        run_pipeline(module, f"builtin.module({FRONT})")
-        programs = str(module).count("shared_outs")
-        run_pipeline(module, "builtin.module(cpu-vectorize-tiles)")
-        return programs, str(module).count("shared_outs")
 
 
 def arguments_of(program, sizes, seed=0):
@@ -125,7 +104,7 @@ def surrounded(d, dtype="f32"):
 @pytest.mark.parametrize("d", [1, 3, 7, 17, 24, 33, 64, 100])
 def test_rotations_norms_and_gates_of_any_feature_size(d):
     program = surrounded(d)
-    assert left_to_loops(program) == (3, 0)
+    assert tile_programs(program) == (3, 0)
     check(program, LONG, FEW)
 
 
@@ -161,8 +140,7 @@ def transposed_result(q, k, v, gate):
 
 
 def heads_joined(q, k, v):
-    o = aec.transpose(attend(q, k, v) * 2, (0, 2, 1, 3))
-    return o
+    return aec.transpose(attend(q, k, v) * 2, (0, 2, 1, 3))
 
 
 def extremes_of_features(q, k, v):
@@ -188,7 +166,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_other_forms_around_attention(name):
     program = aec.trace(globals()[name], **specs(24), **FORMS[name])
-    assert left_to_loops(program)[1] == 0
+    assert tile_programs(program)[1] == 0
     check(program, LONG, FEW)
 
 
@@ -197,25 +175,25 @@ def test_work_on_integers_that_could_trap_stays_outside():
         return attend(q + aec.cast(n // m, "f32"), k, v)
 
     traced = aec.trace(program, **specs(24), n=as_q("i32"), m=as_q("i32"))
-    assert left_to_loops(traced) == (2, 0)
+    assert tile_programs(traced) == (2, 0)
 
 
 # Each result n is reduced over n features of rows: in tiles of 8 rows, of which there are 5.
 REDUCTION = """
-  %r{n} = scf.forall (%i) in (5) shared_outs(%o = %empty) -> (tensor<40x{element}>) {{
+  %r{n} = scf.forall (%i) in (5) shared_outs(%o = %empty) -> (!rows) {{
     %first = arith.muli %i, %c8 : index
-    %part = tensor.extract_slice %x[%first, 0] [8, {n}] [1, 1] : tensor<40x40x{element}> to tensor<8x{n}x{element}>
-    %init = tensor.empty() : tensor<8x{element}>
-    %start = linalg.fill ins(%zero : {element}) outs(%init : tensor<8x{element}>) -> tensor<8x{element}>
+    %part = tensor.extract_slice %x[%first, 0] [8, {n}] [1, 1] : tensor<40x40x!e> to tensor<8x{n}x!e>
+    %init = tensor.empty() : tensor<8x!e>
+    %start = linalg.fill ins(%zero : !e) outs(%init : tensor<8x!e>) -> tensor<8x!e>
     %sum = linalg.generic {{indexing_maps = [affine_map<(r, d) -> (r, d)>, affine_map<(r, d) -> (r)>],
         iterator_types = ["parallel", "reduction"]}}
-        ins(%part : tensor<8x{n}x{element}>) outs(%start : tensor<8x{element}>) {{
-    ^bb0(%a: {element}, %b: {element}):
-      %c = {operation} %a, %b : {element}
-      linalg.yield %c : {element}
-    }} -> tensor<8x{element}>
+        ins(%part : tensor<8x{n}x!e>) outs(%start : tensor<8x!e>) {{
+    ^bb0(%a: !e, %b: !e):
+      %c = {operation} %a, %b : !e
+      linalg.yield %c : !e
+    }} -> tensor<8x!e>
     scf.forall.in_parallel {{
-      tensor.parallel_insert_slice %sum into %o[%first] [8] [1] : tensor<8x{element}> into tensor<40x{element}>
+      tensor.parallel_insert_slice %sum into %o[%first] [8] [1] : tensor<8x!e> into !rows
     }}
   }}"""
 OPERATIONS = {
@@ -228,20 +206,27 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_reductions_over_any_number_of_features(operation):
+def test_reductions_over_any_number_of_features(monkeypatch, operation):
     element, ufunc = OPERATIONS[operation]
     sizes = range(1, 41)
-    body = "".join(REDUCTION.format(n=n, element=element, operation=operation) for n in sizes)
-    results, types = (", ".join(each) for each in zip(*((f"%r{n}", f"tensor<40x{element}>") for n in sizes)))
-    zero = "0.0" if element == "f32" else "0"
-    executable = build(f"""
-func.func @f(%x: tensor<40x40x{element}>) -> ({types}) {{
+    body = "".join(REDUCTION.format(n=n, operation=operation) for n in sizes)
+    text = f"""
+func.func @f(%x: tensor<40x40x!e>) -> ({", ".join(["!rows"] * len(sizes))}) {{
   %c8 = arith.constant 8 : index
-  %zero = arith.constant {zero} : {element}
-  %empty = tensor.empty() : tensor<40x{element}>{body}
-  return {results} : {types}
-}}""")
-    (x,) = (np.random.default_rng(0).integers(-9, 9, (40, 40)).astype(TYPES[element]),)
+  %zero = arith.constant {"0.0" if element == "f32" else "0"} : !e
+  %empty = tensor.empty() : !rows{body}
+  return {", ".join(f"%r{n}" for n in sizes)} : {", ".join(["!rows"] * len(sizes))}
+}}""".replace("!rows", "tensor<40x!e>").replace("!e", element)
+    assert vectorized(text, "cpu-prepare-functions") == (len(sizes), 0)
+    target = CpuBackend.target
+    steps = pipelines.lower_tensors(
+        f"cpu-vectorize-tiles{{vector-bits={target.vector_bits}}}",
+        vector_bits=target.vector_bits,
+        x86=target.machine == "x86_64",
+    )
+    monkeypatch.setattr(CpuBackend, "pipeline", lambda self, schedule: f"builtin.module({steps})")
+    executable = build(text)
+    x = np.random.default_rng(0).integers(-9, 9, (40, 40)).astype(TYPES[element])
     outs = [np.full(40, 77, TYPES[element]) for _ in sizes]
     run(executable, [x], outs)
     for n, out in zip(sizes, outs, strict=True):

@@ -66,8 +66,11 @@ class Structured(Tensors):
         """Whether an operation goes over rows alone, whose values then stay in vectors."""
         return generic.rank == 1 and not generic.reductions and generic.sizes[0] % self.lanes == 0
 
-    def _in_registers(self, generic: Generic) -> bool:
-        """Whether an operation is over elements [n, lanes] whose rows are vectors, and reduces n only."""
+    def _in_registers(self, generic: Generic, stored: bool = True) -> bool:
+        """Whether an operation is over elements [n, lanes] whose rows are vectors, and reduces n only.
+
+        `stored`: its results may have to be stored, not only handed on in registers.
+        """
         if generic.rank != 2 or all(len(operand.loops) != 2 for operand in generic.operands):
             return False
         n_loop, lane = element_loops(generic)
@@ -78,8 +81,12 @@ class Structured(Tensors):
         if any(operand.loops not in outs for operand in generic.outs):
             return False
         readable = all(each.loops in ((n_loop, lane), (lane,), (n_loop,), ()) for each in generic.ins)
-        elements = [each.value.type for each in generic.operands if lane in each.loops]
-        return readable and all(vec.fills_bytes(each.element_type) for each in elements)
+        in_memory = [each for each in generic.ins if len(each.loops) == 2 and self._is_memory(each.value)]
+        in_memory += [each for each in generic.outs if len(each.loops) == 2] if stored else []
+        return readable and all(vec.fills_bytes(each.value.type.element_type) for each in in_memory)
+
+    def _is_memory(self, value: ir.Value) -> bool:
+        return isinstance(self.values.get(value), Memory) or value in self.captures
 
     def _keep_rows(self, generic: Generic) -> None:
         """Rows of which single elements are read go to memory."""
@@ -135,8 +142,8 @@ class Structured(Tensors):
             product = as_contraction(reader)
             if product is not None and operand not in reader.outs:
                 return False
-            together = product is not None or self._in_registers(reader)
-            if together and not (generic.reductions or self._in_registers(generic)):
+            together = product is not None or self._in_registers(reader, stored=False)
+            if together and not (generic.reductions or self._in_registers(generic, stored=False)):
                 return False
             if self._is_rows(reader) or (generic.reductions and not together):
                 return False
