@@ -28,9 +28,10 @@ class VectorizeTiles(Pass):
     Vectors lie along the last dimension of the tile's elements, the query rows. A product of matrices is
     computed in register tiles of `tile-kv` (first product) or `tile-d` (second product) rows by `tile-q`
     vectors; what follows the first product element by element, and its row reductions, happens in its
-    registers, as does the rescaling of the accumulator in front of the second. Tiles of k and v in a narrow
-    type are widened once, or with `pair-products` multiplied in pairs by the instruction for bf16; that
-    rounds the weights to bf16.
+    registers, as does the rescaling of the accumulator in front of the second. What surrounds that, as
+    rotations, norms over features and gates, is in loops along whatever dimension lies side by side, of any
+    size; chains of elementwise operations are one loop. Tiles of k and v in a narrow type are widened once,
+    or with `pair-products` multiplied in pairs by the instruction for bf16; that rounds the weights to bf16.
 
     ```mlir
     %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (tensor<?x8x?x64xf32>) {

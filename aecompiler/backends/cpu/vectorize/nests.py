@@ -224,17 +224,6 @@ class Nests:
             ]
         return Splat(arith.addf(vec.sum_of(sums[0]), rest))
 
-    def scalars(self, generic: Generic, targets: Sequence[Memory]) -> None:
-        """An operation over elements in memory, one element at a time."""
-        rows, columns = generic.sizes[0], generic.sizes[1]
-
-        def single(n: ir.Value, c: ir.Value) -> None:
-            point = Point({0: n, 1: c}, None, 0, {}, {}, {})
-            for out, target, value in zip(generic.outs, targets, self.evaluate(generic, point), strict=True):
-                memref.store(value, target.memref, [point.loops[loop] for loop in out.loops])
-
-        vec.nest((0, rows, 1), (0, columns, 1), single)
-
     # ---- elements of a tile --------------------------------------------------------------------
 
     def tile(

@@ -78,12 +78,6 @@ class Storage:
         starts = range(0, length, self.lanes)
         return Rows(tuple(vec.load(memory.memref, [rw.index(s)], self.lanes) for s in starts))
 
-    def splat(self, value: Splat, shape: Sequence[int], element: ir.Type) -> Memory:
-        """New memory with one scalar everywhere."""
-        memory = Memory(self.allocate(shape, element), owned=True)
-        self.fill(memory, value)
-        return memory
-
     def fill(self, memory: Memory, value: Splat) -> None:
         """Fill memory of rank 1 or 2."""
         if value.scalar is None:

@@ -322,3 +322,64 @@ func.func @narrow(%q: tensor<?x4xf16>, %k: tensor<?x4xf16>, %v: tensor<?x4xf16>,
   bufferization.materialize_in_destination %o in restrict writable %out : (tensor<?x4xf32>, memref<?x4xf32>) -> ()
   return
 }
+
+// -----
+
+// Rows along features: a sum of 7 of them by a vector and narrower ones, of which the reciprocals go through memory,
+// to be read one for each row. The halves of a rotation are joined in one buffer.
+// CHECK-LABEL: func.func private @features.tile0(
+// CHECK-DAG:     %[[JOINED:[^ ]+]] = memref.alloca() {alignment = 64 : i64} : memref<8x7xf32>
+// CHECK:         scf.for
+// CHECK:           %[[FOUR:[^ ]+]] = vector.load {{.*}} : {{.*}}, vector<4xf32>
+// CHECK:           vector.shuffle %[[FOUR]]
+// CHECK:           arith.addf {{.*}} : vector<2xf32>
+// CHECK:           vector.load {{.*}} : {{.*}}, vector<2xf32>
+// CHECK:           memref.load
+// CHECK:           memref.store {{.*}} : memref<8xf32>
+// CHECK:         arith.divf {{.*}} : vector<4xf32>
+// CHECK:         scf.for
+// CHECK:           arith.mulf {{.*}} : vector<4xf32>
+// CHECK:           arith.mulf {{.*}} : vector<2xf32>
+// CHECK:           arith.mulf {{.*}} : f32
+// CHECK:         memref.subview %[[JOINED]][0, 0] [8, 4] [1, 1]
+// CHECK:         memref.subview %[[JOINED]][0, 4] [8, 3] [1, 1]
+// CHECK:         return
+// CHECK:       func.func @features(
+#map = affine_map<(r, d) -> (r, d)>
+#rows = affine_map<(r, d) -> (r)>
+#one = affine_map<(r) -> (r)>
+func.func @features(%x: tensor<64x7xf32>, %out: memref<64x7xf32>) {
+  %c8 = arith.constant 8 : index
+  %zero = arith.constant 0.0 : f32
+  %empty = tensor.empty() : tensor<64x7xf32>
+  %o = scf.forall (%t) in (8) shared_outs(%shared = %empty) -> (tensor<64x7xf32>) {
+    %first = arith.muli %t, %c8 : index
+    %tile = tensor.extract_slice %x[%first, 0] [8, 7] [1, 1] : tensor<64x7xf32> to tensor<8x7xf32>
+    %row = tensor.empty() : tensor<8xf32>
+    %none = linalg.fill ins(%zero : f32) outs(%row : tensor<8xf32>) -> tensor<8xf32>
+    %sums = linalg.reduce { arith.addf } ins(%tile : tensor<8x7xf32>) outs(%none : tensor<8xf32>) dimensions = [1]
+    %inverse = linalg.generic {indexing_maps = [#one, #one], iterator_types = ["parallel"]}
+        ins(%sums : tensor<8xf32>) outs(%row : tensor<8xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %1 = arith.constant 1.0 : f32
+      %c = arith.divf %1, %a : f32
+      linalg.yield %c : f32
+    } -> tensor<8xf32>
+    %new = tensor.empty() : tensor<8x7xf32>
+    %scaled = linalg.generic {indexing_maps = [#map, #rows, #map], iterator_types = ["parallel", "parallel"]}
+        ins(%tile, %inverse : tensor<8x7xf32>, tensor<8xf32>) outs(%new : tensor<8x7xf32>) {
+    ^bb0(%a: f32, %b: f32, %c: f32):
+      %d = arith.mulf %a, %b : f32
+      linalg.yield %d : f32
+    } -> tensor<8x7xf32>
+    %left = tensor.extract_slice %scaled[0, 0] [8, 3] [1, 1] : tensor<8x7xf32> to tensor<8x3xf32>
+    %right = tensor.extract_slice %scaled[0, 3] [8, 4] [1, 1] : tensor<8x7xf32> to tensor<8x4xf32>
+    %half = tensor.insert_slice %right into %new[0, 0] [8, 4] [1, 1] : tensor<8x4xf32> into tensor<8x7xf32>
+    %joined = tensor.insert_slice %left into %half[0, 4] [8, 3] [1, 1] : tensor<8x3xf32> into tensor<8x7xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %joined into %shared[%first, 0] [8, 7] [1, 1] : tensor<8x7xf32> into tensor<64x7xf32>
+    }
+  }
+  bufferization.materialize_in_destination %o in restrict writable %out : (tensor<64x7xf32>, memref<64x7xf32>) -> ()
+  return
+}
