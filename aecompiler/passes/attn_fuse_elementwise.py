@@ -33,9 +33,10 @@ class FuseElementwise(Pass):
       cosines, is only followed through what moves data; work on it stays outside and its result is sliced.
       What something else needs as a tensor is not computed twice, either.
     - k and v are read once for each tile of queries, and what is fused into them runs as often. It is fused
-      if it takes no more than `repeated-work` operations for each element, as scaling, casts and
-      dequantization do; divisions and functions count as 8, what moves an element in memory as one. Else k or
-      v is computed before, in a grid of its own with the same tiles.
+      if there is one tile, as in calls with few queries, or if it takes no more than `repeated-work`
+      operations for each element, as scaling, casts and dequantization do. A division or a function counts as
+      8 operations, rounding to a narrow float as 4, moving an element in memory as one. Else k or v is
+      computed before, in a grid of its own with the same tiles.
     - What follows from o, and maybe other tensors, is computed on the tile before it is stored, if o is
       needed for nothing else. The grid then has that result in place of o, of its own element type and shape.
       So it is with extra results. What computes the other tensors moves before the grid.

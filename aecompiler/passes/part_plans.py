@@ -146,8 +146,8 @@ class Planner:
         return Plan(value, parts, *found, follows=True, operations=_operations(op, *found))
 
 
-_SLOW = 8
-"""As how many operations a division or a function counts."""
+_SLOW, _NARROW = 8, 4
+"""As how many operations a division or a function counts, and one that rounds to less than 32 bits."""
 
 
 def _operations(op: ir.Operation, needs: Sequence[Plan], make: Make) -> int:
@@ -155,8 +155,16 @@ def _operations(op: ir.Operation, needs: Sequence[Plan], make: Make) -> int:
     if op.name in MOVES:
         return int(bool(needs) and make is not pass_on)
     bodies = [each.operation for region in op.regions for block in region.blocks for each in block.operations]
-    counted = [each.name for each in bodies or [op] if each.name not in _FREE]
-    return sum(_SLOW if name.startswith("math.") or "div" in name else 1 for name in counted)
+    return sum(_weight(each) for each in bodies or [op] if each.name not in _FREE)
+
+
+def _weight(op: ir.Operation) -> int:
+    """As how many operations an operation on elements counts."""
+    if op.name.startswith("math.") or "div" in op.name:
+        return _SLOW
+    type_ = op.results[0].type
+    element = type_.element_type if isinstance(type_, ir.ShapedType) else type_
+    return _NARROW if isinstance(element, ir.FloatType) and element.width < 32 else 1
 
 
 class NoPlan(Exception):

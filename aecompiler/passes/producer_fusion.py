@@ -11,7 +11,7 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.part_plans import Plan, Planner
 from aecompiler.passes.tensor_parts import Indices, Parts, padded_to, parts_of_slice, size_of
-from aecompiler.passes.tile_rows import OPERAND
+from aecompiler.passes.tile_rows import ONCE, OPERAND
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,9 +23,29 @@ class Load:
     tile: ir.Operation
     parts: Parts
 
+    @property
+    def value(self) -> ir.Value:
+        """The operand."""
+        return self.slice_.operands[0]
+
     def planned(self, planner: Planner) -> Plan:
         """How the tile is computed."""
-        return planner.plan(self.slice_.operands[0], self.parts)
+        return planner.plan(self.value, self.parts)
+
+    def is_cheap(self, planner: Planner, repeated_work: int) -> bool:
+        """Whether the tile may be computed inside the grid: once, or with little work."""
+        once = self.operand == "q" or ONCE in self.slice_.attributes
+        return once or self.planned(planner).work() <= repeated_work
+
+    def row(self) -> int | None:
+        """The dimension of which tiles have a range of static size, if it is one."""
+        rows = [d for d, each in enumerate(self.parts) if each.keep and not each.whole]
+        return rows[0] if len(rows) == 1 and self.parts[rows[0]].extent.number else None
+
+    def may_have_grid(self, planner: Planner) -> bool:
+        """Whether the operand can be computed in a grid of its own, and is computed at all."""
+        plan = self.planned(planner)
+        return self.row() is not None and plan.follows and plan.work() > 0
 
 
 def loads_of(op: ir.Operation, operands: Collection[str]) -> list[Load]:
@@ -37,17 +57,16 @@ def loads_of(op: ir.Operation, operands: Collection[str]) -> list[Load]:
 def fuse_producers(op: ir.Operation, operands: Collection[str], repeated_work: int) -> None:
     """Compute the tiles of these operands inside the grids, from slices of what they are computed from.
 
-    Tiles of k and v, which are computed for each tile of queries again, only if that takes no more than
+    Tiles of k and v that are computed for each tile of queries again are, only if that takes no more than
     `repeated_work` operations for each of their elements.
     """
     first = Planner()
-    loads = [
-        load
-        for load in loads_of(op, operands)
-        if load.operand == "q" or load.planned(first).work() <= repeated_work
-    ]
+    every = loads_of(op, operands)
+    loads = [load for load in every if load.is_cheap(first, repeated_work)]
+    # What gets a grid of its own needs no tensors, either.
+    going = [load for load in every if load in loads or load.may_have_grid(first)]
     stays = needed_otherwise(
-        [load.planned(first) for load in loads], {load.slice_.results[0] for load in loads}
+        [load.planned(first) for load in loads], {load.slice_.results[0] for load in going}
     )
     planner = Planner(stays)
     plans = [load.planned(planner) for load in loads]

@@ -15,39 +15,60 @@ from aecompiler.passes.producer_fusion import (
     needed_otherwise,
     resolve_sizes,
 )
-from aecompiler.passes.tensor_parts import Indices, Linear, Part, Parts, is_padded, kept, size_of, whole
+from aecompiler.passes.tensor_parts import Indices, Linear, Part, is_padded, kept, size_of, whole
 
 
 def tile_producers(op: ir.Operation, operands: Collection[str]) -> None:
     """Compute operands that are computed element by element in grids, in tiles as they are read."""
-    found: dict[ir.Value, Load] = {}
-    for load in loads_of(op, operands):
-        found.setdefault(load.slice_.operands[0], load)
-    loads = [load for load in found.values() if _row(load.parts) is not None]
     first = Planner()
-    plans = [plan for load in loads if (plan := load.planned(first)).follows and plan.work()]
-    stays = needed_otherwise(plans, {plan.value for plan in plans})
-    for load in loads:
-        value = load.slice_.operands[0]
-        if any(plan.value == value for plan in plans):
-            _compute_in_grid(value, load.parts, stays - {value})
+    loads: dict[ir.Value, Load] = {}
+    for load in loads_of(op, operands):
+        if load.may_have_grid(first):
+            loads.setdefault(load.value, load)
+    stays = needed_otherwise([load.planned(first) for load in loads.values()], loads.keys())
+    for value, load in loads.items():
+        _compute_in_grid(load, stays - {value})
 
 
-def _row(parts: Parts) -> int | None:
-    """The dimension of which tiles have a range of static size, if it is one."""
-    rows = [d for d, each in enumerate(parts) if each.keep and not each.whole]
-    return rows[0] if len(rows) == 1 and parts[rows[0]].extent.number else None
+def _first_use(value: ir.Value) -> ir.Operation:
+    """The operation before which all uses of `value` come, in the innermost branch that has them all."""
+    users = [use.owner.operation for use in value.uses]
+    block = value.owner.operation.block
+    while True:
+        around = [_ancestor(user, block) for user in users]
+        first = next(each.operation for each in block.operations if each.operation in around)
+        if first.name != "scf.if" or any(each != first for each in around):
+            return first
+        inside = [
+            region.blocks[0]
+            for region in first.regions
+            if len(region.blocks) and all(_ancestor(user, region.blocks[0]) is not None for user in users)
+        ]
+        if not inside:
+            return first
+        (block,) = inside
 
 
-def _compute_in_grid(value: ir.Value, parts: Parts, stays: set[ir.Value]) -> None:
-    """Let a grid compute `value`, in parts like `parts`."""
-    row, op, shaped = _row(parts), value.owner.operation, ir.RankedTensorType(value.type)
+def _ancestor(op: ir.Operation, block: ir.Block) -> ir.Operation | None:
+    """The operation of `block` that is or holds `op`, if one does."""
+    while op.block != block:
+        if op.parent is None or op.name == "func.func":
+            return None
+        op = op.parent.operation
+    return op
+
+
+def _compute_in_grid(load: Load, stays: set[ir.Value]) -> None:
+    """Let a grid compute an operand, in parts like those that are read."""
+    value, parts, row = load.value, load.parts, load.row()
+    shaped = ir.RankedTensorType(value.type)
     assert row is not None
     block = parts[row].extent.number
     assert block is not None
     resolve_sizes(value)
+    op, location = _first_use(value), value.owner.operation.location
     single = [d for d, each in enumerate(parts) if not each.keep]
-    with ir.InsertionPoint(op), op.location:
+    with ir.InsertionPoint(op), location:
         outer = Indices()
         shape = [outer.build(size_of(value, d)) for d in range(shaped.rank)]
         length = size_of(value, row)
@@ -60,7 +81,7 @@ def _compute_in_grid(value: ir.Value, parts: Parts, stays: set[ir.Value]) -> Non
             [start],
         )
     *places, tile = list(grid.induction_variables)
-    with ir.InsertionPoint(grid.body), op.location:
+    with ir.InsertionPoint(grid.body), location:
         first = arith.muli(tile, rw.index(block))
         left = Linear(0, ((arith.minui(arith.subi(_index(outer.build(length)), first), rw.index(block)), 1),))
         size = Linear(block) if length.divided(block) is not None and not length.terms else left
@@ -82,7 +103,7 @@ def _compute_in_grid(value: ir.Value, parts: Parts, stays: set[ir.Value]) -> Non
             stored = kept(sizes, plan.parts)
             result = rw.cut(result, [0] * len(stored), stored, [1] * len(stored))
         ending = scf.InParallelOp()
-    with ir.InsertionPoint(ending.block):
+    with ir.InsertionPoint(ending.block), location:
         rw.parallel_insert_slice(result, grid.body.arguments[-1], offsets, sizes)
     followed = followed_values([plan])
     value.replace_all_uses_with(grid.results[0])

@@ -26,6 +26,8 @@ class TileOptions:
     rows_last: bool
     pack_gqa: bool
     split_kv: int
+    one_tile: bool = False
+    """Whether one tile has room for all queries: k and v are read once."""
 
 
 def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block_kv: int = 0) -> None:
@@ -65,7 +67,9 @@ def _for_decoding(program: TileProgram, rows: int, block_kv: int) -> TileOptions
     block_q = rows // program.shared if packed else rows
     if block_q >= program.options.block_q:
         return None
-    return dataclasses.replace(program.options, block_q=block_q, block_kv=block_kv, pack_gqa=packed)
+    return dataclasses.replace(
+        program.options, block_q=block_q, block_kv=block_kv, pack_gqa=packed, one_tile=True
+    )
 
 
 class TileProgram:

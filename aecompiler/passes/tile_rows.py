@@ -102,11 +102,16 @@ class Rows:
 OPERAND = "attn.operand"
 """The attribute of a slice of q, k or v that says which it is."""
 
+ONCE = "attn.once"
+"""The attribute of a slice of k or v that no other tile of queries reads."""
 
-def name_slice(slice_: ir.Value, operand: str | None) -> ir.Value:
+
+def name_slice(slice_: ir.Value, operand: str | None, *, once: bool = False) -> ir.Value:
     """`slice_`, marked as one of an operand: `attn-fuse-elementwise` asks which."""
     if operand and slice_.owner.name == "tensor.extract_slice":
         slice_.owner.attributes[OPERAND] = ir.StringAttr.get(operand)
+        if once:
+            slice_.owner.attributes[ONCE] = ir.UnitAttr.get()
     return slice_
 
 

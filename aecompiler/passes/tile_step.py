@@ -85,10 +85,11 @@ class TileStep:
         offsets = [self.rows.batch, self.kv_head, first, 0]
         if full:
             whole = rw.extract_slice(source, offsets, [1, 1, self.keys, features], (2, 3))
-            return name_slice(whole, operand)
+            return name_slice(whole, operand, once=self.program.options.one_tile)
         real = arith.minui(rw.index(self.keys), arith.subi(self.program.kv_length, first))
         slice_ = rw.extract_slice(source, offsets, [1, 1, real, features], (2, 3))
-        return pad(name_slice(slice_, operand), 0, self.keys, real)
+        named = name_slice(slice_, operand, once=self.program.options.one_tile)
+        return pad(named, 0, self.keys, real)
 
     def _products(self, first: ir.Value, full: bool) -> ir.Value:
         """q . k of the tile's elements."""
