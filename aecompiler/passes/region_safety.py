@@ -211,15 +211,21 @@ def clamp_index(position: ir.Value, last: ir.Value | int) -> ir.Value:
     return arith.maxsi(arith.minsi(position, last), rw.index(0))
 
 
+def clamped_index(position: ir.Value) -> tuple[ir.Value, ir.Value] | None:
+    """`(position, last)` of what `clamp_index` has made."""
+    found = []
+    for name in ("arith.maxsi", "arith.minsi"):
+        if isinstance(position.owner, ir.Block) or position.owner.operation.name != name:
+            return None
+        position, limit = position.owner.operation.operands
+        found.append(limit)
+    return (position, found[1]) if rw.constant_value(found[0]) == 0 else None
+
+
 def _is_clamped(position: ir.Value, last: int) -> bool:
     """Whether `position` is what `clamp_index` makes."""
-    for name, bound in (("arith.maxsi", 0), ("arith.minsi", last)):
-        if isinstance(position.owner, ir.Block) or position.owner.operation.name != name:
-            return False
-        position, limit = position.owner.operation.operands
-        if rw.constant_value(limit) != bound:
-            return False
-    return True
+    found = clamped_index(position)
+    return found is not None and rw.constant_value(found[1]) == last
 
 
 def _last(source: ir.Value, dimension: int) -> ir.Value | int:

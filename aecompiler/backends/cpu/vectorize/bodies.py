@@ -11,6 +11,7 @@ from aecompiler.backends.cpu.vectorize.ranges import Ranges
 from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
 from aecompiler.bindings import arith, ir, memref, vector
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.region_safety import clamped_index
 
 Element: TypeAlias = Any
 """A value of a body: a scalar (the same in each lane), a vector, or a `Spread` over the lanes."""
@@ -47,11 +48,15 @@ class Scope:
         *ops, terminator = block.operations
         wanted = list(terminator.operands) if results is None else results
         known: dict[ir.Value, Element] = dict(arguments)
+        if results is not None:
+            ops = _needed(ops, results)
         for op in ops:
             operation = op.operation
             if len(operation.results) != 1:
                 raise UnsupportedTile(f"'{operation.name}' in a body")
             result = operation.results[0]
+            if result in known:
+                continue
             if operation.name == "linalg.index":
                 known[result] = indices[operation.attributes["dim"].value]
                 continue
@@ -77,7 +82,7 @@ class Scope:
     def _operation(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element:
         name = op.name
         if name == "tensor.extract":
-            return self._extract(op, operands)
+            return self._extract(op, operands, known)
         if name == "tensor.dim":
             if isinstance(operands[1], Spread) or vec.is_vector(operands[1]):
                 raise UnsupportedTile("the size of a dimension that varies")
@@ -139,37 +144,83 @@ class Scope:
 
     # ---- captured tensors --------------------------------------------------------------------
 
-    def _extract(self, op: ir.Operation, operands: list[Element]) -> Element:
+    def _extract(self, op: ir.Operation, operands: list[Element], known: Mapping) -> Element:
         tensor_value, *indices = operands
         buffer = self.captures[tensor_value]
         if not any(isinstance(i, Spread) or vec.is_vector(i) for i in indices):
             return memref.load(buffer, indices)
         shaped = ir.MemRefType(buffer.type)
-        rank = shaped.rank
-        index = ir.IndexType.get()
-        metadata = memref.ExtractStridedMetadataOp(buffer).results
-        base, offset, strides = metadata[0], metadata[1], list(metadata)[2 + rank :]
-        total = vec.broadcast(rw.index(0), self.lanes)
-        scalar = offset
-        for position, stride in zip(indices, strides, strict=True):
-            if isinstance(position, Spread) or vec.is_vector(position):
-                scaled = arith.muli(self.vector(position), vec.broadcast(stride, self.lanes))
-                total = arith.addi(total, scaled)
-            else:
-                scalar = arith.addi(scalar, arith.muli(position, stride))
+        metadata = list(memref.ExtractStridedMetadataOp(buffer).results)
+        base, offset, strides = metadata[0], metadata[1], metadata[2 + shaped.rank :]
         layout = ir.StridedLayoutAttr.get(ir.ShapedType.get_dynamic_stride_or_offset(), [1])
         flat_type = ir.MemRefType.get([rw.DYNAMIC], shaped.element_type, layout)
         most = rw.index((1 << 62) - 1)
-        flat = memref.ReinterpretCastOp(
-            flat_type, base, [scalar], [most], [], [rw.DYNAMIC], [rw.DYNAMIC], [1]
-        ).result
-        element = shaped.element_type
-        i1 = ir.IntegerType.get_signless(1)
-        mask = vec.broadcast(rw.constant(i1, 1), self.lanes)
-        rest = vec.broadcast(rw.constant(element, 0), self.lanes)
-        type_ = vec.vector_type(element, self.lanes)
-        zero = arith.constant(index, 0)
-        return vector.GatherOp(type_, flat, [zero], total, mask, rest).result
+
+        def flat(start: ir.Value) -> ir.Value:
+            return memref.ReinterpretCastOp(
+                flat_type, base, [start], [most], [], [rw.DYNAMIC], [rw.DYNAMIC], [1]
+            ).result
+
+        def gather() -> ir.Value:
+            total = vec.broadcast(rw.index(0), self.lanes)
+            start = offset
+            for position, stride in zip(indices, strides, strict=True):
+                if isinstance(position, Spread) or vec.is_vector(position):
+                    scaled = arith.muli(self.vector(position), vec.broadcast(stride, self.lanes))
+                    total = arith.addi(total, scaled)
+                else:
+                    start = arith.addi(start, arith.muli(position, stride))
+            mask = vec.broadcast(rw.constant(ir.IntegerType.get_signless(1), 1), self.lanes)
+            rest = vec.broadcast(rw.constant(shaped.element_type, 0), self.lanes)
+            type_ = vec.vector_type(shaped.element_type, self.lanes)
+            return vector.GatherOp(type_, flat(start), [rw.index(0)], total, mask, rest).result
+
+        def neighbours(first: ir.Value) -> ir.Value:
+            start = arith.addi(offset, first)
+            for position, stride in zip(indices[:-1], strides[:-1], strict=True):
+                start = arith.addi(start, arith.muli(position, stride))
+            return vec.load(flat(start), [rw.index(0)], self.lanes)
+
+        run = self._run(op, indices, known)
+        if run is None:
+            return gather()
+        first, is_inside = run
+        are_neighbours = arith.cmpi(arith.CmpIPredicate.eq, strides[-1], rw.index(1))
+        type_ = vec.vector_type(shaped.element_type, self.lanes)
+        whole = arith.andi(is_inside, are_neighbours)
+        return rw.if_else(whole, [type_], lambda: [neighbours(first)], lambda: [gather()])[0]
+
+    def _run(
+        self, op: ir.Operation, indices: Sequence[Element], known: Mapping
+    ) -> tuple[ir.Value, ir.Value] | None:
+        """The first of neighbouring elements, where such are read, and whether none of them is clamped."""
+        if any(isinstance(i, Spread) or vec.is_vector(i) for i in indices[:-1]):
+            return None
+        clamped = clamped_index(op.operands[len(op.operands) - 1])
+        position = self._element(known, clamped[0]) if clamped else indices[-1]
+        if not isinstance(position, Spread):
+            return None
+        low, *_ = position.steps
+        if position.steps != tuple(range(low, low + self.lanes)):
+            return None
+        first = arith.addi(position.base, rw.index(low))
+        if not clamped:
+            return first, rw.constant(ir.IntegerType.get_signless(1), 1)
+        after = arith.addi(first, rw.index(self.lanes - 1))
+        last = self._element(known, clamped[1])
+        kinds = arith.CmpIPredicate
+        bounds = arith.cmpi(kinds.sge, first, rw.index(0)), arith.cmpi(kinds.sle, after, last)
+        return first, arith.andi(*bounds)
+
+
+def _needed(ops: Sequence[ir.OpView], results: Sequence[ir.Value]) -> list[ir.OpView]:
+    """The operations of a body that compute `results`."""
+    wanted, found = set(results), []
+    for op in reversed(ops):
+        if any(result in wanted for result in op.operation.results):
+            found.append(op)
+            wanted.update(op.operation.operands)
+    return found[::-1]
 
 
 def _used_once(value: ir.Value) -> bool:

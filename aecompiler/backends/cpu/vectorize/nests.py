@@ -70,6 +70,8 @@ class Nests:
         self.scope, self.storage, self.lookup = scope, storage, lookup
         self.machine, self.lanes = storage.machine, storage.lanes
         self.pairs: dict[ir.Value, Pairs] = {}
+        self.turned: dict[ir.Value, ir.Value] = {}
+        """Reads in bodies whose elements are in memory already, [keys, rows]."""
 
     def groups(self, length: int) -> list[list[int]]:
         """The chunks of a row, in groups that share a register tile."""
@@ -152,6 +154,11 @@ class Nests:
                 arguments[argument] = given[number]
             elif next(iter(argument.uses), None) is not None:
                 arguments[argument] = self.element(operand, point)
+        for value, memory in self.turned.items():
+            if value.owner.operation.block == generic.block and point.lane is not None:
+                key, _ = element_loops(generic)
+                place = [point.loops[key], rw.index(point.chunk * self.lanes)]
+                arguments[value] = vec.load(memory, place, self.lanes)
         indices: dict[int, Element] = dict(point.loops)
         if point.lane is not None:
             indices[point.lane] = self.scope.positions.along(point.chunk * self.lanes)

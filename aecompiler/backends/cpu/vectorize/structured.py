@@ -54,10 +54,10 @@ class Structured(Tensors):
             else:
                 self._product(contraction)
         elif self._may_wait(generic):
-            self._keep_rows(generic)
+            self._prepare(generic)
             self.values[op.results[0]] = Deferred(op)
         elif self._in_registers(generic):
-            self._keep_rows(generic)
+            self._prepare(generic)
             self._tile([generic], None, ops, number, done)
         else:
             self._loose(generic)
@@ -88,11 +88,13 @@ class Structured(Tensors):
     def _is_memory(self, value: ir.Value) -> bool:
         return isinstance(self.values.get(value), Memory) or value in self.captures
 
-    def _keep_rows(self, generic: Generic) -> None:
-        """Rows of which single elements are read go to memory."""
+    def _prepare(self, generic: Generic) -> None:
+        """Rows of which single elements are read go to memory; captured tensors are read along their rows."""
         if generic.rank == 2 and any(len(operand.loops) == 2 for operand in generic.operands):
             n_loop, _ = element_loops(generic)
             self._in_memory([each for each in generic.operands if each.loops == (n_loop,)])
+            if self._in_registers(generic, stored=False):
+                self.reads.prepare(generic)
 
     def _loose(self, generic: Generic) -> None:
         """An operation whose operands are in memory, whatever its loops."""

@@ -10,6 +10,7 @@ from aecompiler.backends.cpu.vectorize.bodies import Scope
 from aecompiler.backends.cpu.vectorize.element_loops import ElementLoops
 from aecompiler.backends.cpu.vectorize.nests import Nests
 from aecompiler.backends.cpu.vectorize.ranges import SIZE
+from aecompiler.backends.cpu.vectorize.reads import Reads
 from aecompiler.backends.cpu.vectorize.storage import Storage
 from aecompiler.backends.cpu.vectorize.transposes import Transposes
 from aecompiler.backends.cpu.vectorize.values import (
@@ -45,6 +46,7 @@ class Tensors:
         self.nests = Nests(self.scope, self.storage, self.lookup)
         self.loops = ElementLoops(self.scope, lanes, self.lookup)
         self.transposes = Transposes(self.nests)
+        self.reads = Reads(self.nests, self.transposes)
 
     def lookup(self, value: ir.Value) -> TileValue:
         """What a tensor has become."""

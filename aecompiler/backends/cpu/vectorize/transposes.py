@@ -31,7 +31,7 @@ class Transposes:
         loops = generic.outs[0].loops
         source = generic.ins[0]
         if len(generic.ins) == 1 and source.loops == loops[::-1] and _is_conversion(generic):
-            self._copy(self.nests.memory(source.value).memref, target.memref)
+            self.copy(self.nests.memory(source.value).memref, target.memref)
             return
         # Computed without transposing, in the type that is narrowed at the end.
         result, shape = generic.yielded[0], [generic.sizes[loop] for loop in loops[::-1]]
@@ -39,7 +39,7 @@ class Transposes:
             result = result.owner.operation.operands[0]
         scratch = self.nests.storage.allocate(shape, result.type)
         self._compute(generic, result, scratch)
-        self._copy(scratch, target.memref)
+        self.copy(scratch, target.memref)
 
     def _compute(self, generic: Generic, result: ir.Value, scratch: ir.Value) -> None:
         """Store `result` of the body in the order of the transposed operands."""
@@ -57,7 +57,7 @@ class Transposes:
 
         vec.loop(0, generic.sizes[row], 1, [], strip)
 
-    def _copy(self, source: ir.Value, target: ir.Value) -> None:
+    def copy(self, source: ir.Value, target: ir.Value) -> None:
         """Transpose static memory, by squares of vectors; what is left over element by element."""
         rows, columns = ir.MemRefType(source.type).shape
         have, want = (ir.MemRefType(buffer.type).element_type for buffer in (source, target))
