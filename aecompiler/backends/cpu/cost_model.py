@@ -19,25 +19,26 @@ from aecompiler.backends.cpu.target import KIB, MIB
 
 COSTS: Mapping[str, float] = {
     "products": 1.0,  # a multiply-add of vectors, or one of pairs of bf16
-    "tile of scores": 60.0,  # a register tile of the first product: its start, its end, the scores
-    "tile of results": 90.0,  # one of the second product: accumulators are loaded, rescaled, stored
-    "weights": 12.0,  # the exponential of a vector of scores, and what reduces them
-    "masks": 4.0,  # a vector of scores of a partial tile
-    "keys": 30.0,  # one key of a partial tile: distances, the test of v
-    "packing": 2.0,  # a vector of k or v brought into the form in which it is multiplied
-    "far values": 1.5,  # a row of v for a register tile of results, if v's tile exceeds the first cache
-    "rows": 60.0,  # the state of a vector of rows, once for each tile of keys
-    "tiles": 300.0,  # a tile of keys
+    "broadcasts": 0.1,  # an element of k or v, for all rows of a register tile
+    "tile of scores": 68.0,  # a register tile of the first product: its start, its end, the scores
+    "tile of results": 22.0,  # one of the second product: accumulators are loaded, rescaled, stored
+    "weights": 24.0,  # the exponential of a vector of scores, and what reduces them
+    "masks": 3.0,  # a vector of scores of a partial tile
+    "keys": 12.0,  # one key of a partial tile: distances, the test of v
+    "packing": 1.6,  # a vector of k or v brought into the form in which it is multiplied
+    "far values": 0.8,  # a row of v for a register tile of results, if v's tile exceeds the first cache
+    "rows": 33.0,  # the state of a vector of rows, once for each tile of keys
+    "tiles": 165.0,  # a tile of keys
     "features": 20.0,  # a vector of q or o, transposed, loaded or stored
-    "q tiles": 1000.0,
+    "q tiles": 5800.0,
 }
 """Cycles of one operation of each kind."""
 
-ROW_BLOCKS = (16, 32, 64, 128)
+ROW_BLOCKS = (16, 32, 64)
 """The rows that a tile may have, if they are two vectors of f32 at least: fewer rows are left to decoding."""
 
-KEY_BLOCKS = (16, 32, 64, 128)
-"""The keys that a tile may have."""
+KEY_BLOCKS = (16, 32, 64)
+"""The keys that a tile may have. Larger tiles gain 1 % at best, and waste more at the ends of sequences."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,7 @@ def work(core: Core, program: Program, tiles: Tiles, visits: Visits) -> Counter[
     paired = core.pair_products and program.bits == 16
     each: Counter[str] = Counter()
     each["products"] = rows * keys * (d + dv * accumulators) // (2 if paired else 1)
+    each["broadcasts"] = each["products"] // chunks
     each["tile of scores"] = _groups(keys, rows, chunks, core.tile_kv * core.tile_q)
     each["tile of results"] = _groups(dv, rows, chunks, core.tile_d * core.tile_q) * accumulators
     if keys * dv * (program.bits if paired else program.accumulator_bits) // 8 > core.l1_bytes:
