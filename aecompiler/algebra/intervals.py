@@ -120,6 +120,8 @@ def _mul(term: Term) -> Bounds:
 
 
 def _div(term: Term) -> Bounds:
+    if term.args[0] is term.args[1]:
+        return 1.0, 1.0
     (a, b), (c, d) = map(bounds, term.args)
     if c < 0 < d:
         return ANY

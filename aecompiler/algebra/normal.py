@@ -4,8 +4,9 @@ A normal form is a sum of monomials: a rational number times powers of atoms tim
 exponent is a normal form again. exp2(x) is exp(x ln 2) and log2(x) is log(x) / ln 2, with ln 2 an atom, so
 products of powers merge their exponents and logarithms cancel them. What no law takes apart is an atom.
 
-The laws hold for real numbers wherever both sides are defined. What happens at infinities and for rows
-without an element is not decided here, see `folding`.
+The laws hold for real numbers wherever one side is defined: exp(log x) is x only for an x known to be at
+least 0, and x / x is 1 only for one known not to be 0. What happens at infinities and for rows without an
+element is not decided here, see `folding`.
 
 In a `strict` normal form a common factor is also taken out of sums inside of |.|, max, log and quotients, and
 what is `held` is taken apart. That proves more equalities, but the factor may be a power that overflows on
@@ -132,13 +133,28 @@ def _times(a: Monomial, b: Monomial) -> Monomial:
         return a
     factors = dict(a[0])
     for base, power in b[0]:
-        new = factors.get(base, Fraction(0)) + power
-        if new:
-            factors[base] = new
+        if _is_unit(base):
+            factors[base] = Fraction(1)
+            continue
+        old = factors.get(base, Fraction(0))
+        if old + power:
+            factors[base] = old + power
         else:
             del factors[base]
+        if old * power < 0 and old + power >= 0 and not _is_nonzero(base):
+            factors[t.make("div", (base, base))] = Fraction(1)
     exponent = combined((dict(a[1]), dict(b[1])), (Fraction(1), Fraction(1)))
     return frozenset(factors.items()), frozenset(exponent.items())
+
+
+def _is_nonzero(term: Term) -> bool:
+    low, high = bounds(term)
+    return low > 0 or high < 0
+
+
+def _is_unit(term: Term) -> bool:
+    """Whether the term is x / x for an x that may be 0: 1 or NaN, and so is each power of it."""
+    return term.op == "div" and term.args[0] is term.args[1]
 
 
 def _settled(monomial: Monomial) -> tuple[Monomial, Fraction]:
@@ -157,6 +173,8 @@ def product(a: Poly, b: Poly) -> Poly:
     """The normal form of a product."""
     if len(a) * len(b) > LIMIT:
         raise TooLargeError
+    if (not a and _divides_by_zero(b)) or (not b and _divides_by_zero(a)):
+        return atom(t.const(math.nan))
     result: Poly = {}
     for left, p in a.items():
         for right, q in b.items():
@@ -169,14 +187,17 @@ def product(a: Poly, b: Poly) -> Poly:
     return result
 
 
+def _divides_by_zero(poly: Poly) -> bool:
+    return any(base is t.ZERO and power < 0 for factors, _ in poly for base, power in factors)
+
+
 def _scaled(poly: Poly, scale: Fraction) -> Poly:
     return {monomial: coefficient * scale for monomial, coefficient in poly.items()}
 
 
 def _monomial_power(monomial: Monomial, k: Fraction) -> Monomial:
-    return frozenset((base, power * k) for base, power in monomial[0]), frozenset(
-        (inner, scale * k) for inner, scale in monomial[1]
-    )
+    factors = frozenset((base, power if _is_unit(base) else power * k) for base, power in monomial[0])
+    return factors, frozenset((inner, scale * k) for inner, scale in monomial[1])
 
 
 def raised(poly: Poly, k: Fraction, strict: bool) -> Poly:
@@ -199,7 +220,11 @@ def raised(poly: Poly, k: Fraction, strict: bool) -> Poly:
     common, rest = content(poly, strict) if strict else (number(Fraction(1)), poly)
     if common != number(Fraction(1)):
         return product(raised(common, k, strict), raised(rest, k, strict))
-    return atom(to_term(poly), k)
+    base = to_term(poly)
+    if k.denominator != 1 and not nonnegative(base):
+        # No power of the base: a root of it is defined for some numbers only, and so are powers of the root.
+        return atom(_power_term(base, abs(k)), Fraction(1 if k > 0 else -1))
+    return atom(base, k)
 
 
 def _single_power(monomial: Monomial, coefficient: Fraction, k: Fraction) -> Poly | None:
@@ -211,7 +236,9 @@ def _single_power(monomial: Monomial, coefficient: Fraction, k: Fraction) -> Pol
         return None
     new = []
     for base, power in factors:
-        if nonnegative(base):
+        if _is_unit(base):
+            new.append((base, power))
+        elif nonnegative(base):
             new.append((base, power * k))
         elif power.denominator == 1 and power % 2 == 0:
             new.append((t.absolute(base), power * k))
@@ -279,12 +306,13 @@ def _exp(term: Term, strict: bool) -> Poly:
 
 
 def exponential(poly: Poly) -> Poly:
-    """The normal form of exp; exp(k log x) is x^k."""
+    """The normal form of exp; exp(k log x) is x^k for an x that is known to be at least 0."""
     factors: list[tuple[Term, Fraction]] = []
     exponent: Poly = {}
     for monomial, coefficient in poly.items():
         bases = list(monomial[0])
-        if len(bases) == 1 and not monomial[1] and bases[0][0].op == "log" and bases[0][1] == 1:
+        is_log = len(bases) == 1 and not monomial[1] and bases[0][0].op == "log" and bases[0][1] == 1
+        if is_log and nonnegative(bases[0][0].args[0]):
             factors.append((bases[0][0].args[0], coefficient))
         else:
             exponent[monomial] = coefficient
@@ -440,6 +468,12 @@ def _power(term: Term, strict: bool) -> Poly:
     return atom(t.make("powf", (to_term(base), to_term(exponent))))
 
 
+def _cbrt(term: Term, strict: bool) -> Poly:
+    if nonnegative(term.args[0]):
+        return raised(normal(term.args[0], strict), Fraction(1, 3), strict)
+    return atom(t.function("cbrt", to_term(normal(term.args[0], strict))))
+
+
 def _via(rewrite: Callable[..., Term]) -> Callable[[Term, bool], Poly]:
     return lambda term, strict: normal(rewrite(*term.args), strict)
 
@@ -467,6 +501,7 @@ _RULES: dict[str, Callable[[Term, bool], Poly]] = {
     "min": _min,
     "select": _select,
     "sqrt": lambda term, strict: raised(normal(term.args[0], strict), Fraction(1, 2), strict),
+    "cbrt": _cbrt,
     "powf": _power,
     "held": lambda term, strict: normal(term.args[0], True) if strict else atom(term),
     **{name: _via(rewrite) for name, rewrite in EXPANSIONS.items()},
@@ -542,6 +577,8 @@ def _product(factors: list[Term]) -> Term:
 def _power_term(base: Term, power: Fraction) -> Term:
     if power == Fraction(1, 2):
         return t.sqrt(base)
+    if power == Fraction(1, 3):
+        return t.function("cbrt", base)
     if power.denominator == 1 and power <= 8:
         return _product([base] * int(power))
     return t.power(base, t.const(float(power)))
