@@ -1,4 +1,4 @@
-"""What surrounds attention in tile programs, in vectors: any size of a row, integers, reductions."""
+"""What surrounds attention in a tile program, as loops over vectors: all sizes of rows, integers, reductions."""
 
 from __future__ import annotations
 
