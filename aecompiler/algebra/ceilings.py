@@ -2,54 +2,129 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.moments import stripped
-from aecompiler.algebra.normal import Poly, as_number, combined, normal, to_term
+from aecompiler.algebra.normal import EXPANSIONS, Poly, as_number, combined, normal, to_term
 from aecompiler.algebra.printing import without_ln2
 from aecompiler.algebra.terms import Term
 
-MOST = 80
-"""The largest exponent that counts as bounded."""
+MOST = 80.0
+"""The largest exponent that counts as bounded, if nothing narrower is asked for."""
 
 _DEPTH = 6
 _LARGEST = 5000
 
+_AS_POWERS: dict[str, Callable[..., Term]] = {
+    **EXPANSIONS,
+    "powf": lambda base, exponent: t.exp(t.mul(exponent, t.log(base))),
+    "sinh": lambda a: t.sub(t.exp(a), t.exp(t.neg(a))),
+    "cosh": lambda a: t.add(t.exp(a), t.exp(t.neg(a))),
+}
+"""Functions that grow like powers, as such."""
 
-def is_bounded(exponent: Term) -> bool:
-    """Whether the exponent is proved to be at most `MOST`, for a row that has an element."""
-    plain = without_ln2(exponent)
+
+def powers(*terms: Term) -> Iterator[Term]:
+    """The exponents of all powers in terms, however they are written."""
+    for part in t.parts(*terms):
+        if part.op == "exp":
+            yield part.args[0]
+        elif part.op in _AS_POWERS and t.value_of(part.args[-1]) is None:
+            yield from powers(_AS_POWERS[part.op](*part.args))
+
+
+def is_bounded(exponent: Term, most: float = MOST) -> bool:
+    """Whether the exponent is proved to be at most `most`, for a row that has an element."""
     if exponent.size > _LARGEST:
         return False
-    return _each_case(exponent if plain is None else plain, (), _DEPTH)
+    plain = without_ln2(exponent)
+    if plain is None:
+        return _Ceiling(most).each_case(t.transform(exponent, _pulled), (), _DEPTH)
+    return _Ceiling(most / math.log(2)).each_case(t.transform(plain, _pulled), (), _DEPTH)
 
 
-def _each_case(term: Term, assumed: tuple[Poly, ...], depth: int) -> bool:
-    """`assumed` are at most 0. A maximum of s over the tile is at least s."""
-    choice = _choice(term)
-    if choice is None:
-        return _at_most(normal(term), assumed, depth)
-    if depth == 0:
-        return False
-    condition, yes, no = choice.args
-    if condition.op != "cmp":
-        return False
-    a, b = condition.args
-    kind = condition.data[1:]
-    if t.MINUS_INFINITY in (a, b):
-        # Once there is an element, a reference is a number.
-        taken = yes if kind in ("ne", "gt") else no
-        return _each_case(t.substitute(term, {choice: taken}), assumed, depth)
-    gap = normal(t.sub(a, b))
-    less, more = gap, normal(t.sub(b, a))
-    holding = {"gt": more, "ge": more, "lt": less, "le": less}.get(kind)
-    failing = {"gt": less, "ge": less, "lt": more, "le": more}.get(kind)
-    for branch, fact in ((yes, holding), (no, failing)):
-        facts = assumed if fact is None else (*assumed, fact)
-        if not _each_case(t.substitute(term, {choice: branch}), facts, depth - 1):
+def _pulled(term: Term) -> Term | None:
+    """max_j (c x + d) as c max_j x + d."""
+    if term.op != "reduce" or term.data not in ("max", "min"):
+        return None
+    scale, inner, fixed = stripped(term.args[0])
+    return t.add(t.mul(scale, t.reduce(term.data, inner)), fixed)
+
+
+class _Ceiling:
+    """Proves that terms are at most a number."""
+
+    def __init__(self, most: float):
+        self.most = most
+
+    def each_case(self, term: Term, assumed: tuple[Poly, ...], depth: int) -> bool:
+        """Whether it is, with `assumed` at most 0. A maximum of s over the tile is at least s."""
+        choice = _choice(term)
+        if choice is None:
+            return self.at_most(normal(term), assumed, depth)
+        if depth == 0:
             return False
-    return True
+        condition, yes, no = choice.args
+        if condition.op != "cmp":
+            return False
+        a, b = condition.args
+        kind = condition.data[1:]
+        gap, more = normal(t.sub(a, b)), normal(t.sub(b, a))
+        holding = {"gt": more, "ge": more, "lt": gap, "le": gap}.get(kind)
+        failing = {"gt": gap, "ge": gap, "lt": more, "le": more}.get(kind)
+        for branch, fact in ((yes, holding), (no, failing)):
+            facts = assumed if fact is None else (*assumed, fact, *_following(fact))
+            if not self.each_case(t.substitute(term, {choice: branch}), facts, depth - 1):
+                return False
+        return True
+
+    def at_most(self, poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
+        """Whether the normal form is."""
+        number = as_number(poly)
+        if number is not None:
+            return number <= self.most
+        if depth == 0:
+            return False
+        for (factors, exponent), coefficient in poly.items():
+            if exponent or len(factors) != 1:
+                continue
+            ((atom, power),) = factors
+            if power != 1:
+                continue
+            rest = {m: c for m, c in poly.items() if m != (factors, exponent)}
+            if atom.op == "max":
+                cases = [
+                    self.at_most(_plus(rest, normal(arg), coefficient), assumed, depth - 1)
+                    for arg in atom.args
+                ]
+                # -max(x, y) is at most -x, and at most -y.
+                if coefficient > 0:
+                    return all(cases)
+                if any(cases):
+                    return True
+        return self._by_element(poly, assumed, depth) or self._by_assumption(poly, assumed, depth)
+
+    def _by_element(self, poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
+        """The part that depends on the element is at most its maximum."""
+        moving = {m: c for m, c in poly.items() if any(atom.element for atom, _ in m[0]) or m[1]}
+        if not moving:
+            return False
+        scale, inner, fixed = stripped(to_term(moving))
+        most = normal(t.add(t.mul(scale, t.reduce("max", inner)), fixed))
+        rest = {m: c for m, c in poly.items() if m not in moving}
+        return self.at_most(_plus(rest, most, Fraction(1)), assumed, depth - 1)
+
+    def _by_assumption(self, poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
+        for fact in assumed:
+            for monomial, coefficient in fact.items():
+                scale = poly.get(monomial, Fraction(0)) / coefficient
+                below = _plus(poly, fact, -scale)
+                if monomial[0] and scale > 0 and self.at_most(below, assumed, depth - 1):
+                    return True
+        return False
 
 
 def _choice(term: Term) -> Term | None:
@@ -61,48 +136,15 @@ def _choice(term: Term) -> Term | None:
     return next(filter(None, map(_choice, term.args)), None)
 
 
-def _at_most(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
-    number = as_number(poly)
-    if number is not None:
-        return number <= MOST
-    if depth == 0:
-        return False
-    for (factors, exponent), coefficient in poly.items():
-        if exponent or len(factors) != 1:
-            continue
-        ((atom, power),) = factors
-        if power != 1:
-            continue
-        rest = {m: c for m, c in poly.items() if m != (factors, exponent)}
-        if atom.op == "max" and coefficient < 0:
-            # -max(x, y) is at most -x, and at most -y.
-            if any(_at_most(_plus(rest, normal(arg), coefficient), assumed, depth - 1) for arg in atom.args):
-                return True
-        elif atom.op == "max":
-            return all(
-                _at_most(_plus(rest, normal(arg), coefficient), assumed, depth - 1) for arg in atom.args
-            )
-    return _by_element(poly, assumed, depth) or _by_assumption(poly, assumed, depth)
-
-
-def _by_element(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
-    """The part that depends on the element is at most its maximum."""
-    moving = {m: c for m, c in poly.items() if any(atom.element for atom, _ in m[0]) or m[1]}
-    if not moving:
-        return False
-    scale, inner, fixed = stripped(to_term(moving))
-    most = normal(t.add(t.mul(scale, t.reduce("max", inner)), fixed))
-    rest = {m: c for m, c in poly.items() if m not in moving}
-    return _at_most(_plus(rest, most, Fraction(1)), assumed, depth - 1)
-
-
-def _by_assumption(poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
-    for fact in assumed:
-        for monomial, coefficient in fact.items():
-            scale = poly.get(monomial, Fraction(0)) / coefficient
-            if monomial[0] and scale > 0 and _at_most(_plus(poly, fact, -scale), assumed, depth - 1):
-                return True
-    return False
+def _following(fact: Poly) -> list[Poly]:
+    """What is at most 0 if max(x, y) + r is: x + r and y + r."""
+    found = []
+    for (factors, exponent), coefficient in fact.items():
+        atoms = [atom for atom, power in factors if atom.op == "max" and power == 1]
+        if len(factors) == len(atoms) == 1 and not exponent and coefficient > 0:
+            rest = {m: c for m, c in fact.items() if m != (factors, exponent)}
+            found += [_plus(rest, normal(arg), coefficient) for arg in atoms[0].args]
+    return found
 
 
 def _plus(a: Poly, b: Poly, scale: Fraction) -> Poly:

@@ -62,7 +62,7 @@ def _defined(term: Term, facts: Facts) -> bool:
     if op == "log1p":
         return bounds(args[0])[0] > -1
     if op == "powf":
-        return _power_defined(*args, facts)
+        return _power_defined(args[0], args[1], facts)
     return True
 
 

@@ -48,8 +48,7 @@ def _derived(normalizer: Normalizer, score: Term, options: Options, max_passes: 
         maker = _FormMaker(normalizer, score, step, options)
         maker.why.passes(number, len(steps))
         form = maker.last() if step.last else maker.statistics()
-        references = check(form, maker.anchors)
-        maker.why.proved(references)
+        maker.why.proved(check(form, maker.anchors, options.most))
         following = [] if step.last else steps[number + 1].stats.values()
         stats = [symbol for symbol in following if symbol not in known]
         known += stats

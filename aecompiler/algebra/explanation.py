@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.cascade import Normalizer, Step
 from aecompiler.algebra.deviations import Product, deviations
+from aecompiler.algebra.laws import Proof
 from aecompiler.algebra.moments import ANCHOR, REFERENCE, Moments, State
 from aecompiler.algebra.normal import simplify
 from aecompiler.algebra.printing import factor, formula
@@ -79,7 +80,6 @@ class Explanation:
             shown = formula(t.substitute(scale, after)) if ref is not ZERO else "1"
             what = f"sum_j {factor(renamed(shifted(a, ref)))} v_j"
             self.lines.append(f"accumulator: {what}, rescaled by {shown}")
-        self._laws(states, accumulators)
         parts = [
             f"acc{n}" if c is t.ONE else f"{factor(c)} * acc{n}" for n, c in enumerate(form.coefficients)
         ]
@@ -89,13 +89,9 @@ class Explanation:
             name = f"extra{n}" if self.step.last else f"statistic {n}"
             self.lines.append(f"output: {name} = {formula(extra)}")
 
-    def proved(self, references: frozenset[int]) -> None:
+    def proved(self, proof: Proof) -> None:
         """What was proved of the form, by `laws`."""
-        whatever = "".join(f", whatever x{n} is" for n in sorted(references))
-        self.lines.append(
-            "proved: update over an empty tile, over two tiles, merge, and merge with the initial state "
-            f"give what the union of the elements gives{whatever}; an empty row gives o = 0"
-        )
+        self.lines += [f"proved: {line}" for line in proof.lines]
 
     def _statistics(self) -> None:
         for part, symbol in self.step.stats.items():
@@ -137,27 +133,6 @@ class Explanation:
         what = f"{state.kind}_j {factor(renamed(shifted(state.value, state.ref)))}"
         self.lines.append(f"state: {name} = {what}; {name}' = {formula(new)}")
 
-    def _laws(self, states: list[State], accumulators: list[tuple[Term, Term]]) -> None:
-        kinds = list(dict.fromkeys(s.kind for s in states if s.kind not in (REFERENCE, ANCHOR)))
-        for kind in kinds:
-            identity = formula(t.IDENTITIES[kind])
-            self.lines.append(f"identity: {kind} of nothing is {identity}, which changes no {kind}")
-        if kinds:
-            verb = "are" if len(kinds) > 1 else "is"
-            self.lines.append(
-                f"associativity, commutativity: {', '.join(kinds)} {verb} associative and commutative"
-            )
-        if any(state.kind == ANCHOR for state in states):
-            self.lines.append(
-                "associativity: sums move from an anchor a to an anchor b by the binomial theorem, "
-                "x - b = (x - a) + (a - b)"
-            )
-        if any(ref is not ZERO for _, ref in accumulators) or any(s.ref is not ZERO for s in states):
-            self.lines.append("associativity: rescales compose, exp(a - b) * exp(b - c) = exp(a - c)")
-        self.lines.append(
-            "neutral: an empty or fully masked tile reduces to the identities: rescales are 1, states stay"
-        )
-
 
 def _expansion(value: Term) -> list[Product] | None:
     try:
@@ -168,6 +143,3 @@ def _expansion(value: Term) -> list[Product] | None:
 
 def _because(reason: Inseparable) -> str:
     return f"{formula(reason.part)} needs {reason.law}"
-
-
-__all__ = ["Explanation"]

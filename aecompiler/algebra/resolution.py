@@ -41,7 +41,7 @@ def resolve(term: Term, known: Mapping[Term, Term], reduce: Reduce) -> Term:
 
 @lru_cache(maxsize=8192)
 def has_infinity(term: Term) -> bool:
-    """Whether an infinity or NaN is left in the term, or what makes one: an operation that 0 is no argument of."""
+    """Whether an infinity or NaN is left in the term, or what makes one of 0."""
     if term.op == "const":
         return not math.isfinite(float(term.data))
     if term.op == "div" and term.args[1] is ZERO:

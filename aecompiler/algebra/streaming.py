@@ -46,12 +46,14 @@ class Options:
     """How forms are made.
 
     `bounded` is the largest exponent that needs no reference, `lazy` by how much references may lag, and
-    `anchors` says whether sums of powers are kept about anchors.
+    `anchors` says whether sums of powers are kept about anchors. No power of states may be larger than
+    e^`most`.
     """
 
     bounded: float = 60.0
     lazy: float = 0.0
     anchors: bool = True
+    most: float = 80.0
 
 
 def rename(form: StreamingForm, mapping: Mapping[Term, Term]) -> StreamingForm:

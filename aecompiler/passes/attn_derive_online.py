@@ -15,7 +15,7 @@ from aecompiler.dialect.types import accumulator_type
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.region_terms import Leaves, element_arguments, read_block
-from aecompiler.passes.streaming_ops import replace_by_passes
+from aecompiler.passes.streaming_ops import largest_exponent, replace_by_passes
 
 _BOUNDED = {"f16": 9.0, "bf16": 60.0, "f32": 60.0, "f64": 600.0}
 """By v's type, to which weights may be rounded: the largest exponent far from overflow and underflow."""
@@ -139,7 +139,7 @@ class AttnDeriveOnline(Pass):
     def _derived(self, program: ir.Operation) -> _Derived:
         read = read_normalizer(program)
         bounded = _BOUNDED[str(program.operands[2].type.element_type)]
-        options = Options(bounded=bounded, lazy=self.lazy_rescale)
+        options = Options(bounded=bounded, lazy=self.lazy_rescale, most=largest_exponent(program))
         try:
             passes = derive(read.normalizer, read.arguments[0], options, self.max_passes)
         except CascadeError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from aecompiler.algebra import terms as t
-from aecompiler.algebra.laws import LawError, check
+from aecompiler.algebra.laws import LawError, Proof, check
+from aecompiler.algebra.streaming import StreamingForm
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
-from aecompiler.passes.streaming_ops import FORMS, read_form
+from aecompiler.passes.streaming_ops import FORMS, largest_exponent, read_form
 
 
 @register_pass
@@ -47,30 +47,32 @@ class AttnVerifyOnline(Pass):
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
         for program in _forms(op):
-            try:
-                check(read_form(program).form)
-            except RecursionError:
-                raise PassFailure(
-                    program, "unsupported: formulas that nest too deep to be analysed"
-                ) from None
-            except LawError as error:
-                raise PassFailure(
-                    program, f"expects {error.subject} to obey the laws of a streaming form; {error.law}"
-                ) from None
+            _proved(program)
 
     def explain(self, op: ir.Operation) -> str:
-        """What each state value is, once the laws are proved."""
-        self.run(op)
+        """What each state value is, and what was proved."""
         texts = []
         for number, program in enumerate(_forms(op)):
-            form = read_form(program).form
-            references = check(form)
+            form, proof = _proved(program)
             lines = [f"{program.name} {number}: all laws hold"]
             for index, (symbol, new) in enumerate(zip(form.states, form.update, strict=True)):
-                kind = ", a reference" if index in references else ""
-                lines.append(f"  state {index}: {symbol!r} becomes {t.substitute(new, {})!r}{kind}")
+                kind = ", a reference" if index in proof.references else ""
+                lines.append(f"  state {index}: {symbol!r} becomes {new!r}{kind}")
+            lines += [f"  {line}" for line in proof.lines]
             texts.append("\n".join(lines))
         return "\n\n".join(texts)
+
+
+def _proved(program: ir.Operation) -> tuple[StreamingForm, Proof]:
+    try:
+        form = read_form(program).form
+        return form, check(form, most=largest_exponent(program))
+    except RecursionError:
+        raise PassFailure(program, "unsupported: formulas that nest too deep to be analysed") from None
+    except LawError as error:
+        raise PassFailure(
+            program, f"expects {error.subject} to obey the laws of a streaming form; {error.law}"
+        ) from None
 
 
 def _forms(op: ir.Operation) -> list[ir.Operation]:

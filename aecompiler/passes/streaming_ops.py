@@ -17,6 +17,15 @@ FORMS = ("attn.online_attention", "attn.online_reduce")
 _REGIONS = 6
 Stats = Mapping[Term, ir.Value]
 
+_LARGEST = {"f16": 11.05, "bf16": 80.0, "f32": 80.0, "f64": 600.0}
+
+
+def largest_exponent(op: ir.Operation) -> float:
+    """The largest exponent that is far from overflow, by v's type: weights may be rounded to that."""
+    if op.name == "attn.online_reduce":
+        return _LARGEST[str(accumulator_type(op.operands[0].type.element_type))]
+    return _LARGEST[str(op.operands[2].type.element_type)]
+
 
 def replace_by_passes(
     op: ir.Operation, leaves: Leaves, arguments: Sequence[Term], passes: Sequence[DerivedPass]

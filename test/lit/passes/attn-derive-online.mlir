@@ -61,14 +61,16 @@
 // WHY-NEXT:   state: x1 = sum_j exp(s - x0); x1' = exp(x0 - x0') * x1 + sum_j exp(s - x0')
 // WHY-NEXT:   reference: -inf, before there is an element, counts as 0 where it is subtracted
 // WHY-NEXT:   accumulator: sum_j exp(s - x0) v_j, rescaled by exp(x0 - x0')
-// WHY-NEXT:   identity: max of nothing is -inf, which changes no max
-// WHY-NEXT:   identity: sum of nothing is 0, which changes no sum
-// WHY-NEXT:   associativity, commutativity: max, sum are associative and commutative
-// WHY-NEXT:   associativity: rescales compose, exp(a - b) * exp(b - c) = exp(a - c)
-// WHY-NEXT:   neutral: an empty or fully masked tile
 // WHY-NEXT:   output: o = select(x0 == -inf, 0, 1 / x1) * acc0
 // WHY-NEXT:   output: extra0 = x0 + log(x1)
-// WHY-NEXT:   proved:
+// WHY-NEXT:   proved: identity: x0 = -inf, x1 = 0 of nothing, and of nothing merged with nothing
+// WHY-NEXT:   proved: union: x0 of A and B is max(max_A(s), max_B(s))
+// WHY-NEXT:   proved: union: x1 of A and B is {{.*}}sum_A(exp(s)) + {{.*}}sum_B(exp(s))
+// WHY-NEXT:   proved: union: acc0 of A and B is {{.*}}sum_{{[AB]}}(exp(s) * v)
+// WHY-NEXT:   proved: union: it is that of one tile, of two tiles and of a merge
+// WHY-NEXT:   proved: neutral: an empty tile, and a merge with the initial state, change nothing
+// WHY-NEXT:   proved: empty row: acc0 is 0, and is multiplied by 0
+// WHY-NEXT:   proved: range: exponents are at most 80: x0 - x0', s - x0', a0 - x0', b0 - x0'
 func.func @softmax(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x32xf32>, %true: i1) -> (tensor<1x2x?x32xf32>, tensor<1x2x?xf32>) {
   %o:2 = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):

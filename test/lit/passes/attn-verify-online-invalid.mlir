@@ -337,7 +337,7 @@ func.func @sum_identity(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: 
 func.func @max_identity(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?x64xf32> {
   %zero = arith.constant 0.0 : f32
   %inf = arith.constant 0xFF800000 : f32
-  // expected-error @below {{'attn.online_attention' op expects accumulator 0 to obey the laws of a streaming form; identity: rescales of nothing are finite}}
+  // expected-error @below {{'attn.online_attention' op expects state 1 to obey the laws of a streaming form; identity: an empty tile changes nothing}}
   %o = "attn.online_attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     "attn.yield"(%s) : (f32) -> ()
@@ -773,11 +773,11 @@ func.func @empty_row(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: ten
 
 // -----
 
-// A reference that a result depends on
+// A reference that a result depends on: nothing of the coefficient cancels e^x0
 func.func @reference_in_result(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?x64xf32> {
   %zero = arith.constant 0.0 : f32
   %inf = arith.constant 0xFF800000 : f32
-  // expected-error @below {{'attn.online_attention' op expects state 0 to obey the laws of a streaming form; union: two tiles after one another give what their union gives}}
+  // expected-error @below {{'attn.online_attention' op expects state 0 to obey the laws of a streaming form; union: two tiles after one another give what their union gives; if it is a reference, the output: reference: the result does not depend on it}}
   %o = "attn.online_attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     "attn.yield"(%s) : (f32) -> ()
@@ -896,7 +896,7 @@ func.func @reference_unbounded(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32
 func.func @inseparable(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1) -> tensor<1x2x?x64xf32> {
   %zero = arith.constant 0.0 : f32
   %inf = arith.constant 0xFF800000 : f32
-  // expected-error @below {{'attn.online_attention' op expects state 1 to obey the laws of a streaming form; separation: tanh(s - max0A) needs a law for 'tanh' of a mixed value}}
+  // expected-error @below {{'attn.online_attention' op expects state 1 to obey the laws of a streaming form; separation: tanh(s - max_j s) needs a law for 'tanh' of a mixed value}}
   %o = "attn.online_attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     "attn.yield"(%s) : (f32) -> ()

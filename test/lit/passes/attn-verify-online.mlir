@@ -143,10 +143,11 @@ func.func @products(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tens
     %ref = arith.select %none, %zero, %new : f32
     %old = arith.subf %m, %ref : f32
     %rescale = math.exp %old : f32
-    %es = math.exp %s : f32
-    %nref = arith.negf %ref : f32
-    %er = math.exp %nref : f32
-    %w = arith.mulf %es, %er : f32
+    %half = arith.constant 0.5 : f32
+    %d = arith.subf %s, %ref : f32
+    %hd = arith.mulf %d, %half : f32
+    %root = math.exp %hd : f32
+    %w = arith.mulf %root, %root : f32
     %sum = "attn.row_reduce"(%w) {kind = "sum"} : (f32) -> f32
     %kept = arith.mulf %l, %rescale : f32
     %l1 = arith.addf %kept, %sum : f32
