@@ -66,22 +66,22 @@ class Proof:
 def check(form: StreamingForm, references: Iterable[int] = (), most: float = MOST) -> Proof:
     """Prove all laws, with powers of states at most e^`most`. Raises `LawError`.
 
-    The states in `references` are references, and others that would break a law if they were none.
+    The states in `references` are references, and others that would break a law if they were none. Which
+    others, is searched for where no reference is given.
     """
     _check_sizes(form)
     failed: list[LawError] = []
     tried: set[frozenset[int]] = set()
     attempts = [frozenset(references)]
-    begun = 0
+    searching = not attempts[0]
     while attempts and len(tried) < _MAX_ATTEMPTS:
         free = attempts.pop(0)
-        begun += 1
         while free not in tried and len(tried) < _MAX_ATTEMPTS:
             tried.add(free)
             try:
                 return _Checker(form, free, most).run()
             except _StateLawError as error:
-                if begun == 1:
+                if searching:
                     # It is that state which is a reference, or else one that it moves with.
                     attempts += [free | {n} for n in _moved_with(form, error.states[0])]
                 failed.append(error)
@@ -90,6 +90,7 @@ def check(form: StreamingForm, references: Iterable[int] = (), most: float = MOS
                 failed.append(error)
             except TooLargeError:
                 failed.append(LawError("the form", _TOO_LARGE))
+        searching = False
     raise _refusal(failed) from None
 
 
