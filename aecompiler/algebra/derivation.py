@@ -16,6 +16,7 @@ from aecompiler.algebra.moving import merged, rescale, updated
 from aecompiler.algebra.normal import TooLargeError, simplify
 from aecompiler.algebra.propagation import propagates
 from aecompiler.algebra.scaling import guarded, shifted
+from aecompiler.algebra.separation import Inseparable
 from aecompiler.algebra.streaming import DerivedPass, Options, StreamingForm, rename
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
@@ -58,12 +59,29 @@ def _derived(normalizer: Normalizer, score: Term, options: Options, max_passes: 
 
 def _planned(normalizer: Normalizer, options: Options, max_passes: int) -> list[Step]:
     planner = Planner(normalizer)
-    steps = [planner.first(Moments(options))]
+    steps = [_readable(planner.first(Moments(options)))]
     while not steps[-1].last:
         if len(steps) >= max_passes:
             raise _too_many(steps[-1], max_passes)
-        steps.append(_following(planner, steps[-1], Moments(options)))
+        steps.append(_readable(_following(planner, steps[-1], Moments(options))))
     return steps
+
+
+def _readable(step: Step) -> Step:
+    """The step, with reductions by their numbers in its reasons: the states in them have no names yet."""
+    assert isinstance(step.moments, Moments)
+    names = {value: symbol for symbol, value in step.closed.items() if value.args or value.op == "sym"}
+    known: dict[Term, Term] = {}
+    for symbol, state in step.moments.states.items():
+        written = t.substitute(shifted(state.value, state.ref), known)
+        known[symbol] = t.reduce(state.kind, written) if state.kind in t.IDENTITIES else written
+
+    def named(reason: Inseparable) -> Inseparable:
+        return Inseparable(t.substitute(t.substitute(reason.part, names), known), reason.law)
+
+    step.reasons = {number: named(reason) for number, reason in step.reasons.items()}
+    step.why_not_last = None if step.why_not_last is None else named(step.why_not_last)
+    return step
 
 
 def _following(planner: Planner, before: Step, moments: Moments) -> Step:

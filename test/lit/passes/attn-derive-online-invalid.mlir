@@ -21,7 +21,7 @@ func.func @deviation(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: ten
     %mean = arith.divf %t, %n : f32
     %c = arith.subf %s, %mean : f32
     %a = math.absf %c : f32
-    // expected-error @below {{'attn.row_reduce' op expects a normaliser of at most 1 pass over the keys; reduction 2 does not separate: s - y1 / y0 needs |a b| = |a| |b| of one product}}
+    // expected-error @below {{'attn.row_reduce' op expects a normaliser of at most 1 pass over the keys; reduction 2 does not separate: s - r1 / r0 needs |a b| = |a| |b| of one product}}
     %x = "attn.row_reduce"(%a) {kind = "sum"} : (f32) -> f32
     %p = arith.divf %a, %x : f32
     "attn.yield"(%p) : (f32) -> ()
@@ -33,7 +33,7 @@ func.func @deviation(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: ten
 
 // On the op, where it is the weight that does not separate
 func.func @above_mean(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x32xf32>, %true: i1) -> tensor<1x2x?x32xf32> {
-  // expected-error @below {{'attn.attention' op expects a normaliser of at most 1 pass over the keys; the weight does not separate: max(s - y1 / y0, 0) needs max(a + r, b + r) = max(a, b) + r or the same of a factor}}
+  // expected-error @below {{'attn.attention' op expects a normaliser of at most 1 pass over the keys; the weight does not separate: max(s - r1 / r0, 0) needs max(a + r, b + r) = max(a, b) + r or the same of a factor}}
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     "attn.yield"(%s) : (f32) -> ()
@@ -58,7 +58,7 @@ func.func @above_mean(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: te
 
 // A condition of both
 func.func @where_above(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x32xf32>, %true: i1) -> tensor<1x2x?x32xf32> {
-  // expected-error @below {{the weight does not separate: y0 * s > 1 needs a condition of s alone or of r alone}}
+  // expected-error @below {{the weight does not separate: r0 * s > 1 needs a condition of s alone or of r alone}}
   %o = "attn.attention"(%q, %k, %v) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     "attn.yield"(%s) : (f32) -> ()
