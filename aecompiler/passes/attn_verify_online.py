@@ -24,14 +24,25 @@ class AttnVerifyOnline(Pass):
     - neutral: such a tile changes no state, and rescales by 1; nor does merging with the initial state;
     - union: two tiles after one another give what their union gives as one tile;
     - merge: merging gives what the union gives, so it is associative and commutative;
-    - empty row: the coefficients are finite at the initial state, so that o = 0.
+    - empty row: the coefficients are finite at the initial state, so that o = 0;
+    - definedness: what is not defined everywhere (a quotient, a logarithm, a root, a power) is defined, as
+      far as bounds and the choices around it show. A law that cancels x / x says nothing where x is 0. What
+      one pass does of captures and scores alone needs no proof, being undefined in each pass or in none;
+    - range: powers of states are at most e^80 (e^11 where v is f16, e^600 where it is f64), for the first
+      elements and for later ones, in `update` and in `merge`. Powers of the scores alone are as large in one
+      pass.
 
     A state value that is no reduction may be a reference, whatever moves it: one that lags (`lazy-rescale`),
     or the anchor of a variance. Then the others must obey the laws for any value of it, no result may depend
-    on it, and powers relative to it must be bounded.
+    on it, and powers relative to it must be bounded. If that fails as well, the error says why, after the law
+    that the value breaks.
 
-    The laws are those of real numbers: rounding, and NaN and infinite scores, are left out. What the algebra
-    can't take apart is refused as well, never accepted.
+    The laws are those of real numbers: rounding, sums and products that overflow without a power, and NaN and
+    infinite scores and captures are left out. What the algebra can't take apart is refused as well, never
+    accepted, and so are forms with more than 64 states and accumulators and those whose formulas are too
+    large for a proof in bounded time.
+
+    `aec-opt --explain attn-verify-online` prints what the states and accumulators were proved to be.
 
     ```mlir
     %rescale = math.exp %flipped : f32      // new - old, where old - new was meant
