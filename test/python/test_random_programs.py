@@ -40,7 +40,7 @@ their normaliser and the lowest number among their scores."""
 DEFAULT = 3
 """One in so many programs is also compiled on the CPU's default road, which takes longer than all else."""
 
-VECTORIZED = 0.85
+VECTORIZED = 0.9
 """The part of those with default options whose tile programs must all be vectorized."""
 
 ACCUMULATED = {"f64": 2e-14, "f32": 1e-5}
