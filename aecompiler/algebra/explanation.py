@@ -129,6 +129,10 @@ class Explanation:
                 f"anchor: {name} follows the mean of {formula(state.value)}{weights}; "
                 f"{name}' = {formula(new)}; results do not depend on {name}, so only rounding changes"
             )
+            self.lines.append(
+                f"anchor: sums about {name} move to {name}' by the binomial theorem, "
+                f"x - {name}' = (x - {name}) + ({name} - {name}')"
+            )
             return
         what = f"{state.kind}_j {factor(renamed(shifted(state.value, state.ref)))}"
         self.lines.append(f"state: {name} = {what}; {name}' = {formula(new)}")

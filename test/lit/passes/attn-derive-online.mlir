@@ -400,9 +400,9 @@ func.func @centred(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tenso
 // WHY:         deviations: (s - r1 / r0)^2 = (s - a)^2 + 2 * (a - r1 / r0) * (s - a) + (a - r1 / r0)^2, for any a
 // WHY-NEXT:    separation: r2 = max(x4 - x3^2 / x0, 0)
 // WHY:         anchor: x2 follows the mean of s; x2' = select(x0' > 0, (x0 * x2 + sum_j s) / x0', x2); results do not depend on x2
+// WHY-NEXT:    anchor: sums about x2 move to x2' by the binomial theorem, x - x2' = (x - x2) + (x2 - x2')
 // WHY-NEXT:    state: x3 = sum_j (s - x2); x3' = x3 + (x2 - x2') * x0 + sum_j (s - x2')
 // WHY-NEXT:    state: x4 = sum_j (s - x2)^2; x4' = x4 + 2 * (x2 - x2') * x3 + (x2 - x2')^2 * x0 + sum_j (s - x2')^2
-// WHY:         associativity: sums move from an anchor a to an anchor b by the binomial theorem, x - b = (x - a) + (a - b)
 // WHY:         output: statistic 0 = select(x0 == 0, 0, x1 / x0)
 // WHY-NEXT:    output: statistic 1 = select(x0 == 0, 0, sqrt(max(x4 - x3^2 / x0, 0) / x0 + 1e-05))
 // WHY:         proved: {{.*}} whatever x2 is

@@ -188,7 +188,7 @@ func.func @logarithm_of_sum(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, 
   %zero = arith.constant 0.0 : f32
   %one = arith.constant 1.0 : f32
   %inf = arith.constant 0xFF800000 : f32
-  // expected-error @below {{'attn.online_reduce' op expects state 0 to obey the laws of a streaming form; definedness: log(sum_A(s) + sum_B(s)) is defined, whatever A and B are}}
+  // expected-error @below {{'attn.online_reduce' op expects state 0 to obey the laws of a streaming form; union: two tiles after one another give what their union gives; if it is a reference, result 0: reference: the result does not depend on it}}
   %o = "attn.online_reduce"(%q, %k) ({
   ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
     "attn.yield"(%s) : (f32) -> ()
