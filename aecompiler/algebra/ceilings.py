@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.moments import stripped
-from aecompiler.algebra.normal import EXPANSIONS, Poly, as_number, combined, normal, to_term
+from aecompiler.algebra.normal import Poly, as_number, combined, normal, to_term
 from aecompiler.algebra.printing import without_ln2
 from aecompiler.algebra.terms import Term
 
@@ -16,24 +16,24 @@ MOST = 80.0
 """The largest exponent that counts as bounded, if nothing narrower is asked for."""
 
 _DEPTH = 6
+_MOST_STEPS = 2000
 _LARGEST = 5000
 
-_AS_POWERS: dict[str, Callable[..., Term]] = {
-    **EXPANSIONS,
-    "powf": lambda base, exponent: t.exp(t.mul(exponent, t.log(base))),
-    "sinh": lambda a: t.sub(t.exp(a), t.exp(t.neg(a))),
-    "cosh": lambda a: t.add(t.exp(a), t.exp(t.neg(a))),
+_EXPONENTS: dict[str, Callable[..., tuple[Term, ...]]] = {
+    "exp": lambda a: (a,),
+    "expm1": lambda a: (a,),
+    "sinh": lambda a: (a, t.neg(a)),
+    "cosh": lambda a: (a, t.neg(a)),
+    "powf": lambda base, power: () if t.value_of(power) is not None else (t.mul(power, t.log(base)),),
 }
-"""Functions that grow like powers, as such."""
+"""What grows like powers, and of which exponents."""
 
 
 def powers(*terms: Term) -> Iterator[Term]:
     """The exponents of all powers in terms, however they are written."""
     for part in t.parts(*terms):
-        if part.op == "exp":
-            yield part.args[0]
-        elif part.op in _AS_POWERS and t.value_of(part.args[-1]) is None:
-            yield from powers(_AS_POWERS[part.op](*part.args))
+        if part.op in _EXPONENTS:
+            yield from _EXPONENTS[part.op](*part.args)
 
 
 def is_bounded(exponent: Term, most: float = MOST) -> bool:
@@ -59,6 +59,7 @@ class _Ceiling:
 
     def __init__(self, most: float):
         self.most = most
+        self.steps = 0
 
     def each_case(self, term: Term, assumed: tuple[Poly, ...], depth: int) -> bool:
         """Whether it is, with `assumed` at most 0. A maximum of s over the tile is at least s."""
@@ -86,7 +87,8 @@ class _Ceiling:
         number = as_number(poly)
         if number is not None:
             return number <= self.most
-        if depth == 0:
+        self.steps += 1
+        if depth == 0 or self.steps > _MOST_STEPS:
             return False
         for (factors, exponent), coefficient in poly.items():
             if exponent or len(factors) != 1:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds, nonnegative, positive
+from aecompiler.algebra.normal import check_size
 from aecompiler.algebra.terms import ZERO, Term
 
 Facts = frozenset[tuple[str, Term]]
@@ -24,6 +25,7 @@ _NONZERO_UNLESS = {"oeq": "nonzero", "ueq": "nonzero", "ule": "positive", "uge":
 
 def doubtful_parts(term: Term) -> list[Term]:
     """The parts of a term that are not proved to be defined, each once."""
+    check_size(term)
     return list(dict.fromkeys(_doubtful(term, _NOTHING, set())))
 
 

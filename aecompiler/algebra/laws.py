@@ -49,7 +49,7 @@ _UNDEFINED = "identity: no infinity is left once there is an element"
 
 MAX_STATES = 64
 """The most states and accumulators of a form."""
-_MAX_ATTEMPTS = 24
+_MAX_ATTEMPTS = 12
 """The most sets of states that are tried as the references."""
 
 
