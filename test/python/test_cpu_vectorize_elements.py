@@ -1,4 +1,4 @@
-"""What surrounds attention in a tile program, as loops over vectors: all sizes of rows, integers, reductions."""
+"""What surrounds attention in a tile program, as loops over vectors: any size, integers, reductions."""
 
 from __future__ import annotations
 
