@@ -63,7 +63,7 @@ class CpuSchedule(Schedule):
         return dataclasses.replace(given, threads=threads)
 
     def resolved(self, target: CpuTarget) -> Self:
-        """The schedule with whole vectors of rows, and a choice for what is 0 and does not need the program."""
+        """The schedule with whole vectors of rows, and a choice for what is 0 unless it needs the program."""
         lanes = 1 if self.direct else target.lanes(32)
         rows = self.block_q or (_DIRECT_BLOCK_Q if self.direct else 0)
         return dataclasses.replace(
