@@ -9,9 +9,9 @@
 // PIPELINE:      builtin.module(
 // PIPELINE-SAME: cpu-guard-operations,
 // PIPELINE-SAME: attn-derive-online{keep-refused=true},
-// PIPELINE-SAME: attn-tile{block-kv=32 decode-rows=32 decode-block-kv=64},
-// PIPELINE-SAME: attn-fuse-elementwise{plain=true},
-// PIPELINE-SAME: convert-attn-to-linalg,canonicalize,cse,
+// PIPELINE-SAME: func.func(cpu-choose-tiles{block-q=64 block-kv=32 tile-q=2 pair-products=true}),
+// PIPELINE-SAME: attn-tile{decode-rows=32 decode-block-kv=64},
+// PIPELINE-SAME: attn-fuse-elementwise,convert-attn-to-linalg,canonicalize,cse,
 // PIPELINE-SAME: cpu-prepare-functions,func.func(cpu-sink-results),
 // PIPELINE-SAME: cpu-vectorize-tiles{tile-q=2 pair-products=true},
 // PIPELINE-SAME: convert-elementwise-to-linalg,canonicalize,cse,eliminate-empty-tensors,
