@@ -63,13 +63,6 @@ def masked_reductions(update: ir.Block, score: ir.Value) -> tuple[set[int], set[
     return changed, weights
 
 
-def may_mask(score: ir.Block) -> bool:
-    """Whether the score region may turn a finite product into -inf, other than by overflow."""
-    known = _analyze(score, {score.arguments[0]: _ORDINARY})
-    terminator = score.operations[len(score.operations) - 1]
-    return not _is_ordinary(known.get(terminator.operation.operands[0]))
-
-
 def _analyze(block: ir.Block, known: Mapping[ir.Value, Known]) -> dict[ir.Value, Known]:
     facts = dict(known)
     for op in block.operations:

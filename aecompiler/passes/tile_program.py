@@ -11,7 +11,7 @@ from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.block_regions import Block, RegionOnBlock
 from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
-from aecompiler.passes.masked_scores import masked_reductions, may_mask
+from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Stream, TileStep
@@ -96,7 +96,6 @@ class TileProgram:
         self.changed, nonzero = masked_reductions(update, update.arguments[self.n_state])
         first = self.n_state + self.n_accumulators
         self.masked_weights = {t for t in range(self.n_accumulators) if first + t in nonzero}
-        self.score_masks = may_mask(self.blocks["score"])
 
     # ---- the grid --------------------------------------------------------------------------------
 

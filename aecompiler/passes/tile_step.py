@@ -51,8 +51,6 @@ class TileStep:
         """The stream after tile `number`; in a full tile no element is masked by its position."""
         program, n_state = self.program, self.program.n_state
         first = arith.muli(number, rw.index(self.keys))
-        # Any product may be -inf, also in a full tile: by an infinite q or k, or by overflow.
-        masked = not full or program.score_masks
         for region in (self.score, self.mask, self.update):
             j = region.region.arguments[-1]
             region.enter(region.rows, {j: lambda key: arith.addi(first, key)})
@@ -72,7 +70,8 @@ class TileStep:
         accumulators = []
         if program.n_accumulators:
             v = self._load("v", first, program.v_features, full)
-            finite = _is_finite(v) if masked else None
+            # Any product may be -inf, also in a full tile: by an infinite q or k, or by overflow.
+            finite = _is_finite(v)
             for t, before in enumerate(stream.accumulators):
                 weight = self._weights(weights[t], scores, t in program.masked_weights)
                 kept = self._rescale(before, rescales[t])
@@ -197,7 +196,7 @@ class TileStep:
         weights: ir.Value,
         scores: ir.Value,
         v: ir.Value,
-        finite: ir.Value | None,
+        finite: ir.Value,
     ) -> ir.Value:
         """accumulator + sum_j weight_j v_j.
 
@@ -217,8 +216,6 @@ class TileStep:
 
         ins = [(weights, pair), (v, v_map)]
         outs: list[rw.Indexed] = [(accumulator, (0, 1))]
-        if finite is None:
-            return rw.generic(ins, outs, "ppr", add)[0]
         (result,) = rw.if_else(
             finite,
             [accumulator.type],

@@ -73,3 +73,21 @@ def test_results_are_those_of_the_reference(name, tile):
     inputs = [random(2, HEADS, ROWS, FEATURES), random(2, KV_HEADS, KEYS, FEATURES)]
     report = aec.check(kernel, *inputs, inputs[1] + 1, *(value for _, value in given.values()))
     assert report.max_rel_error < 1e-5
+
+
+def test_what_v_holds_at_an_infinite_key_never_reaches_o():
+    """A score of -inf masks an element wherever it comes from: here from k, in a tile that no mask cuts."""
+    tensor = aec.tensor(1, 1, "S", 16)
+
+    @aec.program(q=tensor, k=tensor, v=tensor)
+    def program(q, k, v):
+        return aec.attention(q, k, v)
+
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((1, 1, 256, 16), dtype=np.float32) for _ in range(3))
+    q = np.abs(q)
+    k[0, 0, 3], v[0, 0, 3] = -np.inf, np.nan
+    kernel = aec.compile(program)
+    (want,) = kernel.evaluate_reference(q, k, v)
+    assert np.isfinite(want).all()
+    np.testing.assert_allclose(kernel(q, k, v), want, atol=1e-5)
