@@ -354,3 +354,11 @@ def test_producers_of_keys_are_fused_as_they_cost(name, work, grids):
     text = tile_level(PROGRAMS[name], f"repeated-work={work}")
     assert text.count("scf.forall (") == grids
     assert not outside(name, f"repeated-work={work}")
+
+
+def test_keys_that_one_tile_reads_are_computed_there():
+    """In calls with few queries; others have a grid for the keys in their branch, and none pays for both."""
+    text = tile_level(PROGRAMS["rotary"], "repeated-work=0", f"block-q=16 block-kv=16 {DECODE}")
+    before, few, many = re.split(r"\n    %\S+ = scf.if .+|\n    } else {", text)
+    assert [part.count("scf.forall (") for part in (before, few, many)] == [0, 1, 2]
+    assert not outside("rotary", "repeated-work=0", f"block-q=16 block-kv=16 {DECODE}")

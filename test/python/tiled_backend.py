@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aecompiler.backends.base import register_backend
+from aecompiler.backends.cpu import pipelines  # noqa: F401  (registers the passes)
 from aecompiler.backends.cpu.backend import CpuBackend
 from aecompiler.backends.cpu.schedule import CpuSchedule
 from aecompiler.passes.infra import run_pipeline
