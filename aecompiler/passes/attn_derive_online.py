@@ -41,9 +41,14 @@ class AttnDeriveOnline(Pass):
 
     A moment that holds a power is kept relative to a *reference*, the largest exponent seen. When the
     reference changes, the moment and its accumulator are multiplied by `exp(old - new)`, which is at most 1.
-    No form overflows, or subtracts infinities, where the normaliser as it is written does not. An exponent
-    that is provably within 60 of 0 (600 for f64, 9 for f16; the score's range is analysed) needs neither
-    reference nor rescale.
+    An exponent that is provably within 60 of 0 (600 for f64, 9 for f16; the score's range is analysed) needs
+    neither reference nor rescale. Maxima, minima and products of powers are those, or the sum, of exponents.
+
+    No power overflows in a form where the normaliser as it is written gives a number: whatever power is left
+    in a formula must be bounded, or be one whose overflow makes the normaliser infinite or NaN as well, and
+    what is not chosen for a row must be finite for all of its elements. A reduction for which that is not
+    proved counts as one that does not separate. That excludes scores, and captured values, that are
+    infinite or so large that their products overflow.
 
     With `lazy-rescale` the reference follows only when it lags by more than that bound. Weights are then at
     most e^bound, and the factor cancels in the result; each summand has the relative rounding error that it

@@ -113,6 +113,38 @@ def test_normal_forms_are_found_again(term):
         assume(False)
 
 
+DEFINED_SOMEWHERE = [
+    t.exp(t.log(R)),
+    t.exp(t.mul(t.TWO, t.log(R))),
+    t.mul(t.sqrt(R), t.sqrt(R)),
+    t.mul(t.power(R, number(1.5)), t.power(R, number(0.5))),
+    t.div(R, R),
+    t.div(t.mul(S, R), R),
+    t.div(t.mul(R, R), R),
+    t.sqrt(t.div(R, R)),
+    t.div(t.mul(S, t.sub(R, R)), t.sub(R, R)),
+]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("value", [-2.0, 0.0, 3.0])
+@pytest.mark.parametrize("term", DEFINED_SOMEWHERE, ids=repr)
+def test_normal_forms_are_nan_where_the_term_is(term, value, strict):
+    known = {S: number(0.5), R: number(value)}
+    want, got = (t.value_of(fold(each, known)) for each in (term, to_term(normal(term, strict))))
+    assert math.isnan(got) == math.isnan(want)
+    assert math.isnan(want) or close_to(got, want)
+
+
+def test_laws_of_inverses_need_to_know_the_sign():
+    for inverse in (lambda x: t.exp(t.log(x)), lambda x: t.mul(t.sqrt(x), t.sqrt(x))):
+        assert equal(inverse(P), P)
+        assert not equal(inverse(R), R)
+    assert equal(t.div(P, P), ONE)
+    assert not equal(t.div(R, R), ONE)
+    assert equal(t.div(t.div(S, R), R), t.div(S, t.mul(R, R)))
+
+
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(term=TERMS, values=VALUES)
 def test_bounds_hold(term, values):

@@ -191,6 +191,60 @@ def test_a_form_is_a_number_where_the_direct_form_is(name, options):
                 assert_close(kept, want, 1e-9)
 
 
+def through_its_logarithm(row):
+    return row * aec.exp(aec.log(row.sum()))
+
+
+def through_its_root(row):
+    size = row.sum()
+    return row * (aec.sqrt(size) * aec.sqrt(size))
+
+
+def by_its_share_of_nothing(row):
+    nothing = row.max() - row.max()
+    return row * nothing / nothing
+
+
+def by_a_sum_of_nothing(row):
+    size = aec.maximum(row, 0.0).sum()
+    return row * size / size
+
+
+@pytest.mark.parametrize(
+    "normalize", [through_its_logarithm, through_its_root, by_its_share_of_nothing, by_a_sum_of_nothing]
+)
+def test_a_form_is_nan_where_the_direct_form_is(normalize):
+    for sign in (1.0, -1.0):
+        traced = program(normalize, score=lambda s, c=sign: c * aec.abs(s))
+        arguments = inputs(4, 7)
+        with np.errstate(all="ignore"):
+            assert_close(run(derived(traced), arguments), run(module_of(traced), arguments), 1e-9)
+
+
+@pytest.mark.parametrize("temperature", [2.0, 0.5, 0.0, -1.0, -30.0])
+def test_temperatures_that_are_captured_may_have_any_sign(temperature):
+    x = aec.tensor(1, 2, "S", 4, dtype="f64")
+    v = aec.tensor(1, 2, "S", 3, dtype="f64")
+
+    @aec.program(q=x, k=x, v=v, c=aec.scalar("f64"), d=aec.tensor("S", dtype="f64"))
+    def traced(q, k, v, c, d):
+        def normalize(row, i):
+            e = aec.exp(c * (row - row.max()))
+            f = aec.exp(row * d[i])
+            return e / e.max() + f / (1.0 + f.sum()), (e / e.sum()).max()
+
+        return aec.attention(q, k, v, normalize=normalize)
+
+    arguments = inputs(5, 5, scale=2.0)
+    arguments += [np.float64(temperature), np.linspace(-1, 1, 5)]
+    with np.errstate(all="ignore"):
+        want = run(module_of(traced), arguments)
+        for options in ("", "lazy-rescale=3"):
+            streaming = derived(traced, options)
+            for split in (None, [[0], [4, 1, 2], [3]], ([[4], [0]], [[1, 2], [3]])):
+                assert_close(run(streaming, arguments, split), want, 1e-9)
+
+
 def test_the_largest_score_of_a_row_need_not_be_an_exponent():
     """In f32, on the CPU: scores of some hundreds."""
     tensor = aec.tensor(1, 1, "S", 16)
