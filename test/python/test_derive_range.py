@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streaming_forms import assert_close, derived, inputs, module_of, passes, program, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from power_programs import power_programs
+from streaming_forms import assert_close, derived, inputs, module_of, passes, program, run, splits
 
 import aecompiler as aec
 
@@ -189,6 +192,21 @@ def test_a_form_is_a_number_where_the_direct_form_is(name, options):
                 got = run(streaming, arguments, split)
                 kept = [np.where(np.isfinite(old), new, old) for new, old in zip(got, want, strict=True)]
                 assert_close(kept, want, 1e-9)
+
+
+@pytest.mark.timeout(0)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(case=power_programs(), data=st.data())
+def test_random_powers_are_numbers_where_those_of_the_direct_form_are(case, data):
+    traced = case.trace()
+    streaming = derived(traced, data.draw(st.sampled_from(["", "lazy-rescale=3"])))
+    arguments = case.inputs(case.calls[0])
+    split = data.draw(splits(arguments[1].shape[2]))
+    with np.errstate(all="ignore"):
+        want = run(module_of(traced), arguments)
+        got = run(streaming, arguments, split)
+    kept = [np.where(np.isfinite(old), new, old) for new, old in zip(got, want, strict=True)]
+    assert_close(kept, want, 1e-8)
 
 
 def through_its_logarithm(row):
