@@ -73,6 +73,8 @@ class Step:
     """Row terms that earlier passes have found, in symbols of reductions, and the symbols for them."""
     closed: dict[Term, Term] = field(default_factory=dict)
     """Each reduction of this pass in moments."""
+    products: dict[Term, tuple[Pair, ...]] = field(default_factory=dict)
+    """What the values of sums that depend on the row were separated into."""
     reasons: dict[int, Inseparable] = field(default_factory=dict)
     """Why reductions are left to later passes."""
     why_not_last: Inseparable | None = None
@@ -132,6 +134,8 @@ class Planner:
                 closed = step.moments.deviations(value) if each.kind == "sum" else None
                 if closed is None:
                     closed = close(each.kind, value, step.moments)
+                    if each.kind == "sum" and value.varying:
+                        step.products[each.symbol] = tuple(separate(value))
                 if value.varying:
                     # A product that is a power is as large as it was.
                     itself = each.kind == "prod" and closed.op == "exp"

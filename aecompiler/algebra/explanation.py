@@ -12,7 +12,7 @@ from aecompiler.algebra.moments import ANCHOR, REFERENCE, Moments, State
 from aecompiler.algebra.normal import simplify
 from aecompiler.algebra.printing import factor, formula
 from aecompiler.algebra.scaling import guarded, may_be_minus_infinity, shifted
-from aecompiler.algebra.separation import Inseparable, separate
+from aecompiler.algebra.separation import Inseparable
 from aecompiler.algebra.streaming import StreamingForm
 from aecompiler.algebra.terms import ZERO, Depends, Term
 
@@ -104,12 +104,9 @@ class Explanation:
         if anchored and (products := _expansion(value)) is not None:
             about = formula(t.total(each.term for each in products))
             self.lines.append(f"deviations: {formula(value)} = {about}, for any a")
-        elif seen.varying and kind == "sum":
-            try:
-                shown = " + ".join(f"{factor(a)} * {factor(b)}" for a, b in separate(value))
-                self.lines.append(f"separation: {formula(value)} = {shown}")
-            except Inseparable:
-                pass
+        elif (pairs := self.step.products.get(self.normalizer.reductions[index].symbol)) is not None:
+            shown = " + ".join(f"{factor(a)} * {factor(renamed(b))}" for a, b in pairs)
+            self.lines.append(f"separation: {formula(renamed(seen))} = {shown}")
         self.lines.append(f"separation: r{index} = {formula(renamed(simplify(closed)))}")
 
     def _state(self, state: State, symbol: Term, new: Term, renamed: Rename) -> None:

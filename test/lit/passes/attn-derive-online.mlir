@@ -55,7 +55,7 @@
 // WHY-NEXT:   cascade: r0 = max_j s
 // WHY-NEXT:   separation: r0 = x0
 // WHY-NEXT:   cascade: r1 = sum_j exp(s - r0)
-// WHY-NEXT:   separation: exp(s - r0) = exp(s) * exp(-r0)
+// WHY-NEXT:   separation: exp(s - x0) = exp(s) * exp(-x0)
 // WHY-NEXT:   separation: r1 = x1
 // WHY-NEXT:   state: x0 = max_j s; x0' = max(x0, max_j s)
 // WHY-NEXT:   state: x1 = sum_j exp(s - x0); x1' = exp(x0 - x0') * x1 + sum_j exp(s - x0')
@@ -221,7 +221,7 @@ func.func @sink(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1
 // Softpick: |e^(x-m) - e^-m| = |e^x - 1| e^-m. The references are those of the powers in it, x and 0.
 // CHECK-LABEL: func.func @softpick
 // WHY-LABEL: in @softpick: 1 pass
-// WHY:         separation: |exp(s - max(r0, 0)) - exp(-max(r0, 0))| = |exp(s) - 1| * exp(-max(0, r0))
+// WHY:         separation: |exp(s - max(x0, 0)) - exp(-max(x0, 0))| = |exp(s) - 1| * exp(-max(0, x0))
 // WHY:         accumulator: sum_j max(exp(s - max(x0, 0)) - exp(-max(x0, 0)), 0) v_j, rescaled by exp(max(x0, 0) - max(x0', 0))
 func.func @softpick(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x32xf32>, %true: i1) -> tensor<1x2x?x32xf32> {
   %o = "attn.attention"(%q, %k, %v) ({
