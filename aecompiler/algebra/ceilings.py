@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.moments import stripped
-from aecompiler.algebra.normal import Poly, as_number, combined, normal, to_term
+from aecompiler.algebra.normal import normal
+from aecompiler.algebra.polynomials import Poly, as_number, combined, to_term
 from aecompiler.algebra.printing import without_ln2
 from aecompiler.algebra.terms import Term
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds, nonnegative, positive
-from aecompiler.algebra.normal import check_size
+from aecompiler.algebra.polynomials import check_size
 from aecompiler.algebra.terms import ZERO, Term
 
 Facts = frozenset[tuple[str, Term]]

@@ -13,7 +13,8 @@ from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.laws import LawError, check
 from aecompiler.algebra.moments import ANCHOR, REFERENCE, Moments, State
 from aecompiler.algebra.moving import merged, rescale, updated
-from aecompiler.algebra.normal import TooLargeError, simplify
+from aecompiler.algebra.normal import simplify
+from aecompiler.algebra.polynomials import TooLargeError
 from aecompiler.algebra.propagation import propagates
 from aecompiler.algebra.scaling import guarded, shifted
 from aecompiler.algebra.separation import Inseparable

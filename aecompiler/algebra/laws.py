@@ -22,7 +22,8 @@ from aecompiler.algebra.definedness import doubtful_parts
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.intervals import bounds, reduced
 from aecompiler.algebra.moments import stripped
-from aecompiler.algebra.normal import MAX_SIZE, TooLargeError, depends, equal, normal, to_term
+from aecompiler.algebra.normal import equal, normal
+from aecompiler.algebra.polynomials import MAX_SIZE, TooLargeError, depends, to_term
 from aecompiler.algebra.printing import formula
 from aecompiler.algebra.resolution import has_infinity, resolve
 from aecompiler.algebra.separation import Inseparable, close

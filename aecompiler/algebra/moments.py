@@ -12,7 +12,8 @@ from types import MappingProxyType
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.deviations import Product, anchor_of, deviations
 from aecompiler.algebra.intervals import bounds, nonnegative, positive, reduced
-from aecompiler.algebra.normal import Poly, depends, normal, simplify, to_term
+from aecompiler.algebra.normal import normal, simplify
+from aecompiler.algebra.polynomials import Poly, depends, to_term
 from aecompiler.algebra.powers import has_powers, hidden, is_clean, powers
 from aecompiler.algebra.resolution import resolve
 from aecompiler.algebra.scaling import reference

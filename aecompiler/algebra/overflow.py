@@ -12,7 +12,8 @@ from aecompiler.algebra import terms as t
 from aecompiler.algebra.ceilings import is_bounded
 from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.moments import Moments
-from aecompiler.algebra.normal import TooLargeError, difference, normal, to_term
+from aecompiler.algebra.normal import difference, normal
+from aecompiler.algebra.polynomials import TooLargeError, to_term
 from aecompiler.algebra.powers import grown, hidden, powers
 from aecompiler.algebra.separation import Inseparable, extremum
 from aecompiler.algebra.terms import Term

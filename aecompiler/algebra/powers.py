@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds
-from aecompiler.algebra.normal import Monomial, TooLargeError, normal, to_term
+from aecompiler.algebra.normal import normal
+from aecompiler.algebra.polynomials import Monomial, TooLargeError, to_term
 from aecompiler.algebra.terms import Term
 
 POWERS = ("exp", "expm1")

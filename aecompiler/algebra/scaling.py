@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds
-from aecompiler.algebra.normal import EXPANSIONS, Poly, TooLargeError, normal, to_term
+from aecompiler.algebra.normal import EXPANSIONS, normal
+from aecompiler.algebra.polynomials import Poly, TooLargeError, to_term
 from aecompiler.algebra.terms import ONE, ZERO, Depends, Term
 
 Supremum = Callable[[Term], Term]

@@ -13,17 +13,8 @@ from typing import Protocol, TypeVar
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative, positive
-from aecompiler.algebra.normal import (
-    EXPANSIONS,
-    Poly,
-    check_size,
-    depends,
-    equal,
-    leading,
-    normal,
-    simplify,
-    to_term,
-)
+from aecompiler.algebra.normal import EXPANSIONS, equal, normal, simplify
+from aecompiler.algebra.polynomials import Poly, check_size, depends, leading, to_term
 from aecompiler.algebra.powers import has_powers, plain
 from aecompiler.algebra.terms import ONE, ZERO, Term
 

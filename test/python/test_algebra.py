@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.intervals import bounds
-from aecompiler.algebra.normal import TooLargeError, equal, normal, simplify, to_term
+from aecompiler.algebra.normal import equal, normal, simplify
+from aecompiler.algebra.polynomials import TooLargeError, to_term
 from aecompiler.algebra.printing import formula
 from aecompiler.algebra.scaling import reference, shifted
 from aecompiler.algebra.separation import Inseparable, close, separate
