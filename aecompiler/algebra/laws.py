@@ -234,7 +234,7 @@ class _Checker:
         def reduction(kind: str, value: Term) -> Term:
             if not names:
                 return t.IDENTITIES[kind]
-            if has_infinity(value):
+            if has_infinity(t.transform(value, _unmasked)):
                 return t.const(math.nan)
             self._doubt(value, subject)
             return close(kind, value, lambda each, a, as_written=False: self.sets.moment(names, each, a))
@@ -452,6 +452,7 @@ class _Checker:
 
     def _bounded(self, exponent: Term, known: Mapping[Term, Term]) -> bool:
         """Whether the exponent is, for a tile with elements and for an empty one."""
+        exponent = t.transform(exponent, _unmasked)
         found = [resolve(exponent, known, t.reduce)]
         if not exponent.element:
             found.append(resolve(exponent, known, lambda kind, value: t.IDENTITIES[kind]))
@@ -464,6 +465,15 @@ class _Checker:
 def _backwards(known: Mapping[Term, Term]) -> dict[Term, Term]:
     """The symbols of states for what they were filled in with, where that is told apart by it."""
     return {value: symbol for symbol, value in known.items() if value.args or value.op == "sym"}
+
+
+def _unmasked(term: Term) -> Term | None:
+    """x for where(c, x, -inf): an element may be masked by the form itself."""
+    if term.op == "select" and not term.args[0].varying:
+        infinite = [arg in (t.PLUS_INFINITY, t.MINUS_INFINITY) for arg in term.args[1:]]
+        if sum(infinite) == 1:
+            return t.transform(term.args[2 if infinite[0] else 1], _unmasked)
+    return None
 
 
 def _shown(term: Term) -> str:

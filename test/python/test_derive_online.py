@@ -107,6 +107,12 @@ def three_stages(row):
     return (row - second) * e / (1.0 + third * third)
 
 
+def masked_by_itself(row, j):
+    seen = aec.where(j % 3 == 1, -INF, row)
+    e = aec.exp(seen - seen.max())
+    return e / e.sum()
+
+
 def gated(row, h, j):
     e = aec.exp(row - row.max()) * aec.where(j % 3 == 0, 0.25, 1.0)
     return e / e.sum()
@@ -171,6 +177,7 @@ CASCADES = {
     "product": (product_of_scaled, 1, 3),
     "three stages": (three_stages, 1, 3),
     "gated": (gated, 1, 2),
+    "masked by itself": (masked_by_itself, 1, 3),
     "temperature of the row": (per_row_temperature, 1, 3),
     "standardized": (standardized, 2, 2),
     "mean deviation": (mean_deviation, 2, 2),
