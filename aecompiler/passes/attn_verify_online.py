@@ -37,6 +37,9 @@ class AttnVerifyOnline(Pass):
     on it, and powers relative to it must be bounded. If that fails as well, the error says why, after the law
     that the value breaks.
 
+    An element that the form masks itself, `where(c, s, -inf)`, counts as masked; that a tile of such elements
+    alone changes nothing is not proved.
+
     The laws are those of real numbers: rounding, sums and products that overflow without a power, and NaN and
     infinite scores and captures are left out. What the algebra can't take apart is refused as well, never
     accepted, and so are forms with more than 64 states and accumulators and those whose formulas are too

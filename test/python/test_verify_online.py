@@ -28,6 +28,8 @@ OTHER_OPS = (
     ("arith.subf", "arith.addf"),
     ('kind = "max"', 'kind = "sum"'),
     ('kind = "sum"', 'kind = "max"'),
+    ("arith.cmpf oeq", "arith.cmpf une"),
+    ("arith.cmpf ugt", "arith.cmpf ult"),
 )
 
 
@@ -44,6 +46,9 @@ def changed_lines(line: str):
         op, a, b = match.groups()
         pairs = [(a, a), (b, b)] + ([(b, a)] if op in ("arith.subf", "arith.divf") else [])
         yield from (line.replace(match[0], f"{op} {x}, {y}") for x, y in pairs if (x, y) != (a, b))
+    if match := re.search(r"(arith\.select %\w+), (%\w+), (%\w+)", line):
+        head, a, b = match.groups()
+        yield from (line.replace(match[0], f"{head}, {x}, {y}") for x, y in ((a, a), (b, b), (b, a)))
     if match := re.search(r'"attn\.yield"\((%[^)]*)\) : \(', line):
         values = match[1].split(", ")
         for position in range(len(values) - 1):
@@ -111,9 +116,9 @@ def of_temperature(row, temperature):
     return e / e.sum()
 
 
-def divided_by_capture(row, by):
+def times_capture(row, factor):
     e = aec.exp(row - row.max())
-    return e / (by * e.sum()), row.max() / by
+    return factor / e.sum() * e, row.max() / factor
 
 
 CAPTURED = np.array([-1.25, 0.5])
@@ -129,7 +134,7 @@ FORMS = {
     "maximum and minimum": (program(range_normalised), "", []),
     "two references that lag": (program(two_temperatures), "lazy-rescale=3", []),
     "captured temperature": (with_capture(of_temperature), "", [CAPTURED]),
-    "division by a capture": (with_capture(divided_by_capture), "", [CAPTURED]),
+    "captured factor": (with_capture(times_capture), "", [CAPTURED]),
 }
 
 
@@ -188,3 +193,14 @@ def test_forms_that_grow_beyond_bounds_are_refused_in_bounded_time():
         module = ir.Module.parse("\n".join(lines))
     with pytest.raises(CompileError, match="unsupported: formulas that grow beyond all bounds"):
         run_pipeline(module, "attn-verify-online")
+
+
+def test_forms_of_too_many_states_are_refused_at_once():
+    def many_sums(row):
+        total = row.sum()
+        for n in range(70):
+            total = total + aec.sin(row * (0.1 + n)).sum()
+        return row / total
+
+    with pytest.raises(CompileError, match=r"unsupported: .*more than 64 states and accumulators"):
+        derived(program(many_sums))

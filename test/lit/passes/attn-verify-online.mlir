@@ -285,3 +285,68 @@ func.func @first_largest(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %tr
   }) : (tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>) -> tensor<1x2x?xf32>
   return %r : tensor<1x2x?xf32>
 }
+
+// -----
+
+// A reference of scores times 1.25: the largest of them is 1.25 times the largest score.
+// CHECK:      attn.online_reduce 0: all laws hold
+// CHECK-NEXT:   state 0: {{.*}}, a reference
+// CHECK:        identity: x0 = -inf, x1 = 0 of nothing
+// CHECK-NEXT:   reference: the laws hold whatever x0 is
+// CHECK-NEXT:   union: x1 of A and B is exp(-x0_AB) * sum_A(exp(1.25 * s)) + exp(-x0_AB) * sum_B(exp(1.25 * s))
+// CHECK-NEXT:   union: it is that of one tile, of two tiles and of a merge
+// CHECK-NEXT:   neutral: an empty tile, and a merge with the initial state, change nothing
+// CHECK-NEXT:   reference: no result depends on x0
+// CHECK-NEXT:   range: exponents are at most 80: x0 - x0', s * 1.25 - x0', a0 - x0', b0 - x0'
+func.func @lagging_temperature(%q: tensor<1x2x?x64xf32>, %k: tensor<1x2x?x64xf32>, %v: tensor<1x2x?x64xf32>, %true: i1, %cap: f32) -> tensor<1x2x?xf32> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  %inf = arith.constant 0xFF800000 : f32
+  %o = "attn.online_reduce"(%q, %k) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%true) : (i1) -> ()
+  }, {
+    "attn.yield"(%inf, %zero) : (f32, f32) -> ()
+  }, {
+  ^update(%x0: f32, %x1: f32, %s: f32, %b: index, %h: index, %i: index, %j: index):
+    %c0 = arith.constant 1.25 : f32
+    %sc0 = arith.mulf %s, %c0 : f32
+    %tile0 = "attn.row_reduce"(%sc0) {kind = "max"} : (f32) -> f32
+    %lag0 = arith.constant 6.0 : f32
+    %limit0 = arith.addf %x0, %lag0 : f32
+    %lags0 = arith.cmpf ugt, %tile0, %limit0 : f32
+    %most0 = arith.maximumf %x0, %tile0 : f32
+    %new0 = arith.select %lags0, %most0, %x0 : f32
+    %none0 = arith.cmpf oeq, %new0, %inf : f32
+    %ref0 = arith.select %none0, %zero, %new0 : f32
+    %old0 = arith.subf %x0, %ref0 : f32
+    %rs0 = math.exp %old0 : f32
+    %d0 = arith.subf %sc0, %ref0 : f32
+    %w0 = math.exp %d0 : f32
+    %sum0 = "attn.row_reduce"(%w0) {kind = "sum"} : (f32) -> f32
+    %kept0 = arith.mulf %x1, %rs0 : f32
+    %l0 = arith.addf %kept0, %sum0 : f32
+    "attn.yield"(%new0, %l0) : (f32, f32) -> ()
+  }, {
+  ^merge(%a0: f32, %a1: f32, %b0: f32, %b1: f32, %b: index, %h: index, %i: index):
+    %both0 = arith.maximumf %a0, %b0 : f32
+    %none0 = arith.cmpf oeq, %both0, %inf : f32
+    %ref0 = arith.select %none0, %zero, %both0 : f32
+    %da0 = arith.subf %a0, %ref0 : f32
+    %ra0 = math.exp %da0 : f32
+    %db0 = arith.subf %b0, %ref0 : f32
+    %rb0 = math.exp %db0 : f32
+    %pa0 = arith.mulf %a1, %ra0 : f32
+    %pb0 = arith.mulf %b1, %rb0 : f32
+    %l0 = arith.addf %pa0, %pb0 : f32
+    "attn.yield"(%both0, %l0) : (f32, f32) -> ()
+  }, {
+  ^finalize(%x0: f32, %x1: f32, %b: index, %h: index, %i: index):
+    %c = arith.addf %x1, %zero : f32
+    "attn.yield"(%zero) : (f32) -> ()
+  }) : (tensor<1x2x?x64xf32>, tensor<1x2x?x64xf32>) -> tensor<1x2x?xf32>
+  return %o : tensor<1x2x?xf32>
+}
