@@ -179,12 +179,15 @@ class Scope:
             start = arith.addi(offset, first)
             for position, stride in zip(indices[:-1], strides[:-1], strict=True):
                 start = arith.addi(start, arith.muli(position, stride))
-            return vec.load(flat(start), [rw.index(0)], self.lanes)
+            loaded = vec.load(flat(start), [rw.index(0)], self.lanes)
+            if not is_reversed:
+                return loaded
+            return vector.ShuffleOp(loaded, loaded, list(reversed(range(self.lanes)))).result
 
         run = self._run(op, indices, known)
         if run is None:
             return gather()
-        first, is_inside = run
+        first, is_inside, is_reversed = run
         are_neighbours = arith.cmpi(arith.CmpIPredicate.eq, strides[-1], rw.index(1))
         type_ = vec.vector_type(shaped.element_type, self.lanes)
         whole = arith.andi(is_inside, are_neighbours)
@@ -192,25 +195,27 @@ class Scope:
 
     def _run(
         self, op: ir.Operation, indices: Sequence[Element], known: Mapping
-    ) -> tuple[ir.Value, ir.Value] | None:
-        """The first of neighbouring elements, where such are read, and whether none of them is clamped."""
+    ) -> tuple[ir.Value, ir.Value, bool] | None:
+        """Of neighbours that are read: the first, whether none is clamped, whether they go backwards."""
         if any(isinstance(i, Spread) or vec.is_vector(i) for i in indices[:-1]):
             return None
         clamped = clamped_index(op.operands[len(op.operands) - 1])
         position = self._element(known, clamped[0]) if clamped else indices[-1]
         if not isinstance(position, Spread):
             return None
-        low, *_ = position.steps
-        if position.steps != tuple(range(low, low + self.lanes)):
+        low = min(position.steps)
+        steps = tuple(range(low, low + self.lanes))
+        if position.steps not in (steps, steps[::-1]):
             return None
+        is_reversed = position.steps != steps
         first = arith.addi(position.base, rw.index(low))
         if not clamped:
-            return first, rw.constant(ir.IntegerType.get_signless(1), 1)
+            return first, rw.constant(ir.IntegerType.get_signless(1), 1), is_reversed
         after = arith.addi(first, rw.index(self.lanes - 1))
         last = self._element(known, clamped[1])
         kinds = arith.CmpIPredicate
         bounds = arith.cmpi(kinds.sge, first, rw.index(0)), arith.cmpi(kinds.sle, after, last)
-        return first, arith.andi(*bounds)
+        return first, arith.andi(*bounds), is_reversed
 
 
 def _needed(ops: Sequence[ir.OpView], results: Sequence[ir.Value]) -> list[ir.OpView]:
