@@ -146,6 +146,22 @@ def test_programs_on_described_processors(name, mask, dtype):
         assert rows * keys >= 64 * 32
 
 
+@pytest.mark.parametrize("mask", [masks.causal(), masks.dilated(4), None])
+@pytest.mark.parametrize("length", [0, 1, 1 << 40])
+def test_lengths_are_not_counted_one_by_one(mask, length):
+    q = aec.tensor(1, 1, length, 16)
+
+    @aec.program(q=q, k=q, v=q)
+    def program(q, k, v):
+        chosen = {} if mask is None else {"mask": mask}
+        return aec.attention(q, k, v, normalize=normalizers.softmax(), **chosen)
+
+    with make_context():
+        module = ir.Module.parse(str(program.module))
+        run_pipeline(module, "builtin.module(attn-derive-online,func.func(cpu-choose-tiles))")
+        assert "attn.tile = array<i64: " in str(module)
+
+
 def expanded(schedule, target):
     """The passes of the pipeline for a processor, as text."""
     return str(Pipeline(pipeline_for(schedule, target)))

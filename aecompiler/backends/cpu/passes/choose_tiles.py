@@ -21,6 +21,9 @@ _FORMS = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
 _SAMPLES = 16
 """Tiles of rows whose tiles of keys are counted: they stand for the others."""
 
+_MOST_TESTED = 1 << 14
+"""Keys up to which tiles are tested one by one."""
+
 
 @register_pass
 class ChooseTiles(Pass):
@@ -121,6 +124,8 @@ class ChooseTiles(Pass):
         analysis = analyze(form)
         symbols = {"b": 0, HEAD: 0, Q_LEN: q_len, KV_LEN: kv_len}
         is_known = not analysis.reads_tensors and all(name in symbols for name in analysis.reading.symbols)
+        if analysis.needs_test and kv_len > _MOST_TESTED:
+            is_known = False
 
         def count(tiles: Tiles) -> Visits:
             q_tiles = -(-q_len // tiles.block_q)
@@ -131,8 +136,15 @@ class ChooseTiles(Pass):
                 Rows(Numbers(), symbols, first, min(first + tiles.block_q, q_len) - 1, kv_len)
                 for first in range(0, q_len, step * tiles.block_q)
             ]
-            kinds = [kind for line in tile_map(analysis.classes, rows, tiles.block_kv) for kind in line]
-            return Visits(len(rows), kinds.count("full"), kinds.count("partial"))
+            if analysis.needs_test:
+                kinds = [kind for line in tile_map(analysis.classes, rows, tiles.block_kv) for kind in line]
+                return Visits(len(rows), kinds.count("full"), kinds.count("partial"))
+            ranges = [analysis.classes.ranges(each, tiles.block_kv) for each in rows]
+            full, partial = (
+                sum(end - begin for each in ranges for begin, end in kind(each))
+                for kind in (lambda each: each.full, lambda each: each.partial)
+            )
+            return Visits(len(rows), full, partial)
 
         return count
 
