@@ -199,9 +199,6 @@ def test_all_forms_agree_with_the_reference(strategy, name, request, report_line
         assert campaign.vectorized[True] >= VECTORIZED * known, "many are not vectorized"
 
 
-@pytest.mark.xfail(
-    strict=False, reason="c * row - c * max, which streaming forms compute, is inf - inf at the lowest number"
-)
 @pytest.mark.timeout(0)
 def test_temperatures_beside_the_lowest_number(request, report_lines):
     """exp((row - max) * c), where the difference from the maximum is larger than any number."""
