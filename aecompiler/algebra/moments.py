@@ -14,7 +14,7 @@ from aecompiler.algebra.deviations import Product, anchor_of, deviations
 from aecompiler.algebra.intervals import bounds, nonnegative, positive, reduced
 from aecompiler.algebra.normal import normal, simplify
 from aecompiler.algebra.polynomials import Poly, depends, to_term
-from aecompiler.algebra.powers import has_powers, hidden, is_clean, powers
+from aecompiler.algebra.powers import POWERS, has_powers, hidden, is_clean
 from aecompiler.algebra.resolution import resolve
 from aecompiler.algebra.scaling import reference
 from aecompiler.algebra.separation import Inseparable, product, scales_powers
@@ -100,7 +100,9 @@ class Moments:
 
         def supremum(exponent: Term) -> Term:
             low, high = bounds(exponent)
-            within = (as_written or -self.options.bounded <= low) and high <= self.options.bounded
+            within = high <= self.options.bounded and (
+                -self.options.bounded <= low or (as_written and self._is_written(exponent))
+            )
             if within or self._below_a_ceiling(exponent):
                 self.bounded[exponent] = None
                 return ZERO
@@ -118,8 +120,8 @@ class Moments:
                 raise Inseparable(value, "powers that stand in the normaliser, or have a reference")
 
     def _is_written(self, exponent: Term) -> bool:
-        written = [exponent, *(each for each in powers(*self.values) if not each.varying)]
-        first, *others = (normal(each) for each in written)
+        written = (part.args[0] for part in t.parts(*self.values) if part.op in POWERS)
+        first, *others = (normal(each) for each in (exponent, *(e for e in written if not e.varying)))
         return first in others
 
     def deviations(self, value: Term) -> Term | None:

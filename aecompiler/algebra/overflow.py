@@ -64,6 +64,8 @@ class _Written:
     def has(self, exponent: Term, known: Callable[[], list[Term]]) -> bool:
         """Whether the exponent is one of those `known`, at some element."""
         exponent = t.substitute(exponent, self.moments.suprema)
+        if self.moments.suprema and self.is_bounded(exponent):
+            return True
         if any(
             not difference(exponent, end)
             for each in dict.fromkeys((*known(), *self.grown()))

@@ -54,7 +54,9 @@ def separate(term: Term) -> list[Pair]:
 
 
 def _separate(term: Term) -> tuple[Pair, ...]:
-    return tuple(_grouped(_pairs(term)))
+    pairs = _grouped(_pairs(term))
+    # What is no product with powers of the row is in range, or not, as it is written.
+    return tuple((plain(a), b) for a, b in pairs) if term.varying else tuple(pairs)
 
 
 T = TypeVar("T")
@@ -158,7 +160,7 @@ def _grouped(pairs: Iterable[Pair]) -> list[Pair]:
             _collect(merged, a, product(fixed, varying))
             continue
         _collect(merged, t.total(product(a, fixed) for a, fixed in members), varying)
-    return [(plain(a), b) for a, b in merged if b is not ZERO and a is not ZERO]
+    return [(a, b) for a, b in merged if b is not ZERO and a is not ZERO]
 
 
 def _joined(members: list[Pair]) -> list[Pair]:
@@ -421,7 +423,7 @@ def close(kind: str, term: Term, moment: Moment) -> Term:
 
 def _close_sum(term: Term, moment: Moment) -> Term:
     if not term.varying and term.element:
-        return moment("sum", plain(term), True)
+        return moment("sum", term, True)
     return simplify(t.total(scaled(b, moment("sum", a, not scales_powers(b))) for a, b in separate(term)))
 
 

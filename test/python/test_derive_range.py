@@ -107,6 +107,18 @@ def gated(row):
     return aec.sigmoid(row) * e / e.sum()
 
 
+def square_of_half(row):
+    e = aec.exp(row * 0.5 - row.max())
+    p = e / e.sum()
+    return p * p / (p * p).sum(), p.max()
+
+
+def square_of_standardized(row):
+    e = aec.exp(aec.tanh(row / (row.max() + 2000.0)) * 300.0 - 450.0)
+    p = e / e.sum()
+    return p * p / (p * p).sum()
+
+
 def soft_plus(row):
     e = aec.exp(row - row.max())
     return aec.log(1.0 + aec.exp(-aec.abs(row))) * e / e.sum()
@@ -163,6 +175,8 @@ PROGRAMS = {
     "two ended": (two_ended, 1),
     "divided by powers": (divided_by_powers, 2),
     "gated": (gated, 1),
+    "square of half": (square_of_half, 1),
+    "square of standardized": (square_of_standardized, 2),
     "softplus": (soft_plus, 1),
     "guarded log": (log_above_zero, 2),
     "guarded exp": (power_of_moderate_rows, 1),
