@@ -99,10 +99,12 @@ class _Ceiling:
                 continue
             rest = {m: c for m, c in poly.items() if m != (factors, exponent)}
             if atom.op == "max":
-                cases = [
+                if coefficient > 0 and atom.element and self._by_element(poly, assumed, depth):
+                    return True
+                cases = (
                     self.at_most(_plus(rest, normal(arg), coefficient), assumed, depth - 1)
                     for arg in atom.args
-                ]
+                )
                 # -max(x, y) is at most -x, and at most -y.
                 if coefficient > 0:
                     return all(cases)
