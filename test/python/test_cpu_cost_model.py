@@ -141,7 +141,7 @@ def test_programs_on_described_processors(name, mask, dtype):
     assert rows in ROW_BLOCKS
     assert rows >= 2 * target.lanes(32)
     assert keys in KEY_BLOCKS
-    assert tiles(block_q=40, block_kv=24) == (40, 24)
+    assert tiles(block_q=48, block_kv=24) == (48, 24)
     if mask is None:
         assert rows * keys >= 64 * 32
 

@@ -95,7 +95,7 @@ def run(text, inputs, outputs, bits=256):
         run_pipeline(module, f"builtin.module({steps})")
         code = io.BytesIO()
         module.operation.write_bytecode(code)
-    metadata = {"opt_level": 1, "parallel": False, "threads": 1}
+    metadata = {"opt_level": 1, "parallel": False, "runtime": False, "stack": 0, "threads": 1}
     artifact = CpuArtifact(target="cpu", entry="aec.f", binary=code.getvalue(), metadata=metadata, render=str)
     buffers = [
         [Buffer(a.ctypes.data, a.shape, tuple(s // a.itemsize for s in a.strides)) for a in arrays]
