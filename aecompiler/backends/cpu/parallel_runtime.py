@@ -4,7 +4,9 @@ A *context* is what one region shares: on the caller's stack, first its header (
 what the body uses of the values around it. A *ticket* belongs to one call of a kernel and lives longer than
 the call, so that a thread that comes late may always look at it; `threads.py` makes tickets.
 
-Work items are claimed by an atomic counter in the context, in the order of their numbers. A region is open
+Work items are claimed by an atomic counter in the context, in the order of their numbers: a part of what is
+left, so that neighbours, which often read the same memory, fall to one thread, and single ones at the end,
+so that all threads end together (guided self-scheduling, Polychronopoulos and Kuck, 1987). A region is open
 while its caller works on it. A helper first counts itself in the ticket's state and works only if the state
 was open; the caller closes the region when no item is left to claim, and waits until no helper is counted.
 Waking a helper, a call into Python, is the only part that is not native, and it may fail or come late: the
@@ -19,14 +21,17 @@ from __future__ import annotations
 RUN, HELP = "aecrt.run", "aecrt.help"
 
 CONTEXT_HEADER = ("i64", "array<7 x i64>", "i64", "i64", "ptr", "i64")
-"""Items claimed, in a cache line of its own; all items; how many to claim at once; the body; failed."""
+"""Items claimed, in a cache line of its own; all items; by what the items left are divided for a claim; the
+body; failed."""
 ITEMS_FIELD, BODY_FIELD = 2, 4
 
 TICKET_WORDS = 7
 """State, helpers that were woken and have not come yet, threads, wake(object), object, yield(), context."""
 WOKEN_WORD, THREADS_WORD, WAKE_WORD, OBJECT_WORD, YIELD_WORD = 1, 2, 3, 4, 5
 
-_CLAIMS_PER_THREAD = 256
+_SHARES_PER_THREAD = 2
+"""A claim is this part of a thread's even share of what is left: where what takes longest comes first and falls
+off evenly, as under a causal mask, the first claim still is less than an even share of the work."""
 _OPEN = 2**32
 
 TEXT = f"""
@@ -36,8 +41,8 @@ llvm.func internal @aecrt.work(%context: !llvm.ptr) {{
   %one = llvm.mlir.constant(1 : i64) : i64
   %items_at = llvm.getelementptr %context[0, 2] : (!llvm.ptr) -> !llvm.ptr, !context
   %items = llvm.load %items_at : !llvm.ptr -> i64
-  %grain_at = llvm.getelementptr %context[0, 3] : (!llvm.ptr) -> !llvm.ptr, !context
-  %grain = llvm.load %grain_at : !llvm.ptr -> i64
+  %shares_at = llvm.getelementptr %context[0, 3] : (!llvm.ptr) -> !llvm.ptr, !context
+  %shares = llvm.load %shares_at : !llvm.ptr -> i64
   %body_at = llvm.getelementptr %context[0, 4] : (!llvm.ptr) -> !llvm.ptr, !context
   %body = llvm.load %body_at : !llvm.ptr -> !llvm.ptr
   %failed_at = llvm.getelementptr %context[0, 5] : (!llvm.ptr) -> !llvm.ptr, !context
@@ -56,13 +61,20 @@ llvm.func internal @aecrt.work(%context: !llvm.ptr) {{
   llvm.store %items, %context atomic monotonic {{alignment = 8 : i64}} : i64, !llvm.ptr
   llvm.br ^done
 ^claim:
-  %first = llvm.atomicrmw add %context, %grain monotonic : !llvm.ptr, i64
+  %claimed = llvm.load %context atomic monotonic {{alignment = 8 : i64}} : !llvm.ptr -> i64
+  llvm.br ^look(%claimed : i64)
+^look(%first: i64):
   %any = llvm.icmp "slt" %first, %items : i64
-  llvm.cond_br %any, ^range, ^done
-^range:
-  %stop = llvm.add %first, %grain : i64
-  %end = llvm.intr.smin(%stop, %items) : (i64, i64) -> i64
-  llvm.br ^item(%first : i64)
+  llvm.cond_br %any, ^take, ^done
+^take:
+  %left = llvm.sub %items, %first : i64
+  %part = llvm.udiv %left, %shares : i64
+  %size = llvm.intr.smax(%part, %one) : (i64, i64) -> i64
+  %end = llvm.add %first, %size : i64
+  %pair = llvm.cmpxchg %context, %first, %end monotonic monotonic : !llvm.ptr, i64
+  %found = llvm.extractvalue %pair[0] : !llvm.struct<(i64, i1)>
+  %taken = llvm.extractvalue %pair[1] : !llvm.struct<(i64, i1)>
+  llvm.cond_br %taken, ^item(%first : i64), ^look(%found : i64)
 ^item(%item: i64):
   llvm.call %body(%context, %item) : !llvm.ptr, (!llvm.ptr, i64) -> ()
   %next = llvm.add %item, %one : i64
@@ -95,9 +107,9 @@ llvm.func internal @{RUN}(%ticket: !llvm.ptr, %context: !llvm.ptr, %items: i64, 
   %zero = llvm.mlir.constant(0 : i64) : i64
   %one = llvm.mlir.constant(1 : i64) : i64
   %open = llvm.mlir.constant({_OPEN} : i64) : i64
-  %claims = llvm.mlir.constant({_CLAIMS_PER_THREAD} : i64) : i64
+  %per_thread = llvm.mlir.constant({_SHARES_PER_THREAD} : i64) : i64
   %null = llvm.mlir.zero : !llvm.ptr
-  %grain_at = llvm.getelementptr %context[0, 3] : (!llvm.ptr) -> !llvm.ptr, !context
+  %shares_at = llvm.getelementptr %context[0, 3] : (!llvm.ptr) -> !llvm.ptr, !context
   %failed_at = llvm.getelementptr %context[0, 5] : (!llvm.ptr) -> !llvm.ptr, !context
   llvm.store %zero, %context : i64, !llvm.ptr
   llvm.store %zero, %failed_at : i64, !llvm.ptr
@@ -112,10 +124,8 @@ llvm.func internal @{RUN}(%ticket: !llvm.ptr, %context: !llvm.ptr, %items: i64, 
   %shared = llvm.icmp "sgt" %threads, %one : i64
   llvm.cond_br %shared, ^share, ^alone
 ^share:
-  %pieces = llvm.mul %threads, %claims : i64
-  %even = llvm.udiv %items, %pieces : i64
-  %grain = llvm.intr.smax(%even, %one) : (i64, i64) -> i64
-  llvm.store %grain, %grain_at : i64, !llvm.ptr
+  %shares = llvm.mul %threads, %per_thread : i64
+  llvm.store %shares, %shares_at : i64, !llvm.ptr
   %context_at = llvm.getelementptr %ticket[6] : (!llvm.ptr) -> !llvm.ptr, i64
   llvm.store %context, %context_at : !llvm.ptr, !llvm.ptr
   %opened = llvm.atomicrmw add %ticket, %open acq_rel : !llvm.ptr, i64
@@ -151,7 +161,7 @@ llvm.func internal @{RUN}(%ticket: !llvm.ptr, %context: !llvm.ptr, %items: i64, 
   %ignored = llvm.call %yield() : !llvm.ptr, () -> i32
   llvm.br ^look
 ^alone:
-  llvm.store %items, %grain_at : i64, !llvm.ptr
+  llvm.store %one, %shares_at : i64, !llvm.ptr
   llvm.call @aecrt.work(%context) : (!llvm.ptr) -> ()
   llvm.br ^done
 ^done:
