@@ -30,8 +30,8 @@ TICKET_WORDS = 7
 WOKEN_WORD, THREADS_WORD, WAKE_WORD, OBJECT_WORD, YIELD_WORD = 1, 2, 3, 4, 5
 
 _SHARES_PER_THREAD = 2
-"""A claim is this part of a thread's even share of what is left: where what takes longest comes first and falls
-off evenly, as under a causal mask, the first claim still is less than an even share of the work."""
+"""A claim is this part of a thread's even share of what is left. Where what takes longest comes first and
+falls off evenly, as under a causal mask, the first claim still is less than an even share of the work."""
 _OPEN = 2**32
 
 TEXT = f"""
