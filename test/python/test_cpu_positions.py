@@ -138,3 +138,18 @@ def vectorized(program):
             "cpu-vectorize-tiles{vector-bits=512},canonicalize)",
         )
         return str(module)
+
+
+def test_vectors_of_packed_rows_may_each_have_one_head():
+    """In a tile for few queries the rows of a vector are those of one head, and the next vector's of another."""
+    q, kv = aec.tensor(1, 2, "Sq", 3, dtype="f64"), aec.tensor(1, 1, "Skv", 3, dtype="f64")
+
+    @aec.program(q=q, k=kv, v=kv)
+    def program(q, k, v):
+        return aec.attention(q, k, v, normalize=lambda s, b, h, i, j: aec.where(i != h, s, 2.0 * s))
+
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((1, heads, 5, 3)) for heads in (2, 1, 1))
+    kernel = aec.compile(program)
+    (want,) = kernel.evaluate_reference(q, k, v)
+    np.testing.assert_allclose(kernel(q, k, v), want, atol=1e-12)

@@ -43,11 +43,13 @@ class Scope:
     ) -> list[Element]:
         """What the body yields, for these arguments and `linalg.index`es.
 
-        `uniform` keeps what is the same in all lanes, for the other vectors of the same row.
+        `uniform` keeps what depends on no lane, for the other vectors of the same row. A number that all lanes
+        of one vector share, such as the head of packed rows, may be another one in the next.
         """
         *ops, terminator = block.operations
         wanted = list(terminator.operands) if results is None else results
         known: dict[ir.Value, Element] = dict(arguments)
+        of_lanes = {value for value, element in arguments.items() if _is_of_lanes(element)}
         if results is not None:
             ops = _needed(ops, results)
         for op in ops:
@@ -59,6 +61,8 @@ class Scope:
                 continue
             if operation.name == "linalg.index":
                 known[result] = indices[operation.attributes["dim"].value]
+                if _is_of_lanes(known[result]):
+                    of_lanes.add(result)
                 continue
             if result in uniform:
                 known[result] = uniform[result]
@@ -66,7 +70,9 @@ class Scope:
             operands = [self._element(known, value) for value in operation.operands]
             value = self._operation(operation, operands, known)
             known[result] = value
-            if not isinstance(value, Spread) and not vec.is_vector(value):
+            if _is_of_lanes(value) or not of_lanes.isdisjoint(operation.operands):
+                of_lanes.add(result)
+            else:
                 uniform[result] = value
         return [self._element(known, value) for value in wanted]
 
@@ -226,6 +232,10 @@ def _needed(ops: Sequence[ir.OpView], results: Sequence[ir.Value]) -> list[ir.Op
             found.append(op)
             wanted.update(op.operation.operands)
     return found[::-1]
+
+
+def _is_of_lanes(element: Element) -> bool:
+    return isinstance(element, Spread) or vec.is_vector(element)
 
 
 def _used_once(value: ir.Value) -> bool:
