@@ -141,7 +141,7 @@ def vectorized(program):
 
 
 def test_vectors_of_packed_rows_may_each_have_one_head():
-    """In a tile for few queries the rows of a vector are those of one head, and the next vector's of another."""
+    """In a tile for few queries the rows of one vector are those of a head, of the next those of another."""
     q, kv = aec.tensor(1, 2, "Sq", 3, dtype="f64"), aec.tensor(1, 1, "Skv", 3, dtype="f64")
 
     @aec.program(q=q, k=kv, v=kv)

@@ -43,8 +43,8 @@ class Scope:
     ) -> list[Element]:
         """What the body yields, for these arguments and `linalg.index`es.
 
-        `uniform` keeps what depends on no lane, for the other vectors of the same row. A number that all lanes
-        of one vector share, such as the head of packed rows, may be another one in the next.
+        `uniform` keeps what depends on no lane, for the other vectors of the same row. A number that all
+        lanes of one vector share, such as the head of packed rows, may be another one in the next.
         """
         *ops, terminator = block.operations
         wanted = list(terminator.operands) if results is None else results
