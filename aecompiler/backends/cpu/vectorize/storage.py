@@ -60,12 +60,7 @@ class Storage:
         element = vec.element_type(rows.vectors[0])
         buffer = self.allocate([len(rows.vectors) * self.lanes], element)
         for position, value in enumerate(rows.vectors):
-            if vec.fills_bytes(element):
-                vec.store(value, buffer, [rw.index(position * self.lanes)])
-                continue
-            for lane in range(self.lanes):
-                place = rw.index(position * self.lanes + lane)
-                memref.store(vec.extract(value, lane), buffer, [place])
+            vec.store(value, buffer, [rw.index(position * self.lanes)])
         return Memory(buffer, owned=True)
 
     def to_rows(self, memory: Memory) -> Rows:
