@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
+from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.moments import stripped
 from aecompiler.algebra.normal import normal
 from aecompiler.algebra.polynomials import Poly, as_number, combined, to_term
@@ -88,6 +89,8 @@ class _Ceiling:
         number = as_number(poly)
         if number is not None:
             return number <= self.most
+        if bounds(to_term(poly))[1] <= self.most:
+            return True
         self.steps += 1
         if depth == 0 or self.steps > _MOST_STEPS:
             return False
@@ -110,6 +113,10 @@ class _Ceiling:
                     return all(cases)
                 if any(cases):
                     return True
+            if atom.op == "reduce" and atom.data == "max" and coefficient > 0:
+                apart = _apart(atom.args[0])
+                if apart and self.at_most(_plus(rest, apart, coefficient), assumed, depth - 1):
+                    return True
         return self._by_element(poly, assumed, depth) or self._by_assumption(poly, assumed, depth)
 
     def _by_element(self, poly: Poly, assumed: tuple[Poly, ...], depth: int) -> bool:
@@ -130,6 +137,18 @@ class _Ceiling:
                 if monomial[0] and scale > 0 and self.at_most(below, assumed, depth - 1):
                     return True
         return False
+
+
+def _apart(value: Term) -> Poly:
+    """What the largest of f + g is at most, with f known to be bounded: the bound of f, and the largest g."""
+    poly = normal(value)
+    tops = {m: bounds(to_term({m: c}))[1] for m, c in poly.items()}
+    known = {m: top for m, top in tops.items() if top < math.inf}
+    if not known or len(known) == len(poly):
+        return {}
+    scale, inner, fixed = stripped(to_term({m: c for m, c in poly.items() if m not in known}))
+    most = t.add(t.mul(scale, t.reduce("max", inner)), fixed)
+    return normal(t.add(most, t.const(math.fsum(known.values()))))
 
 
 def _choice(term: Term) -> Term | None:

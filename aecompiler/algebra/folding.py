@@ -6,19 +6,25 @@ This is how rows without an element are decided: with every reduction at its ide
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.terms import Term
 
 
-def fold(term: Term, known: Mapping[Term, Term] | None = None) -> Term:
-    """`term` with the parts in `known` replaced, computed as far as the values decide it."""
+def fold(term: Term, known: Mapping[Term, Term] | None = None, exact: bool = False) -> Term:
+    """`term` with the parts in `known` replaced, computed as far as the values decide it.
+
+    `exact`: what would be rounded stays as it is; 1 / 3 is the same number wherever it stands.
+    """
     memo: dict[Term, Term] = dict(known or {})
 
     def visit(part: Term) -> Term:
         if part not in memo:
-            memo[part] = _fold(t.rebuild(part, [visit(arg) for arg in part.args]))
+            new = t.rebuild(part, [visit(arg) for arg in part.args])
+            memo[part] = new if exact and _rounds(new) else _fold(new)
         return memo[part]
 
     return visit(term)
@@ -58,6 +64,22 @@ def _fold(term: Term) -> Term:
     return term if result is None else t.const(result)
 
 
+def _rounds(term: Term) -> bool:
+    """Whether the term is an operation on numbers whose result is no float."""
+    values = [_number(arg) for arg in term.args]
+    known = [value for value in values if value is not None]
+    if term.op not in _COMPUTE or len(known) != len(values) or not all(map(math.isfinite, known)):
+        return False
+    if t.LN2 in term.args:
+        return 0.0 not in known
+    result = compute(term.op, *known)
+    if result is None or not math.isfinite(result):
+        return False
+    if term.op in _RATIONAL:
+        return Fraction(result) != _RATIONAL[term.op](*map(Fraction, known))
+    return term.op not in _SELECTING and not (result in (0.0, 1.0) and set(known) <= {0.0, 1.0})
+
+
 def compute(op: str, *values: float) -> float | None:
     """What an operation of terms makes of numbers; None where that is not known."""
     if any(map(math.isnan, values)):
@@ -66,6 +88,13 @@ def compute(op: str, *values: float) -> float | None:
 
 
 _LINEAR = frozenset({"add", "sub", "mul", "neg"})
+_SELECTING = frozenset({"neg", "abs", "max", "min", "held"})
+_RATIONAL: dict[str, Callable[..., Fraction]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+}
 
 
 def _number(term: Term) -> float | None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import islice, product
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.ceilings import MOST, is_bounded, powers
@@ -50,7 +50,7 @@ _UNDEFINED = "identity: no infinity is left once there is an element"
 
 MAX_STATES = 64
 """The most states and accumulators of a form."""
-_MAX_ATTEMPTS = 12
+_MAX_ATTEMPTS = 16
 """The most sets of states that are tried as the references."""
 
 
@@ -73,25 +73,28 @@ def check(form: StreamingForm, references: Iterable[int] = (), most: float = MOS
     _check_sizes(form)
     failed: list[LawError] = []
     tried: set[frozenset[int]] = set()
-    attempts = [frozenset(references)]
-    searching = not attempts[0]
+    given = frozenset(references)
+    attempts = [(0, given)]
     while attempts and len(tried) < _MAX_ATTEMPTS:
-        free = attempts.pop(0)
-        while free not in tried and len(tried) < _MAX_ATTEMPTS:
-            tried.add(free)
-            try:
-                return _Checker(form, free, most).run()
-            except _StateLawError as error:
-                if searching:
-                    # It is that state which is a reference, or else one that it moves with.
-                    attempts += [free | {n} for n in _moved_with(form, error.states[0])]
-                failed.append(error)
-                free |= _movers(form, error.states)
-            except LawError as error:
-                failed.append(error)
-            except TooLargeError:
-                failed.append(LawError("the form", _TOO_LARGE))
-        searching = False
+        _, free = attempts.pop(0)
+        if free in tried:
+            continue
+        tried.add(free)
+        try:
+            return _Checker(form, free, most).run()
+        except _StateLawError as error:
+            failed.append(error)
+            # It is that state which is a reference, or else one that it moves with.
+            choices = [
+                (n, *(() if given else _moved_with(form, n))) for n in sorted(_movers(form, error.states))
+            ]
+            chosen = islice(product(*choices), _MAX_ATTEMPTS)
+            attempts += [(len(error.states), free.union(choice)) for choice in chosen]
+            attempts.sort(key=lambda attempt: attempt[0])  # the nearest to a proof first
+        except LawError as error:
+            failed.append(error)
+        except TooLargeError:
+            failed.append(LawError("the form", _TOO_LARGE))
     raise _refusal(failed) from None
 
 
@@ -111,9 +114,9 @@ def _movers(form: StreamingForm, failing: Sequence[int]) -> set[int]:
 
 
 def _moved_with(form: StreamingForm, state: int) -> list[int]:
-    """The other states that the update of a state needs."""
-    found = t.symbols(form.update[state])
-    return [n for n, symbol in enumerate(form.states) if n != state and symbol in found]
+    """The other states to whose new values the update of a state moves it."""
+    moved = set(t.parts(form.update[state]))
+    return [n for n, new in enumerate(form.update) if n != state and new.args and new in moved]
 
 
 def _check_sizes(form: StreamingForm) -> None:

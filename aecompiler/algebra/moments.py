@@ -291,7 +291,10 @@ def _of_one_state(ref: Term) -> tuple[Term, Term, Term]:
 
 
 def stripped(value: Term) -> tuple[Term, Term, Term]:
-    """c, x and d with `value` = c x + d: the largest x is at the largest value. c > 0 and d are fixed."""
+    """c, x and d with `value` = c x + d: the largest x is at the largest value. c > 0 and d are fixed.
+
+    No x with a number that a program can only hold rounded: c x + d would be `value` no more.
+    """
     poly = normal(value)
     fixed: Poly = {m: c for m, c in poly.items() if not depends(m, lambda atom: atom.element)}
     moving: Poly = {m: c for m, c in poly.items() if m not in fixed}
@@ -308,4 +311,7 @@ def stripped(value: Term) -> tuple[Term, Term, Term]:
     inner: Poly = {
         (frozenset(f for f in m[0] if f[0] not in shared), m[1]): c / scale for m, c in moving.items()
     }
-    return to_term(factor), to_term(inner), to_term(fixed)
+    rest = to_term(inner)
+    if any(part.op == "div" and part.args[0].op == part.args[1].op == "const" for part in t.parts(rest)):
+        return t.ONE, value, ZERO
+    return to_term(factor), rest, to_term(fixed)

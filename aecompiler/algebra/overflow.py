@@ -47,11 +47,18 @@ class _Written:
 
     def __init__(self, value: Term, moments: Moments):
         self.value, self.moments = value, moments
+        self._extrema = {
+            symbol: t.reduce(state.kind, state.value)
+            for symbol, state in moments.states.items()
+            if state.kind in ("max", "min")
+        }
         self._ends: dict[Term, list[Term]] = {}
 
     def is_bounded(self, exponent: Term) -> bool:
         """Whether no state makes the power overflow."""
-        return bounds(exponent)[1] <= self.moments.options.bounded or is_bounded(exponent)
+        if bounds(exponent)[1] <= self.moments.options.bounded or is_bounded(exponent):
+            return True
+        return is_bounded(t.substitute(exponent, self._extrema))
 
     def grown(self) -> list[Term]:
         """Those that make the value overflow."""

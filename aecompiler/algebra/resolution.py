@@ -33,7 +33,7 @@ def resolve(term: Term, known: Mapping[Term, Term], reduce: Reduce) -> Term:
             else:
                 new = t.rebuild(part, args)
                 decided = _decide(new) if new.args else new
-                memo[part] = fold(decided) if decided is new else decided
+                memo[part] = fold(decided, exact=True) if decided is new else decided
         return memo[part]
 
     return visit(term)

@@ -8,13 +8,23 @@ takes maxima and minima through a function, which needs monotony instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import INCREASING, bounds, nonnegative, positive
 from aecompiler.algebra.normal import EXPANSIONS, equal, normal, simplify
-from aecompiler.algebra.polynomials import Poly, check_size, depends, leading, to_term
+from aecompiler.algebra.polynomials import (
+    Monomial,
+    Poly,
+    as_number,
+    check_size,
+    depends,
+    leading,
+    number,
+    to_term,
+)
 from aecompiler.algebra.powers import has_powers, plain
 from aecompiler.algebra.terms import ONE, ZERO, Term
 
@@ -34,6 +44,7 @@ class Moment(Protocol):
 
 MAX_PAIRS = 32
 _MINUS_ONE = t.const(-1.0)
+_UNITY = number(Fraction(1))
 
 
 class Inseparable(Exception):
@@ -187,26 +198,56 @@ def _collect(merged: list[Pair], a: Term, b: Term) -> None:
 
 
 def _fixed_factor(b: Term) -> tuple[Term, Term]:
-    """`b` as a factor that does not vary times one that holds all that does."""
+    """`b` as a factor that does not vary times one that holds all that does, with the sign of a sum."""
     if not b.varying:
         return b, ONE
     poly = normal(b)
     if not poly:
         return ZERO, ONE
-    first, *others = poly
-    still = {factor for factor in first[0] if not factor[0].varying}
-    resting = {each for each in first[1] if not depends(each[0], lambda atom: atom.varying)}
-    for other in others:
-        still &= other[0]
-        resting &= other[1]
-    rest: Poly = {(m[0] - still, m[1] - resting): c for m, c in poly.items()}
+    fixed, rest = _split_factor(poly)
     scale = rest[leading(rest)]
     if len(rest) > 1:
-        scale = abs(scale)
-    if scale == 1 and not still and not resting:
+        scale = abs(scale) * (1 if fixed == _UNITY else _sign(rest))
+    if scale == 1 and fixed == _UNITY:
         return ONE, b
-    fixed = to_term({(frozenset(still), frozenset(resting)): scale})
-    return fixed, to_term({m: c / scale for m, c in rest.items()})
+    return (
+        to_term({m: c * scale for m, c in fixed.items()}),
+        to_term({m: c / scale for m, c in rest.items()}),
+    )
+
+
+def _split_factor(poly: Poly) -> tuple[Poly, Poly]:
+    """A polynomial as a product of one that does not vary, as large as possible, and one that does."""
+    parts: dict[Monomial, Poly] = {}
+    for (factors, exponent), coefficient in poly.items():
+        varying = frozenset(f for f in factors if f[0].varying)
+        moving = frozenset(e for e in exponent if depends(e[0], lambda atom: atom.varying))
+        fixed = (factors - varying, exponent - moving)
+        parts.setdefault((varying, moving), {})[fixed] = coefficient
+    first, *others = parts.values()
+    if as_number(first) is not None:
+        return _UNITY, poly
+    scales = [Fraction(1)]
+    for other in others:
+        monomial = next(iter(first))
+        ratio = other.get(monomial, Fraction(0)) / first[monomial]
+        if not ratio or other != {m: c * ratio for m, c in first.items()}:
+            break
+        scales.append(ratio)
+    else:
+        return first, dict(zip(parts, scales, strict=True))
+    all_fixed = [monomial for part in parts.values() for monomial in part]
+    still = frozenset.intersection(*(factors for factors, _ in all_fixed))
+    resting = frozenset.intersection(*(exponent for _, exponent in all_fixed))
+    return {(still, resting): Fraction(1)}, {(m[0] - still, m[1] - resting): c for m, c in poly.items()}
+
+
+def _sign(poly: Poly) -> int:
+    """1 or -1: of `poly` and -`poly`, what is known not to be negative, or else has a positive first term."""
+    low, high = bounds(to_term(poly))
+    if low >= 0 or high <= 0:
+        return 1 if low >= 0 else -1
+    return 1 if poly[leading(poly)] > 0 else -1
 
 
 def _add(term: Term) -> list[Pair]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis.internal.conjecture import providers
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +51,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def pytest_configure() -> None:
     os.environ["AECOMPILER_CACHE"] = "0"  # kernels are compiled anew, in processes that tests start as well
+    # Hypothesis also draws numbers that it finds in modules that are loaded: fixed sets of random programs
+    # would change with each number in the sources, and with the tests that a process has run before.
+    found = providers._local_constants
+    providers._get_local_constants = lambda: found
 
 
 def _device() -> str | None:

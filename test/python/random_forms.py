@@ -94,12 +94,12 @@ class Forms:
 
     @property
     def is_vectorized(self) -> bool | None:
-        """Whether the default road vectorized all tile programs; None where it was not taken as it stands."""
+        """Whether the default road vectorized all tile programs; None where it has none, or has options."""
         kernel = None if self.program.options else self.kernels.get("default")
         if kernel is None:
             return None
         tiles = kernel.artifact.metadata["tiles"]
-        return tiles.before > 0 and tiles.left == 0
+        return tiles.left == 0 if tiles.before else None
 
     @property
     def names(self) -> list[str]:

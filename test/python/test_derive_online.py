@@ -146,6 +146,31 @@ def deviation_of_deviation(row):
     return aec.abs(deviation - mean_of(deviation))
 
 
+def factor_of_the_head(row, h):
+    """A sum that does not depend on the element, times one of the row, beside another times that."""
+    scale = 0.5 + aec.abs(aec.tanh(row.max()))
+    return row * aec.maximum((0.7 - 0.25 * h) * scale, aec.exp2(aec.minimum(row, 0.5)) * scale).sum()
+
+
+def capped_power(row, i):
+    """No float times 0.892 is the cap."""
+    return aec.exp(aec.minimum(0.892 * row + aec.where(i % 2 == 0, 0.25, -0.5), 1.0))
+
+
+def falling_power(row):
+    return softmax_of(row * aec.tanh(row)) * aec.expm1(-aec.abs(row))
+
+
+def capped_by_the_largest(row):
+    e = aec.exp(row - row.max())
+    return row * aec.tanh((e * aec.exp2(aec.minimum(row * 0.888, 0.5))).sum())
+
+
+def product_of_deviations(row):
+    centre = aec.cos(row.sum() / 5.0)
+    return row * aec.tanh(((aec.log2(aec.abs(row) + 1.0) - centre) * (row / 3.3 + centre)).sum())
+
+
 NAMED = {
     "softmax": (normalizers.softmax(lse=True), 1, 2),
     "softmax base 2": (normalizers.softmax(lse=True, base=2), 1, 2),
@@ -179,6 +204,11 @@ CASCADES = {
     "gated": (gated, 1, 2),
     "masked by itself": (masked_by_itself, 1, 3),
     "temperature of the row": (per_row_temperature, 1, 3),
+    "factor of the head": (factor_of_the_head, 1, None),
+    "capped power": (capped_power, 1, None),
+    "falling power": (falling_power, 1, None),
+    "capped by the largest": (capped_by_the_largest, 1, None),
+    "product of deviations": (product_of_deviations, 1, None),
     "standardized": (standardized, 2, 2),
     "mean deviation": (mean_deviation, 2, 2),
     "above the mean": (above_mean, 2, 0),
