@@ -5,11 +5,12 @@ from __future__ import annotations
 from aecompiler.backends.cpu.names import numbered, symbols
 from aecompiler.backends.cpu.vectorize.replace import vectorize
 from aecompiler.backends.cpu.vectorize.sources import Sources
-from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
+from aecompiler.backends.cpu.vectorize.values import Machine
 from aecompiler.bindings import ir
 from aecompiler.diagnostics import remark
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.structured_ops import UnsupportedTile
 
 NOT_VECTORIZED = "is not vectorized: "
 """How remarks begin that give the reason."""

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.positions import Positions, Spread
 from aecompiler.backends.cpu.vectorize.ranges import Ranges
-from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
 from aecompiler.bindings import arith, ir, memref, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.region_safety import clamped_index
+from aecompiler.passes.structured_ops import UnsupportedTile
 
 Element: TypeAlias = Any
 """A value of a body: a scalar (the same in each lane), a vector, or a `Spread` over the lanes."""

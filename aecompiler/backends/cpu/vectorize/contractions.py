@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
-from aecompiler.backends.cpu.vectorize.values import Generic, Memory, Operand
+from aecompiler.backends.cpu.vectorize.values import Memory
 from aecompiler.bindings import arith, ir, memref, vector, x86
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import Generic, Operand
 
 Key = tuple[int, int]
 """A row of the register tile, and a chunk."""

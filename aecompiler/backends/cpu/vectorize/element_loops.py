@@ -16,17 +16,10 @@ from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.bodies import Element, Scope
 from aecompiler.backends.cpu.vectorize.positions import Spread
 from aecompiler.backends.cpu.vectorize.ranges import SIZE
-from aecompiler.backends.cpu.vectorize.values import (
-    Deferred,
-    Generic,
-    Memory,
-    Operand,
-    Splat,
-    TileValue,
-    UnsupportedTile,
-)
+from aecompiler.backends.cpu.vectorize.values import Deferred, Memory, Splat, TileValue
 from aecompiler.bindings import ir, memref, vector
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import Generic, Operand, UnsupportedTile
 
 _NEUTRAL = {
     "arith.addf": -0.0,

@@ -23,19 +23,10 @@ from aecompiler.backends.cpu.vectorize.contractions import (
 )
 from aecompiler.backends.cpu.vectorize.positions import Spread
 from aecompiler.backends.cpu.vectorize.storage import Storage
-from aecompiler.backends.cpu.vectorize.values import (
-    Deferred,
-    Generic,
-    Memory,
-    Operand,
-    Pairs,
-    Rows,
-    Splat,
-    TileValue,
-    UnsupportedTile,
-)
+from aecompiler.backends.cpu.vectorize.values import Deferred, Memory, Pairs, Rows, Splat, TileValue
 from aecompiler.bindings import arith, ir, memref
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import Generic, Operand, UnsupportedTile
 
 MAX_CHUNKS = 64
 """Vectors of a row: there is code for each of them."""

@@ -8,17 +8,10 @@ from contextlib import contextmanager
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.structured import Structured
 from aecompiler.backends.cpu.vectorize.tensors import kept_dimensions
-from aecompiler.backends.cpu.vectorize.values import (
-    Deferred,
-    Generic,
-    Memory,
-    Rows,
-    Splat,
-    UnsupportedTile,
-    is_structured,
-)
+from aecompiler.backends.cpu.vectorize.values import Deferred, Memory, Rows, Splat
 from aecompiler.bindings import ir, scf
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import Generic, UnsupportedTile, is_structured
 
 
 class TileProgram(Structured):

@@ -11,9 +11,10 @@ from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.bodies import Element
 from aecompiler.backends.cpu.vectorize.nests import Nests, element_loops
 from aecompiler.backends.cpu.vectorize.transposes import Transposes
-from aecompiler.backends.cpu.vectorize.values import Generic, Memory, Rows
+from aecompiler.backends.cpu.vectorize.values import Memory, Rows
 from aecompiler.bindings import ir, memref
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import Generic
 
 _FLOATS = (ir.F32Type, ir.F16Type, ir.BF16Type, ir.F64Type)
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from aecompiler.backends.cpu.vectorize.program import TileProgram
 from aecompiler.backends.cpu.vectorize.ranges import SIZE, Ranges
 from aecompiler.backends.cpu.vectorize.sources import Sources, plain_type, view_type
-from aecompiler.backends.cpu.vectorize.values import Machine, UnsupportedTile
+from aecompiler.backends.cpu.vectorize.values import Machine
 from aecompiler.bindings import bufferization, func, ir, memref, scf, tensor
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import width_of
+from aecompiler.passes.structured_ops import UnsupportedTile
 
 _INWARD = frozenset({"arith.constant", "tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that are done again inside instead of passing their results."""

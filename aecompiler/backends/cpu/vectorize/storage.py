@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from math import prod
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
-from aecompiler.backends.cpu.vectorize.values import Machine, Memory, Rows, Splat, UnsupportedTile
+from aecompiler.backends.cpu.vectorize.values import Machine, Memory, Rows, Splat
 from aecompiler.bindings import arith, ir, memref, scf, vector
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import UnsupportedTile
 
 MAX_SCRATCH = 2 << 20
 """Bytes of scratch memory of one tile program, on the stack of the thread that runs it.

@@ -14,17 +14,9 @@ from aecompiler.backends.cpu.vectorize.contractions import (
 from aecompiler.backends.cpu.vectorize.nests import MAX_CHUNKS, element_loops
 from aecompiler.backends.cpu.vectorize.tensors import Tensors
 from aecompiler.backends.cpu.vectorize.transposes import transposed_operand, widens_only
-from aecompiler.backends.cpu.vectorize.values import (
-    Deferred,
-    Generic,
-    Memory,
-    Pairs,
-    Rows,
-    Splat,
-    is_last_use,
-    is_structured,
-)
+from aecompiler.backends.cpu.vectorize.values import Deferred, Memory, Pairs, Rows, Splat, is_last_use
 from aecompiler.bindings import ir
+from aecompiler.passes.structured_ops import Generic, is_structured
 
 _NEUTRAL = frozenset({"tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that make a tensor without reading one, and can be done at any time."""

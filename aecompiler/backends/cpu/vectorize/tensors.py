@@ -20,11 +20,11 @@ from aecompiler.backends.cpu.vectorize.values import (
     Rows,
     Splat,
     TileValue,
-    UnsupportedTile,
     only_user,
 )
 from aecompiler.bindings import arith, ir, memref
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import UnsupportedTile
 
 
 class Tensors:

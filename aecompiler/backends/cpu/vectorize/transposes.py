@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.nests import Nests, Point
-from aecompiler.backends.cpu.vectorize.values import Generic, Memory, Operand, Pairs
+from aecompiler.backends.cpu.vectorize.values import Memory, Pairs
 from aecompiler.bindings import ir, memref, vector
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import Generic, Operand
 
 
 def transposed_operand(generic: Generic) -> Operand | None:

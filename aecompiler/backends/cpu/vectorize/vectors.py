@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aecompiler.backends.cpu.vectorize.values import UnsupportedTile
 from aecompiler.bindings import arith, ir, memref, vector
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import UnsupportedTile
 
 
 def vector_type(element: ir.Type, lanes: int) -> ir.VectorType:
