@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -31,9 +32,12 @@ def is_structured(op: ir.Operation) -> bool:
 
 
 class Generic:
-    """A structured operation read: operands with their loops, iterators, sizes, body."""
+    """A structured operation read: operands with their loops, iterators, sizes, body.
 
-    def __init__(self, op: ir.Operation):
+    `shape_of` tells the shape of an operand whose type does not; sizes may be missing in it as well.
+    """
+
+    def __init__(self, op: ir.Operation, shape_of: Callable[[ir.Value], Sequence[int]] | None = None):
         self.op = op.operation
         self.rank, loops, self.reductions = _indexing(self.op)
         operands = [Operand(v, each) for v, each in zip(op.operands, loops, strict=True)]
@@ -44,11 +48,14 @@ class Generic:
         for operand in operands:
             shaped = operand.value.type
             if isinstance(shaped, ir.RankedTensorType):
-                if not shaped.has_static_shape:
-                    raise UnsupportedTile("a tensor whose sizes are not known")
-                for loop, size in zip(operand.loops, shaped.shape, strict=True):
-                    if size != rw.DYNAMIC or loop not in self.sizes:
+                shape = shape_of(operand.value) if shape_of else shaped.shape
+                for loop, size in zip(operand.loops, shape, strict=True):
+                    if size != rw.DYNAMIC:
                         self.sizes[loop] = size
+                    elif not shape_of:
+                        raise UnsupportedTile("a tensor whose sizes are not known")
+        if len(self.sizes) < self.rank:
+            raise UnsupportedTile("a loop whose size is not known")
 
     @property
     def operands(self) -> list[Operand]:
@@ -68,6 +75,11 @@ class Generic:
     def argument_of_out(self, number: int) -> ir.Value:
         """The block argument that holds an element of an output."""
         return self.block.arguments[len(self.ins) + number]
+
+
+def operand_loops(op: ir.Operation) -> list[tuple[int, ...]]:
+    """The loops that index each operand of a structured operation."""
+    return _indexing(op.operation)[1]
 
 
 def _indexing(op: ir.Operation) -> tuple[int, list[tuple[int, ...]], list[int]]:

@@ -1,0 +1,1 @@
+"""What backends share that emit Triton's dialects."""

@@ -1,0 +1,95 @@
+"""The pass `convert-tiles-to-tt`: tile programs to kernels in Triton's dialect."""
+
+from __future__ import annotations
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton.elementwise import LIBRARIES
+from aecompiler.backends.triton.kernel import KernelBuilder, KernelOptions
+from aecompiler.bindings import arith, ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+
+LAUNCH = "tt_host.launch"
+"""The operation of the host function that runs a kernel."""
+
+
+@register_pass
+class ConvertTilesToTT(Pass):
+    """Make a kernel in Triton's `tt` dialect of each tile program.
+
+    *Before*: functions on tensors whose grids (`scf.forall`) are tile programs of `attn-tile`; the context
+    allows unregistered dialects. *After*: each grid is a `tt_host.launch` of a `tt.func`, which has pointers
+    and strides for tensors in memory. What is left of the function is what the host does.
+
+    A launch has as operands the grid, three numbers, and then the arguments of the kernel; `outputs` are the
+    positions among the arguments of the tensors that the kernel writes, which are its results. For a tensor
+    the kernel has a pointer (to bytes, if its elements are bits) and, in elements, the strides of all
+    dimensions but the last, whose stride is 1; for a number of type `index` an i32; for other scalars
+    themselves, in 16 bits if they are f16 or bf16 and in 8 if they are bits. Pointers and strides are said to
+    be multiples of 16 bytes.
+
+    Sizes in registers are rounded up to powers of two; what is beyond the tile is neither read nor written.
+    Positions have 32 bits where their ranges allow it: sizes are at most 2^30. Of two factors of a product,
+    the wider one is rounded to the type of the other, which may happen to weights only; `precision` says how
+    products of f32 are computed.
+
+    ```mlir
+    %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (...) {...}
+    ```
+    becomes
+    ```mlir
+    %o = "tt_host.launch"(%n, %c1, %c1, %q, %k, %v, %empty, %length)
+           {kernel = @f_0, outputs = array<i64: 3>} : ...
+    ```
+    """
+
+    NAME = "convert-tiles-to-tt"
+
+    precision: str = option("tf32x3", "how products of f32 are computed: ieee, tf32x3 or tf32")
+    library: str = option("libdevice", "the device's library of math functions: libdevice or ocml")
+    section: int = option(8, "the number of heads whose tiles are started before those of the next")
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("precision", self.precision, tt.PRECISION),
+            ("library", self.library, LIBRARIES),
+        ):
+            if value not in known:
+                raise ValueError(f"expects {name} to be one of {', '.join(known)}, got '{value}'")
+        if not 1 <= self.section <= 1 << 16:
+            raise ValueError(f"expects section to be 1 to {1 << 16}, got {self.section}")
+
+    def run(self, op: ir.Operation) -> None:
+        """Convert every tile program in `op`."""
+        if not op.context.allow_unregistered_dialects:
+            raise PassFailure(op, "needs a context that allows unregistered dialects")
+        options = KernelOptions(precision=self.precision, library=self.library, section=self.section)
+        for function in rw.walk_list(op, "func.func"):
+            loops = [loop for loop in rw.walk_list(function, "scf.forall") if len(loop.results)]
+            for number, loop in enumerate(loops):
+                _convert(op, loop, f"{rw.symbol_name(function)}_{number}", options)
+
+
+def _convert(module: ir.Operation, loop: ir.Operation, name: str, options: KernelOptions) -> None:
+    """Replace a tile program by a launch of its kernel, which is added to the module."""
+    kernel = KernelBuilder(loop, name, options)
+    block = module.regions[0].blocks[0]
+    with ir.InsertionPoint(block), loop.location:
+        kernel.build()
+    with ir.InsertionPoint(loop), loop.location:
+        one = rw.index(1)
+        count = one
+        for bound in kernel.bounds:
+            count = arith.muli(count, rw.index(bound) if isinstance(bound, int) else bound)
+        launch = ir.Operation.create(
+            LAUNCH,
+            results=[result.type for result in loop.results],
+            operands=[count, one, one, *kernel.arguments],
+            attributes={
+                "kernel": ir.FlatSymbolRefAttr.get(name),
+                "outputs": ir.DenseI64ArrayAttr.get(kernel.outputs),
+            },
+        )
+    for old, new in zip(loop.results, launch.results, strict=True):
+        old.replace_all_uses_with(new)
+    loop.erase()

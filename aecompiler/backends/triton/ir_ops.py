@@ -1,0 +1,266 @@
+"""Operations of Triton's `tt` dialect, emitted as unregistered operations in generic form.
+
+The bindings do not know the dialect: each function checks the types of its operands itself, and Triton's own
+verifier checks them again. A wrong type is a mistake of the lowering, hence a `TypeError`. The functions
+create what they make at the current insertion point and location. Names and attributes are those of Triton
+3.6 to 3.9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aecompiler.bindings import arith, ir
+
+I1, I8, I16, I32, I64 = 1, 8, 16, 32, 64
+
+PRECISION = {"tf32": 0, "tf32x3": 1, "ieee": 2}
+"""How a product of f32 matrices is computed, by the number that `tt.dot` has for it."""
+
+
+def integer(bits: int) -> ir.Type:
+    """The signless integer type of `bits`."""
+    return ir.IntegerType.get_signless(bits)
+
+
+def pointer(element: ir.Type) -> ir.Type:
+    """The type of a pointer to global memory; a bit is a byte there."""
+    stored = integer(I8) if element == integer(I1) else element
+    return ir.Type.parse(f"!tt.ptr<{stored}>")
+
+
+def is_pointer(type_: ir.Type) -> bool:
+    """Whether a scalar type is a pointer."""
+    return str(type_).startswith("!tt.ptr<")
+
+
+def pointee(type_: ir.Type) -> ir.Type:
+    """The type that a pointer type points to."""
+    text = str(type_)
+    if not is_pointer(type_):
+        raise TypeError(f"expects a pointer, got {text}")
+    return ir.Type.parse(text.removeprefix("!tt.ptr<").removesuffix(">"))
+
+
+def shape_of(value: ir.Value) -> tuple[int, ...]:
+    """The shape of a tensor; () for a scalar."""
+    return tuple(value.type.shape) if isinstance(value.type, ir.RankedTensorType) else ()
+
+
+def element_of(value: ir.Value) -> ir.Type:
+    """The type of the elements of a tensor, or of a scalar."""
+    return value.type.element_type if isinstance(value.type, ir.RankedTensorType) else value.type
+
+
+def typed(shape: Sequence[int], element: ir.Type) -> ir.Type:
+    """A tensor type, or the type of its elements for the shape ()."""
+    return ir.RankedTensorType.get(list(shape), element) if shape else element
+
+
+def _create(name: str, operands: Sequence[ir.Value], types: Sequence[ir.Type], **attributes: Any) -> Any:
+    parsed = {
+        key: each if isinstance(each, ir.Attribute) else ir.Attribute.parse(each)
+        for key, each in attributes.items()
+    }
+    return ir.Operation.create(name, results=list(types), operands=list(operands), attributes=parsed)
+
+
+def _one(name: str, operands: Sequence[ir.Value], type_: ir.Type, **attributes: Any) -> ir.Value:
+    return _create(name, operands, [type_], **attributes).results[0]
+
+
+def _expect(holds: bool, op: str, rule: str, *values: ir.Value) -> None:
+    if not holds:
+        raise TypeError(f"'{op}' expects {rule}, got {', '.join(str(value.type) for value in values)}")
+
+
+# ---- shapes --------------------------------------------------------------------------------------
+
+
+def program_id(axis: int) -> ir.Value:
+    """The number of this program along an axis of the grid, as i32."""
+    _expect(0 <= axis <= 2, "tt.get_program_id", "an axis of 0 to 2")
+    return _one("tt.get_program_id", [], integer(I32), axis=f"{axis} : i32")
+
+
+def make_range(size: int) -> ir.Value:
+    """0 to `size` - 1, as i32; `size` is a power of two."""
+    _expect(size > 0 and size & (size - 1) == 0, "tt.make_range", f"a power of two, not {size}")
+    return _one("tt.make_range", [], typed([size], integer(I32)), start="0 : i32", end=f"{size} : i32")
+
+
+def splat(value: ir.Value, shape: Sequence[int]) -> ir.Value:
+    """A scalar everywhere."""
+    _expect(not shape_of(value), "tt.splat", "a scalar", value)
+    return _one("tt.splat", [value], typed(shape, value.type)) if shape else value
+
+
+def expand_dims(value: ir.Value, axis: int) -> ir.Value:
+    """A tensor with one more dimension of size 1."""
+    shape = list(shape_of(value))
+    _expect(bool(shape) and 0 <= axis <= len(shape), "tt.expand_dims", f"a tensor with room at {axis}", value)
+    shape.insert(axis, 1)
+    return _one("tt.expand_dims", [value], typed(shape, element_of(value)), axis=f"{axis} : i32")
+
+
+def broadcast(value: ir.Value, shape: Sequence[int]) -> ir.Value:
+    """A tensor repeated along its dimensions of size 1."""
+    old = shape_of(value)
+    if old == tuple(shape):
+        return value
+    fits = len(old) == len(shape) and all(a in (1, b) for a, b in zip(old, shape, strict=True))
+    _expect(fits, "tt.broadcast", f"a tensor that fits {list(shape)}", value)
+    return _one("tt.broadcast", [value], typed(shape, element_of(value)))
+
+
+def trans(value: ir.Value, order: Sequence[int]) -> ir.Value:
+    """A tensor with its dimensions in another order: dimension d of the result is `order[d]` of the old."""
+    shape = shape_of(value)
+    _expect(sorted(order) == list(range(len(shape))), "tt.trans", f"the order {list(order)} to fit", value)
+    if list(order) == list(range(len(shape))):
+        return value
+    new = typed([shape[d] for d in order], element_of(value))
+    return _one("tt.trans", [value], new, order=f"array<i32: {', '.join(map(str, order))}>")
+
+
+# ---- memory --------------------------------------------------------------------------------------
+
+
+def addptr(base: ir.Value, offset: ir.Value) -> ir.Value:
+    """Pointers moved by `offset` elements, of i32 or i64."""
+    right = shape_of(base) == shape_of(offset) and str(element_of(offset)) in ("i32", "i64")
+    _expect(right and is_pointer(element_of(base)), "tt.addptr", "pointers and integers", base, offset)
+    return _one("tt.addptr", [base, offset], base.type)
+
+
+def load(pointers: ir.Value, mask: ir.Value | None = None, other: ir.Value | None = None) -> ir.Value:
+    """What stands at the pointers; `other` where the mask is false."""
+    element = pointee(element_of(pointers))
+    operands = [pointers]
+    for each, type_ in ((mask, integer(I1)), (other, element)):
+        if each is not None:
+            _expect(each.type == typed(shape_of(pointers), type_), "tt.load", f"one {type_} each", each)
+            operands.append(each)
+    _expect(other is None or mask is not None, "tt.load", "a mask beside other values", pointers)
+    segments = f"array<i32: 1, {int(mask is not None)}, {int(other is not None)}>"
+    return _one(
+        "tt.load",
+        operands,
+        typed(shape_of(pointers), element),
+        operandSegmentSizes=segments,
+        boundaryCheck="array<i32>",
+        cache="1 : i32",
+        evict="1 : i32",
+        isVolatile="false",
+    )
+
+
+def store(pointers: ir.Value, value: ir.Value, mask: ir.Value | None = None) -> None:
+    """Write `value` where the mask is true."""
+    right = value.type == typed(shape_of(pointers), pointee(element_of(pointers)))
+    _expect(right, "tt.store", "a value of the type pointed to", pointers, value)
+    operands = [pointers, value]
+    if mask is not None:
+        _expect(mask.type == typed(shape_of(pointers), integer(I1)), "tt.store", "a bit each", mask)
+        operands.append(mask)
+    _create("tt.store", operands, [], boundaryCheck="array<i32>", cache="1 : i32", evict="1 : i32")
+
+
+# ---- arithmetic ----------------------------------------------------------------------------------
+
+
+def dot(a: ir.Value, b: ir.Value, c: ir.Value, precision: str) -> ir.Value:
+    """c + a @ b, of [m, k], [k, n] and [m, n]."""
+    (m, k), (k2, n) = shape_of(a), shape_of(b)
+    right = k == k2 and shape_of(c) == (m, n) and element_of(a) == element_of(b)
+    _expect(right, "tt.dot", "matrices that fit", a, b, c)
+    number = f"{PRECISION[precision]} : i32"
+    return _one("tt.dot", [a, b, c], c.type, inputPrecision=number, maxNumImpreciseAcc="0 : i32")
+
+
+def reduce(value: ir.Value, axis: int, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
+    """The reduction along an axis by an associative operation."""
+    shape, element = list(shape_of(value)), element_of(value)
+    _expect(0 <= axis < len(shape), "tt.reduce", f"a tensor with a dimension {axis}", value)
+    del shape[axis]
+    op = ir.Operation.create(
+        "tt.reduce",
+        results=[typed(shape, element)],
+        operands=[value],
+        attributes={"axis": ir.Attribute.parse(f"{axis} : i32")},
+        regions=1,
+    )
+    block = op.regions[0].blocks.append(element, element)
+    with ir.InsertionPoint(block):
+        _create("tt.reduce.return", [combine(*block.arguments)], [])
+    return op.results[0]
+
+
+def library_call(name: str, operands: Sequence[ir.Value], type_: ir.Type, library: str) -> ir.Value:
+    """A pure function of the device's library, element by element; all types of one shape."""
+    _expect(len({shape_of(value) for value in operands}) == 1, name, "operands of one shape", *operands)
+    return _one(
+        "tt.extern_elementwise",
+        operands,
+        type_,
+        libname=ir.StringAttr.get(library),
+        libpath=ir.StringAttr.get(""),
+        pure="true",
+        symbol=ir.StringAttr.get(name),
+    )
+
+
+def constant(type_: ir.Type, value: int | float) -> ir.Value:
+    """A constant scalar or tensor."""
+    element = type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
+    if isinstance(element, ir.IntegerType):
+        bits = element.width
+        attribute: ir.Attribute = ir.IntegerAttr.get(element, _signed(int(value), bits))
+    else:
+        attribute = ir.FloatAttr.get(element, float(value))
+    if isinstance(type_, ir.RankedTensorType):
+        attribute = ir.DenseElementsAttr.get_splat(type_, attribute)
+    return arith.ConstantOp(type_, attribute).result
+
+
+def _signed(value: int, bits: int) -> int:
+    if bits == 1:
+        return value & 1
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+# ---- functions -----------------------------------------------------------------------------------
+
+
+def func(name: str, inputs: Sequence[ir.Type], divisibility: Sequence[int]) -> ir.Block:
+    """A public `tt.func` without results, and the block of its body, which must end with `ret`.
+
+    `divisibility` has for each parameter what it is a multiple of (a pointer in bytes); 1 says nothing.
+    """
+    given = [f"{{tt.divisibility = {each} : i32}}" if each > 1 else "{}" for each in divisibility]
+    op = ir.Operation.create(
+        "tt.func",
+        results=[],
+        operands=[],
+        attributes={
+            "function_type": ir.TypeAttr.get(ir.FunctionType.get(list(inputs), [])),
+            "sym_name": ir.StringAttr.get(name),
+            "sym_visibility": ir.StringAttr.get("public"),
+            "noinline": ir.BoolAttr.get(False),
+            "arg_attrs": ir.Attribute.parse(f"[{', '.join(given)}]"),
+        },
+        regions=1,
+    )
+    return op.regions[0].blocks.append(*inputs)
+
+
+def ret() -> None:
+    """The end of a `tt.func`."""
+    _create("tt.return", [], [])
+
+
+def register_size(size: int) -> int:
+    """What a size is rounded up to in registers: a power of two, at least 16 as products of matrices need."""
+    return 1 << max(4, (size - 1).bit_length())

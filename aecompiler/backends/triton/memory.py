@@ -1,0 +1,161 @@
+"""Tensors in global memory: the parameters of a kernel for them, pointers, loads and stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.lanes import Lanes
+from aecompiler.bindings import arith, ir
+from aecompiler.passes.structured_ops import UnsupportedTile
+
+ALIGNMENT = 16
+"""The bytes that addresses and strides are multiples of, where the host found that they are."""
+
+
+@dataclass(frozen=True)
+class Global:
+    """A tensor in global memory: a pointer, and the strides in elements of all dimensions but the last.
+
+    The elements of the last dimension follow one another.
+    """
+
+    element: ir.Type
+    pointer: ir.Value
+    strides: tuple[ir.Value, ...]
+
+
+def parameters_of(shaped: ir.RankedTensorType) -> tuple[list[ir.Type], list[int]]:
+    """The types of the parameters for a tensor, and what each is a multiple of."""
+    size = bytes_of(shaped.element_type)
+    strides = max(shaped.rank - 1, 0)
+    types = [tt.pointer(shaped.element_type), *[tt.integer(64)] * strides]
+    return types, [ALIGNMENT, *[ALIGNMENT // size] * strides]
+
+
+def bytes_of(element: ir.Type) -> int:
+    """The bytes of an element in memory."""
+    if isinstance(element, ir.IndexType):
+        return 8
+    width = element.width
+    return max(width, 8) // 8
+
+
+def memory_of(element: ir.Type, arguments: Sequence[ir.Value]) -> Global:
+    """The tensor that parameters stand for."""
+    pointer, *strides = arguments
+    return Global(element, pointer, tuple(strides))
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of a tensor in memory: where it begins, and which dimensions it has, with their sizes.
+
+    `kept` are the dimensions of the tensor that are left, `limits` how many elements of each there are, None
+    for all of the tile.
+    """
+
+    memory: Global
+    offsets: tuple[Lanes, ...]
+    kept: tuple[int, ...]
+    sizes: tuple[int, ...]
+    limits: tuple[Lanes | None, ...]
+
+    def lanes(self) -> tuple[list[Lanes], list[int]]:
+        """The positions in the tile along each kept dimension, and the sizes of its loops, powers of two."""
+        padded = [tt.register_size(size) for size in self.sizes]
+        return [ln.number(tt.make_range(n), (d,), (0, n - 1)) for d, n in enumerate(padded)], padded
+
+    def pointers(self) -> tuple[ir.Value, ir.Value | None, list[int]]:
+        """Pointers to the tile, the mask of what there is of it (None for all), and its shape."""
+        positions, padded = self.lanes()
+        places = list(self.offsets)
+        terms: list[list[Lanes]] = [[place] for place in places]
+        for axis, position in zip(self.kept, positions, strict=True):
+            terms[axis].append(position)
+        loops = tuple(range(len(padded)))
+        pointers = ln.spread(_pointers(self.memory, terms, padded), loops, padded).value
+        masks = []
+        for axis, (position, size) in enumerate(zip(positions, self.sizes, strict=True)):
+            limit = self.limits[axis]
+            if limit is not None:
+                masks.append(ln.less(position, limit, padded))
+            if size != padded[axis]:
+                masks.append(ln.less(position, ln.constant(size), padded))
+        if not masks:
+            return pointers, None, padded
+        mask = masks[0]
+        for other in masks[1:]:
+            (a, b), both = ln.together([mask, other], padded)
+            mask = Lanes(arith.andi(a.value, b.value), both)
+        return pointers, ln.spread(mask, loops, padded).value, padded
+
+    def load(self) -> ir.Value:
+        """The tile; 0 where there is nothing."""
+        pointers, mask, shape = self.pointers()
+        stored = tt.pointee(tt.element_of(pointers))
+        other = None if mask is None else tt.constant(tt.typed(shape, stored), 0)
+        return as_element(tt.load(pointers, mask, other), self.memory.element)
+
+    def store(self, value: ir.Value) -> None:
+        """Write the tile where there is something of it."""
+        pointers, mask, _ = self.pointers()
+        tt.store(pointers, as_stored(value), mask)
+
+
+def gather(memory: Global, places: Sequence[Lanes], sizes: Sequence[int]) -> Lanes:
+    """The elements at `places`, one for each dimension."""
+    pointers = _pointers(memory, [[place] for place in places], sizes)
+    return Lanes(as_element(tt.load(pointers.value), memory.element), pointers.loops)
+
+
+def as_element(value: ir.Value, element: ir.Type) -> ir.Value:
+    """What was loaded as the element type of the tensor: a bit is a byte in memory."""
+    if element != tt.integer(1):
+        return value
+    return arith.cmpi(arith.CmpIPredicate.ne, value, tt.constant(value.type, 0))
+
+
+def as_stored(value: ir.Value) -> ir.Value:
+    """A value as it stands in memory."""
+    if tt.element_of(value) != tt.integer(1):
+        return value
+    return arith.extui(tt.typed(tt.shape_of(value), tt.integer(8)), value)
+
+
+def _pointers(memory: Global, places: Sequence[Sequence[Lanes]], sizes: Sequence[int]) -> Lanes:
+    """Pointers to the elements at the sums of `places`, by dimension.
+
+    Offsets that are the same for all elements are added first, as scalars of 64 bits, then those of a row,
+    and so on.
+    """
+    if len(memory.strides) != max(len(places) - 1, 0):
+        raise UnsupportedTile("a tensor with other dimensions than its places")
+    terms: list[Lanes] = []
+    for axis, summands in enumerate(places):
+        for place in summands:
+            if place.range == (0, 0):
+                continue
+            if axis == len(places) - 1:
+                terms.append(place)
+                continue
+            stride = tt.splat(memory.strides[axis], tt.shape_of(place.value))
+            terms.append(Lanes(arith.muli(ln.wide(place), stride), place.loops))
+    pointer = Lanes(memory.pointer)
+    by_loops: dict[tuple[int, ...], Lanes] = {}
+    for term in terms:
+        known = by_loops.get(term.loops)
+        by_loops[term.loops] = term if known is None else _sum(known, term)
+    for loops in sorted(by_loops, key=lambda each: (len(each), [-loop for loop in each])):
+        both = tuple(sorted({*pointer.loops, *loops}))
+        base, offset = (ln.spread(each, both, sizes) for each in (pointer, by_loops[loops]))
+        pointer = Lanes(tt.addptr(base.value, offset.value), both)
+    return pointer
+
+
+def _sum(a: Lanes, b: Lanes) -> Lanes:
+    if a.range is not None and b.range is not None:
+        return ln.compute("addi", a, b, ())
+    return Lanes(arith.addi(ln.wide(a), ln.wide(b)), a.loops)

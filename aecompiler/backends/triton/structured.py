@@ -1,0 +1,354 @@
+"""Structured operations on tiles: elementwise ones, reductions, products of matrices."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.elementwise import evaluate
+from aecompiler.backends.triton.lanes import Lanes
+from aecompiler.backends.triton.tiles import Tile
+from aecompiler.bindings import arith, ir, scf
+from aecompiler.passes.structured_ops import Generic, Operand, UnsupportedTile
+
+if TYPE_CHECKING:
+    from aecompiler.backends.triton.kernel import KernelBuilder
+
+_INF = float("inf")
+
+_COMBINE: dict[str, int | float] = {
+    "addf": 0.0,
+    "mulf": 1.0,
+    "maximumf": -_INF,
+    "minimumf": _INF,
+    "maxnumf": -_INF,
+    "minnumf": _INF,
+    "addi": 0,
+    "muli": 1,
+    "andi": -1,
+    "ori": 0,
+    "xori": 0,
+}
+"""Operations that reduce, and their identities; those of extrema of integers follow from the type."""
+
+
+class Structured:
+    """One structured operation of a tile program."""
+
+    def __init__(self, kernel: KernelBuilder, op: ir.Operation):
+        self.kernel = kernel
+        self.generic = Generic(op, self._shape)
+        count = self.generic.rank
+        self.sizes = [self.generic.sizes[loop] for loop in range(count)]
+        self.padded = [tt.register_size(size) for size in self.sizes]
+
+    def _shape(self, value: ir.Value) -> Sequence[int]:
+        """The sizes of an operand, some of which may not be known."""
+        return self.kernel.tile(value).shape
+
+    def build(self) -> list[Tile]:
+        """The results."""
+        tiles = self._build()
+        limits: dict[int, Lanes] = {}
+        for operand in self.generic.ins:
+            for loop, limit in zip(operand.loops, self._tile(operand).limits, strict=False):
+                if limit is not None:
+                    limits[loop] = limit
+        if not limits:
+            return tiles
+        if limits.keys() & set(self.generic.reductions):
+            raise UnsupportedTile("a reduction of a tensor whose size is not known")
+        return [
+            dataclasses.replace(tile, limits=tuple(limits.get(loop) for loop in out.loops))
+            for tile, out in zip(tiles, self.generic.outs, strict=True)
+        ]
+
+    def _build(self) -> list[Tile]:
+        product = self._as_product()
+        if product is not None:
+            return [self._product(*product)]
+        inner = self.generic.reductions[-1:] if self.generic.rank > 2 else []
+        if inner:
+            return self._one_by_one(inner[0])
+        body = _Body(self, {})
+        return [self._result(body, number) for number in range(len(self.generic.outs))]
+
+    def _sizes(self, out: Operand) -> tuple[int, ...]:
+        return tuple(self.sizes[loop] for loop in out.loops)
+
+    def _tile(self, operand: Operand) -> Tile:
+        if isinstance(operand.value.type, ir.RankedTensorType):
+            return self.kernel.tile(operand.value)
+        return Tile(None, self.kernel.lanes(operand.value), ())
+
+    def _result(self, body: _Body, number: int) -> Tile:
+        out = self.generic.outs[number]
+        shape = self._sizes(out)
+        left = [loop for loop in self.generic.reductions if loop not in out.loops]
+        yielded = self.generic.yielded[number]
+        if not left:
+            return self._placed(body.value(yielded), out.loops, shape)
+        combine, element, identity = self._reduction(yielded, self.generic.argument_of_out(number))
+        loops = tuple(sorted({*out.loops, *left}))
+        lanes = ln.spread(self._without_padding(body.value(element), left, identity), loops, self.padded)
+        value = lanes.value
+        for axis in sorted((loops.index(loop) for loop in left), reverse=True):
+            value = tt.reduce(value, axis, combine)
+        kept = tuple(sorted(out.loops))
+        start = self._tile(out)
+        if not _is_constant(start, identity):
+            (first, second), kept = ln.together([start.lanes(out.loops), Lanes(value, kept)], self.padded)
+            value = combine(first.value, second.value)
+        return self._placed(Lanes(value, kept), out.loops, shape)
+
+    def _placed(self, lanes: Lanes, loops: Sequence[int], shape: tuple[int, ...]) -> Tile:
+        """The tile whose dimensions are `loops`."""
+        if lanes.range is not None:
+            lanes = Lanes(ln.wide(lanes), lanes.loops)
+        if not lanes.loops:
+            return Tile(None, lanes, shape)
+        whole = ln.spread(lanes, sorted(loops), self.padded)
+        ordered = sorted(loops)
+        return Tile(tt.trans(whole.value, [ordered.index(loop) for loop in loops]), None, shape)
+
+    def _reduction(
+        self, yielded: ir.Value, argument: ir.Value
+    ) -> tuple[Callable[[ir.Value, ir.Value], ir.Value], ir.Value, int | float]:
+        """How a result is reduced: the operation, what of each element, and the identity."""
+        op = None if isinstance(yielded.owner, ir.Block) else yielded.owner.operation
+        name = op.name.removeprefix("arith.") if op is not None else ""
+        if op is None or len(op.operands) != 2 or argument not in list(op.operands):
+            raise UnsupportedTile("a reduction that is no single operation")
+        if name in _COMBINE:
+            identity: int | float = _COMBINE[name]
+        elif name in ("maxsi", "minsi", "maxui", "minui"):
+            low, high = ln.type_range(yielded.type)
+            identity = {"maxsi": low, "minsi": high, "maxui": 0, "minui": -1}[name]
+        else:
+            raise UnsupportedTile(f"a reduction by '{op.name}'")
+        left, right = op.operands
+        return getattr(arith, name), right if left == argument else left, identity
+
+    def _without_padding(self, lanes: Lanes, loops: Sequence[int], identity: int | float) -> Lanes:
+        """The values, with the identity where loops go beyond the sizes of the tile."""
+        for loop in loops:
+            if self.padded[loop] == self.sizes[loop]:
+                continue
+            inside = self._inside(loop)
+            other = Lanes(tt.constant(lanes.element, identity))
+            lanes = ln.choose(inside, lanes, other, self.padded)
+        return lanes
+
+    def _inside(self, loop: int) -> Lanes:
+        return ln.less(self.position(loop), ln.constant(self.sizes[loop]), self.padded)
+
+    def position(self, loop: int) -> Lanes:
+        """The index of a loop."""
+        n = self.padded[loop]
+        return ln.number(tt.make_range(n), (loop,), (0, n - 1))
+
+    # ---- products of matrices --------------------------------------------------------------------
+
+    def _as_product(self) -> tuple[Operand, Operand] | None:
+        """The operands a [x, k] and b [k, y] of out [x, y] + a b, each widened at most."""
+        generic = self.generic
+        if (
+            generic.rank != 3
+            or len(generic.reductions) != 1
+            or len(generic.outs) != 1
+            or len(generic.ins) != 2
+        ):
+            return None
+        (k,), (x, *more) = generic.reductions, generic.outs[0].loops
+        if len(more) != 1 or k in (x, *more):
+            return None
+        by_loops = {frozenset(operand.loops): operand for operand in generic.ins}
+        a, b = by_loops.get(frozenset({x, k})), by_loops.get(frozenset({k, more[0]}))
+        if a is None or b is None or not self._adds_products():
+            return None
+        return a, b
+
+    def _adds_products(self) -> bool:
+        """Whether the body is out + a * b, with a and b widened at most."""
+        total = _defining(self.generic.yielded[0])
+        out = self.generic.argument_of_out(0)
+        if total is None or total.name != "arith.addf" or out not in list(total.operands):
+            return False
+        left, right = total.operands
+        product = _defining(right if left == out else left)
+        if product is None or product.name != "arith.mulf":
+            return False
+        found = [_widened(factor) for factor in product.operands]
+        wanted = [self.generic.argument(operand) for operand in self.generic.ins]
+        return found in (wanted, wanted[::-1])
+
+    def _product(self, a: Operand, b: Operand) -> Tile:
+        (k,), out = self.generic.reductions, self.generic.outs[0]
+        x, y = out.loops
+        left, right = self._matrix(a, (x, k)), self._matrix(b, (k, y))
+        types = [tt.element_of(each) for each in (left, right)]
+        # One factor may be wider: the weights, which may be rounded to the type of v.
+        narrow = min(types, key=lambda type_: type_.width)
+        left, right = (_narrowed(each, narrow) for each in (left, right))
+        start = self._tile(out)
+        into = tt.trans(ln.spread(start.lanes(out.loops), sorted((x, y)), self.padded).value, _order((x, y)))
+        precision = self.kernel.options.precision if str(narrow) == "f32" else "ieee"
+        if narrow.width < 32:
+            precision = "tf32"  # of no effect
+        return Tile(tt.dot(left, right, into, precision), None, self._sizes(out))
+
+    def _matrix(self, operand: Operand, loops: tuple[int, int]) -> ir.Value:
+        """An operand with these loops as its dimensions, 0 where the sum goes beyond its size."""
+        tile = self._tile(operand)
+        lanes = tile.lanes(operand.loops)
+        if not tile.clean:
+            (k,) = self.generic.reductions
+            lanes = self._without_padding(lanes, [k], 0)
+        whole = ln.spread(lanes, sorted(loops), self.padded)
+        return _source(tt.trans(whole.value, _order(loops)))
+
+    # ---- one element of the sum after another ------------------------------------------------------
+
+    def _one_by_one(self, k: int) -> list[Tile]:
+        """Reductions in three loops that are no products: a loop over `k`, the other two in registers."""
+        generic = self.generic
+        if any(k in out.loops for out in generic.outs) or generic.reductions != [k]:
+            raise UnsupportedTile("a reduction in more than two loops")
+        starts = []
+        for out in generic.outs:
+            lanes = ln.spread(self._tile(out).lanes(out.loops), sorted(out.loops), self.padded)
+            starts.append(lanes)
+        zero, one, end = (tt.constant(tt.integer(32), n) for n in (0, 1, self.sizes[k]))
+        loop = scf.ForOp(zero, end, one, [each.value for each in starts])
+        with ir.InsertionPoint(loop.body):
+            place = ln.number(loop.induction_variable, (), (0, self.sizes[k] - 1))
+            body = _Body(self, {k: place})
+            new = []
+            for number, (start, carried) in enumerate(zip(starts, loop.inner_iter_args, strict=True)):
+                yielded = generic.yielded[number]
+                combine, element, _ = self._reduction(yielded, generic.argument_of_out(number))
+                lanes = ln.spread(body.value(element), start.loops, self.padded)
+                new.append(combine(carried, lanes.value))
+            scf.YieldOp(new)
+        return [
+            self._placed(Lanes(value, start.loops), out.loops, self._sizes(out))
+            for value, start, out in zip(loop.results, starts, generic.outs, strict=True)
+        ]
+
+    def at(self, lanes: Lanes, loop: int, place: Lanes) -> Lanes:
+        """What stands at `place` along a loop: the sum over it with 0 for all others."""
+        if loop not in lanes.loops:
+            return lanes
+        here = ln.equal(self.position(loop), place, self.padded)
+        element = lanes.element
+        is_float = not isinstance(element, ir.IntegerType)
+        wide = ir.F32Type.get() if is_float and element.width < 32 else element
+        if element == tt.integer(1):
+            wide = tt.integer(32)
+        value = lanes.value
+        shape = tt.shape_of(value)
+        if wide != element:
+            extend = arith.extf if is_float else arith.extui
+            value = extend(tt.typed(shape, wide), value)
+        chosen = ln.choose(here, Lanes(value, lanes.loops), Lanes(tt.constant(wide, 0)), self.padded)
+        axis = chosen.loops.index(loop)
+        add = arith.addf if is_float else arith.addi
+        total = tt.reduce(chosen.value, axis, add)
+        if wide != element:
+            shrink = arith.truncf if is_float else arith.trunci
+            total = shrink(tt.typed(tt.shape_of(total), element), total)
+        return Lanes(total, tuple(each for each in chosen.loops if each != loop))
+
+
+class _Body:
+    """Computes values of an operation's body, each once; loops in `places` are at one position."""
+
+    def __init__(self, structured: Structured, places: Mapping[int, Lanes]):
+        self.structured, self.kernel, self.places = structured, structured.kernel, places
+        self.known: dict[ir.Value, Lanes] = {}
+        generic = structured.generic
+        self.block = generic.block
+        self.operands = dict(zip(self.block.arguments, generic.operands, strict=True))
+
+    def value(self, value: ir.Value) -> Lanes:
+        """A value of the body, or one from outside."""
+        if value not in self.known:
+            self.known[value] = self._value(value)
+        return self.known[value]
+
+    def _value(self, value: ir.Value) -> Lanes:
+        structured = self.structured
+        if isinstance(value.owner, ir.Block):
+            if value.owner != self.block:
+                return self.kernel.lanes(value)
+            operand = self.operands[value]
+            lanes = structured._tile(operand).lanes(operand.loops)
+            for loop, place in self.places.items():
+                lanes = structured.at(lanes, loop, place)
+            if isinstance(value.type, ir.IndexType):
+                return ln.number(lanes.value, lanes.loops, (-(1 << 63), (1 << 63) - 1))
+            return lanes
+        op = value.owner.operation
+        if op.block != self.block:
+            return self.kernel.lanes(value)
+        if op.name == "linalg.index":
+            loop = op.attributes["dim"].value
+            return self.places[loop] if loop in self.places else structured.position(loop)
+        if op.name == "tensor.extract":
+            places = [self.value(place) for place in list(op.operands)[1:]]
+            source = self.kernel.entry(op.operands[0])
+            if isinstance(source, Tile) and not source.shape:
+                return source.scalar()
+            return self.kernel.gather(op, places, structured.padded)
+        operands = [self.value(operand) for operand in op.operands]
+        return evaluate(op, operands, structured.padded, self.kernel.library)
+
+
+def _defining(value: ir.Value) -> ir.Operation | None:
+    return None if isinstance(value.owner, ir.Block) else value.owner.operation
+
+
+def _widened(value: ir.Value) -> ir.Value:
+    """What a value is the widening of, if it is one."""
+    op = _defining(value)
+    return op.operands[0] if op is not None and op.name == "arith.extf" else value
+
+
+def _order(loops: Sequence[int]) -> list[int]:
+    """The order that brings dimensions in increasing order of their loops to the order of `loops`."""
+    ordered = sorted(loops)
+    return [ordered.index(loop) for loop in loops]
+
+
+def _source(value: ir.Value) -> ir.Value:
+    """A matrix as it was before it was widened: the product is the same."""
+    op = _defining(value)
+    if op is None:
+        return value
+    if op.name == "arith.extf":
+        return _source(op.operands[0])
+    if op.name == "tt.trans":
+        inner = _source(op.operands[0])
+        if inner != op.operands[0]:
+            return tt.trans(inner, list(op.attributes["order"]))
+    return value
+
+
+def _narrowed(value: ir.Value, element: ir.Type) -> ir.Value:
+    if tt.element_of(value) == element:
+        return value
+    return arith.truncf(tt.typed(tt.shape_of(value), element), value)
+
+
+def _is_constant(tile: Tile, number: int | float) -> bool:
+    """Whether all elements are a constant."""
+    if tile.everywhere is None:
+        return False
+    op = _defining(tile.everywhere.value)
+    if op is None or op.name != "arith.constant":
+        return False
+    attribute = op.attributes["value"]
+    return isinstance(attribute, ir.FloatAttr | ir.IntegerAttr) and attribute.value == number

@@ -1,0 +1,457 @@
+"""Runs what `convert-tiles-to-tt` makes, host function and kernels, in numpy: one program after another.
+
+Memory is bounds-checked: a load or store of an element that a tensor does not have is an error, and so is a
+write to anything but the outputs of a launch. Numbers have the types of the IR.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from aecompiler.bindings import ir
+
+DTYPES = {
+    "f16": np.float16,
+    "bf16": ml_dtypes.bfloat16,
+    "f32": np.float32,
+    "f64": np.float64,
+    "i1": np.bool_,
+    "i8": np.int8,
+    "i16": np.int16,
+    "i32": np.int32,
+    "i64": np.int64,
+    "index": np.int64,
+}
+
+
+@dataclass
+class Memory:
+    """A tensor: its elements in a flat array, of which a view has an offset and strides."""
+
+    data: np.ndarray
+    writable: bool = False
+
+
+@dataclass
+class Pointers:
+    """Addresses in one tensor, in elements."""
+
+    memory: Memory
+    offset: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.offset.shape
+
+
+def dtype_of(type_: ir.Type) -> Any:
+    element = type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
+    return DTYPES[str(element)]
+
+
+def run(module: ir.Module, name: str, arguments: Sequence[Any]) -> list[np.ndarray]:
+    """The results of a host function; arguments are arrays and numbers."""
+    with module.context:
+        symbols = {}
+        for view in module.body.operations:
+            op = view.operation
+            symbols[ir.StringAttr(op.attributes["sym_name"]).value] = op
+        host = symbols[name]
+        frame = _Frame(symbols)
+        block = host.regions[0].blocks[0]
+        for parameter, argument in zip(block.arguments, arguments, strict=True):
+            frame.values[parameter] = np.asarray(argument, dtype_of(parameter.type))
+        with np.errstate(all="ignore"):
+            return [np.asarray(value) for value in frame.block(block)]
+
+
+class _Frame:
+    def __init__(self, symbols: dict[str, ir.Operation], ids: tuple[int, int, int] = (0, 0, 0)):
+        self.symbols, self.ids = symbols, ids
+        self.values: dict[ir.Value, Any] = {}
+
+    def block(self, block: ir.Block) -> list[Any]:
+        for view in block.operations:
+            op = view.operation
+            if op.name in ("func.return", "scf.yield", "tt.return", "tt.reduce.return"):
+                return [self.values[operand] for operand in op.operands]
+            self.operation(op)
+        raise AssertionError("a block without an end")
+
+    def operation(self, op: ir.Operation) -> None:
+        operands = [self.values[operand] for operand in op.operands]
+        handler = _HANDLERS.get(op.name)
+        if handler is not None:
+            results = handler(self, op, operands)
+        elif op.name in _ELEMENTWISE:
+            results = [_ELEMENTWISE[op.name](*operands)]
+        else:
+            raise AssertionError(f"{op.name} is not known")
+        for result, value in zip(op.results, results, strict=True):
+            if not isinstance(value, Pointers):
+                value = np.asarray(value)
+                if isinstance(result.type, ir.RankedTensorType) and not op.name.startswith(
+                    ("tt_host", "tensor", "scf")
+                ):
+                    assert value.shape == tuple(result.type.shape), op
+                value = value.astype(dtype_of(result.type), copy=False)
+            self.values[result] = value
+
+    # ---- host ------------------------------------------------------------------------------------
+
+    def dim(self, op: ir.Operation, operands: list) -> list:
+        return [operands[0].shape[int(operands[1])]]
+
+    def empty(self, op: ir.Operation, operands: list) -> list:
+        sizes = iter(operands)
+        dynamic = ir.ShapedType.get_dynamic_size()
+        shape = [int(next(sizes)) if size == dynamic else size for size in op.results[0].type.shape]
+        return [np.full(shape, 77, dtype_of(op.results[0].type))]
+
+    def launch(self, op: ir.Operation, operands: list) -> list:
+        kernel = self.symbols[ir.FlatSymbolRefAttr(op.attributes["kernel"]).value]
+        grid = [int(each) for each in operands[:3]]
+        outputs = list(ir.DenseI64ArrayAttr(op.attributes["outputs"]))
+        block = kernel.regions[0].blocks[0]
+        parameters: list[Any] = []
+        written = {}
+        types = [operand.type for operand in list(op.operands)[3:]]
+        for number, (value, type_) in enumerate(zip(operands[3:], types, strict=True)):
+            if not isinstance(type_, ir.RankedTensorType):
+                parameters.append(_parameter(value, type_))
+                continue
+            array = value
+            if array.ndim and array.strides[-1] != array.itemsize and array.shape[-1] > 1:
+                array = np.ascontiguousarray(array)
+            flat, offset = _flat(array)
+            memory = Memory(flat.view(np.int8) if flat.dtype == np.bool_ else flat, number in outputs)
+            if number in outputs:
+                written[number] = array
+            parameters.append(Pointers(memory, np.asarray(offset, np.int64)))
+            parameters += [np.int64(stride // array.itemsize) for stride in array.strides[:-1]]
+        assert len(parameters) == len(block.arguments)
+        for x in range(grid[0]):
+            for y in range(grid[1]):
+                for z in range(grid[2]):
+                    frame = _Frame(self.symbols, (x, y, z))
+                    frame.values = dict(zip(block.arguments, parameters, strict=True))
+                    frame.block(block)
+        return [written[number] for number in outputs]
+
+    # ---- control flow ------------------------------------------------------------------------------
+
+    def loop(self, op: ir.Operation, operands: list) -> list:
+        low, high, step, *carried = operands
+        block = op.regions[0].blocks[0]
+        for number in range(int(low), int(high), int(step)):
+            position = np.asarray(number, dtype_of(block.arguments[0].type))
+            self.values.update(zip(block.arguments, [position, *carried], strict=True))
+            carried = self.block(block)
+        return carried
+
+    def branch(self, op: ir.Operation, operands: list) -> list:
+        region = op.regions[0 if operands[0] else 1]
+        return self.block(region.blocks[0]) if len(region.blocks) else []
+
+    # ---- tt ----------------------------------------------------------------------------------------
+
+    def load(self, op: ir.Operation, operands: list) -> list:
+        pointers, *rest = operands
+        mask = np.broadcast_to(rest[0] if rest else True, pointers.shape)
+        data, offset = pointers.memory.data, pointers.offset
+        _check(data, offset, mask, "load")
+        result = np.zeros(pointers.shape, dtype_of(op.results[0].type))
+        if len(rest) > 1:
+            result[...] = rest[1]
+        elif rest:
+            result[...] = 55
+        if data.size:
+            result = np.where(mask, data[np.where(mask, offset, 0)], result)
+        return [result]
+
+    def store(self, op: ir.Operation, operands: list) -> list:
+        pointers, value, *rest = operands
+        assert pointers.memory.writable, "a write to an input"
+        mask = np.broadcast_to(rest[0] if rest else True, pointers.shape)
+        _check(pointers.memory.data, pointers.offset, mask, "store")
+        pointers.memory.data[pointers.offset[mask]] = value[mask]
+        return []
+
+    def reduce(self, op: ir.Operation, operands: list) -> list:
+        axis = ir.IntegerAttr(op.attributes["axis"]).value
+        value = np.moveaxis(operands[0], axis, 0)
+        block = op.regions[0].blocks[0]
+        while len(value) > 1:
+            half = len(value) // 2
+            self.values.update(zip(block.arguments, (value[:half], value[half:]), strict=True))
+            (value,) = _Loose(self).block(block)
+        return [value[0]]
+
+    def constant(self, op: ir.Operation, operands: list) -> list:
+        attribute, type_ = op.attributes["value"], op.results[0].type
+        shape = tuple(type_.shape) if isinstance(type_, ir.RankedTensorType) else ()
+        if isinstance(attribute, ir.DenseElementsAttr):
+            attribute = attribute.get_splat_value()
+        value = attribute.value
+        if dtype_of(type_) != np.bool_ and isinstance(attribute, ir.IntegerAttr):
+            value = int(value)
+        return [np.full(shape, value, dtype_of(type_))]
+
+    def library(self, op: ir.Operation, operands: list) -> list:
+        symbol = ir.StringAttr(op.attributes["symbol"]).value
+        name = symbol.removeprefix("__nv_")
+        single = dtype_of(op.results[0].type) == np.float32
+        name = name.removesuffix("f") if single else name
+        return [_LIBRARY[name](*operands)]
+
+
+class _Loose(_Frame):
+    """Runs a scalar region on arrays."""
+
+    def __init__(self, outer: _Frame):
+        super().__init__(outer.symbols, outer.ids)
+        self.values = outer.values
+
+    def operation(self, op: ir.Operation) -> None:
+        self.values[op.results[0]] = _ELEMENTWISE[op.name](*[self.values[each] for each in op.operands])
+
+
+def _flat(array: np.ndarray) -> tuple[np.ndarray, int]:
+    """All of the memory from the first element of a view on that the view may reach, and an offset of 0."""
+    if array.size == 0:
+        return np.zeros(0, array.dtype), 0
+    low = sum(min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides, strict=True))
+    high = sum(max(0, (n - 1) * s) for n, s in zip(array.shape, array.strides, strict=True))
+    count = (high - low) // array.itemsize + 1
+    first = array[tuple(0 if s >= 0 else n - 1 for n, s in zip(array.shape, array.strides, strict=True))]
+    del first
+    start = np.lib.stride_tricks.as_strided(
+        array[
+            tuple(
+                slice(0 if s >= 0 else n - 1, None) for n, s in zip(array.shape, array.strides, strict=True)
+            )
+        ],
+        (count,),
+        (array.itemsize,),
+    )
+    return start, -low // array.itemsize
+
+
+def _check(data: np.ndarray, offset: np.ndarray, mask: np.ndarray, what: str) -> None:
+    used = offset[mask]
+    if used.size and (used.min() < 0 or used.max() >= data.size):
+        raise AssertionError(f"{what} out of bounds: {used.min()}..{used.max()} of {data.size}")
+
+
+def _parameter(value: Any, type_: ir.Type) -> Any:
+    if isinstance(type_, ir.IndexType):
+        assert -(2**31) <= int(value) < 2**31
+        return np.asarray(value, np.int32)
+    if str(type_) == "i1":
+        return np.asarray(value, np.int8)
+    return value.view(np.int16) if str(type_) in ("f16", "bf16") else value
+
+
+def _addptr(pointers: Pointers, offset: np.ndarray) -> Pointers:
+    return Pointers(pointers.memory, pointers.offset + offset.astype(np.int64))
+
+
+def _reshaped(value: Any, change: Callable[[np.ndarray], np.ndarray]) -> Any:
+    if isinstance(value, Pointers):
+        return Pointers(value.memory, change(value.offset))
+    return change(value)
+
+
+def _shape(op: ir.Operation) -> tuple[int, ...]:
+    return tuple(op.results[0].type.shape)
+
+
+def _dot(op: ir.Operation, operands: list) -> list:
+    a, b, c = operands
+    wide = np.float64 if c.dtype == np.float64 else np.float32
+    return [c + (a.astype(wide) @ b.astype(wide)).astype(c.dtype)]
+
+
+_HANDLERS: dict[str, Callable[[_Frame, ir.Operation, list], list]] = {
+    "tensor.dim": _Frame.dim,
+    "tensor.empty": _Frame.empty,
+    "tt_host.alloc": _Frame.empty,
+    "tensor.cast": lambda frame, op, operands: operands,
+    "tt_host.launch": _Frame.launch,
+    "scf.for": _Frame.loop,
+    "scf.if": _Frame.branch,
+    "arith.constant": _Frame.constant,
+    "tt.load": _Frame.load,
+    "tt.store": _Frame.store,
+    "tt.reduce": _Frame.reduce,
+    "tt.extern_elementwise": _Frame.library,
+    "tt.get_program_id": lambda frame, op, operands: [frame.ids[ir.IntegerAttr(op.attributes["axis"]).value]],
+    "tt.make_range": lambda frame, op, operands: [np.arange(_shape(op)[0], dtype=np.int32)],
+    "tt.splat": lambda frame, op, operands: [
+        _reshaped(operands[0], lambda value: np.broadcast_to(value, _shape(op)))
+    ],
+    "tt.broadcast": lambda frame, op, operands: [
+        _reshaped(operands[0], lambda value: np.broadcast_to(value, _shape(op)))
+    ],
+    "tt.expand_dims": lambda frame, op, operands: [
+        _reshaped(
+            operands[0], lambda value: np.expand_dims(value, ir.IntegerAttr(op.attributes["axis"]).value)
+        )
+    ],
+    "tt.trans": lambda frame, op, operands: [
+        np.transpose(operands[0], list(ir.DenseI32ArrayAttr(op.attributes["order"])))
+    ],
+    "tt.addptr": lambda frame, op, operands: [_addptr(*operands)],
+    "tt.dot": lambda frame, op, operands: _dot(op, operands),
+    "arith.cmpi": lambda frame, op, operands: [_cmpi(op, *operands)],
+    "arith.cmpf": lambda frame, op, operands: [_cmpf(op, *operands)],
+    "arith.extui": lambda frame, op, operands: [_unsigned(operands[0]).astype(dtype_of(op.results[0].type))],
+    "arith.extsi": lambda frame, op, operands: [
+        -operands[0].astype(np.int64) if operands[0].dtype == np.bool_ else operands[0].astype(np.int64)
+    ],
+    "arith.uitofp": lambda frame, op, operands: [_unsigned(operands[0]).astype(np.float64)],
+    "arith.bitcast": lambda frame, op, operands: [operands[0].view(dtype_of(op.results[0].type))],
+    "arith.trunci": lambda frame, op, operands: [
+        (operands[0] & 1) != 0 if str(dtype_of(op.results[0].type)) == str(np.bool_) else operands[0]
+    ],
+    **{
+        f"arith.{name}": (lambda frame, op, operands: operands)
+        for name in ("extf", "truncf", "sitofp", "index_cast")
+    },
+    "arith.fptosi": lambda frame, op, operands: [_saturated(operands[0], dtype_of(op.results[0].type))],
+}
+
+
+def _unsigned(value: np.ndarray) -> np.ndarray:
+    if value.dtype == np.bool_:
+        return value.astype(np.uint8)
+    return value.view(np.dtype(f"u{value.dtype}"))
+
+
+def _saturated(value: np.ndarray, dtype: Any) -> np.ndarray:
+    limits = np.iinfo(dtype)
+    wide = np.nan_to_num(np.trunc(value.astype(np.float64)), nan=0.0, posinf=1e300, neginf=-1e300)
+    return np.where(wide >= limits.max, limits.max, np.where(wide <= limits.min, limits.min, wide)).astype(
+        dtype
+    )
+
+
+_ORDERS = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
+_COMPARE: dict[str, Callable] = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+}
+
+
+def _cmpi(op: ir.Operation, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    name = _ORDERS[ir.IntegerAttr(op.attributes["predicate"]).value]
+    if name[0] == "u":
+        a, b = _unsigned(a), _unsigned(b)
+    return _COMPARE[name[-2:]](a, b)
+
+
+_FLOATS = (
+    *("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord"),
+    *("ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"),
+)
+
+
+def _cmpf(op: ir.Operation, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    name = _FLOATS[ir.IntegerAttr(op.attributes["predicate"]).value]
+    unordered = np.isnan(a) | np.isnan(b)
+    if name in ("ord", "uno"):
+        return unordered == (name == "uno")
+    if name in ("true", "false"):
+        return np.full(np.shape(a), name == "true")
+    found = _COMPARE[name[1:]](a, b)
+    return found | unordered if name[0] == "u" else found & ~unordered
+
+
+def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    b = np.where(b == 0, 1, b).astype(a.dtype)
+    return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
+
+
+def _remainder(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a - _quotient(a, b) * b
+
+
+def _without_sign(function: Callable) -> Callable:
+    def apply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        dtype = np.asarray(a).dtype
+        return function(_unsigned(np.asarray(a)), _unsigned(np.asarray(b))).view(dtype)
+
+    return apply
+
+
+def _shift(function: Callable) -> Callable:
+    return lambda a, b: function(a, b & (np.asarray(a).dtype.itemsize * 8 - 1))
+
+
+_ELEMENTWISE: dict[str, Callable] = {
+    **{
+        f"arith.{name}{kind}": function
+        for name, function in {"add": np.add, "sub": np.subtract, "mul": np.multiply}.items()
+        for kind in "if"
+    },
+    "arith.divf": np.divide,
+    "arith.negf": np.negative,
+    "arith.maximumf": np.maximum,
+    "arith.minimumf": np.minimum,
+    "arith.maxnumf": np.fmax,
+    "arith.minnumf": np.fmin,
+    "arith.divsi": _quotient,
+    "arith.remsi": _remainder,
+    "arith.divui": _without_sign(lambda a, b: a // np.maximum(b, 1)),
+    "arith.remui": _without_sign(lambda a, b: a % np.maximum(b, 1)),
+    "arith.minsi": np.minimum,
+    "arith.maxsi": np.maximum,
+    "arith.minui": _without_sign(np.minimum),
+    "arith.maxui": _without_sign(np.maximum),
+    "arith.andi": np.bitwise_and,
+    "arith.ori": np.bitwise_or,
+    "arith.xori": np.bitwise_xor,
+    "arith.shli": _shift(np.left_shift),
+    "arith.shrsi": _shift(np.right_shift),
+    "arith.shrui": _shift(_without_sign(np.right_shift)),
+    "arith.select": np.where,
+    # the host's
+    "arith.ceildivui": lambda a, b: -(-a // b),
+    "arith.ceildivsi": lambda a, b: -(-a // b),
+    "arith.floordivsi": lambda a, b: a // b,
+    "math.exp": np.exp,
+    "math.exp2": np.exp2,
+    "math.log": np.log,
+    "math.log2": np.log2,
+    "math.sqrt": np.sqrt,
+    "math.rsqrt": lambda a: (1 / np.sqrt(a)).astype(np.asarray(a).dtype),
+    "math.sin": np.sin,
+    "math.cos": np.cos,
+    "math.erf": lambda a: np.vectorize(math.erf, otypes=[np.float64])(a),
+    "math.floor": np.floor,
+    "math.ceil": np.ceil,
+    "math.absf": np.abs,
+    "math.fma": lambda a, b, c: a * b + c,
+}
+
+_LIBRARY: dict[str, Callable] = {
+    **{
+        name: getattr(np, name) for name in ("tanh", "sinh", "cosh", "tan", "expm1", "log1p", "log10", "cbrt")
+    },
+    **{name: getattr(np, name) for name in ("rint", "trunc", "copysign")},
+    **{name: getattr(np, f"arc{name[1:]}") for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
+    "atan2": np.arctan2,
+    "pow": np.power,
+    "erfc": lambda a: np.vectorize(math.erfc, otypes=[np.float64])(a),
+    "round": lambda a: np.copysign(np.floor(np.abs(a) + 0.5), a),
+}
