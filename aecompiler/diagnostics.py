@@ -258,7 +258,7 @@ def capture_escaped(context: ir.Context, file: str | None = None) -> Iterator[li
             found.append(diagnostic)
         return True
 
-    with tempfile.TemporaryFile(mode="ab") as sink, _stderr_to(sink.fileno()):
+    with tempfile.TemporaryFile(mode="ab") as sink, stderr_to(sink.fileno()):
         context.emit_error_diagnostics = True
         handler = context.attach_diagnostic_handler(handle)
         try:
@@ -270,7 +270,8 @@ def capture_escaped(context: ir.Context, file: str | None = None) -> Iterator[li
 
 
 @contextmanager
-def _stderr_to(number: int) -> Iterator[None]:
+def stderr_to(number: int) -> Iterator[None]:
+    """Send what this process writes to standard error, native code included, to the file `number`."""
     sys.stderr.flush()
     before = os.dup(2)
     os.dup2(number, 2)

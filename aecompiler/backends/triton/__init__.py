@@ -1,1 +1,1 @@
-"""What backends share that emit Triton's dialects."""
+"""What backends share that go through Triton's dialects: emission, the driver of its compiler, reports."""

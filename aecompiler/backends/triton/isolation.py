@@ -1,0 +1,94 @@
+"""Compiling a kernel in a process of its own, which may crash or hang without harm to this one.
+
+`python -m aecompiler.backends.triton.isolation FOLDER` is that process: the folder holds what is to be
+compiled, and receives the result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from aecompiler.backends.nvidia.target import NvidiaTarget
+from aecompiler.backends.triton import complaints
+from aecompiler.backends.triton.compiler import WRITTEN, CompiledKernel, compile_kernel, refuse
+from aecompiler.backends.triton.complaints import Source
+from aecompiler.diagnostics import Diagnostic
+from aecompiler.errors import AecError
+
+_REQUEST, _RESULT = "request", "result"
+_GRACE_SECONDS = 15
+"""How long after its deadline the process ends itself, when its parent is gone."""
+
+
+def compile_isolated(
+    text: str, name: str, target: NvidiaTarget, *, timeout: float, **options: Any
+) -> CompiledKernel:
+    """As `compile_kernel`, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="aec-triton-") as folder_name:
+        folder = Path(folder_name)
+        (folder / _REQUEST).write_bytes(pickle.dumps((text, name, target, options, timeout)))
+        end = _run(folder, timeout)
+        if (folder / _RESULT).exists():
+            result = pickle.loads((folder / _RESULT).read_bytes())
+            if isinstance(result, AecError):
+                raise result
+            return result
+        logs = [*folder.glob(f"*/{WRITTEN}"), folder / WRITTEN]
+        written = "".join(log.read_text(encoding="utf-8", errors="backslashreplace") for log in logs)
+    complaint = complaints.first_complaint(written, Source(text, ""))
+    said = complaint.message if complaint else complaints.first_line(written)
+    place = complaint or Diagnostic("error", "")
+    message = f"{end}: {said}" if said else end
+    raise refuse(name, target, "Triton", Diagnostic("error", message, place.file, place.line, place.column))
+
+
+def _run(folder: Path, timeout: float) -> str:
+    """Run the process to its end, and say which it was."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    command = [sys.executable, "-P", "-m", __name__, str(folder)]
+    with open(folder / WRITTEN, "wb") as written:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=written,
+            stderr=written,
+            env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)},
+            start_new_session=True,  # so that what it starts can be ended with it
+        )
+        try:
+            status = child.wait(timeout or None)
+        except subprocess.TimeoutExpired:
+            return f"the compilation did not finish within {timeout:g} s"
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+    if status < 0:
+        return f"the compiler crashed ({signal.Signals(-status).name})"
+    return f"the compiler ended with status {status}"
+
+
+def _serve(folder: Path) -> None:
+    text, name, target, options, timeout = pickle.loads((folder / _REQUEST).read_bytes())
+    if timeout:
+        signal.alarm(math.ceil(timeout) + _GRACE_SECONDS)
+    try:
+        result: Any = compile_kernel(text, name, target, **options)
+    except AecError as error:
+        result = error
+    unfinished = folder / f"{_RESULT}.tmp"
+    unfinished.write_bytes(pickle.dumps(result))
+    unfinished.rename(folder / _RESULT)
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))
