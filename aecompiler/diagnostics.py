@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -269,15 +270,22 @@ def capture_escaped(context: ir.Context, file: str | None = None) -> Iterator[li
             take_printed()
 
 
+_STDERR_LOCK = threading.RLock()
+
+
 @contextmanager
 def stderr_to(number: int) -> Iterator[None]:
-    """Send what this process writes to standard error, native code included, to the file `number`."""
-    sys.stderr.flush()
-    before = os.dup(2)
-    os.dup2(number, 2)
-    try:
-        yield
-    finally:
+    """Send what this process writes to standard error, native code included, to the file `number`.
+
+    All threads share that stream: one at a time is in here.
+    """
+    with _STDERR_LOCK:
         sys.stderr.flush()
-        os.dup2(before, 2)
-        os.close(before)
+        before = os.dup(2)
+        os.dup2(number, 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)

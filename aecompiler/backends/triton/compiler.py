@@ -14,7 +14,6 @@ import os
 import re
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -44,7 +43,8 @@ class CompiledKernel:
     `threads`: of a block; `scratch`: how many pointers Triton appended to the kernel's parameters.
     `registers`: of a thread at the kernel's start; `spills`: bytes that a thread's instructions store to and
     load from memory for want of registers; `stack`: bytes of that memory.
-    `tensor_memory`: columns of it, on chips that have it.
+    `static_shared`: bytes of shared memory beside the dynamic ones; `tensor_memory`: columns of it, on chips
+    that have it.
     `warnings`: what the assembler warns of, as that wgmma instructions were serialized.
     """
 
@@ -61,6 +61,7 @@ class CompiledKernel:
     spill_stores: int = 0
     spill_loads: int = 0
     stack: int = 0
+    static_shared: int = 0
     tensor_memory: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -107,9 +108,6 @@ def refuse(name: str, target: NvidiaTarget, doing: str, complaint: Diagnostic) -
 class _Compilation:
     """One kernel on its way through the stages."""
 
-    _lock = threading.Lock()
-    """Held while the standard error stream is redirected, which all threads of the process share."""
-
     def __init__(self, name: str, target: NvidiaTarget, source: Source, stage: Stage):
         self.name = name
         self.target = target
@@ -139,6 +137,7 @@ class _Compilation:
             spill_stores=assembled.spill_stores,
             spill_loads=assembled.spill_loads,
             stack=assembled.stack,
+            static_shared=assembled.static_shared,
             tensor_memory=self.metadata.get("tmem_size") or 0,
             warnings=assembled.warnings,
         )
@@ -195,7 +194,7 @@ class _Compilation:
     def _step(self, doing: str, work: Callable[[], Any]) -> Any:
         """What `work` returns; an error of it becomes that of the kernel, in the words written to stderr."""
         error: Exception | None = None
-        with self._lock, open(os.path.join(self.folder, WRITTEN), "w+b") as sink:
+        with open(os.path.join(self.folder, WRITTEN), "w+b") as sink:
             with stderr_to(sink.fileno()):
                 try:
                     result = work()

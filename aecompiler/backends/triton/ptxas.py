@@ -12,6 +12,7 @@ _FUNCTION = re.compile(
     r"(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads"
 )
 _REGISTERS = re.compile(r"Used (?P<registers>\d+) registers")
+_SHARED = re.compile(r"(?P<bytes>\d+) bytes smem")
 _WARNING = re.compile(
     r"^ptxas\S*\s+(?:warning|info)\s*:\s*(?P<text>\(C\d+\).*)$|^ptxas\S*\s+warning\s*:\s*(?P<other>.*)$", re.M
 )
@@ -19,13 +20,14 @@ _WARNING = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Assembled:
-    """The binary of a kernel and what it takes of each thread; spills and the stack in bytes."""
+    """The binary of a kernel and what it takes of each thread; memory in bytes."""
 
     cubin: bytes
     registers: int
     stack: int
     spill_stores: int
     spill_loads: int
+    static_shared: int
     warnings: tuple[str, ...]
 
 
@@ -60,6 +62,7 @@ def assemble(ptx: str, folder: str, tool: Any, gpu: str) -> Assembled:
         stack=int(function["stack"]),
         spill_stores=int(function["stores"]),
         spill_loads=int(function["loads"]),
+        static_shared=int(shared["bytes"]) if (shared := _SHARED.search(written)) else 0,
         warnings=tuple(match["text"] or match["other"] for match in _WARNING.finditer(written)),
     )
 
