@@ -7,7 +7,7 @@ compiled, and receives the result.
 from __future__ import annotations
 
 import contextlib
-import math
+import ctypes
 import os
 import pickle
 import signal
@@ -25,8 +25,7 @@ from aecompiler.diagnostics import Diagnostic
 from aecompiler.errors import AecError
 
 _REQUEST, _RESULT = "request", "result"
-_GRACE_SECONDS = 15
-"""How long after its deadline the process ends itself, when its parent is gone."""
+_PR_SET_PDEATHSIG = 1
 
 
 def compile_isolated(
@@ -35,7 +34,7 @@ def compile_isolated(
     """As `compile_kernel`, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="aec-triton-") as folder_name:
         folder = Path(folder_name)
-        (folder / _REQUEST).write_bytes(pickle.dumps((text, name, target, options, timeout)))
+        (folder / _REQUEST).write_bytes(pickle.dumps((text, name, target, options)))
         end = _run(folder, timeout)
         if (folder / _RESULT).exists():
             result = pickle.loads((folder / _RESULT).read_bytes())
@@ -77,10 +76,15 @@ def _run(folder: Path, timeout: float) -> str:
     return f"the compiler ended with status {status}"
 
 
+def _end_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, in native code as well."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _serve(folder: Path) -> None:
-    text, name, target, options, timeout = pickle.loads((folder / _REQUEST).read_bytes())
-    if timeout:
-        signal.alarm(math.ceil(timeout) + _GRACE_SECONDS)
+    _end_with_parent()
+    text, name, target, options = pickle.loads((folder / _REQUEST).read_bytes())
     try:
         result: Any = compile_kernel(text, name, target, **options)
     except AecError as error:

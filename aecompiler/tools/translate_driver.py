@@ -1,0 +1,319 @@
+"""The work of aec-translate: from a file to code, by the backend of the target."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aecompiler import diagnostics as diags
+from aecompiler.backends.base import get_backend
+from aecompiler.backends.nvidia.target import NvidiaTarget, named_target
+from aecompiler.backends.triton.compiler import CompiledKernel, compile_kernel
+from aecompiler.backends.triton.kernel_text import KernelText, kernel_texts, read_kernel
+from aecompiler.backends.triton.report import report_of
+from aecompiler.backends.triton.sass import disassemble
+from aecompiler.bindings import ir, load
+from aecompiler.dialect import make_context
+from aecompiler.errors import AecError, BackendError, PipelineError
+from aecompiler.passes.infra import run_pipeline
+from aecompiler.passes.rewriting import symbol_name
+from aecompiler.signature import find_function, inlined, parse
+from aecompiler.tools.command_line import FAILED, OK, split_name
+from aecompiler.tools.errors import UsageError
+from aecompiler.tools.files import check_writable, replace_file
+from aecompiler.tools.registration import register_all
+from aecompiler.tools.streams import write_stdout
+from aecompiler.tools.supervise import Reporter
+
+_NVIDIA = "nvidia:"
+_STAGES = {"ttg": "ttgir", "llvm": "llir", "ptx": "ptx"}
+"""Texts that Triton's stages make, by the form that they are asked for as."""
+
+_COMMENT = {"tt": "//", "ttg": "//", "llvm": ";", "ptx": "//", "sass": "//"}
+_KERNEL_OPTIONS = ("num_warps", "num_stages")
+_MANIFEST = "kernels.json"
+
+
+def translate(args: Any, report: Reporter) -> int:
+    """Run the tool on parsed flags and return the exit status.
+
+    Raises UsageError for mistakes in flags and files; reports an invalid program.
+    """
+    name = "<stdin>" if args.file == "-" else args.file
+    data = _read(args.file)
+    if not _is_folder(args.output) and args.output != "-":
+        check_writable(args.output)
+    try:
+        return _Translation(args, data, name, report).run()
+    except (BackendError, PipelineError) as error:
+        raise UsageError(str(error)) from None
+    except AecError as error:
+        sys.stderr.write(f"{diags.render_error(error, name)}\n")
+        return FAILED
+    except RuntimeError as error:
+        if not diags.is_unreadable(error):
+            raise
+        return _report_escaped(error, data, name)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read '{path}': {getattr(error, 'strerror', None) or error}") from None
+
+
+def _report_escaped(error: RuntimeError, data: bytes, name: str) -> int:
+    """Report the diagnostics of parsing, of which one is no UTF-8 text, or else raise `error`."""
+    again = contextlib.suppress(ir.MLIRError, RuntimeError)  # the list holds what they say
+    with make_context() as context, diags.capture_escaped(context, name) as found, again:
+        ir.Module.parse(data)
+    if not found:
+        raise error
+    sys.stderr.writelines(f"{diagnostic.render()}\n" for diagnostic in found)
+    return FAILED
+
+
+def _is_folder(path: str) -> bool:
+    return path.endswith(os.sep) or os.path.isdir(path)
+
+
+class _Translation:
+    """One file on its way to the code of a target."""
+
+    def __init__(self, args: Any, data: bytes, name: str, report: Reporter):
+        self.args = args
+        self.data = data
+        self.name = name
+        self.report = report
+        self.options = _options(args.option)
+
+    def run(self) -> int:
+        name = self.args.target
+        # Lowered kernels don't need the backend: a module of any target can be compiled for a named one.
+        target = named_target(name) if name.startswith(_NVIDIA) else get_backend(name).target
+        return self._run_nvidia(target) if isinstance(target, NvidiaTarget) else self._run_llvm()
+
+    # ---- backends that lower to LLVM -------------------------------------------------------------------
+
+    def _run_llvm(self) -> int:
+        for flag in ("kernel", "report", "timeout"):
+            if getattr(self.args, flag):
+                raise UsageError(f"target '{self.args.target}' has no --{flag}")
+        if self.args.emit != "llvm":
+            raise UsageError(f"--emit={self.args.emit}: target '{self.args.target}' has the form llvm only")
+        self.report("doing", "compiling")
+        backend = get_backend(self.args.target)
+        schedule = self._schedule(backend)
+        module, entry = self._program()
+        with module.context:
+            artifact = backend.emit(module, entry, schedule)
+        with ir.Context():
+            lowered = ir.Module.parse(artifact.binary)
+            text = load("dialects.llvm").translate_module_to_llvmir(lowered.operation)
+        self._write(text.encode())
+        return OK
+
+    # ---- NVIDIA ----------------------------------------------------------------------------------------
+
+    def _run_nvidia(self, target: NvidiaTarget) -> int:
+        self.report("doing", "lowering the program")
+        module, kernels = self._kernels()
+        kernels = self._chosen(kernels)
+        if self.args.emit == "tt":
+            whole = module is not None and self.args.kernel is None
+            self._write(
+                (f"{module}\n" if whole else self._joined([k.text for k in kernels], kernels)).encode()
+            )
+            if not self.args.report:
+                return OK
+        compiled = []
+        for kernel in kernels:
+            self.report("doing", f"compiling kernel '{kernel.name}'")
+            compiled.append(self._compile(kernel, target))
+        if self.args.emit not in (None, "tt"):
+            self.report("doing", "writing the output")
+            self._emit(compiled, kernels)
+        if self.args.report:
+            self.report("doing", "reading the machine code")
+            self._print_report(compiled, target)
+        return OK
+
+    def _kernels(self) -> tuple[ir.Module | None, list[KernelText]]:
+        """The kernels of the input, and their module unless the input is in Triton's own form."""
+        stage = Path(self.name).suffix[1:]
+        if stage in ("ttir", "ttgir"):
+            kernel = read_kernel(self.data.decode("utf-8", "backslashreplace"), stage)  # type: ignore[arg-type]
+            if kernel is None:
+                raise UsageError(f"'{self.name}' holds no tt.func")
+            return None, [self._given(kernel)]
+        module = self._parse_lowered()
+        if module is not None:
+            return module, [self._given(kernel) for kernel in kernel_texts(module)]
+        module = self._lower()
+        return module, kernel_texts(module)
+
+    def _parse_lowered(self) -> ir.Module | None:
+        """The module, if it holds kernels; what can't be parsed is reported by those who expect a program."""
+        with make_context(allow_unregistered_dialects=True):
+            try:
+                module = ir.Module.parse(self.data)
+            except ir.MLIRError as error:
+                raise diags.to_compile_error(error, self.name) from None
+        return module if kernel_texts(module) else None
+
+    def _lower(self) -> ir.Module:
+        backend = get_backend(self.args.target)
+        schedule = self._schedule(backend)
+        register_all()
+        program, _ = self._program()
+        buffer = io.BytesIO()
+        program.operation.write_bytecode(buffer)
+        with make_context(allow_unregistered_dialects=True):
+            module = ir.Module.parse(buffer.getvalue())
+        run_pipeline(module, backend.pipeline(schedule))
+        return module
+
+    def _chosen(self, kernels: Sequence[KernelText]) -> list[KernelText]:
+        if self.args.kernel is None:
+            return list(kernels)
+        chosen = [kernel for kernel in kernels if kernel.name == self.args.kernel]
+        if not chosen:
+            names = ", ".join(kernel.name for kernel in kernels)
+            raise UsageError(f"--kernel: there is no kernel '{self.args.kernel}' (kernels: {names})")
+        return chosen
+
+    def _given(self, kernel: KernelText) -> KernelText:
+        """A kernel of the input, with the options of the command line."""
+        if self.args.function is not None:
+            raise UsageError(f"--function: '{self.name}' holds kernels, which --kernel names")
+        for name, value in self.options.items():
+            if name not in _KERNEL_OPTIONS:
+                known = ", ".join(_KERNEL_OPTIONS)
+                raise UsageError(f"--option: unknown option '{name}' (options of a kernel: {known})")
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"--option: expects {name} to be a positive integer, got '{value}'")
+        if self.options and kernel.stage == "ttgir":
+            raise UsageError("--option: a kernel with layouts says itself what its options are")
+        return dataclasses.replace(kernel, **self.options)
+
+    def _compile(self, kernel: KernelText, target: NvidiaTarget) -> CompiledKernel:
+        return compile_kernel(
+            kernel.text,
+            kernel.name,
+            target,
+            num_warps=kernel.num_warps,
+            num_stages=kernel.num_stages,
+            stage=kernel.stage,
+            isolated=True,
+            timeout=self.args.timeout,
+        )
+
+    def _emit(self, compiled: Sequence[CompiledKernel], kernels: Sequence[KernelText]) -> None:
+        form = self.args.emit
+        if form == "cubin":
+            self._emit_binaries(compiled)
+            return
+        if form == "sass":
+            texts = [disassemble(kernel.cubin) for kernel in compiled]
+        else:
+            texts = [str(kernel.stages[_STAGES[form]]) for kernel in compiled]
+        self._write(self._joined(texts, kernels).encode())
+
+    def _emit_binaries(self, compiled: Sequence[CompiledKernel]) -> None:
+        if not _is_folder(self.args.output):
+            if len(compiled) != 1:
+                names = ", ".join(kernel.name for kernel in compiled)
+                raise UsageError(f"--emit=cubin: expects --kernel, or -o DIR/, for several kernels ({names})")
+            self._write(compiled[0].cubin)
+            return
+        folder = Path(self.args.output)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot write '{folder}': {error.strerror or error}") from None
+        manifest = {}
+        for kernel in compiled:
+            file = f"{kernel.name}.cubin"
+            manifest[kernel.name] = {
+                "file": file,
+                "target": self.args.target,
+                "threads": kernel.threads,
+                "shared_bytes": kernel.shared,
+                "scratch_pointers": kernel.scratch,
+            }
+            _replace(folder / file, kernel.cubin)
+        _replace(folder / _MANIFEST, f"{json.dumps(manifest, indent=2)}\n".encode())
+
+    def _print_report(self, compiled: Sequence[CompiledKernel], target: NvidiaTarget) -> None:
+        reports = [report_of(kernel, target) for kernel in compiled]
+        if self.args.json:
+            text = f"{json.dumps([each.as_json() for each in reports], indent=2)}\n"
+        else:
+            text = "\n".join(each.text() for each in reports)
+        if self.args.emit is None:
+            write_stdout(text)
+        else:
+            sys.stderr.write(text)
+
+    # ---- input and output ------------------------------------------------------------------------------
+
+    def _schedule(self, backend: Any) -> Any:
+        try:
+            return backend.schedule(self.options)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"--option: {error}") from None
+
+    def _program(self) -> tuple[ir.Module, str]:
+        """The module of the program with its entry alone, and the entry's name."""
+        module, _ = parse(self.data, self.name)
+        with module.context:
+            try:
+                name = symbol_name(find_function(module, self.args.function).operation)
+            except ValueError as error:
+                raise UsageError(str(error).replace("function=", "--function")) from None
+            buffer = io.BytesIO()
+            module.operation.write_bytecode(buffer)
+            return inlined(buffer.getvalue(), name)[0], name
+
+    def _joined(self, texts: Sequence[str], kernels: Sequence[KernelText]) -> str:
+        """One text; where there are several, a comment names the kernel of each."""
+        if len(texts) == 1:
+            return texts[0]
+        comment = _COMMENT[self.args.emit]
+        pairs = zip(texts, kernels, strict=True)
+        return "\n".join(f"{comment} kernel {kernel.name}\n{text}" for text, kernel in pairs)
+
+    def _write(self, data: bytes) -> None:
+        if self.args.output == "-":
+            write_stdout(data)
+        else:
+            _replace(Path(self.args.output), data)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    replace_file(str(path), lambda file: file.write(data))
+
+
+def _options(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, value = split_name("--option", text, "NAME=VALUE")
+        if name in found:
+            raise UsageError(f"--option {name} is given twice")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> bool | int | str:
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
