@@ -5,10 +5,12 @@ torch is never imported here: an object can be a torch tensor only if somebody e
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import math
 import operator
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,12 @@ _NUMPY_NAMES = {
     "i64": "int64",
     "index": "int64",
 }
-_TORCH_NAMES = {**_NUMPY_NAMES, "bf16": "bfloat16"}
+TORCH_NAMES = {**_NUMPY_NAMES, "bf16": "bfloat16"}
+"""The names of torch's types by element type."""
+
 _INTEGER_BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "index": 64}
 
-DTYPES = frozenset(_TORCH_NAMES)
+DTYPES = frozenset(TORCH_NAMES)
 """The element types that arguments and results may have."""
 
 
@@ -77,14 +81,14 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
     device or layout; the message names the argument.
     """
     if argument.kind == "scalar":
-        number = _number(argument, value)
-        return Scalar(_pack(argument, number)), number, None
+        given = number(argument, value)
+        return Scalar(_pack(argument, given)), given, None
     if is_torch(value):
         return _take_torch(argument, value)
     if isinstance(value, (np.ndarray, np.generic)):
         return _take_numpy(argument, np.asarray(value))
     raise TypeError(
-        f"argument '{argument.name}': expects a numpy array or a torch tensor, got {_kind(value)}"
+        f"argument '{argument.name}': expects a numpy array or a torch tensor, got {describe(value)}"
     )
 
 
@@ -95,7 +99,7 @@ def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buff
     if like_torch:
         torch = sys.modules["torch"]
         try:
-            array = torch.empty(shape, dtype=getattr(torch, _TORCH_NAMES[dtype]))
+            array = torch.empty(shape, dtype=getattr(torch, TORCH_NAMES[dtype]))
         except RuntimeError as error:  # torch's answer where there is no memory
             raise MemoryError(f"a result of shape {shape} does not fit into memory: {error}") from None
         return Buffer(array.data_ptr(), shape, strides), array
@@ -112,19 +116,10 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
     where = f"result '{result.name}'"
     if is_torch(value):
         torch = sys.modules["torch"]
-        if value.device.type != "cpu" or value.layout is not torch.strided or not _has_data(value):
+        if value.device.type != "cpu":
             raise ValueError(f"{where}: expects a dense tensor with data on the CPU")
-        if value.requires_grad and torch.is_grad_enabled():
-            raise ValueError(
-                f"{where}: expects a tensor without gradient, since kernels are not differentiated"
-            )
-        if torch.autograd.forward_ad.unpack_dual(value).tangent is not None:
-            raise ValueError(f"{where}: expects a tensor without tangent, since kernels have no derivative")
-        if value.is_inference() and not torch.is_inference_mode_enabled():
-            raise ValueError(
-                f"{where}: expects a tensor that was not made in inference mode, or a call in that mode"
-            )
-        dtype, expected = value.dtype, getattr(torch, _TORCH_NAMES[result.dtype])
+        check_torch_result(where, value)
+        dtype, expected = value.dtype, getattr(torch, TORCH_NAMES[result.dtype])
         contiguous, address = value.is_contiguous() and not value.is_neg(), value.data_ptr()
     elif isinstance(value, np.ndarray):
         dtype, expected = value.dtype, numpy_dtype(result.dtype)
@@ -132,7 +127,7 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
         if not value.flags.writeable:
             raise ValueError(f"{where}: expects an array that may be written to")
     else:
-        raise TypeError(f"{where}: expects a numpy array or a torch tensor, got {_kind(value)}")
+        raise TypeError(f"{where}: expects a numpy array or a torch tensor, got {describe(value)}")
     if dtype != expected:
         raise TypeError(f"{where}: expects dtype {result.dtype}, got {dtype}")
     if tuple(value.shape) != shape:
@@ -140,6 +135,21 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
     if not contiguous:
         raise ValueError(f"{where}: expects a contiguous array")
     return Buffer(address, shape, _contiguous_strides(shape))
+
+
+def check_torch_result(where: str, value: Any) -> None:
+    """Refuse a tensor that can't be written to behind autograd's back; `where` names it."""
+    torch = sys.modules["torch"]
+    if value.layout is not torch.strided or not has_data(value):
+        raise ValueError(f"{where}: expects a dense tensor with data")
+    if value.requires_grad and torch.is_grad_enabled():
+        raise ValueError(f"{where}: expects a tensor without gradient, since kernels are not differentiated")
+    if torch.autograd.forward_ad.unpack_dual(value).tangent is not None:
+        raise ValueError(f"{where}: expects a tensor without tangent, since kernels have no derivative")
+    if value.is_inference() and not torch.is_inference_mode_enabled():
+        raise ValueError(
+            f"{where}: expects a tensor that was not made in inference mode, or a call in that mode"
+        )
 
 
 def note_write(value: Any) -> None:
@@ -166,7 +176,7 @@ def to_numpy(value: Any) -> Any:
     if not is_torch(value):
         return value
     torch = sys.modules["torch"]
-    value = value.detach()
+    value = value.detach().cpu()
     if value.dtype == torch.bfloat16:
         return value.contiguous().view(torch.int16).numpy().view(numpy_dtype("bf16"))
     return value.numpy()
@@ -177,6 +187,24 @@ def _take_torch(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ...]
     name = argument.name
     if value.device.type != "cpu":
         raise ValueError(f"argument '{name}': expects a tensor on the CPU, got device '{value.device}'")
+    check_torch(argument, value)
+    value = value.detach().resolve_neg()
+    shape = tuple(value.shape)
+    check_shape(argument, shape)
+    if not has_data(value):
+        raise ValueError(
+            f"argument '{name}': expects a tensor with data, got one without (its storage was freed, or it "
+            "is fake, or stands for others in a transformation such as vmap)"
+        )
+    if value.dtype == torch.bool and (value.view(torch.uint8) > 1).any():
+        value = value.view(torch.uint8) != 0  # bytes that are neither 0 nor 1, made by a view
+    return Buffer(value.data_ptr(), shape, tuple(value.stride())), shape, value
+
+
+def check_torch(argument: Argument, value: Any) -> None:
+    """Refuse a tensor that is not dense, that autograd would have to know of, or of another element type."""
+    torch = sys.modules["torch"]
+    name = argument.name
     if value.layout is not torch.strided:
         raise ValueError(f"argument '{name}': expects a dense tensor, got layout {value.layout}")
     if value.is_nested:
@@ -190,23 +218,12 @@ def _take_torch(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ...]
             f"argument '{name}': expects a tensor without gradient, since kernels are not differentiated: "
             "pass it through .detach(), or call under torch.no_grad()"
         )
-    expected = getattr(torch, _TORCH_NAMES[argument.dtype])
+    expected = getattr(torch, TORCH_NAMES[argument.dtype])
     if value.dtype != expected:
         raise TypeError(f"argument '{name}': expects dtype {argument.dtype}, got {value.dtype}")
-    value = value.detach().resolve_neg()
-    shape = tuple(value.shape)
-    _check_shape(argument, shape)
-    if not _has_data(value):
-        raise ValueError(
-            f"argument '{name}': expects a tensor with data, got one without (its storage was freed, or it "
-            "is fake, or stands for others in a transformation such as vmap)"
-        )
-    if value.dtype == torch.bool and (value.view(torch.uint8) > 1).any():
-        value = value.view(torch.uint8) != 0  # bytes that are neither 0 nor 1, made by a view
-    return Buffer(value.data_ptr(), shape, tuple(value.stride())), shape, value
 
 
-def _has_data(value: Any) -> bool:
+def has_data(value: Any) -> bool:
     """Whether a torch tensor has elements in memory, or none at all."""
     try:
         return value.numel() == 0 or value.data_ptr() != 0
@@ -219,7 +236,7 @@ def _take_numpy(argument: Argument, value: np.ndarray) -> tuple[Buffer, tuple[in
     expected = numpy_dtype(argument.dtype)
     if value.dtype != expected or not value.dtype.isnative:
         raise TypeError(f"argument '{name}': expects dtype {argument.dtype}, got {value.dtype}")
-    _check_shape(argument, value.shape)
+    check_shape(argument, value.shape)
     if value.dtype == bool and (value.view(np.uint8) > 1).any():
         value = value.view(np.uint8) != 0  # bytes that are neither 0 nor 1, made by a view
     if any(stride < 0 or stride % value.itemsize for stride in value.strides) or not value.flags.aligned:
@@ -230,7 +247,8 @@ def _take_numpy(argument: Argument, value: np.ndarray) -> tuple[Buffer, tuple[in
     return Buffer(value.ctypes.data, value.shape, strides), value.shape, value
 
 
-def _check_shape(argument: Argument, shape: tuple[int, ...]) -> None:
+def check_shape(argument: Argument, shape: tuple[int, ...]) -> None:
+    """Refuse a shape of another rank, or of another size where the size is static."""
     expected = argument.shape
     text = format_shape(expected).strip() or "()"
     where = f"argument '{argument.name}'"
@@ -241,36 +259,53 @@ def _check_shape(argument: Argument, shape: tuple[int, ...]) -> None:
             raise ValueError(f"{where}: expects size {want} in dimension {dimension} of {text}, got {got}")
 
 
-def _number(argument: Argument, value: Any) -> int | float:
+def number(argument: Argument, value: Any) -> int | float:
     """A scalar argument as a Python number; 0-d arrays and numpy scalars count as numbers."""
     if (is_torch(value) or isinstance(value, (np.ndarray, np.generic))) and value.ndim == 0:
         if is_torch(value):
-            if value.device.type == "meta" or not _has_data(value):
+            if value.device.type == "meta" or not has_data(value):
                 raise ValueError(f"argument '{argument.name}': expects a number, got a tensor without data")
             value = value.detach()
         value = value.item() if argument.dtype != "bf16" or is_torch(value) else float(value)
     if argument.dtype in _INTEGER_BITS:
         try:
-            number = operator.index(value)
+            integer = operator.index(value)
         except TypeError:
-            raise TypeError(f"argument '{argument.name}': expects an integer, got {_kind(value)}") from None
+            raise TypeError(
+                f"argument '{argument.name}': expects an integer, got {describe(value)}"
+            ) from None
         bits = _INTEGER_BITS[argument.dtype]
         low, high = (0, 1) if bits == 1 else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        if not low <= number <= high:
-            got = number if abs(number) < 10**30 else f"one of {number.bit_length()} bits"
+        if not low <= integer <= high:
+            got = integer if abs(integer) < 10**30 else f"one of {integer.bit_length()} bits"
             raise ValueError(f"argument '{argument.name}': expects {low} to {high}, got {got}")
-        return number
+        return integer
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise TypeError(f"argument '{argument.name}': expects a number, got {_kind(value)}")
+        raise TypeError(f"argument '{argument.name}': expects a number, got {describe(value)}")
     try:
         wide = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"argument '{argument.name}': expects a number, got {_kind(value)}") from None
+        raise TypeError(f"argument '{argument.name}': expects a number, got {describe(value)}") from None
     except OverflowError:
         wide = None
     if wide is None or (math.isfinite(wide) and not np.isfinite(_round(wide, argument.dtype))):
         raise ValueError(f"argument '{argument.name}': expects a number that {argument.dtype} can hold")
     return wide
+
+
+def round_f32(number: float) -> float:
+    """The nearest f32 of a number within their range."""
+    return ctypes.c_float(number).value
+
+
+def rounded(argument: Argument, number: int | float) -> int | float:
+    """A number of a scalar argument, as its type holds it."""
+    return number if argument.dtype in _INTEGER_BITS else float(_round(number, argument.dtype))
+
+
+def like(values: Sequence[Any]) -> bool:
+    """What results are made like: whether any argument of a call is a torch tensor."""
+    return any(is_torch(value) for value in values)
 
 
 def _round(number: float, dtype: str) -> np.generic:
@@ -284,7 +319,8 @@ def _pack(argument: Argument, number: int | float) -> bytes:
     return _round(number, argument.dtype).tobytes()
 
 
-def _kind(value: Any) -> str:
+def describe(value: Any) -> str:
+    """What a value is, in messages."""
     if is_torch(value) or isinstance(value, np.ndarray):
         return f"an array of shape {tuple(value.shape)}"
     return f"'{type(value).__name__}'"

@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aecompiler import arrays
+from aecompiler import arrays, device_arrays
 from aecompiler.arrays import Argument
-from aecompiler.backends.base import Artifact, Backend, Buffer, Scalar
+from aecompiler.backends.base import Artifact, Backend
 from aecompiler.dialect import make_context
 from aecompiler.signature import inlined
 from aecompiler.sizes import Sizes
+
+_ARRAYS: dict[str, Any] = {"host": arrays, "cuda": device_arrays}
+"""What takes a kernel's arguments and makes its results, by the memory that its backend works in."""
+
+_MOST_CHECKED = 1024
 
 
 class Kernel:
     """A compiled program; made by `aec.compile`.
 
-    Call it with numpy arrays or torch tensors, by position or by name. Strided views (`[batch, sequence,
-    head, feature]` transposed, expanded, sliced) are taken without a copy as long as the elements of a row,
-    the last dimension, are neighbours; else code may copy them inside. Inputs are never written to.
+    Call it with numpy arrays or torch tensors, by position or by name; one for a GPU takes torch tensors on
+    it, all on one device. Strided views (`[batch, sequence, head, feature]` transposed, expanded, sliced) are
+    taken without a copy as long as the elements of a row, the last dimension, are neighbours; else code may
+    copy them inside. Inputs are never written to.
     The results are new contiguous arrays: torch tensors if any argument is one, else numpy arrays; a single
     result is returned by itself, several as a tuple. With `out=` they are written to an array of the caller
-    (several: a tuple of them), which is contiguous and overlaps no input; it is returned. A program with an
-    argument of that name has no `out=`. Kernels may be called from several threads at once.
+    (several: a tuple of them), which overlaps no input and, on the host, is contiguous; it is returned. A
+    program with an argument of that name has no `out=`. Kernels may be called from several threads at once.
+    On a GPU a call launches on torch's current stream and does not wait; CUDA graphs can capture it.
 
     `arguments` and `results` describe the signature, `artifact` holds the code.
     """
@@ -43,7 +50,9 @@ class Kernel:
         self.artifact = artifact
         self._sizes = sizes
         self._source = source
+        self._arrays = _ARRAYS[backend.memory]
         self._executable = backend.load(artifact)
+        self._checked: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
 
     def __repr__(self) -> str:
         arguments, results = (", ".join(map(str, group)) for group in (self.arguments, self.results))
@@ -59,28 +68,40 @@ class Kernel:
         """
         out = kwargs.pop("out", None) if all(a.name != "out" for a in self.arguments) else None
         values = self.bind(args, kwargs)
-        taken = [arrays.take(argument, value) for argument, value in zip(self.arguments, values, strict=True)]
-        shapes = [shape for _, shape, _ in taken]
-        self._sizes.check(shapes)
-        inputs = [buffer for buffer, _, _ in taken]
-        wanted = [shape or () for shape in self._sizes.result_shapes(shapes)]
+        take = self._arrays.take
+        taken = [take(argument, value) for argument, value in zip(self.arguments, values, strict=True)]
+        inputs = [each for each, _, _ in taken]
+        wanted = self._result_shapes([shape for _, shape, _ in taken])
         if out is None:
-            like_torch = any(arrays.is_torch(value) for value in values)
+            like = self._arrays.like(values)
             made = [
-                arrays.allocate(result.dtype, shape, like_torch)
+                self._arrays.allocate(result.dtype, shape, like)
                 for result, shape in zip(self.results, wanted, strict=True)
             ]
         else:
             made = self._into(out, wanted, inputs)
             for _, array in made:
-                arrays.note_write(array)  # before it happens, since a call may fail half-way
+                self._arrays.note_write(array)  # before it happens, since a call may fail half-way
         self._executable(inputs, [buffer for buffer, _ in made])
         outputs = tuple(array for _, array in made)
         return outputs[0] if len(outputs) == 1 else outputs
 
+    def _result_shapes(self, actuals: Sequence[Any]) -> list[tuple[int, ...]]:
+        """The shapes of the results for shapes, or values, of arguments, once these are checked."""
+        # No size follows from a float, and calls of the same sizes are many.
+        key = tuple([None if type(actual) is float else actual for actual in actuals])
+        shapes = self._checked.get(key)
+        if shapes is None:
+            self._sizes.check(actuals)
+            shapes = [shape or () for shape in self._sizes.result_shapes(actuals)]
+            if len(self._checked) >= _MOST_CHECKED:
+                self._checked.clear()
+            self._checked[key] = shapes
+        return shapes
+
     def _into(
-        self, out: Any, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Buffer | Scalar]
-    ) -> list[tuple[Buffer, Any]]:
+        self, out: Any, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Any]
+    ) -> list[tuple[Any, Any]]:
         """The arrays of the caller that results are written to."""
         given = out if isinstance(out, (tuple, list)) else (out,)
         if len(given) != len(self.results):
@@ -91,13 +112,13 @@ class Kernel:
         taken = [
             (f"argument '{argument.name}'", argument.dtype, buffer)
             for argument, buffer in zip(self.arguments, inputs, strict=True)
-            if isinstance(buffer, Buffer)
+            if argument.kind == "tensor"
         ]
         made = []
         for result, shape, value in zip(self.results, shapes, given, strict=True):
-            buffer = arrays.take_result(result, shape, value)
+            buffer = self._arrays.take_result(result, shape, value)
             for what, dtype, other in taken:
-                if arrays.overlap(buffer, result.dtype, other, dtype):
+                if self._arrays.overlap(buffer, result.dtype, other, dtype):
                     raise ValueError(f"result '{result.name}': expects an array that does not overlap {what}")
             taken.append((f"result '{result.name}'", result.dtype, buffer))
             made.append((buffer, value))
@@ -105,6 +126,8 @@ class Kernel:
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """The values of a call in the order of `arguments`; `TypeError` for a wrong number or name."""
+        if not kwargs and len(args) == len(self.arguments):
+            return list(args)
         names = [argument.name for argument in self.arguments]
         if len(args) > len(names):
             raise TypeError(

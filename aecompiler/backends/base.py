@@ -1,7 +1,8 @@
 """What a backend is: a target, a schedule, a pipeline as text, and an artifact; and the registry of backends.
 
-A backend module defines `BACKEND`, an object with the methods of `Backend`, and is imported when it is first
-asked for. `aec.compile` goes through nothing else.
+A backend module defines `BACKEND`, an object with the methods of `Backend`, or a function `find_backend(name)`
+where its name stands for several targets, and is imported when it is first asked for. `aec.compile` goes
+through nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import dataclasses
 import importlib
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 from aecompiler.errors import BackendError
 
@@ -78,15 +79,21 @@ class Scalar:
 class Executable(Protocol):
     """A loaded artifact. Calls may overlap in several threads."""
 
-    def __call__(self, arguments: Sequence[Buffer | Scalar], results: Sequence[Buffer]) -> None:
-        """Run on arguments in the function's order; `results` are contiguous arrays to write to."""
+    def __call__(self, arguments: Sequence[Any], results: Sequence[Any]) -> Any:
+        """Run on arguments in the function's order, and write the results.
+
+        In the memory "host" arguments are each a `Buffer` or a `Scalar`, and results contiguous `Buffer`s; in
+        the memory "cuda" they are torch's tensors, of any strides, and numbers.
+        """
 
 
 @runtime_checkable
 class Backend(Protocol):
     """Compiles functions whose signature is ranked tensors and scalars for one kind of target."""
 
-    target: ClassVar[Target]
+    target: Target
+    memory: ClassVar[Literal["host", "cuda"]]
+    """Where arrays are that kernels take: arrays of numpy or torch on the host, or torch's on a GPU."""
 
     def schedule(self, options: Mapping[str, Any]) -> Schedule:
         """The schedule that `options` ask for; `TypeError` or `ValueError` for a bad option."""
@@ -101,13 +108,20 @@ class Backend(Protocol):
         """Make an artifact callable on this machine."""
 
 
-_MODULES: dict[str, str] = {"cpu": "aecompiler.backends.cpu"}
+_MODULES: dict[str, str] = {
+    "cpu": "aecompiler.backends.cpu",
+    "cuda": "aecompiler.backends.nvidia.backend",
+    "nvidia:*": "aecompiler.backends.nvidia.backend",
+}
 _LOADED: dict[str, Backend] = {}
 _FAILED: dict[str, ImportError] = {}
 
 
 def register_backend(name: str, module: str) -> None:
-    """Announce a backend: `module` is imported when `name` is first asked for, and has `BACKEND`."""
+    """Announce a backend: `module` is imported when `name` is first asked for, and has `BACKEND`.
+
+    A name such as "nvidia:*" stands for all that begin with "nvidia:"; the module then has `find_backend`.
+    """
     _MODULES[name] = module
     _LOADED.pop(name, None)
     _FAILED.pop(name, None)
@@ -120,13 +134,19 @@ def backend_names() -> list[str]:
 
 def get_backend(name: str) -> Backend:
     """The backend `name`; `BackendError` when it is unknown or its dependencies are missing here."""
-    if name not in _MODULES:
+    family, separator, _ = name.partition(":")
+    known = name if name in _MODULES else f"{family}:*"
+    if known not in _MODULES or (not separator and known != name):
         raise BackendError(f"unknown target '{name}' (targets: {', '.join(backend_names())})")
-    if name not in _LOADED and name not in _FAILED:
+    if name in _LOADED:
+        return _LOADED[name]
+    if known not in _FAILED:
         try:
-            _LOADED[name] = importlib.import_module(_MODULES[name]).BACKEND
+            module = importlib.import_module(_MODULES[known])
         except ImportError as error:
-            _FAILED[name] = error
-    if name in _FAILED:
-        raise BackendError(f"target '{name}' is not available here: {_FAILED[name]}") from _FAILED[name]
+            _FAILED[known] = error
+    if known in _FAILED:
+        raise BackendError(f"target '{name}' is not available here: {_FAILED[known]}") from _FAILED[known]
+    find = getattr(module, "find_backend", None)
+    _LOADED[name] = find(name) if find is not None else module.BACKEND
     return _LOADED[name]

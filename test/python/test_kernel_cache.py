@@ -15,6 +15,7 @@ from ir_programs import WEIGHTS, attention
 from kernels import SHAPES, qkv
 
 import aecompiler as aec
+from aecompiler.backends import code_keys
 from aecompiler.backends.cpu import backend, kernel_cache, launch, object_file
 from aecompiler.backends.cpu.kernel_cache import CachedKernel
 from aecompiler.disk_cache import DiskCache
@@ -128,17 +129,17 @@ def test_another_version_is_another_kernel(folder, work, monkeypatch):
 
 
 def test_versions_follow_the_files_of_the_compiler(tmp_path):
-    assert kernel_cache.versions() == kernel_cache.versions.__wrapped__()
-    names = "\n".join(kernel_cache.versions())
+    assert code_keys.versions() == code_keys.versions.__wrapped__()
+    names = "\n".join(code_keys.versions())
     assert "passes/attention_to_linalg.py" in names
     assert "backends/cpu/pipelines.py" in names
     assert "_mlir" in names
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "b.txt").write_text("1")
-    before = kernel_cache._files(tmp_path, ".py")
+    before = code_keys.list_files(tmp_path, ".py")
     assert len(before) == 1
     (tmp_path / "a.py").write_text("22")
-    assert kernel_cache._files(tmp_path, ".py") != before
+    assert code_keys.list_files(tmp_path, ".py") != before
 
 
 def test_another_processor_is_another_kernel(folder, work, monkeypatch):

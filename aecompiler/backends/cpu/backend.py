@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from aecompiler.backends.base import Executable
 from aecompiler.backends.cpu import kernel_cache
@@ -27,6 +27,7 @@ class CpuBackend:
     """Programs as loops over vectors, or in their direct form; compiled by LLVM and run in this process."""
 
     target: ClassVar[CpuTarget] = host_target()
+    memory: ClassVar[Literal["host"]] = "host"
 
     def schedule(self, options: Mapping[str, Any]) -> CpuSchedule:
         """The schedule with these options; see `CpuSchedule`."""

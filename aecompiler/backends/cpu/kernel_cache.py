@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
 import json
 import os
 import tempfile
@@ -12,15 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aecompiler
 from aecompiler.backends.base import Artifact
+from aecompiler.backends.code_keys import digest, versions
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
-from aecompiler.bindings import load as load_bindings
 from aecompiler.disk_cache import open_cache
-
-_PARTS = ("algebra", "backends", "dialect", "passes")
-"""The folders of the package that decide what code is made."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,35 +44,7 @@ class CpuArtifact(Artifact):
 def key_of(module: ir.Module, entry: str, pipeline: str, opt_level: int, target: CpuTarget) -> str:
     """What a kernel is known by: all that its code depends on. Locations in the program are not in it."""
     text = module.operation.get_asm(enable_debug_info=False)
-    parts = (text, entry, pipeline, str(opt_level), *target.code_identity, *versions())
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode(errors="surrogateescape")
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()
-
-
-@functools.cache
-def versions() -> tuple[str, ...]:
-    """What tells this compiler, and the MLIR below it, from others: files by name, size and time."""
-    package = Path(aecompiler.__file__).parent
-    libraries = Path(load_bindings("_mlir_libs").__file__ or "").parent
-    return (
-        aecompiler.__version__,
-        *(line for part in _PARTS for line in _files(package / part, ".py")),
-        *_files(libraries, ".so", ".dylib", ".pyd", ".dll"),
-    )
-
-
-def _files(folder: Path, *endings: str) -> list[str]:
-    lines = []
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith(endings):
-                status = os.stat(os.path.join(place, name))
-                lines.append(f"{place}/{name} {status.st_size} {status.st_mtime_ns}")
-    return lines
+    return digest((text, entry, pipeline, str(opt_level), *target.code_identity, *versions()))
 
 
 def load(key: str) -> CachedKernel | None:

@@ -1,0 +1,216 @@
+"""The NVIDIA backend's compiler half: a program to kernels as cubins, and a plan of what launches them."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import io
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from aecompiler import diagnostics
+from aecompiler.backends.base import Executable
+from aecompiler.backends.code_keys import digest, versions
+from aecompiler.backends.nvidia.artifact import (
+    ALIGNED,
+    FORMS,
+    MAX_SCRATCH,
+    UNALIGNED,
+    KernelCode,
+    NvidiaArtifact,
+)
+from aecompiler.backends.nvidia.driver import card_capability
+from aecompiler.backends.nvidia.host_program import kernel_names
+from aecompiler.backends.nvidia.schedule import NvidiaSchedule, pipeline_for
+from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.disk_cache import open_cache
+from aecompiler.errors import BackendError
+
+_FUNCTION, _WARPS, _STAGES = "tt.func", "tt_host.num_warps", "tt_host.num_stages"
+_ARTIFACT, _CODE = "artifact", ("cubin", "ptx", "facts")
+
+
+class NvidiaBackend:
+    """Programs as kernels in Triton's dialects, compiled by Triton and launched on torch's streams."""
+
+    memory: ClassVar[Literal["cuda"]] = "cuda"
+
+    def __init__(self, target: NvidiaTarget):
+        self.target = target
+
+    def schedule(self, options: Mapping[str, Any]) -> NvidiaSchedule:
+        """The schedule with these options; see `NvidiaSchedule`."""
+        return NvidiaSchedule.from_options(options)
+
+    def pipeline(self, schedule: NvidiaSchedule) -> str:
+        """Pipeline text that `aec-opt --allow-unregistered-dialect --pass-pipeline` replays."""
+        return pipeline_for(schedule, self.target)
+
+    def emit(self, module: Any, entry: str, schedule: NvidiaSchedule) -> NvidiaArtifact:
+        """Compile `module`, which is left as it is, unless the result is in the cache; needs no GPU."""
+        pipeline, chosen = self.pipeline(schedule), schedule.resolved(self.target)
+        cache, key = open_cache(), ""
+        if cache is not None:
+            key = self._key(module, entry, pipeline, chosen)
+            if (blobs := cache.load(key)) is not None:
+                try:
+                    return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
+                except (BackendError, KeyError):
+                    cache.drop(key)
+        artifact = self._compile(module, entry, pipeline, chosen, key)
+        if cache is not None:
+            cache.store(key, {_ARTIFACT: artifact.binary})
+        return artifact
+
+    def _key(self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule) -> str:
+        text = module.operation.get_asm(enable_debug_info=False)
+        options = f"{schedule.num_warps} {schedule.num_stages}"
+        return digest((text, entry, pipeline, options, self.target.name, _triton_version(), *versions()))
+
+    def _compile(
+        self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule, key: str
+    ) -> NvidiaArtifact:
+        from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
+        from aecompiler.backends.nvidia.host_plan import read_plan
+        from aecompiler.passes.infra import run_pipeline
+
+        source = io.BytesIO()
+        module.operation.write_bytecode(source)
+        with _make_context():
+            lowered = ir.Module.parse(source.getvalue())
+            run_pipeline(lowered, pipeline)
+            functions = _kernels_of(lowered)
+            parameters = {name: _parameters_of(function) for name, function in functions.items()}
+            plan = read_plan(_host_function(lowered, entry), parameters)
+            kernels, texts = {}, {}
+            for name in kernel_names(plan):
+                kernels[name] = {"parameters": parameters[name], **_take_options(functions[name], schedule)}
+                for form in FORMS:
+                    texts[name, form] = _text_of(functions[name], form)
+        manifest = {
+            "target": self.target.name,
+            "capability": list(self.target.capability),
+            "entry": entry,
+            "versions": {"aecompiler": versions()[0], "triton": _triton_version()},
+            "plan": plan,
+            "kernels": kernels,
+        }
+        codes = {
+            (name, ALIGNED): _compile_text(texts[name, ALIGNED], name, self.target, facts)
+            for name, facts in kernels.items()
+        }
+        return NvidiaArtifact.make(manifest, texts, codes, cache_key=key)
+
+    def load(self, artifact: NvidiaArtifact) -> Executable:
+        """Make the artifact callable; a GPU is looked for at the first call."""
+        from aecompiler.backends.nvidia.launch import CudaExecutable
+
+        return CudaExecutable(artifact)
+
+
+def find_backend(name: str) -> NvidiaBackend:
+    """The backend "cuda", for the card of this machine, or that of a target such as "nvidia:sm_90"."""
+    return NvidiaBackend(target_of(card_capability()) if name == "cuda" else named_target(name))
+
+
+def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode:
+    """Compile a form of a kernel that an artifact does not hold, or take it from the cache."""
+    cache = open_cache() if artifact.cache_key else None
+    key = digest((artifact.cache_key, kernel, form))
+    if cache is not None and (blobs := cache.load(key)) is not None:
+        try:
+            import json
+
+            facts = json.loads(blobs["facts"])
+            return KernelCode(binary=blobs["cubin"], ptx=blobs["ptx"].decode(), **facts)
+        except (KeyError, TypeError, ValueError):
+            cache.drop(key)
+    target = named_target(artifact.target)
+    code = _compile_text(artifact.source(kernel, form), kernel, target, artifact.manifest["kernels"][kernel])
+    if cache is not None:
+        import json
+
+        facts = json.dumps(code.facts()).encode()
+        cache.store(key, {"cubin": code.binary, "ptx": code.ptx.encode(), "facts": facts})
+    return code
+
+
+def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str, Any]) -> KernelCode:
+    from aecompiler.backends.triton.compiler import compile_kernel
+
+    made = compile_kernel(text, name, target, num_warps=facts["num_warps"], num_stages=facts["num_stages"])
+    if made.scratch > MAX_SCRATCH:
+        raise BackendError(f"Triton gave kernel '{name}' {made.scratch} parameters more than are known")
+    return KernelCode(
+        symbol=made.name,
+        binary=made.cubin,
+        ptx=made.ptx,
+        threads=made.threads,
+        shared=made.shared,
+        scratch=made.scratch,
+        registers=made.registers,
+        spills=made.spills,
+    )
+
+
+@functools.cache
+def _triton_version() -> str:
+    try:
+        return importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+# ---- the module after the pipeline ----
+
+
+def _make_context() -> ir.Context:
+    """A context for programs and kernels; those are made of operations that nobody registers."""
+    context = make_context()
+    context.allow_unregistered_dialects = True
+    return context
+
+
+def _kernels_of(module: ir.Module) -> dict[str, ir.Operation]:
+    found = [op.operation for op in module.body.operations if op.operation.name == _FUNCTION]
+    return {ir.StringAttr(op.attributes["sym_name"]).value: op for op in found}
+
+
+def _host_function(module: ir.Module, entry: str) -> ir.Operation:
+    others = []
+    for op in module.body.operations:
+        operation = op.operation
+        if operation.name == _FUNCTION:
+            continue
+        if operation.name == "func.func" and ir.StringAttr(operation.attributes["sym_name"]).value == entry:
+            return operation
+        others.append(operation)
+    raise diagnostics.error_at(others[0] if others else module.operation, f"expects a function '{entry}'")
+
+
+def _parameters_of(function: ir.Operation) -> list[str]:
+    type_ = ir.FunctionType(ir.TypeAttr(function.attributes["function_type"]).value)
+    return [str(parameter) for parameter in type_.inputs]
+
+
+def _take_options(function: ir.Operation, schedule: NvidiaSchedule) -> dict[str, int]:
+    """How a kernel is to be compiled: as its attributes say, which Triton does not know, or the schedule."""
+    found = {"num_warps": schedule.num_warps, "num_stages": schedule.num_stages}
+    for name, attribute in (("num_warps", _WARPS), ("num_stages", _STAGES)):
+        if attribute in function.attributes:
+            found[name] = ir.IntegerAttr(function.attributes[attribute]).value
+            del function.attributes[attribute]
+    return found
+
+
+def _text_of(function: ir.Operation, form: str) -> str:
+    """A module with one kernel, as Triton reads it; the unaligned form promises nothing of its arguments."""
+    with function.location:
+        module = ir.Module.create()
+        with ir.InsertionPoint(module.body):
+            clone = function.clone()
+    if form == UNALIGNED and "arg_attrs" in clone.attributes:
+        del clone.attributes["arg_attrs"]
+    return module.operation.get_asm(print_generic_op_form=True, enable_debug_info=True)

@@ -1,0 +1,203 @@
+"""NVIDIA's driver library, through ctypes: contexts, modules, functions, launches.
+
+Found when it is first asked for: `driver()` raises `BackendError` on a machine without one. Kernels run in the
+*primary* context of a device, the one that torch uses, so that its tensors and streams are valid in it.
+Modules stay loaded as long as the process lives: a kernel may be running, or be part of a CUDA graph.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aecompiler.errors import BackendError
+
+LIBRARY = "libcuda.so.1"
+
+_SUCCESS, _ERROR_STUB_LIBRARY, _ERROR_NO_DEVICE = 0, 34, 100
+_MAJOR, _MINOR, _SHARED_PER_BLOCK = 75, 76, 97  # CUdevice_attribute
+_LOCAL_BYTES, _REGISTERS, _MAX_DYNAMIC_SHARED = 3, 4, 8  # CUfunction_attribute
+_CAPTURE_RELAXED = 2  # CUstreamCaptureMode
+
+_P, _I, _U = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint
+
+_SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "cuInit": (_U,),
+    "cuDeviceGet": (_P, _I),
+    "cuDeviceGetCount": (_P,),
+    "cuDeviceGetAttribute": (_P, _I, _I),
+    "cuDevicePrimaryCtxRetain": (_P, _I),
+    "cuCtxGetCurrent": (_P,),
+    "cuCtxPushCurrent_v2": (_P,),
+    "cuCtxPopCurrent_v2": (_P,),
+    "cuModuleLoadData": (_P, _P),
+    "cuModuleGetFunction": (_P, _P, ctypes.c_char_p),
+    "cuFuncSetAttribute": (_P, _I, _I),
+    "cuFuncGetAttribute": (_P, _I, _P),
+    "cuLaunchKernel": (_P, _U, _U, _U, _U, _U, _U, _U, _P, _P, _P),
+    "cuThreadExchangeStreamCaptureMode": (_P,),
+    "cuGetErrorName": (_I, _P),
+    "cuGetErrorString": (_I, _P),
+}
+
+
+class DriverError(BackendError):
+    """The driver refused a call; `name` is that of its error."""
+
+    def __init__(self, what: str, name: str, text: str):
+        super().__init__(f"{what}: {name} ({text})")
+        self.name = name
+
+
+class Driver:
+    """The functions of the library that are used here. Each raises `DriverError` for what the driver refuses."""
+
+    def __init__(self, library: Any):
+        for name, types in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = types, _I
+        self.library = library
+        self.launch_kernel: Callable[..., int] = library.cuLaunchKernel
+        """`cuLaunchKernel` itself, which returns an error's number for `check`."""
+        self.get_current: Callable[[int], int] = library.cuCtxGetCurrent
+        self._contexts: dict[int, int] = {}
+        self.check(library.cuInit(0), "the NVIDIA driver can't be used")
+
+    def check(self, code: int, what: str) -> None:
+        """Raise `DriverError`, with `what` failed, unless the driver answered that all is well."""
+        if code != _SUCCESS:
+            raise DriverError(what, self._text("cuGetErrorName", code), self._text("cuGetErrorString", code))
+
+    def _text(self, function: str, code: int) -> str:
+        found = ctypes.c_char_p()
+        if getattr(self.library, function)(code, ctypes.byref(found)) or found.value is None:
+            return f"error {code}"
+        return found.value.decode(errors="replace")
+
+    # ---- devices and contexts ----
+
+    def device_count(self) -> int:
+        """The number of devices that this process may use."""
+        count = _I()
+        self.check(self.library.cuDeviceGetCount(ctypes.byref(count)), "devices can't be counted")
+        return count.value
+
+    def _attribute(self, device: int, attribute: int) -> int:
+        value = _I()
+        code = self.library.cuDeviceGetAttribute(ctypes.byref(value), attribute, self._handle(device))
+        self.check(code, f"device {device} can't be asked for what it has")
+        return value.value
+
+    def _handle(self, device: int) -> int:
+        handle = _I()
+        self.check(self.library.cuDeviceGet(ctypes.byref(handle), device), f"there is no device {device}")
+        return handle.value
+
+    def capability(self, device: int) -> tuple[int, int]:
+        """The compute capability of a device."""
+        return self._attribute(device, _MAJOR), self._attribute(device, _MINOR)
+
+    def shared_bytes(self, device: int) -> int:
+        """The most shared memory that a block on a device may ask for."""
+        return self._attribute(device, _SHARED_PER_BLOCK)
+
+    def context(self, device: int) -> int:
+        """The primary context of a device, which is kept from now on."""
+        if device not in self._contexts:
+            context = _P()
+            code = self.library.cuDevicePrimaryCtxRetain(ctypes.byref(context), self._handle(device))
+            self.check(code, f"device {device} can't be used")
+            self._contexts[device] = context.value or 0
+        return self._contexts[device]
+
+    def current(self) -> int:
+        """The context that is current on this thread, or 0."""
+        context = _P()
+        self.check(self.library.cuCtxGetCurrent(ctypes.byref(context)), "the context can't be had")
+        return context.value or 0
+
+    @contextlib.contextmanager
+    def using(self, context: int) -> Iterator[None]:
+        """Make a context current on this thread."""
+        if self.current() == context:
+            yield
+            return
+        self.check(self.library.cuCtxPushCurrent_v2(context), "the device can't be made current")
+        try:
+            yield
+        finally:
+            self.library.cuCtxPopCurrent_v2(ctypes.byref(_P()))
+
+    # ---- code ----
+
+    def load_function(self, device: int, binary: bytes, name: str, shared: int) -> int:
+        """The kernel `name` of a cubin, on a device, with `shared` bytes of shared memory at its launches.
+
+        May be called while this thread captures a CUDA graph.
+        """
+        available = self.shared_bytes(device)
+        if shared > available:
+            raise BackendError(
+                f"kernel '{name}' needs {shared} bytes of shared memory, and device {device} has {available}"
+            )
+        module, function = _P(), _P()
+        with self.using(self.context(device)), self._beside_capture():
+            code = self.library.cuModuleLoadData(ctypes.byref(module), binary)
+            self.check(code, f"kernel '{name}' can't be loaded on device {device}")
+            code = self.library.cuModuleGetFunction(ctypes.byref(function), module, name.encode())
+            self.check(code, f"kernel '{name}' is not in its binary")
+            code = self.library.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared)
+            self.check(code, f"kernel '{name}' can't have {shared} bytes of shared memory")
+        return function.value or 0
+
+    @contextlib.contextmanager
+    def _beside_capture(self) -> Iterator[None]:
+        """Allow calls that have nothing to do with a graph that is being captured."""
+        mode = _I(_CAPTURE_RELAXED)
+        exchange = self.library.cuThreadExchangeStreamCaptureMode
+        self.check(exchange(ctypes.byref(mode)), "the capture mode can't be changed")
+        try:
+            yield
+        finally:
+            exchange(ctypes.byref(mode))
+
+    def registers(self, function: int) -> int:
+        """The registers of a thread of a kernel."""
+        return self._function_attribute(function, _REGISTERS)
+
+    def local_bytes(self, function: int) -> int:
+        """The bytes of memory that a thread of a kernel has beside its registers."""
+        return self._function_attribute(function, _LOCAL_BYTES)
+
+    def _function_attribute(self, function: int, attribute: int) -> int:
+        value = _I()
+        code = self.library.cuFuncGetAttribute(ctypes.byref(value), attribute, function)
+        self.check(code, "a kernel can't be asked for what it needs")
+        return value.value
+
+
+@functools.cache
+def driver() -> Driver:
+    """The driver of this machine; `BackendError` where there is none."""
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        raise BackendError(f"no NVIDIA driver here: {error}") from None
+    try:
+        return Driver(library)
+    except AttributeError as error:
+        raise BackendError(f"the NVIDIA driver here is too old: {error}") from None
+
+
+def card_capability() -> tuple[int, int]:
+    """The compute capability of the card that code is compiled for: torch's current device, or the first."""
+    found = driver()
+    if not found.device_count():
+        raise BackendError("no NVIDIA GPU here")
+    torch = sys.modules.get("torch")
+    ready = torch is not None and torch.cuda.is_initialized()
+    return found.capability(torch.cuda.current_device() if torch is not None and ready else 0)

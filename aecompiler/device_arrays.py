@@ -1,0 +1,148 @@
+"""torch tensors on a GPU as a kernel sees them: the counterpart of `arrays.py`, which is for the host.
+
+Nothing here waits for the device or copies to it. What a call checks on its way is cheap, and is looked at
+again, with a message, only where something is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from aecompiler import arrays
+from aecompiler.arrays import Argument
+
+_ROUND_F32_BELOW = 3.4e38
+
+
+@functools.cache
+def torch_dtype(dtype: str) -> Any:
+    """The torch type of an element type."""
+    import torch
+
+    return getattr(torch, arrays.TORCH_NAMES[dtype])
+
+
+def take(argument: Argument, value: Any) -> tuple[Any, tuple[int, ...] | int | float, Any]:
+    """What the kernel gets for an argument, its shape (or value), and what must stay alive during the call.
+
+    Raises `TypeError` for a wrong kind of object or element type, `ValueError` for a wrong rank, static size,
+    device or layout; the message names the argument.
+    """
+    if argument.kind == "scalar":
+        number = _number(argument, value)
+        return number, number, None
+    if not arrays.is_torch(value):
+        raise TypeError(
+            f"argument '{argument.name}': expects a torch tensor on a GPU, got {arrays.describe(value)}"
+        )
+    where = f"argument '{argument.name}'"
+    if not _is_plain(value) or value.dtype is not torch_dtype(argument.dtype):
+        _check_device(where, value)
+        arrays.check_torch(argument, value)
+        value = value.detach().resolve_neg()
+    shape = tuple(value.shape)
+    arrays.check_shape(argument, shape)
+    if not arrays.has_data(value):
+        raise ValueError(f"{where}: expects a tensor with data, got one without")
+    return value, shape, value
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a tensor is on a GPU, dense, and none that autograd or a lazy negation knows of."""
+    torch = sys.modules["torch"]
+    return (
+        value.is_cuda
+        and value.layout is torch.strided
+        and not value.is_nested
+        and not value.requires_grad
+        and not value.is_neg()
+        and torch.autograd.forward_ad._current_level < 0
+    )
+
+
+def _check_device(where: str, value: Any) -> None:
+    if value.device.type != "cuda":
+        raise ValueError(f"{where}: expects a tensor on a GPU, got device '{value.device}'")
+
+
+def _number(argument: Argument, value: Any) -> int | float:
+    """A scalar argument, as its type holds it."""
+    if argument.dtype == "f32" and type(value) is float and -_ROUND_F32_BELOW < value < _ROUND_F32_BELOW:
+        return arrays.round_f32(value)
+    if arrays.is_torch(value) and value.device.type == "cuda":
+        raise ValueError(
+            f"argument '{argument.name}': expects a number, got a tensor on a GPU, for whose value the call "
+            "would have to wait: pass .item()"
+        )
+    return arrays.rounded(argument, arrays.number(argument, value))
+
+
+def like(values: Sequence[Any]) -> Any:
+    """What results are made like: the first tensor of a call, or None."""
+    return next((value for value in values if arrays.is_torch(value)), None)
+
+
+def allocate(dtype: str, shape: tuple[int, ...], like: Any) -> tuple[Any, Any]:
+    """A new contiguous tensor for a result, on the device of `like`, twice: as the kernel and the caller see it.
+
+    Raises `MemoryError` where there is no memory.
+    """
+    import torch
+
+    device = like.device if like is not None else torch.device("cuda", torch.cuda.current_device())
+    try:
+        tensor = torch.empty(shape, dtype=torch_dtype(dtype), device=device)
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError(f"a result of shape {shape} does not fit into memory: {error}") from None
+    return tensor, tensor
+
+
+def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Any:
+    """A tensor of the caller for a result of that shape; errors name the result."""
+    where = f"result '{result.name}'"
+    if not arrays.is_torch(value):
+        raise TypeError(f"{where}: expects a torch tensor on a GPU, got {arrays.describe(value)}")
+    _check_device(where, value)
+    arrays.check_torch_result(where, value)
+    if value.dtype is not torch_dtype(result.dtype):
+        raise TypeError(f"{where}: expects dtype {result.dtype}, got {value.dtype}")
+    if tuple(value.shape) != shape:
+        raise ValueError(f"{where}: expects shape {shape}, got {tuple(value.shape)}")
+    if value.is_neg() or _overlaps_itself(value):
+        raise ValueError(f"{where}: expects a tensor with memory of its own for each element")
+    return value
+
+
+def _overlaps_itself(tensor: Any) -> bool:
+    """Whether elements share memory, or may: strides, from the smallest, must each pass what is below."""
+    end = 1
+    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size == 0:
+            return False
+        if size > 1:
+            if stride < end:
+                return True
+            end = (size - 1) * stride + end
+    return False
+
+
+def overlap(a: Any, a_dtype: str, b: Any, b_dtype: str) -> bool:
+    """Whether the spans of memory of two tensors have an address in common."""
+    if a.device != b.device:
+        return False
+    (a_first, a_end), (b_first, b_end) = _span(a), _span(b)
+    return a_first < b_end and b_first < a_end
+
+
+def _span(tensor: Any) -> tuple[int, int]:
+    first = tensor.data_ptr()
+    if not tensor.numel():
+        return first, first
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return first, first + (last + 1) * tensor.element_size()
+
+
+note_write = arrays.note_write
