@@ -8,7 +8,7 @@ from aecompiler.bindings import ir
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
-from aecompiler.passes.tile_program import TileOptions, tile
+from aecompiler.passes.tile_program import MaskedValues, TileOptions, tile
 
 MAX_BLOCK = 4096
 """The largest size of a tile."""
@@ -37,8 +37,12 @@ class Tile(Pass):
     (`attn-analyze-mask`); where they are not exact, each tile is tested. Lengths that are no multiple of a
     tile are padded with zeros, and what is padding is masked (keys) or not stored (rows).
 
-    Where masked elements meet a tile of v that is not finite, products with them are left out one by one:
-    what v holds at masked keys never reaches o.
+    What v holds at masked keys never reaches o. A weight of 0 leaves out all but NaN and infinities, and
+    `masked-values` says how these are found. With `check-tiles` each tile of v is asked whether it is finite;
+    where it is not, products with masked elements are left out one by one. With `check-result` the loops have
+    no branches, and the accumulators of a tile of rows are asked at their end; where they are not finite, a
+    second pass over the keys leaves out the products with masked elements. Results agree to rounding, also
+    where they are infinite or NaN: what a key holds that is attended to does reach o.
 
     A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says.
     With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
@@ -76,6 +80,9 @@ class Tile(Pass):
     decode_rows: int = option(0, "the rows of a tile in calls with so few queries that one has room for all")
     decode_block_kv: int = option(256, "the keys of a tile in such calls")
     split_kv: int = option(1, "the number of parts of the keys that stream on their own and are merged")
+    masked_values: MaskedValues = option(
+        MaskedValues.CHECK_TILES, "what is asked whether it is finite, so that no masked value of v is seen"
+    )
 
     def __post_init__(self) -> None:
         for name, value, least, most in (
@@ -96,6 +103,7 @@ class Tile(Pass):
             rows_last=self.rows_last,
             pack_gqa=self.pack_gqa,
             split_kv=self.split_kv,
+            masked_values=self.masked_values,
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import arith, ir, scf, tensor
@@ -14,7 +15,16 @@ from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.tile_rows import Rows
-from aecompiler.passes.tile_step import Stream, TileStep
+from aecompiler.passes.tile_step import Products, Stream, TileStep, are_finite
+
+
+class MaskedValues(enum.Enum):
+    """How a tile program keeps what v holds at masked keys from o."""
+
+    CHECK_TILES = "check-tiles"
+    """Each tile of v is asked whether it is finite."""
+    CHECK_RESULT = "check-result"
+    """The accumulators of a tile of rows are, after all tiles of keys; if they are not, it streams again."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +36,7 @@ class TileOptions:
     rows_last: bool
     pack_gqa: bool
     split_kv: int
+    masked_values: MaskedValues
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
 
@@ -259,28 +270,33 @@ class TileProgram:
             [self._clip(bounds, part) for bounds in ranges] for ranges in (found.full, found.partial)
         )
 
-        def advance(number: ir.Value, carried: list[ir.Value], full: bool) -> list[ir.Value]:
-            return step.advance(number, start.like(carried), full=full).values
+        def stream(products: Products) -> Stream:
+            def advance(number: ir.Value, carried: list[ir.Value], full: bool) -> list[ir.Value]:
+                return step.advance(number, start.like(carried), full=full, products=products).values
 
-        def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            nonempty, all_left = self.mask_analysis.build_test(
-                *where, number, self.options.block_kv, self.kv_length
-            )
-            types = [value.type for value in carried]
-            return rw.if_else(
-                all_left,
-                types,
-                lambda: advance(number, carried, full=True),
-                lambda: rw.if_else(
-                    nonempty, types, lambda: advance(number, carried, full=False), lambda: carried
-                ),
-            )
+            def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                nonempty, all_left = self.mask_analysis.build_test(
+                    *where, number, self.options.block_kv, self.kv_length
+                )
+                types = [value.type for value in carried]
+                return rw.if_else(
+                    all_left,
+                    types,
+                    lambda: advance(number, carried, full=True),
+                    lambda: rw.if_else(
+                        nonempty, types, lambda: advance(number, carried, full=False), lambda: carried
+                    ),
+                )
 
-        if self.mask_analysis.needs_test:
-            return start.like(_for_ranges([*full, *partial], start.values, test))
-        values = _for_ranges(full, start.values, lambda n, carried: advance(n, carried, full=True))
-        values = _for_ranges(partial, values, lambda n, carried: advance(n, carried, full=False))
-        return start.like(values)
+            if self.mask_analysis.needs_test:
+                return start.like(_for_ranges([*full, *partial], start.values, test))
+            values = _for_ranges(full, start.values, lambda n, carried: advance(n, carried, full=True))
+            values = _for_ranges(partial, values, lambda n, carried: advance(n, carried, full=False))
+            return start.like(values)
+
+        if self.options.masked_values == MaskedValues.CHECK_TILES or not self.n_accumulators:
+            return stream(Products.BY_TILE)
+        return _unless_finite(stream(Products.ALL), lambda: stream(Products.UNMASKED))
 
     def _clip(
         self, bounds: tuple[ir.Value, ir.Value], part: tuple[ir.Value, ir.Value] | None
@@ -341,6 +357,21 @@ class TileProgram:
         if self.block.rows_last:
             return self._transpose(q, self.acc)
         return q
+
+
+def _unless_finite(stream: Stream, otherwise: Callable[[], Stream]) -> Stream:
+    """`stream`, with the accumulators of another if its own are not finite.
+
+    A value of v that is not finite leaves no accumulator finite that it is multiplied into, whatever its
+    weight: no rescale and no sum makes a number of an infinity or NaN again. The state knows nothing of v.
+    """
+    accumulators = rw.if_else(
+        are_finite(stream.accumulators),
+        [value.type for value in stream.accumulators],
+        lambda: stream.accumulators,
+        lambda: otherwise().accumulators,
+    )
+    return dataclasses.replace(stream, accumulators=tuple(accumulators))
 
 
 def _for_ranges(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,17 @@ class Stream:
         return Stream(tuple(values[:split]), tuple(values[split:]))
 
 
+class Products(enum.Enum):
+    """Which products of weights with v a step adds to the accumulators."""
+
+    ALL = "all"
+    """That of a masked element is 0 times what v holds there: NaN, if that is not finite."""
+    UNMASKED = "unmasked"
+    """Those of masked elements are left out one by one."""
+    BY_TILE = "by-tile"
+    """All of them where the tile of v is finite, else the unmasked ones."""
+
+
 class TileStep:
     """What happens to the rows of a q tile in one tile of keys."""
 
@@ -47,7 +59,7 @@ class TileStep:
         self.mask = program.region("mask", rows, [])
         self.update = program.region("update", rows, [*[Level.ROW] * program.n_state, element])
 
-    def advance(self, number: ir.Value, stream: Stream, *, full: bool) -> Stream:
+    def advance(self, number: ir.Value, stream: Stream, *, full: bool, products: Products) -> Stream:
         """The stream after tile `number`; in a full tile no element is masked by its position."""
         program, n_state = self.program, self.program.n_state
         first = arith.muli(number, rw.index(self.keys))
@@ -70,12 +82,11 @@ class TileStep:
         accumulators = []
         if program.n_accumulators:
             v = self._load("v", first, program.v_features, full)
-            # Any product may be -inf, also in a full tile: by an infinite q or k, or by overflow.
-            finite = _is_finite(v)
+            all_products = are_finite([v]) if products == Products.BY_TILE else products == Products.ALL
             for t, before in enumerate(stream.accumulators):
                 weight = self._weights(weights[t], scores, t in program.masked_weights)
                 kept = self._rescale(before, rescales[t])
-                accumulators.append(self._accumulate(kept, weight, scores, v, finite))
+                accumulators.append(self._accumulate(kept, weight, scores, v, all_products))
         return Stream(tuple(new_state), tuple(accumulators))
 
     def _load(self, operand: str, first: ir.Value, features: int, full: bool) -> ir.Value:
@@ -196,12 +207,12 @@ class TileStep:
         weights: ir.Value,
         scores: ir.Value,
         v: ir.Value,
-        finite: ir.Value,
+        all_products: ir.Value | bool,
     ) -> ir.Value:
-        """accumulator + sum_j weight_j v_j.
+        """accumulator + sum_j weight_j v_j, with the products of masked elements or without.
 
-        The weight of a masked element is 0, which leaves out its v if that is finite; where a tile of v with
-        masked elements is not finite, the products with masked elements are left out one by one.
+        The weight of a masked element is 0, which leaves out its v if that is finite. Any element may be
+        masked by a score of -inf, in full tiles too: by an infinite q or k, or by overflow.
         """
         rows_last = self.block.rows_last
         pair = (2, 1) if rows_last else (0, 2)
@@ -216,23 +227,32 @@ class TileStep:
 
         ins = [(weights, pair), (v, v_map)]
         outs: list[rw.Indexed] = [(accumulator, (0, 1))]
-        (result,) = rw.if_else(
-            finite,
-            [accumulator.type],
-            lambda: rw.generic(ins, outs, "ppr", add),
-            lambda: rw.generic([*ins, (scores, pair)], outs, "ppr", add),
-        )
+
+        def with_masked() -> list[ir.Value]:
+            return rw.generic(ins, outs, "ppr", add)
+
+        def without_masked() -> list[ir.Value]:
+            return rw.generic([*ins, (scores, pair)], outs, "ppr", add)
+
+        if isinstance(all_products, bool):
+            (result,) = with_masked() if all_products else without_masked()
+        else:
+            (result,) = rw.if_else(all_products, [accumulator.type], with_masked, without_masked)
         return result
 
 
-def _is_finite(value: ir.Value) -> ir.Value:
-    """Whether a tile [keys, features] has neither NaN nor an infinity: 0 times it sums to 0."""
-    element = value.type.element_type
+def are_finite(values: Sequence[ir.Value]) -> ir.Value:
+    """Whether tensors of one shape have neither NaN nor an infinity: 0 times them sums to 0."""
+    element = values[0].type.element_type
     acc = element if element.width >= 32 else ir.F32Type.get()
 
     def body(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
+        (total,) = outputs
         zero = rw.constant(acc, 0.0)
-        return [arith.addf(outputs[0], arith.mulf(rw.convert_float(inputs[0], acc), zero))]
+        for value in inputs:
+            total = arith.addf(total, arith.mulf(rw.convert_float(value, acc), zero))
+        return [total]
 
-    (total,) = rw.generic([(value, (0, 1))], [(rw.filled([], acc, 0.0), ())], "rr", body)
+    ins = [(value, (0, 1)) for value in values]
+    (total,) = rw.generic(ins, [(rw.filled([], acc, 0.0), ())], "rr", body)
     return arith.cmpf(arith.CmpFPredicate.OEQ, tensor.extract(total, []), rw.constant(acc, 0.0))

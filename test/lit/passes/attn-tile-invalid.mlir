@@ -3,11 +3,13 @@
 // RUN: not aec-opt %s --attn-tile=split-kv=0 2>&1 | FileCheck %s --check-prefix=SPLIT
 // RUN: not aec-opt %s --attn-tile=rows-last=2 2>&1 | FileCheck %s --check-prefix=ROWS
 // RUN: not aec-opt %s --attn-tile=decode-rows=-1 2>&1 | FileCheck %s --check-prefix=DECODE
+// RUN: not aec-opt %s --attn-tile=masked-values=ignore 2>&1 | FileCheck %s --check-prefix=VALUES
 
 // DECODE: pass 'attn-tile': expects decode-rows to be 0 to 4096, got -1
 // QUERIES: pass 'attn-tile': expects block-q to be 1 to 4096, got 0
 // KEYS: pass 'attn-tile': expects block-kv to be 1 to 4096, got 100000
 // SPLIT: pass 'attn-tile': expects split-kv to be 1 to 1024, got 0
+// VALUES: option 'masked-values' of pass 'attn-tile' expects one of check-tiles, check-result, got 'ignore'
 // ROWS: option 'rows-last' of pass 'attn-tile' expects true or false, got '2'
 func.func @f() {
   return

@@ -3,6 +3,8 @@
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 pack-gqa=true},canonicalize,cse)' | FileCheck %s --check-prefix=PACK
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 split-kv=4},canonicalize,cse)' | FileCheck %s --check-prefix=SPLIT
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 decode-rows=12 decode-block-kv=32},canonicalize,cse)' | FileCheck %s --check-prefix=DECODE
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 masked-values=check-result},canonicalize,cse)' | FileCheck %s --check-prefix=RESULT
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 split-kv=4 masked-values=check-result},canonicalize,cse)' | FileCheck %s --check-prefix=BYPART
 
 // ReLU attention, causal: a sum of products without a state. Full tiles come first, without masking code; in partial
 // tiles the score is -inf where masked, which is a weight of 0, and products with masked keys are left out one by one
@@ -74,6 +76,45 @@
 // SPLIT:         scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}}) {{.*}} -> (tensor<?x6x?x32xbf16>)
 // SPLIT:           scf.for
 // SPLIT:             tensor.extract_slice %[[PARTS]]
+
+// The loops have no branches; one asks at their end whether the accumulators are finite. If not, the same loops run
+// again, from 0, and leave out the products with masked elements.
+// RESULT-LABEL: func.func @relu
+// RESULT-DAG:     %[[NEGINF:[^ ]+]] = arith.constant 0xFF800000 : f32
+// RESULT-DAG:     %[[ZERO:[^ ]+]] = arith.constant 0.000000e+00 : f32
+// RESULT:         %[[START:[^ ]+]] = linalg.fill ins(%[[ZERO]] : f32) outs(%{{.+}} : tensor<32x16xf32>)
+// RESULT:         %[[FULL:[^ ]+]] = scf.for {{.*}} = %[[C0:[^ ]+]] to %[[LAST:[^ ]+]] step {{.*}} iter_args(%{{.+}} = %[[START]])
+// RESULT-NOT:       scf.if
+// RESULT-NOT:       arith.cmpf
+// RESULT:         %[[ALL:[^ ]+]] = scf.for {{.*}} = %[[PART:[^ ]+]] to %[[END:[^ ]+]] step {{.*}} iter_args(%{{.+}} = %[[FULL]])
+// RESULT-NOT:       scf.if
+// RESULT-NOT:       arith.cmpf
+// RESULT:         linalg.generic {{.*}}iterator_types = ["reduction", "reduction"]} ins(%[[ALL]] : tensor<32x16xf32>)
+// RESULT:           arith.mulf %{{.+}}, %[[ZERO]]
+// RESULT:           arith.addf
+// RESULT:         %[[FINITE:[^ ]+]] = arith.cmpf oeq, %{{.+}}, %[[ZERO]]
+// RESULT:         %[[ACC:[^ ]+]] = scf.if %[[FINITE]] -> (tensor<32x16xf32>) {
+// RESULT-NEXT:      scf.yield %[[ALL]]
+// RESULT-NEXT:    } else {
+// RESULT:           %[[FULL2:[^ ]+]] = scf.for {{.*}} = %[[C0]] to %[[LAST]] step {{.*}} iter_args(%{{.+}} = %[[START]])
+// RESULT-NOT:         scf.if
+// RESULT:             arith.mulf
+// RESULT:             %[[PRODUCT:[^ ]+]] = arith.mulf
+// RESULT:             %[[MASKED:[^ ]+]] = arith.cmpf oeq, %{{.+}}, %[[NEGINF]]
+// RESULT:             arith.select %[[MASKED]], %[[ZERO]], %[[PRODUCT]]
+// RESULT:           scf.for {{.*}} = %[[PART]] to %[[END]] step {{.*}} iter_args(%{{.+}} = %[[FULL2]])
+// RESULT-NOT:         scf.if
+// RESULT:             arith.cmpf oeq, %{{.+}}, %[[NEGINF]]
+// RESULT:         ins(%[[ACC]]{{[ ,]}}
+
+// Each part of the keys asks for its own accumulators, before they are merged.
+// BYPART-LABEL: func.func @relu
+// BYPART:         scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}}, 4)
+// BYPART:           scf.if
+// BYPART:           scf.forall.in_parallel
+// BYPART:         scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}})
+// BYPART-NOT:       scf.if
+// BYPART:         return
 func.func @relu(%q: tensor<?x6x?x64xbf16>, %k: tensor<?x2x?x64xbf16>, %v: tensor<?x2x?x32xbf16>)
     -> tensor<?x6x?x32xbf16> {
   %zero = arith.constant 0.0 : f32
@@ -117,6 +158,12 @@ func.func @relu(%q: tensor<?x6x?x64xbf16>, %k: tensor<?x2x?x64xbf16>, %v: tensor
 // CHECK:               arith.select %[[MASKED]], %{{.+}}, %[[ABS]]
 // CHECK:           scf.for {{.*}} iter_args(%{{.+}} = %[[FULL]]) -> (tensor<16xf32>)
 // CHECK:           tensor.parallel_insert_slice %{{.+}} [1, 1, %{{.+}}] {{.*}} into tensor<1x2x?xf32>
+// Without v nothing is asked.
+// RESULT-LABEL: func.func @absolute
+// RESULT:         scf.for
+// RESULT:         scf.for
+// RESULT-NOT:     scf.if
+// RESULT:         return
 // SPLIT-LABEL: func.func @absolute
 // SPLIT:         tensor<4x1x2x?xf32>
 func.func @absolute(%q: tensor<1x2x?x16xf32>, %k: tensor<1x2x?x16xf32>, %bias: tensor<?xf32>) -> tensor<1x2x?xf32> {
