@@ -15,8 +15,10 @@ from aecompiler.passes.infra import run_pipeline
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TiledSchedule(CpuSchedule):
-    """The options of `attn-tile` and `attn-fuse-elementwise` as text; without `fuse` no fusion."""
+    """The options of passes as text: of `attn-derive-online`, of `attn-tile`, and of `attn-fuse-elementwise`,
+    without which there is no fusion."""
 
+    derive: str = "max-passes=16"
     tile: str = "block-q=16 block-kv=16"
     fuse: str = ""
 
@@ -30,12 +32,13 @@ class TiledBackend(CpuBackend):
     def pipeline(self, schedule: TiledSchedule) -> str:
         from aecompiler.backends.cpu.pipelines import lower_tensors
 
-        steps = [*_front(schedule.tile, schedule.fuse), "convert-attn-to-linalg", lower_tensors()]
+        front = _front(schedule.tile, schedule.fuse, schedule.derive)
+        steps = [*front, "convert-attn-to-linalg", lower_tensors()]
         return f"builtin.module({','.join(steps)})"
 
 
-def _front(tile: str, fuse: str) -> list[str]:
-    steps = ["cpu-guard-operations", "attn-derive-online{max-passes=16}", f"attn-tile{{{tile}}}"]
+def _front(tile: str, fuse: str, derive: str = TiledSchedule.derive) -> list[str]:
+    steps = ["cpu-guard-operations", f"attn-derive-online{{{derive}}}", f"attn-tile{{{tile}}}"]
     return [*steps, f"attn-fuse-elementwise{{{fuse}}}"] if fuse else steps
 
 
