@@ -126,7 +126,7 @@ class _Frame:
             if not isinstance(type_, ir.RankedTensorType):
                 parameters.append(_parameter(value, type_))
                 continue
-            array = value
+            array = value.copy() if number in outputs else value  # equal `tensor.empty` may be one value
             if array.ndim and array.strides[-1] != array.itemsize and array.shape[-1] > 1:
                 array = np.ascontiguousarray(array)
             flat, offset = _flat(array)
@@ -281,7 +281,6 @@ def _dot(op: ir.Operation, operands: list) -> list:
 _HANDLERS: dict[str, Callable[[_Frame, ir.Operation, list], list]] = {
     "tensor.dim": _Frame.dim,
     "tensor.empty": _Frame.empty,
-    "tt_host.alloc": _Frame.empty,
     "tensor.cast": lambda frame, op, operands: operands,
     "tt_host.launch": _Frame.launch,
     "scf.for": _Frame.loop,

@@ -26,7 +26,7 @@ def tt(
         (
             "cpu-guard-operations",
             "attn-derive-online",
-            f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false}}",
+            f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false masked-values=check-result}}",
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",

@@ -462,17 +462,13 @@ _HANDLERS = {
 }
 
 
-ALLOC = "tt_host.alloc"
-"""The operation of the host function that gives a tensor memory of its own, of the sizes that vary."""
-
-
 def _own_memory(init: ir.Value) -> ir.Value:
-    """Memory for an output, instead of a `tensor.empty`, of which several outputs may be made."""
+    """A `tensor.empty` for an output alone: of one that is shared, each output would be the other."""
     op = None if isinstance(init.owner, ir.Block) else init.owner.operation
     if op is None or op.name != "tensor.empty":
         raise PassFailure(op or init.owner.owner.operation, "unsupported: a grid that writes into a tensor")
     with ir.InsertionPoint(op), op.location:
-        return ir.Operation.create(ALLOC, results=[init.type], operands=list(op.operands)).results[0]
+        return op.clone().results[0]
 
 
 def _block_of(value: ir.Value) -> ir.Block:
