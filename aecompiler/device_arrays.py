@@ -86,7 +86,7 @@ def like(values: Sequence[Any]) -> Any:
 
 
 def allocate(dtype: str, shape: tuple[int, ...], like: Any) -> tuple[Any, Any]:
-    """A new contiguous tensor for a result, on the device of `like`, twice: as the kernel and the caller see it.
+    """A new contiguous tensor for a result, on the device of `like`, as the kernel and the caller see it.
 
     Raises `MemoryError` where there is no memory.
     """

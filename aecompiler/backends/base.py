@@ -1,8 +1,8 @@
 """What a backend is: a target, a schedule, a pipeline as text, and an artifact; and the registry of backends.
 
-A backend module defines `BACKEND`, an object with the methods of `Backend`, or a function `find_backend(name)`
-where its name stands for several targets, and is imported when it is first asked for. `aec.compile` goes
-through nothing else.
+A backend module defines `BACKEND`, an object with the methods of `Backend`, or, where a name stands for
+several targets, a function `find_backend(name)`. It is imported when it is first asked for. `aec.compile`
+goes through nothing else.
 """
 
 from __future__ import annotations

@@ -91,14 +91,10 @@ class NvidiaArtifact(Artifact):
         codes: Mapping[tuple[str, str], KernelCode],
         **others: Any,
     ) -> Self:
-        """An artifact of a manifest without `forms`, and by kernel and form the texts and what is compiled."""
-        kernels = {
-            name: {
-                **facts,
-                "forms": {form: code.facts() for (kernel, form), code in codes.items() if kernel == name},
-            }
-            for name, facts in manifest["kernels"].items()
-        }
+        """An artifact of a manifest without `forms`, and by kernel and form texts and compiled code."""
+        kernels = {name: {**facts, "forms": {}} for name, facts in manifest["kernels"].items()}
+        for (name, form), code in codes.items():
+            kernels[name]["forms"][form] = code.facts()
         files = {_path(*place, "ttir"): text.encode() for place, text in texts.items()}
         for place, code in codes.items():
             files[_path(*place, "cubin")] = code.binary

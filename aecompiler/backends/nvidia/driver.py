@@ -1,7 +1,7 @@
 """NVIDIA's driver library, through ctypes: contexts, modules, functions, launches.
 
-Found when it is first asked for: `driver()` raises `BackendError` on a machine without one. Kernels run in the
-*primary* context of a device, the one that torch uses, so that its tensors and streams are valid in it.
+Found when it is first asked for: `driver()` raises `BackendError` on a machine without one. Kernels run in
+the *primary* context of a device, the one that torch uses, so that its tensors and streams are valid in it.
 Modules stay loaded as long as the process lives: a kernel may be running, or be part of a CUDA graph.
 """
 
@@ -54,7 +54,7 @@ class DriverError(BackendError):
 
 
 class Driver:
-    """The functions of the library that are used here. Each raises `DriverError` for what the driver refuses."""
+    """The functions of the library that are used here; `DriverError` for what the driver refuses."""
 
     def __init__(self, library: Any):
         for name, types in _SIGNATURES.items():

@@ -1,9 +1,9 @@
 """Scalar arithmetic between kernels, as Python expressions that compute what the `arith` dialect says.
 
-A value of integer type is held as a Python int with its sign (an i1 as 0 or 1, or the bool), an index as one of 64 bits, a
-float as a Python float that the type can hold. Where upstream leaves a result undefined the rules of the
-dialect hold: division by zero gives 0 and remainder by zero the dividend, a shift by the width or more shifts
-everything out, a float out of range converts to the nearest integer and NaN to 0.
+A value of integer type is held as a Python int with its sign (an i1 as 0 or 1, or the bool), an index as one
+of 64 bits, a float as a Python float that the type can hold. Where upstream leaves a result undefined the
+rules of the dialect hold: division by zero gives 0 and remainder by zero the dividend, a shift by the width
+or more shifts everything out, a float out of range converts to the nearest integer and NaN to 0.
 
 `expression` writes the code of one operation; what it calls is in `FUNCTIONS`. This module needs neither MLIR
 nor torch.
@@ -184,7 +184,7 @@ def _divide_floats(a: float, b: float) -> float:
 
 
 def _to_odd(number: int) -> float:
-    """An integer as an f64 that rounds on as the integer itself: inexact ones to a neighbour with an odd end."""
+    """An integer as an f64 that rounds on as the integer would: an inexact one ends with an odd bit."""
     excess = abs(number).bit_length() - 53
     if excess > 0:
         magnitude = abs(number)

@@ -23,9 +23,9 @@ Instructions are dictionaries with `op` and, where they make values, `results`:
 - `launch` of `kernel` on `grid` with `arguments`, of which those at the positions `outputs` are written;
 - `if` with `condition`, `then` and `else`, each with `body` and `yields`.
 
-**Memory.** In the IR a tensor is a value; in a plan it is memory that kernels write. A kernel that writes what
-a `tensor.empty` made gets memory of its own, since equal `tensor.empty` are one after `cse`. One that updates
-a tensor works on its memory only if nobody else uses that tensor, and else on a copy.
+**Memory.** In the IR a tensor is a value; in a plan it is memory that kernels write. A kernel that writes
+what a `tensor.empty` made gets memory of its own, since equal `tensor.empty` are one after `cse`. One that
+updates a tensor works on its memory only if nobody else uses that tensor, and else on a copy.
 """
 
 from __future__ import annotations
@@ -305,10 +305,6 @@ class _Reader:
             raise diagnostics.error_at(op, f"expects outputs to be positions of tensors, got {outputs}")
         if [arguments[n].type for n in outputs] != [result.type for result in op.results]:
             raise diagnostics.error_at(op, "expects results of the types of the outputs")
-        written = [arguments[n] for n in outputs]
-        for n, value in enumerate(arguments):
-            if n not in outputs and value in written and value not in self._empties:
-                raise diagnostics.error_at(op, "unsupported: a tensor that is read and written by one launch")
         expected = [part for value in arguments for part in parameter_types(*_shape_of(value.type))]
         got = list(self._kernels[kernel])
         if got != expected:
@@ -359,7 +355,7 @@ class _Reader:
 
 
 def _claim(memory: _Memory, result: int, taken: dict[int, int]) -> bool:
-    """Let the memory of a result be the caller's from the start, where nothing is in the way; whether it is."""
+    """Let a result be computed in the caller's memory, where nothing is in the way; whether it is."""
     allocs = []
     for leaf in _leaves(memory, memory.depth):
         if leaf is None or leaf.alloc is None or taken.get(leaf.number, result) != result:
@@ -388,7 +384,9 @@ def _numbers(passed: Sequence[_Memory | int]) -> list[int]:
 
 def _is_used_once(value: ir.Value) -> bool:
     """Whether one operation alone uses what a launch made. A cast shares the memory of its operand."""
-    return isinstance(value.owner, ir.Operation) and value.owner.name == LAUNCH and len(list(value.uses)) == 1
+    owner = value.owner
+    is_made = not isinstance(owner, ir.Block) and owner.operation.name == LAUNCH
+    return is_made and len(list(value.uses)) == 1
 
 
 def _shape_of(type_: ir.Type) -> tuple[str, int | None]:

@@ -6,11 +6,11 @@ The function is `program(launchers, stream, empty, arguments, results)`:
   `launch(stream, grid_x, grid_y, grid_z, misaligned, *values)` with the values of the kernel's parameters;
   `misaligned` is not 0 where an address or a stride is no multiple of 16 bytes;
 - `empty(sizes, dtype)` makes a tensor that is not initialised;
-- `arguments`: tensors (of torch, or what looks like them) and numbers; scalars are those that their type holds;
+- `arguments`: tensors (of torch, or what looks like them) and numbers that the scalars' types hold;
 - `results`: for each result a tensor to write to, or None for a new one. The function returns all results.
 
-Kernels read rows whose elements are neighbours: an argument of another layout is copied first, and a result of
-another layout is computed beside and copied. This module needs neither MLIR nor torch.
+Kernels read rows whose elements are neighbours: an argument of another layout is copied first, and a result
+of another layout is computed beside and copied. This module needs neither MLIR nor torch.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from typing import Any
 
 from aecompiler.backends.nvidia import host_arithmetic, kernel_abi
 
-Program = Callable[
-    [Sequence[Callable[..., None]], int, Callable[..., Any], Sequence[Any], Sequence[Any]], list
-]
+Program = Callable[..., list[Any]]
 
 _LOW, _HIGH = -(1 << 31), (1 << 31) - 1
 
@@ -58,7 +56,7 @@ def make_program(plan: dict[str, Any]) -> Program:
 
 
 def misaligned(address: int, sizes: Sequence[int], strides: Sequence[int], item_bytes: int) -> int:
-    """What keeps a tensor from being aligned: the low bits of its address, and of strides that are ever used."""
+    """What keeps a tensor from being aligned: low bits of its address, and of strides that are used."""
     bits = address
     for size, stride in zip(sizes[:-1], strides, strict=False):
         if size > 1:
@@ -147,11 +145,10 @@ class _Writer:
         if result is None:
             self._line(make)
         else:
-            apart = (
-                f" or v{number}.stride({rank - 1}) != 1 and v{number}.shape[{rank - 1}] != 1" if rank else ""
-            )
-            self._line(f"v{number} = r{result}")
-            self._line(f"if v{number} is None{apart}:")
+            v, last = f"v{number}", rank - 1
+            apart = f" or {v}.stride({last}) != 1 and {v}.shape[{last}] != 1" if rank else ""
+            self._line(f"{v} = r{result}")
+            self._line(f"if {v} is None{apart}:")
             self._line(f"    {make}")
         self._describe(number, "", True)
 

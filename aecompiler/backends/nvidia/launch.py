@@ -1,4 +1,4 @@
-"""Runs what the NVIDIA backend emits: kernels loaded per device, launched by the driver on torch's streams."""
+"""Runs what the NVIDIA backend emits: kernels loaded per device, launched on torch's streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensor maps: descriptors by which the Tensor Memory Accelerator of Hopper and later copies boxes of tensors."""
+"""Tensor maps: descriptors by which the Tensor Memory Accelerator copies boxes of tensors."""
 
 from __future__ import annotations
 

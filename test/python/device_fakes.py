@@ -1,0 +1,136 @@
+"""What stands in for a GPU: tensors with addresses and no memory, and a driver that notes what it is asked."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import itertools
+import math
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from aecompiler.backends.nvidia import kernel_abi
+
+_ADDRESSES = itertools.count(1 << 20, 1 << 20)
+
+
+def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
+    """The strides of a contiguous tensor."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+class FakeTensor:
+    """A tensor of torch as host programs see one. `events` of all are noted in one list."""
+
+    def __init__(self, shape, strides=None, address=None, events=None):
+        self.shape = tuple(shape)
+        self.strides = tuple(strides) if strides is not None else contiguous(shape)
+        self.address = next(_ADDRESSES) if address is None else address
+        self.events = [] if events is None else events
+
+    def stride(self, dimension=None):
+        return self.strides if dimension is None else self.strides[dimension]
+
+    def data_ptr(self):
+        return self.address
+
+    def contiguous(self):
+        made = FakeTensor(self.shape, events=self.events)
+        self.events.append(("contiguous", self, made))
+        return made
+
+    def copy_(self, other):
+        self.events.append(("copy", self, other))
+        return self
+
+    def fill_(self, number):
+        self.events.append(("fill", self, number))
+        return self
+
+
+@dataclasses.dataclass
+class Launch:
+    """One launch of a host program."""
+
+    kernel: str
+    stream: int
+    grid: tuple[int, int, int]
+    misaligned: int
+    values: tuple[Any, ...]
+
+
+class Run:
+    """One run of a host program on fakes: its `results`, `launches` and all `events` in order."""
+
+    def __init__(self, program, kernels, arguments, results):
+        self.events: list[Any] = []
+        self.launches: list[Launch] = []
+        for each in (*arguments, *results):
+            if isinstance(each, FakeTensor):
+                each.events = self.events
+        launchers = [self._launcher(name) for name in kernels]
+        self.results = program(launchers, 7, self._empty, arguments, results)
+
+    def _launcher(self, name):
+        def launch(stream, x, y, z, misaligned, *values):
+            made = Launch(name, stream, (x, y, z), misaligned, values)
+            self.launches.append(made)
+            self.events.append(("launch", made))
+
+        return launch
+
+    def _empty(self, sizes, dtype):
+        made = FakeTensor(sizes, events=self.events)
+        self.events.append(("empty", made, dtype))
+        return made
+
+
+class FakeDriver:
+    """A driver whose launches are noted, with the parameters read from memory as a GPU would read them."""
+
+    def __init__(self, capability=(9, 0), shared=227 << 10):
+        self._capability, self._shared = capability, shared
+        self.loaded: list[tuple[int, bytes, str, int]] = []
+        self.launches: list[tuple[Any, ...]] = []
+        self.pushed: list[int] = []
+        self.context_now = 0
+        self.answer = 0
+
+    def capability(self, device):
+        return self._capability
+
+    def context(self, device):
+        return 100 + device
+
+    def current(self):
+        return self.context_now
+
+    def using(self, context):
+        import contextlib
+
+        self.pushed.append(context)
+        return contextlib.nullcontext()
+
+    def load_function(self, device, binary, name, shared):
+        self.loaded.append((device, binary, name, shared))
+        return 1000 + len(self.loaded)
+
+    def launch_kernel(self, function, x, y, z, threads, one, two, shared, stream, pointers, extra):
+        assert (one, two, extra) == (1, 1, None)
+        self.launches.append((function, (x, y, z), threads, shared, stream, list(pointers)))
+        self.slots = [ctypes.string_at(pointer, kernel_abi.SLOT_BYTES) for pointer in pointers]
+        return self.answer
+
+    def values(self, parameters):
+        """The parameters of the last launch, read from memory by their types."""
+        formats = {"i8": "<b", "i16": "<h", "i32": "<i", "i64": "<q", "f32": "<f", "f64": "<d"}
+        return [
+            struct.unpack_from("<Q" if parameter.startswith("!tt.ptr") else formats[parameter], slot)[0]
+            for parameter, slot in zip(parameters, self.slots, strict=False)
+        ]
+
+    def check(self, code, what):
+        from aecompiler.backends.nvidia.driver import DriverError
+
+        raise DriverError(what, "CUDA_ERROR_FAKE", str(code))

@@ -1,0 +1,475 @@
+"""Plans: what is read from host functions, what is refused, and what the functions made of them do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from device_fakes import FakeTensor, Run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aecompiler.backends.nvidia import host_arithmetic
+from aecompiler.backends.nvidia.host_plan import read_plan
+from aecompiler.backends.nvidia.host_program import kernel_names, make_program
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.errors import CompileError
+
+QKV = "!tt.ptr<bf16> i64 i64 i64"
+KERNELS = {
+    "unary": ["!tt.ptr<f32>", "i64", "!tt.ptr<f32>", "i64", "i32"],
+    "three": [*(f"{QKV} " * 3).split(), "i32", "f32"],
+    "scalars": ["!tt.ptr<f32>", "i8", "i8", "i16", "i32", "i64", "i32", "i16", "i16", "f32", "f64"],
+}
+
+
+def plan_of(text, kernels=KERNELS):
+    with make_context() as context:
+        context.allow_unregistered_dialects = True
+        module = ir.Module.parse(text)
+        plan = read_plan(module.body.operations[0].operation, kernels)
+    return json.loads(json.dumps(plan))
+
+
+def run(text, arguments, results=None):
+    plan = plan_of(text)
+    return Run(make_program(plan), kernel_names(plan), arguments, results or [None] * len(plan["returns"]))
+
+
+def refused(text, kernels=KERNELS):
+    with pytest.raises(CompileError) as caught:
+        plan_of(text, kernels)
+    assert caught.value.diagnostics[0].line, "the place is said"
+    return caught.value.diagnostics[0].message
+
+
+UNARY = """
+func.func @f(%x: tensor<?x?xf32> {attn.name = "x", attn.dims = ["N", ""]}) -> tensor<?x?xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c64 = arith.constant 64 : index
+  %n = tensor.dim %x, %c0 : tensor<?x?xf32>
+  %m = tensor.dim %x, %c1 : tensor<?x?xf32>
+  %g = arith.ceildivui %n, %c64 : index
+  %e = tensor.empty(%n, %m) : tensor<?x?xf32>
+  %r = "tt_host.launch"(%g, %c1, %c1, %x, %e, %n) {kernel = @unary, outputs = array<i64: 1>}
+    : (index, index, index, tensor<?x?xf32>, tensor<?x?xf32>, index) -> tensor<?x?xf32>
+  return %r : tensor<?x?xf32>
+}
+"""
+
+
+def test_plan_says_what_the_function_takes_and_returns():
+    plan = plan_of(UNARY)
+    assert plan["function"] == "f"
+    assert plan["arguments"] == [{"name": "x", "dtype": "f32", "shape": ["N", None]}]
+    assert plan["results"] == [{"name": "result0", "dtype": "f32", "shape": [None, None]}]
+    assert kernel_names(plan) == ["unary"]
+
+
+def test_launch_gets_addresses_strides_and_sizes():
+    x = FakeTensor((130, 8))
+    made = run(UNARY, [x])
+    (launch,) = made.launches
+    (result,) = made.results
+    assert launch.grid == (3, 1, 1)
+    assert launch.stream == 7
+    assert launch.misaligned == 0
+    assert launch.values == (x.address, 8, result.address, 8, 130)
+    assert result.shape == (130, 8)
+
+
+def test_result_is_computed_in_the_callers_memory():
+    x, out = FakeTensor((5, 8)), FakeTensor((5, 8), (16, 1))
+    made = run(UNARY, [x], [out])
+    assert made.results == [out]
+    assert made.launches[0].values == (x.address, 8, out.address, 16, 5)
+    assert [event[0] for event in made.events] == ["launch"]
+
+
+def test_rows_with_gaps_are_copied_first():
+    x = FakeTensor((5, 8), (1, 5))
+    made = run(UNARY, [x])
+    copy = made.events[0]
+    assert copy[:2] == ("contiguous", x)
+    assert made.launches[0].values[:2] == (copy[2].address, 8)
+
+
+def test_result_with_gaps_is_computed_beside():
+    x, out = FakeTensor((5, 8)), FakeTensor((5, 8), (1, 5))
+    made = run(UNARY, [x], [out])
+    assert [event[0] for event in made.events] == ["empty", "launch", "copy"]
+    assert made.events[2][1] is out
+    assert made.events[2][2].address == made.launches[0].values[2]
+    assert made.results == [out]
+
+
+def test_last_dimension_of_one_element_needs_no_copy():
+    made = run(UNARY, [FakeTensor((5, 1), (7, 3))])
+    assert [event[0] for event in made.events] == ["empty", "launch"]
+    assert made.launches[0].values[1] == 7
+
+
+@pytest.mark.parametrize(
+    ("tensor", "is_misaligned"),
+    [
+        (FakeTensor((5, 8)), False),
+        (FakeTensor((5, 8), address=(1 << 20) + 8), True),
+        (FakeTensor((5, 6)), True),
+        (FakeTensor((5, 6), (8, 1)), False),
+        (FakeTensor((1, 6)), True),  # the result's stride is 6, too, and its only row is never left
+        (FakeTensor((0, 8), address=0), False),
+    ],
+)
+def test_alignment_is_that_of_addresses_and_strides(tensor, is_misaligned):
+    out = FakeTensor(tensor.shape, (64, 1))
+    launch = run(UNARY, [tensor], [out]).launches[0]
+    assert (launch.misaligned != 0) == (is_misaligned and tensor.shape[0] != 1)
+
+
+def test_equal_empty_tensors_are_different_memory():
+    made = run(
+        """
+func.func @f(%x: tensor<4x8xf32>) -> (tensor<4x8xf32>, tensor<4x8xf32>) {
+  %c1 = arith.constant 1 : index
+  %e = tensor.empty() : tensor<4x8xf32>
+  %a = "tt_host.launch"(%c1, %c1, %c1, %x, %e, %c1) {kernel = @unary, outputs = array<i64: 1>}
+    : (index, index, index, tensor<4x8xf32>, tensor<4x8xf32>, index) -> tensor<4x8xf32>
+  %b = "tt_host.launch"(%c1, %c1, %c1, %a, %e, %c1) {kernel = @unary, outputs = array<i64: 1>}
+    : (index, index, index, tensor<4x8xf32>, tensor<4x8xf32>, index) -> tensor<4x8xf32>
+  return %a, %b : tensor<4x8xf32>, tensor<4x8xf32>
+}""",
+        [FakeTensor((4, 8))],
+    )
+    a, b = made.results
+    assert made.launches[0].values[2] == a.address
+    assert made.launches[1].values[::2] == (a.address, b.address, 1)
+    assert a.address != b.address
+
+
+UPDATE = """
+func.func @f(%x: tensor<4x8xf32>) -> (RESULTS) {{
+  %c1 = arith.constant 1 : index
+  %e = tensor.empty() : tensor<4x8xf32>
+  %a = "tt_host.launch"(%c1, %c1, %c1, %x, %e, %c1) {{kernel = @unary, outputs = array<i64: 1>}}
+    : (index, index, index, tensor<4x8xf32>, tensor<4x8xf32>, index) -> tensor<4x8xf32>
+  %b = "tt_host.launch"(%c1, %c1, %c1, %x, {written}, %c1) {{kernel = @unary, outputs = array<i64: 1>}}
+    : (index, index, index, tensor<4x8xf32>, tensor<4x8xf32>, index) -> tensor<4x8xf32>
+  return {returned} : RESULTS
+}}"""
+
+
+def update(written, *returned):
+    types = ", ".join(["tensor<4x8xf32>"] * len(returned))
+    text = UPDATE.format(written=written, returned=", ".join(returned)).replace("RESULTS", types)
+    return run(text, [FakeTensor((4, 8))])
+
+
+def test_tensor_that_nobody_else_uses_is_updated_in_place():
+    made = update("%a", "%b")
+    assert [event[0] for event in made.events] == ["empty", "launch", "launch"]
+    assert made.launches[0].values[2] == made.launches[1].values[2] == made.results[0].address
+
+
+def test_tensor_that_is_used_elsewhere_is_copied_before_an_update():
+    made = update("%a", "%a", "%b")
+    a, b = made.results
+    kinds = [event[0] for event in made.events]
+    assert kinds[:5] == ["empty", "launch", "empty", "copy", "launch"]
+    assert made.launches[0].values[2] == a.address
+    assert made.launches[1].values[2] not in (a.address, made.launches[0].values[2])
+    assert made.events[-1][0] == "copy"
+    assert made.events[-1][1] is b
+
+
+def test_argument_is_never_written_to():
+    made = update("%x", "%b")
+    x = made.launches[1].values[0]
+    assert made.launches[1].values[2] != x
+
+
+def test_returned_argument_is_copied():
+    text = "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> { return %x : tensor<4xf32> }"
+    x = FakeTensor((4,))
+    made = run(text, [x])
+    assert made.results[0] is not x
+    assert made.events[-1] == ("copy", made.results[0], x)
+
+
+def test_result_that_is_returned_twice_is_copied():
+    made = update("%e", "%b", "%b")
+    first, second = made.results
+    assert first is not second
+    assert made.events[-1] == ("copy", second, first)
+
+
+def test_scalar_result_is_a_tensor_of_one_element():
+    made = run("func.func @f(%x: f32) -> f32 { return %x : f32 }", [2.5])
+    assert made.results[0].shape == ()
+    assert made.events[-1] == ("fill", made.results[0], 2.5)
+
+
+BRANCHES = """
+func.func @f(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %n = tensor.dim %x, %c0 : tensor<?x8xf32>
+  %few = arith.cmpi ult, %n, %c1 : index
+  %e = tensor.empty(%n) : tensor<?x8xf32>
+  %r = scf.if %few -> tensor<?x8xf32> {
+    THEN
+  } else {
+    %b = "tt_host.launch"(%c1, %c1, %c1, %x, %e, %n) {kernel = @unary, outputs = array<i64: 1>}
+      : (index, index, index, tensor<?x8xf32>, tensor<?x8xf32>, index) -> tensor<?x8xf32>
+    scf.yield %b : tensor<?x8xf32>
+  }
+  return %r : tensor<?x8xf32>
+}"""
+LAUNCH_FEW = """
+    %a = "tt_host.launch"(%c1, %n, %c1, %x, %e, %n) {kernel = @unary, outputs = array<i64: 1>}
+      : (index, index, index, tensor<?x8xf32>, tensor<?x8xf32>, index) -> tensor<?x8xf32>
+    scf.yield %a : tensor<?x8xf32>"""
+
+
+@pytest.mark.parametrize(("rows", "grid"), [(0, (1, 0, 1)), (3, (1, 1, 1))])
+def test_each_branch_computes_the_result_in_place(rows, grid):
+    x, out = FakeTensor((rows, 8)), FakeTensor((rows, 8))
+    made = run(BRANCHES.replace("THEN", LAUNCH_FEW), [x], [out])
+    assert made.launches[0].grid == grid
+    assert made.launches[0].values[2] == out.address
+    assert [event[0] for event in made.events] == ["launch"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kinds"), [(0, ["empty", "copy"]), (3, ["empty", "launch", "empty", "copy"])]
+)
+def test_branch_may_yield_an_argument(rows, kinds):
+    x = FakeTensor((rows, 8))
+    made = run(BRANCHES.replace("THEN", "scf.yield %x : tensor<?x8xf32>"), [x])
+    assert [event[0] for event in made.events] == kinds
+    assert made.results[0] is not x
+
+
+def test_scalars_reach_kernels_as_their_parameters_hold_them():
+    text = """
+func.func @f(%x: tensor<f32>, %a: i1, %b: i8, %c: i16, %d: i32, %e: i64, %n: index, %g: f16, %h: bf16,
+             %i: f32, %j: f64) -> tensor<f32> {
+  %c1 = arith.constant 1 : index
+  %e0 = tensor.empty() : tensor<f32>
+  %r = "tt_host.launch"(%c1, %c1, %c1, %e0, %a, %b, %c, %d, %e, %n, %g, %h, %i, %j)
+    {kernel = @scalars, outputs = array<i64: 0>}
+    : (index, index, index, tensor<f32>, i1, i8, i16, i32, i64, index, f16, bf16, f32, f64) -> tensor<f32>
+  return %r : tensor<f32>
+}"""
+    made = run(text, [FakeTensor(()), 1, -3, 300, -70000, 1 << 40, 12, -1.5, 1.0, 0.5, 0.25])
+    values = made.launches[0].values
+    assert values[1:] == (1, -3, 300, -70000, 1 << 40, 12, -0x4200, 0x3F80, 0.5, 0.25)
+
+
+def test_size_beyond_32_bits_is_refused_by_name():
+    with pytest.raises(
+        ValueError, match=r"expects x\.shape\[0\] to be -2147483648 to 2147483647, got 2147483648"
+    ):
+        run(UNARY, [FakeTensor((1 << 31, 8))])
+
+
+# ---- refusals ----
+
+
+def test_other_operation_is_refused():
+    message = refused(
+        "func.func @f(%x: tensor<4xf32>, %v: f32) -> tensor<4xf32> {\n"
+        "  %y = linalg.fill ins(%v : f32) outs(%x : tensor<4xf32>) -> tensor<4xf32>\n"
+        "  return %y : tensor<4xf32>\n}"
+    )
+    assert message.startswith("'linalg.fill' op unsupported: this operation between kernels")
+
+
+def test_dimension_that_is_not_constant_is_refused():
+    text = """
+func.func @f(%x: tensor<?xf32>, %d: index) -> index {
+  %n = tensor.dim %x, %d : tensor<?xf32>
+  return %n : index
+}"""
+    assert refused(text) == "'tensor.dim' op expects a constant dimension of the tensor"
+
+
+def test_kernel_of_other_parameters_is_refused():
+    message = refused(UNARY, {"unary": ["!tt.ptr<f32>", "i32"]})
+    assert message == (
+        "'tt_host.launch' op expects 'unary' to have the parameters (!tt.ptr<f32>, i64, !tt.ptr<f32>, i64, i32), "
+        "got (!tt.ptr<f32>, i32)"
+    )
+
+
+def test_missing_kernel_is_refused():
+    assert refused(UNARY, {}) == "'tt_host.launch' op expects a kernel of this module, got 'unary'"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("array<i64: 1>", "array<i64: 2>", "expects outputs to be positions of tensors, got [2]"),
+        ("array<i64: 1>", "array<i64: 7>", "expects outputs to be positions of tensors, got [7]"),
+        ("array<i64: 1>", "array<i64>", "expects results of the types of the outputs"),
+    ],
+)
+def test_wrong_outputs_are_refused(old, new, message):
+    assert refused(UNARY.replace(old, new)) == f"'tt_host.launch' op {message}"
+
+
+def test_tensor_constant_and_arithmetic_are_refused():
+    constant = "%c = arith.constant dense<1.0> : tensor<4xf32>"
+    text = "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {{\n  {}\n  return %c : tensor<4xf32>\n}}"
+    assert (
+        refused(text.format(constant)) == "'arith.constant' op unsupported: a constant tensor between kernels"
+    )
+    message = refused(text.format("%c = arith.addf %x, %x : tensor<4xf32>"))
+    assert message == "'arith.addf' op unsupported: arithmetic on tensors between kernels"
+
+
+# ---- arithmetic ----
+
+INTEGERS = ("i1", "i8", "i16", "i32", "i64", "index")
+BINARY = (
+    *("addi", "subi", "muli", "divsi", "divui", "ceildivsi", "ceildivui", "floordivsi", "remsi", "remui"),
+    *("andi", "ori", "xori", "shli", "shrsi", "shrui", "minsi", "maxsi", "minui", "maxui"),
+)
+
+
+@st.composite
+def programs(draw):
+    """A random function on integers: its text, and arguments."""
+    types = [draw(st.sampled_from(INTEGERS)) for _ in range(3)]
+    values = [(f"%a{n}", type_) for n, type_ in enumerate(types)]
+    lines = []
+    for n in range(draw(st.integers(1, 12))):
+        name, (a, type_) = f"%v{n}", draw(st.sampled_from(values))
+        b = draw(st.sampled_from([value for value, other in values if other == type_]))
+        kind = draw(st.sampled_from(("binary", "compare", "select", "convert", "constant")))
+        if kind == "binary":
+            lines.append(f"{name} = arith.{draw(st.sampled_from(BINARY))} {a}, {b} : {type_}")
+        elif kind == "compare":
+            predicate = draw(st.sampled_from(host_arithmetic.PREDICATES["arith.cmpi"]))
+            lines.append(f"{name} = arith.cmpi {predicate}, {a}, {b} : {type_}")
+            type_ = "i1"
+        elif kind == "select":
+            conditions = [value for value, other in values if other == "i1"]
+            if not conditions:
+                continue
+            lines.append(f"{name} = arith.select {draw(st.sampled_from(conditions))}, {a}, {b} : {type_}")
+        elif kind == "constant":
+            low, high = _range(type_)
+            number = draw(st.integers(low, high))
+            text = ("false", "true")[number] if type_ == "i1" else number
+            lines.append(
+                f"{name} = arith.constant {text} : {type_}"
+                if type_ != "i1"
+                else f"{name} = arith.constant {text}"
+            )
+        else:
+            to = draw(st.sampled_from(INTEGERS))
+            operation = _conversion(type_, to, draw(st.booleans()))
+            if operation is None:
+                continue
+            lines.append(f"{name} = arith.{operation} {a} : {type_} to {to}")
+            type_ = to
+        values.append((name, type_))
+    name, type_ = values[-1]
+    arguments = ", ".join(f"{value} : {other}" for value, other in values[:3])
+    body = "\n  ".join(lines)
+    text = f"func.func @f({arguments}) -> {type_} {{\n  {body}\n  return {name} : {type_}\n}}"
+    edges = [st.sampled_from([low, high, 0, 1]) | st.integers(low, high) for low, high in map(_range, types)]
+    return text, [draw(edge) for edge in edges]
+
+
+def _range(type_):
+    if type_ == "i1":
+        return 0, 1
+    bits = host_arithmetic.width(type_)
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def _conversion(from_, to, is_unsigned):
+    if from_ == to:
+        return None
+    if "index" in (from_, to):
+        return "index_castui" if is_unsigned else "index_cast"
+    if host_arithmetic.width(from_) > host_arithmetic.width(to):
+        return "trunci"
+    return "extui" if is_unsigned else "extsi"
+
+
+@settings(max_examples=300, deadline=None)
+@given(programs())
+def test_random_arithmetic_is_that_of_the_reference(program):
+    import numpy as np
+
+    from aecompiler.reference import evaluate as registers_handlers  # noqa: F401
+    from aecompiler.reference.machine import Decoder, Frame
+    from aecompiler.reference.values import parse_type, widen
+
+    text, arguments = program
+    with make_context():
+        module = ir.Module.parse(text)
+        block = module.body.operations[0].operation.regions[0].blocks[0]
+        types = [parse_type(str(value.type)) for value in block.arguments]
+        values = [widen(np.asarray(value), type_) for value, type_ in zip(arguments, types, strict=True)]
+        with np.errstate(all="ignore"):
+            (expected,) = Frame().run(Decoder().block(block), values)
+    made = run(text, arguments)
+    assert int(made.events[-1][2]) == int(expected), text
+
+
+@pytest.mark.parametrize(
+    ("operation", "a", "b", "expected"),
+    [
+        ("addf", 0.1, 0.2, "0x1.3333340000000p-2"),
+        ("divf", 1.0, 3.0, "0x1.5555560000000p-2"),
+        ("divf", 1.0, 0.0, "inf"),
+        ("divf", -1.0, 0.0, "-inf"),
+        ("divf", 0.0, 0.0, "nan"),
+        ("mulf", 3e38, 10.0, "inf"),
+        ("subf", 1.0, 2.0**-30, "0x1.0000000000000p+0"),
+    ],
+)
+def test_floats_are_rounded_to_their_type(operation, a, b, expected):
+    text = f"func.func @f(%a: f32, %b: f32) -> f32 {{\n  %r = arith.{operation} %a, %b : f32\n  return %r : f32\n}}"
+    a, b = map(host_arithmetic.round_f32, (a, b))
+    assert run(text, [a, b]).events[-1][2].hex() == expected
+
+
+def test_conversion_of_an_integer_rounds_once():
+    # Just above half-way between two f32: rounding to f64 first would make it exactly half-way.
+    text = "func.func @f(%a: i64) -> f32 {\n  %r = arith.sitofp %a : i64 to f32\n  return %r : f32\n}"
+    number = (1 << 62) + (1 << 38) + 1
+    assert run(text, [number]).events[-1][2] == float((1 << 62) + (1 << 39))
+    assert run(text, [-number]).events[-1][2] == -float((1 << 62) + (1 << 39))
+
+
+def test_bf16_is_rounded_as_ml_dtypes_does():
+    import ml_dtypes
+    import numpy as np
+
+    values = np.concatenate(
+        [np.random.default_rng(1).normal(size=2000) * 10.0 ** np.arange(-45, 39, 0.042), [0.0, 1e-41, 3.4e38]]
+    )
+    for value in values:
+        assert host_arithmetic.round_bf16(float(value)) == float(
+            np.float64(value).astype(ml_dtypes.bfloat16)
+        ), value
+
+
+def test_infinite_constants_and_comparisons():
+    text = """
+func.func @f(%a: f32, %n: index) -> index {
+  %inf = arith.constant 0xFF800000 : f32
+  %c = arith.cmpf ogt, %a, %inf : f32
+  %m = arith.constant 7 : index
+  %r = arith.select %c, %n, %m : index
+  return %r : index
+}"""
+    assert run(text, [0.0, 3]).events[-1][2] == 3
+    assert run(text, [float("-inf"), 3]).events[-1][2] == 7
+    assert run(text, [float("nan"), 3]).events[-1][2] == 7
