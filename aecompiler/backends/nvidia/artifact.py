@@ -5,7 +5,7 @@ in Triton's dialect that it is made of. The manifest holds
 
 - `format`, `target`, `capability`, `entry`, and `versions` of what compiled it;
 - `plan`: what a call does (`host_plan.py`), with the arguments and results of the function;
-- `kernels`: by name, `parameters` (types, in order), `num_warps`, `num_stages`, and `forms`: "aligned" may
+- `kernels`: by name, `parameters` (types, in order), `num_warps`, `num_stages`, `stage` of the text, and `forms`: "aligned" may
   assume that addresses and strides are multiples of 16 bytes, "unaligned" may not. Each form has `symbol`,
   `threads` of a block, `shared` bytes of shared memory, `scratch` (null pointers to pass after the
   parameters), `registers` and `spills`.

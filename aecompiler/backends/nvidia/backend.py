@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import io
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +14,6 @@ from aecompiler.backends.base import Executable
 from aecompiler.backends.code_keys import digest, versions
 from aecompiler.backends.nvidia.artifact import (
     ALIGNED,
-    FORMS,
     MAX_SCRATCH,
     UNALIGNED,
     KernelCode,
@@ -23,12 +23,12 @@ from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule, pipeline_for
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
+from aecompiler.backends.triton.kernel_text import FUNCTION, NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError
 
-_FUNCTION, _WARPS, _STAGES = "tt.func", "tt_host.num_warps", "tt_host.num_stages"
 _ARTIFACT, _CODE = "artifact", ("cubin", "ptx", "facts")
 
 
@@ -84,11 +84,24 @@ class NvidiaBackend:
             functions = _kernels_of(lowered)
             parameters = {name: _parameters_of(function) for name, function in functions.items()}
             plan = read_plan(_host_function(lowered, entry), parameters)
-            kernels, texts = {}, {}
-            for name in kernel_names(plan):
-                kernels[name] = {"parameters": parameters[name], **_take_options(functions[name], schedule)}
-                for form in FORMS:
-                    texts[name, form] = _text_of(functions[name], form)
+            aligned = _texts_of(lowered, functions, schedule)
+            _drop_promises(functions)
+            unaligned = _texts_of(lowered, functions, schedule)
+        names = kernel_names(plan)
+        kernels = {
+            name: {
+                "parameters": parameters[name],
+                "num_warps": aligned[name].num_warps,
+                "num_stages": aligned[name].num_stages,
+                "stage": aligned[name].stage,
+            }
+            for name in names
+        }
+        texts = {
+            (name, form): found[name].text
+            for name in names
+            for form, found in ((ALIGNED, aligned), (UNALIGNED, unaligned))
+        }
         manifest = {
             "target": self.target.name,
             "capability": list(self.target.capability),
@@ -121,8 +134,6 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
     key = digest((artifact.cache_key, kernel, form))
     if cache is not None and (blobs := cache.load(key)) is not None:
         try:
-            import json
-
             facts = json.loads(blobs["facts"])
             return KernelCode(binary=blobs["cubin"], ptx=blobs["ptx"].decode(), **facts)
         except (KeyError, TypeError, ValueError):
@@ -130,8 +141,6 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
     target = named_target(artifact.target)
     code = _compile_text(artifact.source(kernel, form), kernel, target, artifact.manifest["kernels"][kernel])
     if cache is not None:
-        import json
-
         facts = json.dumps(code.facts()).encode()
         cache.store(key, {"cubin": code.binary, "ptx": code.ptx.encode(), "facts": facts})
     return code
@@ -174,7 +183,7 @@ def _make_context() -> ir.Context:
 
 
 def _kernels_of(module: ir.Module) -> dict[str, ir.Operation]:
-    found = [op.operation for op in module.body.operations if op.operation.name == _FUNCTION]
+    found = [op.operation for op in module.body.operations if op.operation.name == FUNCTION]
     return {ir.StringAttr(op.attributes["sym_name"]).value: op for op in found}
 
 
@@ -182,7 +191,7 @@ def _host_function(module: ir.Module, entry: str) -> ir.Operation:
     others = []
     for op in module.body.operations:
         operation = op.operation
-        if operation.name == _FUNCTION:
+        if operation.name == FUNCTION:
             continue
         if operation.name == "func.func" and ir.StringAttr(operation.attributes["sym_name"]).value == entry:
             return operation
@@ -195,22 +204,20 @@ def _parameters_of(function: ir.Operation) -> list[str]:
     return [str(parameter) for parameter in type_.inputs]
 
 
-def _take_options(function: ir.Operation, schedule: NvidiaSchedule) -> dict[str, int]:
-    """How a kernel is to be compiled: as its attributes say, which Triton does not know, or the schedule."""
-    found = {"num_warps": schedule.num_warps, "num_stages": schedule.num_stages}
-    for name, attribute in (("num_warps", _WARPS), ("num_stages", _STAGES)):
-        if attribute in function.attributes:
-            found[name] = ir.IntegerAttr(function.attributes[attribute]).value
-            del function.attributes[attribute]
-    return found
+def _texts_of(
+    module: ir.Module, functions: Mapping[str, ir.Operation], schedule: NvidiaSchedule
+) -> dict[str, KernelText]:
+    """The text of each kernel, compiled as its attributes say, or else the schedule."""
+    i32 = ir.IntegerType.get_signless(32, module.context)
+    for function in functions.values():
+        for name, value in ((NUM_WARPS, schedule.num_warps), (NUM_STAGES, schedule.num_stages)):
+            if name not in function.attributes:
+                function.attributes[name] = ir.IntegerAttr.get(i32, value)
+    return {each.name: each for each in kernel_texts(module)}
 
 
-def _text_of(function: ir.Operation, form: str) -> str:
-    """A module with one kernel, as Triton reads it; the unaligned form promises nothing of its arguments."""
-    with function.location:
-        module = ir.Module.create()
-        with ir.InsertionPoint(module.body):
-            clone = function.clone()
-    if form == UNALIGNED and "arg_attrs" in clone.attributes:
-        del clone.attributes["arg_attrs"]
-    return module.operation.get_asm(print_generic_op_form=True, enable_debug_info=True)
+def _drop_promises(functions: Mapping[str, ir.Operation]) -> None:
+    """Make the unaligned form of kernels, which is told nothing of addresses and strides."""
+    for function in functions.values():
+        if "arg_attrs" in function.attributes:
+            del function.attributes["arg_attrs"]

@@ -40,7 +40,9 @@ from aecompiler.backends.nvidia.kernel_abi import parameter_types
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
 
-LAUNCH = "tt_host.launch"
+LAUNCH, ALLOC = "tt_host.launch", "tt_host.alloc"
+"""What launches a kernel; memory that nobody has written, as a `tensor.empty` that `cse` can't merge."""
+
 
 Plan = dict[str, Any]
 Instruction = dict[str, Any]
@@ -161,7 +163,7 @@ class _Reader:
             self._arithmetic(op, body)
         elif name == "tensor.dim":
             self._dim(op, body)
-        elif name == "tensor.empty":
+        elif name in ("tensor.empty", ALLOC):
             self._empties[op.results[0]] = self._sizes(op, body)
         elif name == "tensor.cast":
             self._cast(op)
