@@ -21,7 +21,7 @@ _OP_DUMP = "see current operation"
 
 _UNREADABLE = "a message that is no UTF-8 text"
 
-_MEMORY_BUFFER = "-"
+MEMORY_BUFFER = "-"
 """The file name that MLIR gives to text parsed from memory."""
 
 
@@ -75,7 +75,7 @@ def locate(location: ir.Location, file: str | None = None) -> Position:
     if isinstance(location, ir.FileLineColLoc):
         name = location.filename
         return Position(
-            file if name == _MEMORY_BUFFER else name, location.start_line or None, location.start_col or None
+            file if name == MEMORY_BUFFER else name, location.start_line or None, location.start_col or None
         )
     for part in _parts(location):
         position = locate(part, file)
@@ -189,7 +189,7 @@ def render_error(error: AecError, file: str | None = None) -> str:
 
 
 def _in_file(diagnostic: Diagnostic, file: str | None) -> Diagnostic:
-    own = diagnostic.file if diagnostic.file not in (None, _MEMORY_BUFFER) else file
+    own = diagnostic.file if diagnostic.file not in (None, MEMORY_BUFFER) else file
     notes = tuple(_in_file(note, file) for note in diagnostic.notes)
     return dataclasses.replace(diagnostic, file=own, notes=notes)
 

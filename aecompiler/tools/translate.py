@@ -63,7 +63,7 @@ def build_parser() -> Parser:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="an option of the target's schedule, as block_q=128; of a lowered kernel num_warps or num_stages; "
+        help="an option of the target's schedule, as block_q=128; of a kernel num_warps or num_stages; "
         "repeatable",
     )
     add = parser.add_argument_group("report").add_argument

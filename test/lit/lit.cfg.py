@@ -4,6 +4,7 @@ A tool is looked up in this order: environment variable (AECOMPILER_<TOOL>), bes
 """
 
 # ruff: noqa: F821  (lit provides `config` and `lit_config`)
+import importlib.util
 import os
 import shlex
 import shutil
@@ -36,13 +37,15 @@ def find_tool(variable: str, *names: str) -> str:
 filecheck = find_tool("AECOMPILER_FILECHECK", "FileCheck", "filecheck")
 if os.path.basename(filecheck).startswith("FileCheck"):
     config.available_features.add("llvm-filecheck")  # numeric substitutions, for example
+if importlib.util.find_spec("triton"):
+    config.available_features.add("triton")
 if path := os.environ.get("PYTHONPATH"):  # else another checkout may be tested than the one at hand
     config.environment["PYTHONPATH"] = path
 # Variables without `$` do not leak from one CHECK-LABEL block into the next.
 config.environment["FILECHECK_OPTS"] = "--enable-var-scope"
 
 config.substitutions += [(r"\bFileCheck\b", shlex.quote(filecheck)), ("%PYTHON", shlex.quote(sys.executable))]
-for tool in ("aec-opt", "aec-run", "aec-bench"):
+for tool in ("aec-opt", "aec-run", "aec-bench", "aec-translate"):
     path = find_tool(f"AECOMPILER_{tool.removeprefix('aec-').upper()}", tool)
     config.substitutions.append((rf"\b{tool}(?=\s)", shlex.quote(path)))
 

@@ -11,7 +11,7 @@ import os
 import re
 from typing import NamedTuple
 
-from aecompiler.diagnostics import Diagnostic, Position
+from aecompiler.diagnostics import MEMORY_BUFFER, Diagnostic, Position
 
 _NOWHERE = Position(None, None, None)
 _AT_LOCATION = re.compile(r"^loc\((?P<location>.*?)\): error: (?P<text>.*)$", re.MULTILINE)
@@ -53,7 +53,7 @@ def first_complaint(written: str, source: Source) -> Diagnostic | None:
         for match in _AT_LOCATION.finditer(written)
     ]
     for match in _AT_POSITION.finditer(written):
-        position = Position(match["file"], int(match["line"]), int(match["column"]))
+        position = _position(match)
         found.append(_Complaint(match.start(), match["text"], *_place(position, source)))
     found += [_Complaint(match.start(), match["text"], _NOWHERE) for match in _NO_POSITION.finditer(written)]
     if not found:
@@ -106,7 +106,7 @@ def _position_in(location: str, source: Source) -> Position:
     """The first position inside of a location's text; aliases are looked up in the text."""
     for _ in range(_MOST_ALIASES):
         if match := _POSITION.search(location):
-            return Position(match["file"], int(match["line"]) or None, int(match["column"]) or None)
+            return _position(match)
         alias = _ALIAS.search(location)
         if alias is None:
             break
@@ -117,11 +117,16 @@ def _position_in(location: str, source: Source) -> Position:
     return _NOWHERE
 
 
+def _position(match: re.Match[str]) -> Position:
+    file = None if match["file"] == MEMORY_BUFFER else match["file"]
+    return Position(file, int(match["line"]) or None, int(match["column"]) or None)
+
+
 def _ptx_position(lines: list[str], source: Source) -> Position:
     """The position of the last line of PTX."""
     for line in reversed(lines):
         if match := _PTX_LOC.match(line):
-            position = Position(match["file"], int(match["line"]) or None, int(match["column"]) or None)
+            position = _position(match)
             if position.file == os.path.basename(source.path):
                 return _place(position._replace(file=source.path), source)[0]
             return position
