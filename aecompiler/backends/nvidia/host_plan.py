@@ -20,6 +20,7 @@ Instructions are dictionaries with `op` and, where they make values, `results`:
 - `dim` of `tensor`, `dimension`;
 - `alloc` with `sizes` (values), and `output`: the result that the memory is for, or null;
 - `clone`: a copy of a tensor in memory of its own;
+- `full`: a tensor of `sizes` (numbers) with `value` everywhere;
 - `launch` of `kernel` on `grid` with `arguments`, of which those at the positions `outputs` are written;
 - `if` with `condition`, `then` and `else`, each with `body` and `yields`.
 
@@ -180,9 +181,10 @@ class _Reader:
 
     def _constant(self, op: ir.Operation, body: list[Instruction]) -> None:
         value = op.results[0]
-        if isinstance(value.type, ir.ShapedType):
-            raise diagnostics.error_at(op, "unsupported: a constant tensor between kernels")
         attribute = op.attributes["value"]
+        if isinstance(value.type, ir.ShapedType):
+            self._full(op, attribute, body)
+            return
         number = attribute.value
         if isinstance(number, bool) or str(value.type) == "i1":
             number = int(number) & 1
@@ -191,6 +193,17 @@ class _Reader:
         else:
             self._constants[value] = number
         body.append({"op": "constant", "results": [self._scalar(value)], "value": number})
+
+    def _full(self, op: ir.Operation, attribute: ir.Attribute, body: list[Instruction]) -> None:
+        """A tensor with one number everywhere."""
+        value = op.results[0]
+        if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
+            raise diagnostics.error_at(op, "unsupported: a tensor of different constants between kernels")
+        number = attribute.get_splat_value().value
+        text = number.hex() if isinstance(number, float) else int(number)
+        memory = self._memories[value] = _Memory(self._new(value.type))
+        sizes = list(value.type.shape)
+        body.append({"op": "full", "results": [memory.number], "sizes": sizes, "value": text})
 
     def _arithmetic(self, op: ir.Operation, body: list[Instruction]) -> None:
         for value in (*op.operands, *op.results):

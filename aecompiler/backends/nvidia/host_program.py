@@ -182,6 +182,13 @@ class _Writer:
                 self._line(f"v{number} = empty(v{source}.shape, {self._types[number]['dtype']!r})")
                 self._line(f"v{number}.copy_(v{source})")
                 self._describe(number, "", True)
+            elif op == "full":
+                (number,), value = instruction["results"], instruction["value"]
+                value = float.fromhex(value) if isinstance(value, str) else value
+                sizes = "".join(f"{size}, " for size in instruction["sizes"])
+                self._line(f"v{number} = empty(({sizes}), {self._types[number]['dtype']!r})")
+                self._line(f"v{number}.fill_({_literal(value)})")
+                self._describe(number, "", True)
             elif op == "launch":
                 self._launch(instruction)
             elif op == "if":
@@ -193,7 +200,7 @@ class _Writer:
         (number,), value = instruction["results"], instruction["value"]
         if isinstance(value, str):
             value = float.fromhex(value)
-            self._literals[number] = f"({value!r})" if abs(value) < float("inf") else f"float('{value!r}')"
+            self._literals[number] = _literal(value)
         else:
             self._literals[number] = f"({value})" if value < 0 else str(value)
 
@@ -255,6 +262,11 @@ class _Writer:
             return
         self._line(f"v{result} = v{value}")
         self._describe(result, "contiguous", result in self._launched)
+
+
+def _literal(value: int | float) -> str:
+    """A number in Python's words."""
+    return f"({value!r})" if abs(value) < float("inf") else f"float('{value!r}')"
 
 
 def _launched(body: Sequence[dict[str, Any]]) -> set[int]:
