@@ -58,13 +58,14 @@ class CheckReport:
 def check(program: Any, /, *args: Any, target: str = "cpu", **kwargs: Any) -> CheckReport:
     """Run a program (or a `Kernel`) on arguments and compare it with the float64 reference.
 
-    An argument of the program that is called target goes by position. Raises what `compile` and a call of the
+    Arrays of the host are copied to the GPU for a kernel that runs there. An argument of the program that is
+    called target goes by position. Raises what `compile` and a call of the
     kernel raise.
     """
     if not isinstance(target, str):
         raise TypeError(f"check() expects target to be the name of one, got '{type(target).__name__}'")
     kernel = program if isinstance(program, Kernel) else compile(program, target)
-    outputs = kernel(*args, **kwargs)
+    outputs = kernel(*kernel.place(args), **dict(zip(kwargs, kernel.place([*kwargs.values()]), strict=True)))
     reference = kernel.evaluate_reference(*args, **kwargs)
     if len(kernel.results) == 1:
         outputs = (outputs,)

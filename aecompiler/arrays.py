@@ -171,6 +171,15 @@ def _span(buffer: Buffer, dtype: str) -> tuple[int, int]:
     return buffer.address, buffer.address + (last + 1) * numpy_dtype(dtype).itemsize
 
 
+def place(value: Any) -> Any:
+    """An argument of `check`, where kernels read it: as it is."""
+    return value
+
+
+def wait() -> None:
+    """Until calls are done: they are when they return."""
+
+
 def to_numpy(value: Any) -> Any:
     """A torch tensor as a numpy array (bfloat16 through ml_dtypes); anything else as it is."""
     if not is_torch(value):

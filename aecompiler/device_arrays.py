@@ -80,6 +80,25 @@ def _number(argument: Argument, value: Any) -> int | float:
     return arrays.rounded(argument, arrays.number(argument, value))
 
 
+def place(value: Any) -> Any:
+    """An argument of `check`, where kernels read it: arrays of the host are copied to the current GPU."""
+    import numpy as np
+    import torch
+
+    if isinstance(value, np.ndarray) and value.ndim:
+        is_bfloat16 = value.dtype == arrays.numpy_dtype("bf16")
+        value = torch.from_numpy(np.array(value.view(np.int16) if is_bfloat16 else value))
+        value = value.view(torch.bfloat16) if is_bfloat16 else value
+    return value.cuda() if isinstance(value, torch.Tensor) and value.ndim else value
+
+
+def wait() -> None:
+    """Until the calls made so far are done, on the current GPU."""
+    import torch
+
+    torch.cuda.synchronize()
+
+
 def like(values: Sequence[Any]) -> Any:
     """What results are made like: the first tensor of a call, or None."""
     return next((value for value in values if arrays.is_torch(value)), None)

@@ -151,6 +151,14 @@ class Kernel:
         """
         return self._sizes.complete(shapes)
 
+    def place(self, values: Sequence[Any]) -> list[Any]:
+        """Values for arguments, where this kernel reads them: for one of a GPU, arrays are copied there."""
+        return [self._arrays.place(value) for value in values]
+
+    def wait(self) -> None:
+        """Wait until the calls made so far are done."""
+        self._arrays.wait()
+
     def evaluate_reference(self, /, *args: Any, **kwargs: Any) -> Any:
         """The program in float64, by `aecompiler.reference.evaluate` (slow, whole rows): a list of arrays."""
         from aecompiler.reference.evaluate import evaluate

@@ -15,6 +15,7 @@ import numpy as np
 
 from aecompiler import diagnostics as diags
 from aecompiler.accuracy import compare
+from aecompiler.arrays import to_numpy
 from aecompiler.bindings import ir
 from aecompiler.compiler import compile
 from aecompiler.dialect import make_context
@@ -121,10 +122,10 @@ def _compile(loaded: Loaded, args: Any) -> Kernel:
 
 def _call(kernel: Kernel, inputs: Sequence[Any]) -> tuple[np.ndarray, ...]:
     try:
-        results = kernel(*inputs)
+        results = kernel(*kernel.place(inputs))
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return results if isinstance(results, tuple) else (results,)
+    return tuple(map(to_numpy, results if isinstance(results, tuple) else (results,)))
 
 
 def _outputs(texts: Sequence[str], kernel: Kernel) -> list[tuple[str, list[str]]]:
@@ -159,9 +160,11 @@ def _outputs(texts: Sequence[str], kernel: Kernel) -> list[tuple[str, list[str]]
 
 def _median_ms(kernel: Kernel, inputs: Sequence[Any], repeat: int) -> float:
     seconds = []
+    placed = kernel.place(inputs)
     for _ in range(repeat):
         begin = time.perf_counter()
-        kernel(*inputs)
+        kernel(*placed)
+        kernel.wait()
         seconds.append(time.perf_counter() - begin)
     return statistics.median(seconds) * 1e3
 
