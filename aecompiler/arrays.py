@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from aecompiler.backends.base import Buffer, Scalar
+from aecompiler.torch_types import DTYPES as DTYPES
+from aecompiler.torch_types import torch_dtype
 
 _NUMPY_NAMES = {
     "f16": "float16",
@@ -28,13 +30,7 @@ _NUMPY_NAMES = {
     "i64": "int64",
     "index": "int64",
 }
-TORCH_NAMES = {**_NUMPY_NAMES, "bf16": "bfloat16"}
-"""The names of torch's types by element type."""
-
 _INTEGER_BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "index": 64}
-
-DTYPES = frozenset(TORCH_NAMES)
-"""The element types that arguments and results may have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +95,7 @@ def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buff
     if like_torch:
         torch = sys.modules["torch"]
         try:
-            array = torch.empty(shape, dtype=getattr(torch, TORCH_NAMES[dtype]))
+            array = torch.empty(shape, dtype=torch_dtype(dtype))
         except RuntimeError as error:  # torch's answer where there is no memory
             raise MemoryError(f"a result of shape {shape} does not fit into memory: {error}") from None
         return Buffer(array.data_ptr(), shape, strides), array
@@ -115,11 +111,10 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
     """The buffer of an array of the caller for a result of that shape; errors name the result."""
     where = f"result '{result.name}'"
     if is_torch(value):
-        torch = sys.modules["torch"]
         if value.device.type != "cpu":
             raise ValueError(f"{where}: expects a dense tensor with data on the CPU")
         check_torch_result(where, value)
-        dtype, expected = value.dtype, getattr(torch, TORCH_NAMES[result.dtype])
+        dtype, expected = value.dtype, torch_dtype(result.dtype)
         contiguous, address = value.is_contiguous() and not value.is_neg(), value.data_ptr()
     elif isinstance(value, np.ndarray):
         dtype, expected = value.dtype, numpy_dtype(result.dtype)
@@ -227,7 +222,7 @@ def check_torch(argument: Argument, value: Any) -> None:
             f"argument '{name}': expects a tensor without gradient, since kernels are not differentiated: "
             "pass it through .detach(), or call under torch.no_grad()"
         )
-    expected = getattr(torch, TORCH_NAMES[argument.dtype])
+    expected = torch_dtype(argument.dtype)
     if value.dtype != expected:
         raise TypeError(f"argument '{name}': expects dtype {argument.dtype}, got {value.dtype}")
 

@@ -6,23 +6,15 @@ again, with a message, only where something is wrong.
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from aecompiler import arrays
 from aecompiler.arrays import Argument
+from aecompiler.torch_types import torch_dtype
 
 _ROUND_F32_BELOW = 3.4e38
-
-
-@functools.cache
-def torch_dtype(dtype: str) -> Any:
-    """The torch type of an element type."""
-    import torch
-
-    return getattr(torch, arrays.TORCH_NAMES[dtype])
 
 
 def take(argument: Argument, value: Any) -> tuple[Any, tuple[int, ...] | int | float, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -167,6 +168,14 @@ class Kernel:
         with make_context():
             _module, function = self.inlined_program()
             return evaluate(function, values)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the kernel to a file, which `aecompiler.saved_kernel.load` reads without MLIR and Triton.
+
+        Raises `UnsupportedError` for a target whose code can't be saved, and for a program with rules for
+        sizes other than that some are equal.
+        """
+        self.artifact.save(path, self._sizes.rules())
 
     def inlined_program(self) -> tuple[Any, Any]:
         """A copy of the program in the current context, with calls inlined: the module, and its function."""

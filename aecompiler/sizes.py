@@ -9,6 +9,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from aecompiler.errors import UnsupportedError
 
 Actual = Sequence[int] | int | float | None
 """An argument at a call: the shape of an array, or the value of a scalar."""
@@ -134,6 +137,23 @@ class Sizes:
             values = [call.value(size) for size in dims]
             shapes.append(tuple(max(0, value) for value in values if value is not None))
         return shapes
+
+    def rules(self) -> dict[str, Any]:
+        """What calls must keep, as data: `equal`, groups of (argument, dimension); `fixed`, a place and its
+        size; `at_least`, a place and the smallest size.
+
+        Raises `UnsupportedError` for what can't be said so: sizes that are computed from others.
+        """
+        roots = [size for size in self.classes if size.parent is None and size.places]
+        if self.requirements or any(size.formulas for size in roots):
+            raise UnsupportedError("unsupported: saving a program whose sizes are computed from others")
+        return {
+            "equal": [[list(place) for place in size.places] for size in roots if len(size.places) > 1],
+            "fixed": [[*size.places[0], size.constant] for size in roots if size.constant is not None],
+            "at_least": [
+                [*places[0], minimum] for size, minimum in self.at_least if (places := size.root().places)
+            ],
+        }
 
     def complete(self, shapes: Sequence[Sequence[int | None]]) -> list[list[int | None]]:
         """The shapes of arguments with the unknown sizes (None) filled in that follow from known ones.

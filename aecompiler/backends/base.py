@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
-from aecompiler.errors import BackendError
+from aecompiler.errors import BackendError, UnsupportedError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,10 @@ class Artifact:
     def text(self) -> str:
         """The code as text, for reading and for tests."""
         return self.render()
+
+    def save(self, path: str | os.PathLike[str], sizes: Mapping[str, Any] | None = None) -> None:
+        """Write all that another machine needs to run the code; `sizes` are rules that calls must keep."""
+        raise UnsupportedError(f"unsupported: saving code for {self.target}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
-"""What stands in for a GPU: tensors with addresses and no memory, and a driver that notes what it is asked."""
+"""What stands in for a GPU: tensors with addresses and no memory, and a driver that notes its calls."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import itertools
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aecompiler.backends.nvidia import kernel_abi
+from aecompiler.backends.nvidia.driver import DriverError
 
 _ADDRESSES = itertools.count(1 << 20, 1 << 20)
 
@@ -23,7 +25,8 @@ def contiguous(shape: Sequence[int]) -> tuple[int, ...]:
 class FakeTensor:
     """A tensor of torch as host programs see one. `events` of all are noted in one list."""
 
-    def __init__(self, shape, strides=None, address=None, events=None):
+    def __init__(self, shape, strides=None, address=None, events=None, device_index=0):
+        self.device_index = device_index
         self.shape = tuple(shape)
         self.strides = tuple(strides) if strides is not None else contiguous(shape)
         self.address = next(_ADDRESSES) if address is None else address
@@ -31,6 +34,13 @@ class FakeTensor:
 
     def stride(self, dimension=None):
         return self.strides if dimension is None else self.strides[dimension]
+
+    def get_device(self):
+        return self.device_index
+
+    @property
+    def device(self):
+        return f"cuda:{self.device_index}"
 
     def data_ptr(self):
         return self.address
@@ -107,8 +117,6 @@ class FakeDriver:
         return self.context_now
 
     def using(self, context):
-        import contextlib
-
         self.pushed.append(context)
         return contextlib.nullcontext()
 
@@ -131,6 +139,4 @@ class FakeDriver:
         ]
 
     def check(self, code, what):
-        from aecompiler.backends.nvidia.driver import DriverError
-
         raise DriverError(what, "CUDA_ERROR_FAKE", str(code))

@@ -298,8 +298,8 @@ func.func @f(%x: tensor<?xf32>, %d: index) -> index {
 def test_kernel_of_other_parameters_is_refused():
     message = refused(UNARY, {"unary": ["!tt.ptr<f32>", "i32"]})
     assert message == (
-        "'tt_host.launch' op expects 'unary' to have the parameters (!tt.ptr<f32>, i64, !tt.ptr<f32>, i64, i32), "
-        "got (!tt.ptr<f32>, i32)"
+        "'tt_host.launch' op expects 'unary' to have the parameters "
+        "(!tt.ptr<f32>, i64, !tt.ptr<f32>, i64, i32), got (!tt.ptr<f32>, i32)"
     )
 
 
@@ -435,7 +435,8 @@ def test_random_arithmetic_is_that_of_the_reference(program):
     ],
 )
 def test_floats_are_rounded_to_their_type(operation, a, b, expected):
-    text = f"func.func @f(%a: f32, %b: f32) -> f32 {{\n  %r = arith.{operation} %a, %b : f32\n  return %r : f32\n}}"
+    body = f"%r = arith.{operation} %a, %b : f32\n  return %r : f32"
+    text = f"func.func @f(%a: f32, %b: f32) -> f32 {{\n  {body}\n}}"
     a, b = map(host_arithmetic.round_f32, (a, b))
     assert run(text, [a, b]).events[-1][2].hex() == expected
 
@@ -473,3 +474,11 @@ func.func @f(%a: f32, %n: index) -> index {
     assert run(text, [0.0, 3]).events[-1][2] == 3
     assert run(text, [float("-inf"), 3]).events[-1][2] == 7
     assert run(text, [float("nan"), 3]).events[-1][2] == 7
+
+
+def test_memory_of_a_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match=r"result 'result0': expects shape \(5, 8\), got \(5, 9\)"):
+        run(UNARY, [FakeTensor((5, 8))], [FakeTensor((5, 9))])
+    text = "func.func @f(%x: tensor<?xf32>) -> tensor<?xf32> { return %x : tensor<?xf32> }"
+    with pytest.raises(ValueError, match=r"result 'result0': expects shape \(4,\), got \(1,\)"):
+        run(text, [FakeTensor((4,))], [FakeTensor((1,))])

@@ -5,10 +5,11 @@ in Triton's dialect that it is made of. The manifest holds
 
 - `format`, `target`, `capability`, `entry`, and `versions` of what compiled it;
 - `plan`: what a call does (`host_plan.py`), with the arguments and results of the function;
-- `kernels`: by name, `parameters` (types, in order), `num_warps`, `num_stages`, `stage` of the text, and `forms`: "aligned" may
-  assume that addresses and strides are multiples of 16 bytes, "unaligned" may not. Each form has `symbol`,
-  `threads` of a block, `shared` bytes of shared memory, `scratch` (null pointers to pass after the
-  parameters), `registers` and `spills`.
+- `kernels`: by name, `parameters` (types, in order), `num_warps`, `num_stages`, `stage` of the text, and
+  `forms`: "aligned" may assume that addresses and strides are multiples of 16 bytes, "unaligned" may not.
+  Each form has `symbol`, `threads` of a block, `shared` bytes of shared memory, `scratch` (null pointers to
+  pass after the parameters), `registers` and `spills`;
+- `sizes`, in saved files: which sizes of a call must agree (`Sizes.rules`).
 
 Reading and running one needs neither MLIR nor Triton; a form that is not there yet is compiled by Triton when
 a call needs it.
@@ -142,9 +143,7 @@ class NvidiaArtifact(Artifact):
         try:
             return self.files[_path(kernel, form, "ttir")].decode()
         except KeyError:
-            raise BackendError(
-                f"there is no text of the {form} form of kernel '{kernel}' to compile"
-            ) from None
+            raise BackendError(f"kernel '{kernel}' has no text of its {form} form to compile") from None
 
     def code(self, kernel: str, form: str) -> KernelCode:
         """A form of a kernel, compiled now if it is not there."""
@@ -169,9 +168,14 @@ class NvidiaArtifact(Artifact):
             compile_form=self.compile_form,
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that another machine needs to run the program, without MLIR and Triton."""
-        Path(path).write_bytes(self.complete().binary)
+    def save(self, path: str | os.PathLike[str], sizes: Mapping[str, Any] | None = None) -> None:
+        """Write all that another machine needs to run the program, without MLIR and Triton.
+
+        `sizes` are rules for the sizes of calls, `Sizes.rules()`; `aecompiler.saved_kernel` checks them.
+        """
+        whole = self.complete()
+        manifest = {**whole.manifest, "sizes": dict(sizes or {})}
+        Path(path).write_bytes(_pack(manifest, whole.files))
 
 
 def _path(kernel: str, form: str, kind: str) -> str:

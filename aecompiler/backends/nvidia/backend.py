@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import importlib.util
 import io
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -106,7 +107,7 @@ class NvidiaBackend:
             "target": self.target.name,
             "capability": list(self.target.capability),
             "entry": entry,
-            "versions": {"aecompiler": versions()[0], "triton": _triton_version()},
+            "versions": {"aecompiler": versions()[0], "triton": _triton_version().partition(" ")[0]},
             "plan": plan,
             "kernels": kernels,
         }
@@ -166,10 +167,13 @@ def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str
 
 @functools.cache
 def _triton_version() -> str:
-    try:
-        return importlib.metadata.version("triton")
-    except importlib.metadata.PackageNotFoundError:
+    """The version of Triton, which is not imported: that would take longer than all else of a warm start."""
+    found = importlib.util.find_spec("triton")
+    if found is None or found.origin is None:
         return ""
+    with open(found.origin, encoding="utf-8") as file:
+        version = re.search(r"__version__ = '([^']+)'", file.read())
+    return f"{version[1] if version else '?'} {found.origin}"
 
 
 # ---- the module after the pipeline ----

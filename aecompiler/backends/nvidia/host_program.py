@@ -50,6 +50,7 @@ def make_program(plan: dict[str, Any]) -> Program:
         "bits_of_bf16": kernel_abi.bits_of_bf16,
         "misaligned": misaligned,
         "too_large": too_large,
+        "wrong_shape": wrong_shape,
     }
     exec(compile(source, f"<host program of {plan['function']}>", "exec"), names)
     return names["program"]
@@ -67,6 +68,11 @@ def misaligned(address: int, sizes: Sequence[int], strides: Sequence[int], item_
 def too_large(label: str, value: int) -> ValueError:
     """The error for an index that kernels can't take."""
     return ValueError(f"expects {label} to be {_LOW} to {_HIGH}, got {value}")
+
+
+def wrong_shape(name: str, expected: Sequence[int], got: Sequence[int]) -> ValueError:
+    """The error for memory of another shape than that of the result."""
+    return ValueError(f"result '{name}': expects shape {tuple(expected)}, got {tuple(got)}")
 
 
 def source_of(plan: dict[str, Any]) -> str:
@@ -146,10 +152,14 @@ class _Writer:
             self._line(make)
         else:
             v, last = f"v{number}", rank - 1
-            apart = f" or {v}.stride({last}) != 1 and {v}.shape[{last}] != 1" if rank else ""
             self._line(f"{v} = r{result}")
-            self._line(f"if {v} is None{apart}:")
+            self._line(f"if {v} is None:")
             self._line(f"    {make}")
+            self._line(f"elif {v}.shape != ({sizes}):")
+            self._line(f"    raise wrong_shape({self._result_name(result)!r}, ({sizes}), {v}.shape)")
+            if rank:
+                self._line(f"elif {v}.stride({last}) != 1 and {v}.shape[{last}] != 1:")
+                self._line(f"    {make}")
         self._describe(number, "", True)
 
     def _return(self, position: int, number: int) -> None:
@@ -158,12 +168,17 @@ class _Writer:
             sizes, dtype = (f"{value}.shape", type_["dtype"]) if isinstance(type_, dict) else ("()", type_)
             self._line(f"if {result} is None:")
             self._line(f"    {result} = empty({sizes}, {dtype!r})")
+            self._line(f"elif {result}.shape != {sizes}:")
+            self._line(f"    raise wrong_shape({self._result_name(position)!r}, {sizes}, {result}.shape)")
             self._line(f"{result}.{'copy_' if isinstance(type_, dict) else 'fill_'}({value})")
             return
         self._line(f"if {result} is None:")
         self._line(f"    {result} = {value}")
         self._line(f"elif {result} is not {value}:")
         self._line(f"    {result}.copy_({value})")
+
+    def _result_name(self, position: int) -> str:
+        return self._plan["results"][position]["name"]
 
     # ---- instructions ----
 

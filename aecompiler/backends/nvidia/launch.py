@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import struct
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from aecompiler.backends.nvidia.driver import Driver, driver
 from aecompiler.backends.nvidia.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia.kernel_abi import SLOT_BYTES, parameter_format
 from aecompiler.errors import BackendError
+from aecompiler.torch_types import torch_dtype
 
 _MAX_GRID = ((1 << 31) - 1, 65535, 65535)
 
@@ -57,7 +57,7 @@ class CudaExecutable:
         """The number of the device that all tensors are on."""
         if not self._tensors:
             tensors = [each for each in results if each is not None]
-            return tensors[0].get_device() if tensors else sys.modules["torch"].cuda.current_device()
+            return tensors[0].get_device() if tensors else _current_device()
         first = arguments[self._tensors[0]].get_device()
         for n in self._tensors:
             if arguments[n].get_device() != first:
@@ -100,18 +100,24 @@ class _Device:
         self.empty = _empty(index)
 
 
+def _current_device() -> int:
+    import torch
+
+    return torch.cuda.current_device()
+
+
 def _current_stream() -> Callable[[int], int]:
     """What gives the current stream of a device, as the number that the driver knows it by."""
-    torch = sys.modules["torch"]
+    import torch
+
     raw = getattr(torch._C, "_cuda_getCurrentRawStream", None)
     return raw or (lambda index: torch.cuda.current_stream(index).cuda_stream)
 
 
 def _empty(index: int) -> Callable[[Sequence[int], str], Any]:
     """What makes tensors on a device."""
-    from aecompiler.device_arrays import torch_dtype
+    import torch
 
-    torch = sys.modules["torch"]
     device = torch.device("cuda", index)
     empty = torch.empty
     return lambda sizes, dtype: empty(sizes, dtype=torch_dtype(dtype), device=device)
