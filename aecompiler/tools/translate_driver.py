@@ -128,6 +128,8 @@ class _Translation:
         self.report("doing", "lowering the program")
         module, kernels = self._kernels()
         kernels = self._chosen(kernels)
+        if self.args.emit == "cubin":
+            self._check_binaries(kernels)
         if self.args.emit == "tt":
             whole = module is not None and self.args.kernel is None
             self._write(
@@ -171,10 +173,10 @@ class _Translation:
         return module if kernel_texts(module) else None
 
     def _lower(self) -> ir.Module:
+        program, _ = self._program()
         backend = get_backend(self.args.target)
         schedule = self._schedule(backend)
         register_all()
-        program, _ = self._program()
         buffer = io.BytesIO()
         program.operation.write_bytecode(buffer)
         with make_context(allow_unregistered_dialects=True):
@@ -228,18 +230,23 @@ class _Translation:
             texts = [str(kernel.stages[_STAGES[form]]) for kernel in compiled]
         self._write(self._joined(texts, kernels).encode())
 
+    def _check_binaries(self, kernels: Sequence[KernelText]) -> None:
+        """Refuse an output that can't hold the binaries: ask before long work."""
+        if _is_folder(self.args.output):
+            try:
+                os.makedirs(self.args.output, exist_ok=True)
+            except OSError as error:
+                reason = error.strerror or error
+                raise UsageError(f"cannot write '{self.args.output}': {reason}") from None
+        elif len(kernels) != 1:
+            names = ", ".join(kernel.name for kernel in kernels)
+            raise UsageError(f"--emit=cubin: expects --kernel, or -o DIR/, for several kernels ({names})")
+
     def _emit_binaries(self, compiled: Sequence[CompiledKernel]) -> None:
         if not _is_folder(self.args.output):
-            if len(compiled) != 1:
-                names = ", ".join(kernel.name for kernel in compiled)
-                raise UsageError(f"--emit=cubin: expects --kernel, or -o DIR/, for several kernels ({names})")
             self._write(compiled[0].cubin)
             return
         folder = Path(self.args.output)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"cannot write '{folder}': {error.strerror or error}") from None
         manifest = {}
         for kernel in compiled:
             file = f"{kernel.name}.cubin"
