@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib
 
-_REGISTRARS = ("aecompiler.passes", "aecompiler.backends.cpu.pipelines")
+_REGISTRARS = (
+    "aecompiler.passes",
+    "aecompiler.backends.cpu.pipelines",
+    "aecompiler.backends.nvidia.pipelines",
+)
 
 
 def register_all() -> None:

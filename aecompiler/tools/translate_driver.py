@@ -15,6 +15,7 @@ from typing import Any
 
 from aecompiler import diagnostics as diags
 from aecompiler.backends.base import get_backend
+from aecompiler.backends.nvidia.backend import find_backend
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target
 from aecompiler.backends.triton.compiler import CompiledKernel, compile_kernel
 from aecompiler.backends.triton.kernel_text import KernelText, kernel_texts, read_kernel
@@ -23,13 +24,11 @@ from aecompiler.backends.triton.sass import disassemble
 from aecompiler.bindings import ir, load
 from aecompiler.dialect import make_context
 from aecompiler.errors import AecError, BackendError, PipelineError
-from aecompiler.passes.infra import run_pipeline
 from aecompiler.passes.rewriting import symbol_name
 from aecompiler.signature import find_function, inlined, parse
 from aecompiler.tools.command_line import FAILED, OK, split_name
 from aecompiler.tools.errors import UsageError
 from aecompiler.tools.files import check_writable, replace_file
-from aecompiler.tools.registration import register_all
 from aecompiler.tools.streams import write_stdout
 from aecompiler.tools.supervise import Reporter
 
@@ -174,15 +173,10 @@ class _Translation:
 
     def _lower(self) -> ir.Module:
         program, _ = self._program()
-        backend = get_backend(self.args.target)
+        backend = find_backend(self.args.target)
         schedule = self._schedule(backend)
-        register_all()
-        buffer = io.BytesIO()
-        program.operation.write_bytecode(buffer)
-        with make_context(allow_unregistered_dialects=True):
-            module = ir.Module.parse(buffer.getvalue())
-        run_pipeline(module, backend.pipeline(schedule))
-        return module
+        with program.context:
+            return backend.lower(program, schedule)
 
     def _chosen(self, kernels: Sequence[KernelText]) -> list[KernelText]:
         if self.args.kernel is None:

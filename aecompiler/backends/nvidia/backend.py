@@ -60,7 +60,7 @@ class NvidiaBackend:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
                 except (BackendError, KeyError):
                     cache.drop(key)
-        artifact = self._compile(module, entry, pipeline, chosen, key)
+        artifact = self._compile(module, entry, schedule, key)
         if cache is not None:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
@@ -70,24 +70,38 @@ class NvidiaBackend:
         options = f"{schedule.num_warps} {schedule.num_stages}"
         return digest((text, entry, pipeline, options, self.target.name, _triton_version(), *versions()))
 
-    def _compile(
-        self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule, key: str
-    ) -> NvidiaArtifact:
+    def lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
+        """What the pipeline makes of `module`, which is left as it is: a host function and its kernels.
+
+        It is in a context of its own. Each kernel says how many warps and stages it is compiled with.
+        """
         from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
-        from aecompiler.backends.nvidia.host_plan import read_plan
         from aecompiler.passes.infra import run_pipeline
 
         source = io.BytesIO()
         module.operation.write_bytecode(source)
-        with _make_context():
+        chosen = schedule.resolved(self.target)
+        with make_context(allow_unregistered_dialects=True):
             lowered = ir.Module.parse(source.getvalue())
-            run_pipeline(lowered, pipeline)
+            run_pipeline(lowered, self.pipeline(schedule))
+            i32 = ir.IntegerType.get_signless(32)
+            for function in _kernels_of(lowered).values():
+                for name, value in ((NUM_WARPS, chosen.num_warps), (NUM_STAGES, chosen.num_stages)):
+                    if name not in function.attributes:
+                        function.attributes[name] = ir.IntegerAttr.get(i32, value)
+        return lowered
+
+    def _compile(self, module: Any, entry: str, schedule: NvidiaSchedule, key: str) -> NvidiaArtifact:
+        from aecompiler.backends.nvidia.host_plan import read_plan
+
+        lowered = self.lower(module, schedule)
+        with lowered.context:
             functions = _kernels_of(lowered)
             parameters = {name: _parameters_of(function) for name, function in functions.items()}
             plan = read_plan(_host_function(lowered, entry), parameters)
-            aligned = _texts_of(lowered, functions, schedule)
+            aligned = _texts_of(lowered)
             _drop_promises(functions)
-            unaligned = _texts_of(lowered, functions, schedule)
+            unaligned = _texts_of(lowered)
         names = kernel_names(plan)
         kernels = {
             name: {
@@ -179,13 +193,6 @@ def _triton_version() -> str:
 # ---- the module after the pipeline ----
 
 
-def _make_context() -> ir.Context:
-    """A context for programs and kernels; those are made of operations that nobody registers."""
-    context = make_context()
-    context.allow_unregistered_dialects = True
-    return context
-
-
 def _kernels_of(module: ir.Module) -> dict[str, ir.Operation]:
     found = [op.operation for op in module.body.operations if op.operation.name == FUNCTION]
     return {ir.StringAttr(op.attributes["sym_name"]).value: op for op in found}
@@ -208,15 +215,7 @@ def _parameters_of(function: ir.Operation) -> list[str]:
     return [str(parameter) for parameter in type_.inputs]
 
 
-def _texts_of(
-    module: ir.Module, functions: Mapping[str, ir.Operation], schedule: NvidiaSchedule
-) -> dict[str, KernelText]:
-    """The text of each kernel, compiled as its attributes say, or else the schedule."""
-    i32 = ir.IntegerType.get_signless(32, module.context)
-    for function in functions.values():
-        for name, value in ((NUM_WARPS, schedule.num_warps), (NUM_STAGES, schedule.num_stages)):
-            if name not in function.attributes:
-                function.attributes[name] = ir.IntegerAttr.get(i32, value)
+def _texts_of(module: ir.Module) -> dict[str, KernelText]:
     return {each.name: each for each in kernel_texts(module)}
 
 

@@ -129,8 +129,8 @@ class KernelReport:
         ]
         lines = [" " * 22 + "".join(f"{head:>11}" for head in heads)]
         lines += [f"  {name:<20}" + "".join(f"{count:>11}" for count in counts) for name, counts in rows]
-        if left := len(self.loops) - _SHOWN_LOOPS:
-            lines += [f"  ({left} smaller loops)"] if left > 0 else []
+        if len(self.loops) > _SHOWN_LOOPS:
+            lines.append(f"  and {len(self.loops) - _SHOWN_LOOPS} smaller")
         return lines
 
 
