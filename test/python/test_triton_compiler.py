@@ -103,6 +103,13 @@ def test_compiling_writes_nothing_that_stays(tmp_path):
     assert list(temporary.iterdir()) == []
 
 
+def test_environment_of_triton_changes_neither_chip_nor_rounding(monkeypatch):
+    expected = compiled(PRODUCT.text, "f_0", SM_80)
+    monkeypatch.setenv("TRITON_OVERRIDE_ARCH", "sm90")
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "0")
+    assert compiled(PRODUCT.text, "f_0", SM_80) == expected
+
+
 def test_text_with_layouts_skips_the_passes_before():
     kernel = compiled(PRODUCT.text, "f_0", num_warps=8)
     again = compile_kernel(str(kernel.stages["ttgir"]), "f_0", SM_90, stage="ttgir")
