@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable, Sequence
 
 from aecompiler.bindings import arith, ir, scf, tensor
@@ -270,33 +271,43 @@ class TileProgram:
             [self._clip(bounds, part) for bounds in ranges] for ranges in (found.full, found.partial)
         )
 
-        def stream(products: Products) -> Stream:
-            def advance(number: ir.Value, carried: list[ir.Value], full: bool) -> list[ir.Value]:
-                return step.advance(number, start.like(carried), full=full, products=products).values
+        ask_result = self.options.masked_values == MaskedValues.CHECK_RESULT and self.n_accumulators > 0
+        products = Products.ALL if ask_result else Products.BY_TILE
 
-            def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-                nonempty, all_left = self.mask_analysis.build_test(
-                    *where, number, self.options.block_kv, self.kv_length
-                )
-                types = [value.type for value in carried]
-                return rw.if_else(
-                    all_left,
-                    types,
-                    lambda: advance(number, carried, full=True),
-                    lambda: rw.if_else(
-                        nonempty, types, lambda: advance(number, carried, full=False), lambda: carried
-                    ),
-                )
+        def advance(
+            number: ir.Value, carried: list[ir.Value], *, full: bool, products: Products = products
+        ) -> list[ir.Value]:
+            return step.advance(number, start.like(carried), full=full, products=products).values
 
-            if self.mask_analysis.needs_test:
-                return start.like(_for_ranges([*full, *partial], start.values, test))
-            values = _for_ranges(full, start.values, lambda n, carried: advance(n, carried, full=True))
-            values = _for_ranges(partial, values, lambda n, carried: advance(n, carried, full=False))
-            return start.like(values)
+        def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            nonempty, all_left = self.mask_analysis.build_test(
+                *where, number, self.options.block_kv, self.kv_length
+            )
+            types = [value.type for value in carried]
+            return rw.if_else(
+                all_left,
+                types,
+                lambda: advance(number, carried, full=True),
+                lambda: rw.if_else(
+                    nonempty, types, lambda: advance(number, carried, full=False), lambda: carried
+                ),
+            )
 
-        if self.options.masked_values == MaskedValues.CHECK_TILES or not self.n_accumulators:
-            return stream(Products.BY_TILE)
-        return _unless_finite(stream(Products.ALL), lambda: stream(Products.UNMASKED))
+        if self.mask_analysis.needs_test:
+            values = _for_ranges([*full, *partial], start.values, test)
+        else:
+            values = _for_ranges(full, start.values, functools.partial(advance, full=True))
+            values = _for_ranges(partial, values, functools.partial(advance, full=False))
+        stream = start.like(values)
+        if not ask_result:
+            return stream
+
+        def again() -> Stream:
+            # It hardly ever runs, so that one body with masks serves all tiles: it is code to compile.
+            masked = functools.partial(advance, full=False, products=Products.UNMASKED)
+            return start.like(_for_ranges([*full, *partial], start.values, masked))
+
+        return _unless_finite(stream, again)
 
     def _clip(
         self, bounds: tuple[ir.Value, ir.Value], part: tuple[ir.Value, ir.Value] | None

@@ -77,8 +77,8 @@
 // SPLIT:           scf.for
 // SPLIT:             tensor.extract_slice %[[PARTS]]
 
-// The loops have no branches; one asks at their end whether the accumulators are finite. If not, the same loops run
-// again, from 0, and leave out the products with masked elements.
+// The loops have no branches; one asks at their end whether the accumulators are finite. If not, one loop over
+// the tiles of both ranges starts again, and leaves out the products with masked elements.
 // RESULT-LABEL: func.func @relu
 // RESULT-DAG:     %[[NEGINF:[^ ]+]] = arith.constant 0xFF800000 : f32
 // RESULT-DAG:     %[[ZERO:[^ ]+]] = arith.constant 0.000000e+00 : f32
@@ -96,15 +96,17 @@
 // RESULT:         %[[ACC:[^ ]+]] = scf.if %[[FINITE]] -> (tensor<32x16xf32>) {
 // RESULT-NEXT:      scf.yield %[[ALL]]
 // RESULT-NEXT:    } else {
-// RESULT:           %[[FULL2:[^ ]+]] = scf.for {{.*}} = %[[C0]] to %[[LAST]] step {{.*}} iter_args(%{{.+}} = %[[START]])
-// RESULT-NOT:         scf.if
-// RESULT:             arith.mulf
-// RESULT:             %[[PRODUCT:[^ ]+]] = arith.mulf
-// RESULT:             %[[MASKED:[^ ]+]] = arith.cmpf oeq, %{{.+}}, %[[NEGINF]]
-// RESULT:             arith.select %[[MASKED]], %[[ZERO]], %[[PRODUCT]]
-// RESULT:           scf.for {{.*}} = %[[PART]] to %[[END]] step {{.*}} iter_args(%{{.+}} = %[[FULL2]])
-// RESULT-NOT:         scf.if
-// RESULT:             arith.cmpf oeq, %{{.+}}, %[[NEGINF]]
+// RESULT:           scf.for {{.*}} iter_args(%[[CARRIED:[^ ]+]] = %[[START]])
+// RESULT:             %[[LOWER:[^ ]+]] = arith.select %[[FIRST:[^ ]+]], %[[C0]], %[[PART]]
+// RESULT:             %[[UPPER:[^ ]+]] = arith.select %[[FIRST]], %[[LAST]], %[[END]]
+// RESULT:             scf.for {{.*}} = %[[LOWER]] to %[[UPPER]] step {{.*}} iter_args(%{{.+}} = %[[CARRIED]])
+// RESULT-NOT:           scf.if
+// RESULT:               arith.cmpi sge
+// RESULT-NOT:           scf.if
+// RESULT:               %[[PRODUCT:[^ ]+]] = arith.mulf
+// RESULT:               %[[MASKED:[^ ]+]] = arith.cmpf oeq, %{{.+}}, %[[NEGINF]]
+// RESULT:               arith.select %[[MASKED]], %[[ZERO]], %[[PRODUCT]]
+// RESULT-NOT:       scf.for
 // RESULT:         ins(%[[ACC]]{{[ ,]}}
 
 // Each part of the keys asks for its own accumulators, before they are merged.
