@@ -125,7 +125,7 @@ def test_masked_values_stay_hidden_and_others_do_not(normalize, tile):
 
 @pytest.mark.parametrize(("mask", "loops"), [(WINDOW, 5), (DOTTED, 2)], ids=["ranges", "tests"])
 def test_the_second_pass_has_one_body_for_all_tiles(mask, loops):
-    """Loops over full tiles, over partial ones in two ranges, and over all three ranges; or twice over a hull."""
+    """Loops over full tiles, over partial ones in two ranges, and over all three; or twice over a hull."""
     text = tile_level(program(normalizers.softmax(), mask), tile=f"{TILES['plain']} {WAYS[1]}")
     assert text.count("scf.for ") == loops
 
