@@ -205,6 +205,22 @@ def for_loop(
     return list(loop.results)
 
 
+def hoist_invariants(loop_body: ir.Block) -> None:
+    """Move the operations of a loop's body that use nothing of the loop before it.
+
+    They must be such as may run where the loop does not turn at all.
+    """
+    loop = loop_body.owner
+    inner: set[ir.Value] = set(loop_body.arguments)
+    for view in list(loop_body.operations):
+        op = view.operation
+        used = (operand for each in (op, *walk_list(op)) for operand in each.operands)
+        if any(operand in inner for operand in used):
+            inner.update(op.results)
+        else:
+            op.move_before(loop)
+
+
 def if_else(
     condition: ir.Value,
     types: Sequence[ir.Type],

@@ -283,6 +283,7 @@ class TileProgram:
             nonempty, all_left = self.mask_analysis.build_test(
                 *where, number, self.options.block_kv, self.kv_length
             )
+            rw.hoist_invariants(ir.InsertionPoint.current.block)  # what is asked of the rows alone
             types = [value.type for value in carried]
             return rw.if_else(
                 all_left,

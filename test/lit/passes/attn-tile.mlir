@@ -197,3 +197,47 @@ func.func @absolute(%q: tensor<1x2x?x16xf32>, %k: tensor<1x2x?x16xf32>, %bias: t
   }) : (tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>) -> tensor<1x2x?xf32>
   return %sum : tensor<1x2x?xf32>
 }
+
+// -----
+
+// Documents: the smallest and largest number of a tile's rows are found once, those of its keys for each tile of them.
+// CHECK-LABEL: func.func @documents
+// CHECK-SAME:    %[[IDS:[^ ]+]]: tensor<?xi32>
+// CHECK:         scf.forall (%{{.+}}, %[[T:[^ ]+]]) in
+// CHECK:           %[[ROWS:[^ ]+]]:2 = scf.for %[[I:[^ ]+]] = {{.*}} -> (index, index)
+// CHECK:             tensor.extract %[[IDS]][%[[I]]]
+// CHECK:           scf.for {{.*}} -> (tensor<16x16xf32>)
+// CHECK:             %[[KEYS:[^ ]+]]:2 = scf.for %[[J:[^ ]+]] = {{.*}} -> (index, index)
+// CHECK:               tensor.extract %[[IDS]][%[[J]]]
+// CHECK-NOT:         scf.for {{.*}} -> (index, index)
+// CHECK:             scf.if {{.*}} -> (tensor<16x16xf32>)
+// CHECK:         return
+func.func @documents(%q: tensor<1x2x?x16xf32>, %k: tensor<1x2x?x16xf32>, %v: tensor<1x2x?x16xf32>,
+                     %ids: tensor<?xi32>) -> tensor<1x2x?x16xf32> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  %o = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    %mine = tensor.extract %ids[%i] : tensor<?xi32>
+    %other = tensor.extract %ids[%j] : tensor<?xi32>
+    %keep = arith.cmpi eq, %mine, %other : i32
+    "attn.yield"(%keep) : (i1) -> ()
+  }, {
+    "attn.yield"() : () -> ()
+  }, {
+  ^update(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    %w = arith.maximumf %s, %zero : f32
+    "attn.yield"(%one, %w) : (f32, f32) -> ()
+  }, {
+  ^merge(%b: index, %h: index, %i: index):
+    "attn.yield"(%one, %one) : (f32, f32) -> ()
+  }, {
+  ^finalize(%b: index, %h: index, %i: index):
+    "attn.yield"(%one) : (f32) -> ()
+  }) {accumulators = 1 : i64}
+    : (tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>, tensor<1x2x?x16xf32>) -> tensor<1x2x?x16xf32>
+  return %o : tensor<1x2x?x16xf32>
+}
