@@ -31,7 +31,5 @@ def tt(
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library}}}",
-            "canonicalize",
-            "cse",
         )
     )

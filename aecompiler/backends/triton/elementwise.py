@@ -72,6 +72,8 @@ def evaluate(
         return ln.compute(name, left, right, sizes)
     spread, loops = ln.together(operands, sizes)
     values = [each.value for each in spread]
+    if name == "negf":  # -0 - x is -x, and Triton lowers no other negation
+        return Lanes(arith.subf(tt.constant(values[0].type, -0.0), values[0]), loops)
     if name in _EXPANDED:
         return Lanes(ln.binary(name, *values), loops)
     if dialect == "math" and name not in _TRITON:
