@@ -17,6 +17,8 @@ from aecompiler.passes.structured_ops import Generic, Operand, UnsupportedTile
 if TYPE_CHECKING:
     from aecompiler.backends.triton.kernel import KernelBuilder
 
+Combine = Callable[[ir.Value, ir.Value], ir.Value]
+
 _INF = float("inf")
 
 _COMBINE: dict[str, int | float] = {
@@ -91,9 +93,10 @@ class Structured:
         yielded = self.generic.yielded[number]
         if not left:
             return self._placed(body.value(yielded), out.loops, shape)
-        combine, element, identity = self._reduction(yielded, self.generic.argument_of_out(number))
+        combine, elements, identity = self._reduction(yielded, self.generic.argument_of_out(number))
         loops = tuple(sorted({*out.loops, *left}))
-        lanes = ln.spread(self._without_padding(body.value(element), left, identity), loops, self.padded)
+        element = self._combined(combine, [body.value(each) for each in elements])
+        lanes = ln.spread(self._without_padding(element, left, identity), loops, self.padded)
         value = lanes.value
         for axis in sorted((loops.index(loop) for loop in left), reverse=True):
             value = tt.reduce(value, axis, combine)
@@ -116,21 +119,29 @@ class Structured:
 
     def _reduction(
         self, yielded: ir.Value, argument: ir.Value
-    ) -> tuple[Callable[[ir.Value, ir.Value], ir.Value], ir.Value, int | float]:
+    ) -> tuple[Combine, list[ir.Value], int | float]:
         """How a result is reduced: the operation, what of each element, and the identity."""
-        op = None if isinstance(yielded.owner, ir.Block) else yielded.owner.operation
+        op = _defining(yielded)
         name = op.name.removeprefix("arith.") if op is not None else ""
-        if op is None or len(op.operands) != 2 or argument not in list(op.operands):
-            raise UnsupportedTile("a reduction that is no single operation")
+        elements = _others(yielded, argument, op.name) if op is not None else None
+        if elements is None:
+            raise UnsupportedTile("a reduction that is no operation on the result and elements")
         if name in _COMBINE:
             identity: int | float = _COMBINE[name]
         elif name in ("maxsi", "minsi", "maxui", "minui"):
             low, high = ln.type_range(yielded.type)
             identity = {"maxsi": low, "minsi": high, "maxui": 0, "minui": -1}[name]
         else:
-            raise UnsupportedTile(f"a reduction by '{op.name}'")
-        left, right = op.operands
-        return getattr(arith, name), right if left == argument else left, identity
+            raise UnsupportedTile(f"a reduction by 'arith.{name}'")
+        return getattr(arith, name), elements, identity
+
+    def _combined(self, combine: Combine, values: Sequence[Lanes]) -> Lanes:
+        """All of the values combined."""
+        result, *others = values
+        for other in others:
+            (a, b), loops = ln.together([result, other], self.padded)
+            result = Lanes(combine(a.value, b.value), loops)
+        return result
 
     def _without_padding(self, lanes: Lanes, loops: Sequence[int], identity: int | float) -> Lanes:
         """The values, with the identity where loops go beyond the sizes of the tile."""
@@ -202,11 +213,10 @@ class Structured:
 
     def _matrix(self, operand: Operand, loops: tuple[int, int]) -> ir.Value:
         """An operand with these loops as its dimensions, 0 where the sum goes beyond its size."""
-        tile = self._tile(operand)
-        lanes = tile.lanes(operand.loops)
-        if not tile.clean:
-            (k,) = self.generic.reductions
-            lanes = self._without_padding(lanes, [k], 0)
+        tile, (k,) = self._tile(operand), self.generic.reductions
+        if tile.value is not None and (tile.clean or self.padded[k] == self.sizes[k]):
+            return _source(tt.trans(tile.value, [operand.loops.index(loop) for loop in loops]))
+        lanes = self._without_padding(tile.lanes(operand.loops), [k], 0)
         whole = ln.spread(lanes, sorted(loops), self.padded)
         return _source(tt.trans(whole.value, _order(loops)))
 
@@ -229,8 +239,9 @@ class Structured:
             new = []
             for number, (start, carried) in enumerate(zip(starts, loop.inner_iter_args, strict=True)):
                 yielded = generic.yielded[number]
-                combine, element, _ = self._reduction(yielded, generic.argument_of_out(number))
-                lanes = ln.spread(body.value(element), start.loops, self.padded)
+                combine, elements, _ = self._reduction(yielded, generic.argument_of_out(number))
+                element = self._combined(combine, [body.value(each) for each in elements])
+                lanes = ln.spread(element, start.loops, self.padded)
                 new.append(combine(carried, lanes.value))
             scf.YieldOp(new)
         return [
@@ -305,6 +316,21 @@ class _Body:
             return self.kernel.gather(op, places, structured.padded)
         operands = [self.value(operand) for operand in op.operands]
         return evaluate(op, operands, structured.padded, self.kernel.library)
+
+
+def _others(value: ir.Value, argument: ir.Value, name: str) -> list[ir.Value] | None:
+    """The operands beside `argument` of operations called `name`, one of whose operands it is."""
+    op = _defining(value)
+    if op is None or op.name != name or len(op.operands) != 2:
+        return None
+    left, right = op.operands
+    if argument in (left, right):
+        return [right if left == argument else left]
+    for inner, other in ((left, right), (right, left)):
+        found = _others(inner, argument, name)
+        if found is not None:
+            return [*found, other]
+    return None
 
 
 def _defining(value: ir.Value) -> ir.Operation | None:
