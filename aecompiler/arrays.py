@@ -254,13 +254,18 @@ def _take_numpy(argument: Argument, value: np.ndarray) -> tuple[Buffer, tuple[in
 def check_shape(argument: Argument, shape: tuple[int, ...]) -> None:
     """Refuse a shape of another rank, or of another size where the size is static."""
     expected = argument.shape
-    text = format_shape(expected).strip() or "()"
     where = f"argument '{argument.name}'"
     if len(shape) != len(expected):
+        text = _shape_text(expected)
         raise ValueError(f"{where}: expects {len(expected)} dimensions {text}, got {len(shape)}")
     for dimension, (want, got) in enumerate(zip(expected, shape, strict=True)):
-        if isinstance(want, int) and want != got:
+        if want != got and isinstance(want, int):
+            text = _shape_text(expected)
             raise ValueError(f"{where}: expects size {want} in dimension {dimension} of {text}, got {got}")
+
+
+def _shape_text(shape: tuple[int | str | None, ...]) -> str:
+    return format_shape(shape).strip() or "()"
 
 
 def number(argument: Argument, value: Any) -> int | float:

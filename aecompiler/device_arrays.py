@@ -30,15 +30,14 @@ def take(argument: Argument, value: Any) -> tuple[Any, tuple[int, ...] | int | f
         raise TypeError(
             f"argument '{argument.name}': expects a torch tensor on a GPU, got {arrays.describe(value)}"
         )
-    where = f"argument '{argument.name}'"
     if not _is_plain(value) or value.dtype is not torch_dtype(argument.dtype):
-        _check_device(where, value)
+        _check_device(f"argument '{argument.name}'", value)
         arrays.check_torch(argument, value)
         value = value.detach().resolve_neg()
     shape = tuple(value.shape)
     arrays.check_shape(argument, shape)
     if not arrays.has_data(value):
-        raise ValueError(f"{where}: expects a tensor with data, got one without")
+        raise ValueError(f"argument '{argument.name}': expects a tensor with data, got one without")
     return value, shape, value
 
 
@@ -116,13 +115,14 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Any:
     where = f"result '{result.name}'"
     if not arrays.is_torch(value):
         raise TypeError(f"{where}: expects a torch tensor on a GPU, got {arrays.describe(value)}")
-    _check_device(where, value)
-    arrays.check_torch_result(where, value)
+    if not _is_plain(value) or value.is_inference() or not arrays.has_data(value):
+        _check_device(where, value)
+        arrays.check_torch_result(where, value)
     if value.dtype is not torch_dtype(result.dtype):
         raise TypeError(f"{where}: expects dtype {result.dtype}, got {value.dtype}")
-    if tuple(value.shape) != shape:
+    if value.shape != shape:
         raise ValueError(f"{where}: expects shape {shape}, got {tuple(value.shape)}")
-    if value.is_neg() or _overlaps_itself(value):
+    if (not value.is_contiguous() and _overlaps_itself(value)) or value.is_neg():
         raise ValueError(f"{where}: expects a tensor with memory of its own for each element")
     return value
 
@@ -142,7 +142,7 @@ def _overlaps_itself(tensor: Any) -> bool:
 
 def overlap(a: Any, a_dtype: str, b: Any, b_dtype: str) -> bool:
     """Whether the spans of memory of two tensors have an address in common."""
-    if a.device != b.device:
+    if a.get_device() != b.get_device():
         return False
     (a_first, a_end), (b_first, b_end) = _span(a), _span(b)
     return a_first < b_end and b_first < a_end
@@ -150,8 +150,8 @@ def overlap(a: Any, a_dtype: str, b: Any, b_dtype: str) -> bool:
 
 def _span(tensor: Any) -> tuple[int, int]:
     first = tensor.data_ptr()
-    if not tensor.numel():
-        return first, first
+    if not tensor.numel() or tensor.is_contiguous():
+        return first, first + tensor.nbytes
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
     return first, first + (last + 1) * tensor.element_size()
 

@@ -1,4 +1,4 @@
-"""torch's element types by the names that they have in the IR. torch is imported when the first is asked for."""
+"""torch's element types, by the names that they have in the IR; torch is imported for the first."""
 
 from __future__ import annotations
 

@@ -72,9 +72,7 @@ def check(
     if row % 16:
         raise ValueError(f"expects rows of a box to be multiples of 16 bytes, got {row}")
     if swizzle_bytes and row > swizzle_bytes:
-        raise ValueError(
-            f"expects rows of a box to have at most the {swizzle_bytes} bytes of the swizzle, got {row}"
-        )
+        raise ValueError(f"expects rows of a box to fit into the swizzle, {swizzle_bytes} bytes, got {row}")
 
 
 def encode(
