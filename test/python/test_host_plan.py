@@ -267,11 +267,20 @@ func.func @f(%x: tensor<f32>, %a: i1, %b: i8, %c: i16, %d: i32, %e: i64, %n: ind
     assert values[1:] == (1, -3, 300, -70000, 1 << 40, 12, -0x4200, 0x3F80, 0.5, 0.25)
 
 
-def test_size_beyond_32_bits_is_refused_by_name():
-    with pytest.raises(
-        ValueError, match=r"expects x\.shape\[0\] to be -2147483648 to 2147483647, got 2147483648"
-    ):
-        run(UNARY, [FakeTensor((1 << 31, 8))])
+def test_size_that_kernels_can_not_count_is_refused_by_name():
+    run(UNARY, [FakeTensor((1 << 30, 8))])
+    with pytest.raises(ValueError, match=r"expects x\.shape\[0\] to be 0 to 1073741824, got 1073741825"):
+        run(UNARY, [FakeTensor(((1 << 30) + 1, 8))])
+
+
+def test_number_beyond_32_bits_is_refused_by_name():
+    text = UNARY.replace("%x: tensor", '%k: index {attn.name = "k"}, %x: tensor').replace(
+        "%e, %n)", "%e, %k)"
+    )
+    for number in (-(1 << 31), (1 << 31) - 1):
+        assert run(text, [number, FakeTensor((3, 8))]).launches[0].values[-1] == number
+    with pytest.raises(ValueError, match="expects k to be -2147483648 to 2147483647, got 2147483648"):
+        run(text, [1 << 31, FakeTensor((3, 8))])
 
 
 # ---- refusals ----
@@ -319,13 +328,21 @@ def test_wrong_outputs_are_refused(old, new, message):
     assert refused(UNARY.replace(old, new)) == f"'tt_host.launch' op {message}"
 
 
-def test_tensor_constant_and_arithmetic_are_refused():
-    constant = "%c = arith.constant dense<1.0> : tensor<4xf32>"
-    text = "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {{\n  {}\n  return %c : tensor<4xf32>\n}}"
-    assert (
-        refused(text.format(constant)) == "'arith.constant' op unsupported: a constant tensor between kernels"
-    )
-    message = refused(text.format("%c = arith.addf %x, %x : tensor<4xf32>"))
+def test_tensor_of_one_number_is_filled():
+    text = "func.func @f() -> tensor<2x3xf32> {\n  %c = arith.constant dense<NUMBER> : tensor<2x3xf32>\n"
+    text += "  return %c : tensor<2x3xf32>\n}"
+    for written, number in (("1.5", 1.5), ("0xFF800000", float("-inf"))):
+        made = run(text.replace("NUMBER", written), [])
+        assert made.events[1] == ("fill", made.events[0][1], number)
+        assert made.results[0].shape == (2, 3)
+
+
+def test_other_tensor_constants_and_arithmetic_are_refused():
+    constant = "%c = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>"
+    text = "func.func @f(%x: tensor<2xf32>) -> tensor<2xf32> {{\n  {}\n  return %c : tensor<2xf32>\n}}"
+    message = refused(text.format(constant))
+    assert message == "'arith.constant' op unsupported: a tensor of different constants between kernels"
+    message = refused(text.format("%c = arith.addf %x, %x : tensor<2xf32>"))
     assert message == "'arith.addf' op unsupported: arithmetic on tensors between kernels"
 
 

@@ -41,8 +41,7 @@ from aecompiler.backends.nvidia.kernel_abi import parameter_types
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
 
-LAUNCH, ALLOC = "tt_host.launch", "tt_host.alloc"
-"""What launches a kernel; memory that nobody has written, as a `tensor.empty` that `cse` can't merge."""
+LAUNCH = "tt_host.launch"
 
 
 Plan = dict[str, Any]
@@ -164,7 +163,7 @@ class _Reader:
             self._arithmetic(op, body)
         elif name == "tensor.dim":
             self._dim(op, body)
-        elif name in ("tensor.empty", ALLOC):
+        elif name == "tensor.empty":
             self._empties[op.results[0]] = self._sizes(op, body)
         elif name == "tensor.cast":
             self._cast(op)

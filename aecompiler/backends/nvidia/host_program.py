@@ -22,7 +22,9 @@ from aecompiler.backends.nvidia import host_arithmetic, kernel_abi
 
 Program = Callable[..., list[Any]]
 
-_LOW, _HIGH = -(1 << 31), (1 << 31) - 1
+_NUMBERS = (-(1 << 31), (1 << 31) - 1)
+_SIZES = (0, 1 << 30)
+"""The ranges of numbers, and of sizes of tensors, that kernels take: they add several positions in 32 bits."""
 
 
 def kernel_names(plan: dict[str, Any]) -> list[str]:
@@ -65,9 +67,9 @@ def misaligned(address: int, sizes: Sequence[int], strides: Sequence[int], item_
     return bits & (kernel_abi.ALIGNMENT - 1)
 
 
-def too_large(label: str, value: int) -> ValueError:
+def too_large(label: str, low: int, high: int, value: int) -> ValueError:
     """The error for an index that kernels can't take."""
-    return ValueError(f"expects {label} to be {_LOW} to {_HIGH}, got {value}")
+    return ValueError(f"expects {label} to be {low} to {high}, got {value}")
 
 
 def wrong_shape(name: str, expected: Sequence[int], got: Sequence[int]) -> ValueError:
@@ -86,6 +88,7 @@ class _Writer:
         self._types = plan["types"]
         self._launchers = {name: f"launch{n}" for n, name in enumerate(kernel_names(plan))}
         self._literals: dict[int, str] = {}
+        self._dims: set[int] = set()
         self._lines: list[str] = []
         self._indent = 1
         self._launched = _launched(plan["body"])
@@ -189,6 +192,7 @@ class _Writer:
                 self._constant(instruction)
             elif op == "dim":
                 source, dimension = instruction["tensor"], instruction["dimension"]
+                self._dims.update(instruction["results"])
                 self._line(f"v{instruction['results'][0]} = s{source}[{dimension}]")
             elif op == "alloc":
                 self._alloc(instruction)
@@ -250,11 +254,12 @@ class _Writer:
 
     def _check_index(self, number: int) -> None:
         value = self._value(number)
-        if number in self._literals and _LOW <= int(value.strip("()")) <= _HIGH:
+        low, high = _SIZES if number in self._dims else _NUMBERS
+        if number in self._literals and low <= int(value.strip("()")) <= high:
             return
         label = self._plan["labels"][number] or f"a size in '{self._plan['function']}'"
-        self._line(f"if not {_LOW} <= {value} <= {_HIGH}:")
-        self._line(f"    raise too_large({label!r}, {value})")
+        self._line(f"if not {low} <= {value} <= {high}:")
+        self._line(f"    raise too_large({label!r}, {low}, {high}, {value})")
 
     def _if(self, instruction: dict[str, Any]) -> None:
         self._line(f"if {self._value(instruction['condition'])}:")
