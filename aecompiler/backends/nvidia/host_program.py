@@ -24,7 +24,7 @@ Program = Callable[..., list[Any]]
 
 _NUMBERS = (-(1 << 31), (1 << 31) - 1)
 _SIZES = (0, 1 << 30)
-"""The ranges of numbers, and of sizes of tensors, that kernels take: they add several positions in 32 bits."""
+"""The ranges of numbers, and of sizes of tensors, that kernels take: they add positions in 32 bits."""
 
 
 def kernel_names(plan: dict[str, Any]) -> list[str]:
