@@ -30,8 +30,8 @@ Print the code that a program becomes for a target, at a stage of its way down:
   aec-translate alibi.mlir --target=nvidia:sm_90 --report
   aec-translate alibi.mlir --target=cpu --emit=llvm
 
-FILE is a program as MLIR, a module that has been lowered to kernels (tt.func), or a kernel in Triton's own
-form (.ttir, .ttgir). No chip of the target is needed."""
+FILE is a program as MLIR or in Python (FILE.py:NAME, as aec-run takes it), a module that has been lowered to
+kernels (tt.func), or a kernel in Triton's own form (.ttir, .ttgir). No chip of the target is needed."""
 
 EPILOG = """\
 forms of --emit:
@@ -49,7 +49,7 @@ error (a bug, a native crash, or a hang)."""
 def build_parser() -> Parser:
     """The flags."""
     parser = Parser(PROG, DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("file", metavar="FILE", nargs="?", help="the input; - reads standard input")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the input; - reads MLIR from standard input")
     add = parser.add_argument_group("code").add_argument
     add("--target", metavar="NAME", help="compile for this target: cpu, or nvidia:sm_90 and the like")
     add("--emit", metavar="FORM", choices=FORMS, help=f"print this form: {', '.join(FORMS)}")

@@ -17,7 +17,7 @@ from aecompiler import diagnostics as diags
 from aecompiler.backends.base import get_backend
 from aecompiler.backends.nvidia.backend import find_backend
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target
-from aecompiler.backends.triton.compiler import CompiledKernel, compile_kernel
+from aecompiler.backends.triton.compiler import CompiledKernel, Stage, compile_kernel
 from aecompiler.backends.triton.kernel_text import KernelText, kernel_texts, read_kernel
 from aecompiler.backends.triton.report import report_of
 from aecompiler.backends.triton.sass import disassemble
@@ -29,6 +29,7 @@ from aecompiler.signature import find_function, inlined, parse
 from aecompiler.tools.command_line import FAILED, OK, split_name
 from aecompiler.tools.errors import UsageError
 from aecompiler.tools.files import check_writable, replace_file
+from aecompiler.tools.run_program import load as load_program
 from aecompiler.tools.streams import write_stdout
 from aecompiler.tools.supervise import Reporter
 
@@ -37,6 +38,9 @@ _STAGES = {"ttg": "ttgir", "llvm": "llir", "ptx": "ptx"}
 """Texts that Triton's stages make, by the form that they are asked for as."""
 
 _COMMENT = {"tt": "//", "ttg": "//", "llvm": ";", "ptx": "//", "sass": "//"}
+_OWN_FORMS: dict[str, Stage] = {".ttir": "ttir", ".ttgir": "ttgir"}
+"""Files in Triton's own form, by their suffix."""
+
 _KERNEL_OPTIONS = ("num_warps", "num_stages")
 _MANIFEST = "kernels.json"
 
@@ -47,10 +51,11 @@ def translate(args: Any, report: Reporter) -> int:
     Raises UsageError for mistakes in flags and files; reports an invalid program.
     """
     name = "<stdin>" if args.file == "-" else args.file
-    data = _read(args.file)
     if not _is_folder(args.output) and args.output != "-":
         check_writable(args.output)
+    data = b""
     try:
+        data = _read(args.file)
         return _Translation(args, data, name, report).run()
     except (BackendError, PipelineError) as error:
         raise UsageError(str(error)) from None
@@ -64,6 +69,11 @@ def translate(args: Any, report: Reporter) -> int:
 
 
 def _read(path: str) -> bytes:
+    """The content of a file, or the bytecode of a program in Python (`FILE.py:NAME`)."""
+    if ":" in path and not os.path.exists(path):
+        buffer = io.BytesIO()
+        load_program(path).program.module.operation.write_bytecode(buffer)
+        return buffer.getvalue()
     try:
         return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except (OSError, ValueError) as error:
@@ -131,11 +141,12 @@ class _Translation:
             self._check_binaries(kernels)
         if self.args.emit == "tt":
             whole = module is not None and self.args.kernel is None
-            self._write(
-                (f"{module}\n" if whole else self._joined([k.text for k in kernels], kernels)).encode()
-            )
+            texts = [f"{module}\n"] if whole else [kernel.text for kernel in kernels]
+            self._write(self._joined(texts, kernels).encode())
             if not self.args.report:
                 return OK
+        if not kernels:
+            raise UsageError(f"'{self.name}' makes no kernel: the host does all of it")
         compiled = []
         for kernel in kernels:
             self.report("doing", f"compiling kernel '{kernel.name}'")
@@ -150,9 +161,9 @@ class _Translation:
 
     def _kernels(self) -> tuple[ir.Module | None, list[KernelText]]:
         """The kernels of the input, and their module unless the input is in Triton's own form."""
-        stage = Path(self.name).suffix[1:]
-        if stage in ("ttir", "ttgir"):
-            kernel = read_kernel(self.data.decode("utf-8", "backslashreplace"), stage)  # type: ignore[arg-type]
+        stage = _OWN_FORMS.get(Path(self.name).suffix)
+        if stage is not None:
+            kernel = read_kernel(self.data.decode("utf-8", "backslashreplace"), stage)
             if kernel is None:
                 raise UsageError(f"'{self.name}' holds no tt.func")
             return None, [self._given(kernel)]

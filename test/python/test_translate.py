@@ -56,6 +56,35 @@ def test_bytecode_is_read_as_text_is():
     assert run(*TO_CPU, source=bytecode).stdout == run(*TO_CPU).stdout != b""
 
 
+def test_program_in_python_is_traced(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import aecompiler as aec\n\n\n"
+        "@aec.program(x=aec.tensor(4))\n"
+        "def f(x):\n    return x + x\n\n\n"
+        "def broken():\n    return 1 // 0\n"
+    )
+    command = [*TRANSLATE, *TO_CPU]
+    result = subprocess.run(
+        [*command, f"{tmp_path}/program.py:f"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "fadd float" in result.stdout
+    place = f"{tmp_path}/program.py"
+    result = subprocess.run([*command, f"{place}:broken"], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"{place}:10: error: ZeroDivisionError")
+    result = subprocess.run([*command, f"{place}:g"], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr == f"aec-translate: error: '{place}' has no 'g' (programs: f)\n"
+
+
+def test_program_that_is_the_hosts_alone_has_no_kernel():
+    assert b"func.func @f" in run(*TO_TT).stdout
+    result = run("--target=nvidia:sm_90", "--emit=ptx")
+    assert result.returncode == 2
+    assert result.stderr == b"aec-translate: error: '<stdin>' makes no kernel: the host does all of it\n"
+
+
 def test_text_in_tritons_own_form_is_taken_as_it_is(tmp_path):
     pytest.importorskip("triton")
     from aecompiler.backends.nvidia.target import SM_80

@@ -242,6 +242,17 @@ def test_what_triton_writes_beside_errors_is_passed_on(capfd, monkeypatch):
     assert "IR Dump Before" in capfd.readouterr().err
 
 
+def test_what_a_process_of_its_own_writes_is_passed_on(capfd, monkeypatch):
+    monkeypatch.setenv("MLIR_ENABLE_DUMP", "1")
+    compiled(isolated=True)
+    assert "IR Dump Before" in capfd.readouterr().err
+
+
+def test_bug_in_a_process_of_its_own_is_told_with_its_traceback():
+    with pytest.raises(RuntimeError, match=r"(?s)^compiling kernel 'f_1' failed:\nTraceback .*TypeError: "):
+        compiled(isolated=True, num_warps="many")
+
+
 def test_kernels_are_cut_out_with_their_options():
     assert (PRODUCT.num_warps, PRODUCT.num_stages, PRODUCT.stage) == (8, 3, "ttir")
     assert (COPY.num_warps, COPY.num_stages) == (4, 3)

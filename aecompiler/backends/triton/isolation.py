@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,14 @@ def compile_isolated(
         folder = Path(folder_name)
         (folder / _REQUEST).write_bytes(pickle.dumps((text, name, target, options)))
         end = _run(folder, timeout)
-        if (folder / _RESULT).exists():
-            result = pickle.loads((folder / _RESULT).read_bytes())
-            if isinstance(result, AecError):
-                raise result
-            return result
         logs = [*folder.glob(f"*/{WRITTEN}"), folder / WRITTEN]
         written = "".join(log.read_text(encoding="utf-8", errors="backslashreplace") for log in logs)
+        if (folder / _RESULT).exists():
+            sys.stderr.write(written)
+            result = pickle.loads((folder / _RESULT).read_bytes())
+            if isinstance(result, Exception):
+                raise result
+            return result
     complaint = complaints.first_complaint(written, Source(text, ""))
     said = complaint.message if complaint else complaints.first_line(written)
     place = complaint or Diagnostic("error", "")
@@ -66,14 +68,21 @@ def _run(folder: Path, timeout: float) -> str:
         try:
             status = child.wait(timeout or None)
         except subprocess.TimeoutExpired:
+            _end(child)
             return f"the compilation did not finish within {timeout:g} s"
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+        except BaseException:
+            _end(child)
+            raise
     if status < 0:
         return f"the compiler crashed ({signal.Signals(-status).name})"
     return f"the compiler ended with status {status}"
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """End a process that has not been waited for, and those that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 def _end_with_parent() -> None:
@@ -89,6 +98,8 @@ def _serve(folder: Path) -> None:
         result: Any = compile_kernel(text, name, target, **options)
     except AecError as error:
         result = error
+    except Exception:
+        result = RuntimeError(f"compiling kernel '{name}' failed:\n{traceback.format_exc()}")
     unfinished = folder / f"{_RESULT}.tmp"
     unfinished.write_bytes(pickle.dumps(result))
     unfinished.rename(folder / _RESULT)
