@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 from triton_kernels import kernels
 
-from aecompiler.backends.nvidia.target import SM_80, SM_86, SM_90, SM_100, SM_120
+from aecompiler.backends.nvidia.target import NAMED_TARGETS, SM_80, SM_86, SM_90, SM_100, SM_120
 from aecompiler.backends.triton import sass
 from aecompiler.backends.triton.compiler import compile_kernel
 from aecompiler.backends.triton.occupancy import occupancy
@@ -192,6 +194,64 @@ def test_blocks_of_a_multiprocessor(target, num_warps, registers, shared, blocks
 def test_tensor_memory_limits_blocks_by_its_columns():
     found = occupancy(SM_100, num_warps=4, registers=64, shared=0, tensor_memory=160)
     assert (found.blocks, found.limited_by) == (2, ("tensor memory",))
+
+
+def test_barriers_limit_blocks_of_kernels_that_use_many():
+    found = occupancy(SM_90, num_warps=1, registers=32, shared=0, barriers=16)
+    assert (found.blocks, found.limited_by) == (4, ("barriers",))
+
+
+CALCULATOR = """
+#include <stdio.h>
+#include <cuda_occupancy.h>
+int main(void) {
+  int major, minor, warps, blocks, threads, registers, barriers, shared_sm, shared_block, shared;
+  while (scanf("%d %d %d %d %d %d %d %d %d", &major, &minor, &warps, &shared_sm, &shared_block, &threads,
+               &registers, &barriers, &shared) == 9) {
+    cudaOccDeviceProp device = {0};
+    cudaOccFuncAttributes function = {0};
+    cudaOccDeviceState state = {0};
+    cudaOccResult result;
+    device.computeMajor = major, device.computeMinor = minor, device.warpSize = 32, device.numSms = 1;
+    device.maxThreadsPerBlock = 1024, device.maxThreadsPerMultiprocessor = 32 * warps;
+    device.regsPerBlock = device.regsPerMultiprocessor = 65536;
+    device.sharedMemPerBlock = 49152, device.sharedMemPerBlockOptin = shared_block;
+    device.sharedMemPerMultiprocessor = shared_sm, device.reservedSharedMemPerBlock = 1024;
+    function.maxThreadsPerBlock = 1024, function.numRegs = registers, function.numBlockBarriers = barriers;
+    function.shmemLimitConfig = FUNC_SHMEM_LIMIT_OPTIN, function.maxDynamicSharedSizeBytes = shared;
+    state.carveoutConfig = SHAREDMEM_CARVEOUT_MAX_SHARED;
+    if (cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device, &function, &state, threads, shared))
+      return 1;
+    printf("%d\\n", result.activeBlocksPerMultiprocessor);
+  }
+  return 0;
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_blocks_are_those_of_nvidias_calculator(tmp_path):
+    triton = pytest.importorskip("triton")
+    (tmp_path / "calculator.c").write_text(CALCULATOR)
+    headers = Path(triton.__file__).parent / "backends" / "nvidia" / "include"
+    command = ["cc", "-w", "-I", headers, "calculator.c", "-o", "calculator"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    rng = random.Random(0)
+    cases, lines = [], []
+    for _ in range(600):
+        target = rng.choice(list(NAMED_TARGETS.values()))
+        num_warps, registers = rng.choice([1, 2, 4, 8, 12, 16, 32]), rng.choice([16, *range(24, 256)])
+        barriers, shared = rng.randint(1, 16), rng.choice([0, rng.randint(0, target.shared_bytes_per_block)])
+        needs = {"num_warps": num_warps, "registers": registers, "barriers": barriers, "shared": shared}
+        cases.append((target, needs))
+        memory = (target.warps, target.shared_bytes, target.shared_bytes_per_block)
+        lines.append((*target.capability, *memory, 32 * num_warps, registers, barriers, shared))
+    text = "\n".join(" ".join(map(str, line)) for line in lines)
+    done = subprocess.run([tmp_path / "calculator"], input=text, capture_output=True, text=True, check=True)
+    expected = [int(line) for line in done.stdout.split()]
+    assert len(expected) == len(cases)
+    for (target, needs), blocks in zip(cases, expected, strict=True):
+        assert occupancy(target, **needs).blocks == blocks, (target.name, needs)
 
 
 # ---- whole kernels -----------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 Limits of a multiprocessor, of a block and of a thread, and the rate of special functions, follow the tables
 by compute capability in NVIDIA's CUDA C++ Programming Guide ("Technical Specifications per Compute
-Capability", "Throughput of Native Arithmetic Instructions"). What differs between chips of one capability is
-that of the chip named in `chip`, from NVIDIA's documents on it: the A100, GA102, Ada, H100 and RTX Blackwell
-architecture whitepapers, and the data sheets of the A40, L40S, H200, HGX B200 and RTX PRO 6000. Rates of the
-tensor cores are for dense operands with sums in f32, and a multiply-add counts as two operations; multiplied
-by `multiprocessors` and `clock_hz` they give the peaks that those documents state.
+Capability", "Throughput of Native Arithmetic Instructions"); barriers, NVIDIA's occupancy calculator. What
+differs between chips of one capability is that of the chip named in `chip`, from NVIDIA's documents on it: the
+A100, GA102, Ada, H100 and RTX Blackwell architecture whitepapers, and the data sheets of the A40, L40S, H200,
+HGX B200 and RTX PRO 6000. Rates of the tensor cores are for dense operands with sums in f32, and a
+multiply-add counts as two operations; multiplied by `multiprocessors` and `clock_hz` they give the peaks that
+those documents state.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class NvidiaTarget(Target):
     `reserved_shared_bytes`: what the system takes beside each block.
     `registers`: of an SM, 32 bits each; `registers_per_thread`: the most that one thread may have.
     `warps`, `blocks`: the most that are resident on an SM.
+    `barriers`: those of an SM for threads of blocks, where their number limits that of blocks; else 0.
     `tensor_memory_bytes`: memory beside the tensor cores of Blackwell, 0 where there is none.
     `tensor_flops`: types of operands of the tensor cores, each with its floating-point operations per clock.
     `fma_flops`: operations of f32 multiply-adds outside of them, per clock.
@@ -55,6 +57,7 @@ class NvidiaTarget(Target):
     registers_per_thread: int = 255
     warps: int
     blocks: int
+    barriers: int = 0
     tensor_memory_bytes: int = 0
     tensor_flops: tuple[tuple[str, int], ...]
     fma_flops: int = 256
@@ -150,6 +153,7 @@ SM_90 = NvidiaTarget(
     shared_bytes_per_block=227 * KIB,
     warps=64,
     blocks=32,
+    barriers=64,
     tensor_flops=_rates(bf16=4096, tf32=2048, fp8=8192),
     matrix_instruction="wgmma",
     has_tma=True,
@@ -166,6 +170,7 @@ SM_100 = NvidiaTarget(
     shared_bytes_per_block=227 * KIB,
     warps=64,
     blocks=32,
+    barriers=64,
     tensor_memory_bytes=256 * KIB,
     tensor_flops=_rates(bf16=8192, tf32=4096, fp8=16384),
     matrix_instruction="tcgen05",
@@ -183,6 +188,7 @@ SM_120 = NvidiaTarget(
     shared_bytes_per_block=99 * KIB,
     warps=48,
     blocks=24,
+    barriers=24,
     tensor_flops=_rates(bf16=1024, tf32=512, fp8=2048),
     matrix_instruction="mma",
     has_tma=True,

@@ -44,7 +44,7 @@ class CompiledKernel:
     `registers`: of a thread at the kernel's start; `spills`: bytes that a thread's instructions store to and
     load from memory for want of registers; `stack`: bytes of that memory.
     `static_shared`: bytes of shared memory beside the dynamic ones; `tensor_memory`: columns of it, on chips
-    that have it.
+    that have it; `barriers`: those for the threads of a block.
     `warnings`: what the assembler warns of, as that wgmma instructions were serialized.
     """
 
@@ -63,6 +63,7 @@ class CompiledKernel:
     stack: int = 0
     static_shared: int = 0
     tensor_memory: int = 0
+    barriers: int = 0
     warnings: tuple[str, ...] = ()
 
 
@@ -138,6 +139,7 @@ class _Compilation:
             spill_loads=assembled.spill_loads,
             stack=assembled.stack,
             static_shared=assembled.static_shared,
+            barriers=assembled.barriers,
             tensor_memory=self.metadata.get("tmem_size") or 0,
             warnings=assembled.warnings,
         )

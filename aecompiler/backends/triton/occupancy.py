@@ -27,9 +27,15 @@ class Occupancy:
 
 
 def occupancy(
-    target: NvidiaTarget, *, num_warps: int, registers: int, shared: int, tensor_memory: int = 0
+    target: NvidiaTarget,
+    *,
+    num_warps: int,
+    registers: int,
+    shared: int,
+    tensor_memory: int = 0,
+    barriers: int = 0,
 ) -> Occupancy:
-    """Of blocks that need these registers per thread, bytes of shared memory and columns of tensor memory.
+    """Of blocks that need so much: registers of a thread, shared memory in bytes, tensor memory in columns.
 
     The rules are those of NVIDIA's occupancy calculator.
     """
@@ -42,6 +48,8 @@ def occupancy(
         "warps": target.warps // num_warps,
         "blocks": target.blocks,
     }
+    if target.barriers and barriers:
+        limits["barriers"] = target.barriers // barriers
     if tensor_memory:
         columns = max(_LEAST_COLUMNS, 1 << (tensor_memory - 1).bit_length())
         limits["tensor memory"] = _TENSOR_MEMORY_COLUMNS // columns

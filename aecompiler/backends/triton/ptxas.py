@@ -12,6 +12,7 @@ _FUNCTION = re.compile(
     r"(?P<stack>\d+) bytes stack frame, (?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads"
 )
 _REGISTERS = re.compile(r"Used (?P<registers>\d+) registers")
+_BARRIERS = re.compile(r"used (?P<count>\d+) barriers")
 _SHARED = re.compile(r"(?P<bytes>\d+) bytes smem")
 _WARNING = re.compile(
     r"^ptxas\S*\s+(?:warning|info)\s*:\s*(?P<text>\(C\d+\).*)$|^ptxas\S*\s+warning\s*:\s*(?P<other>.*)$", re.M
@@ -28,6 +29,7 @@ class Assembled:
     spill_stores: int
     spill_loads: int
     static_shared: int
+    barriers: int
     warnings: tuple[str, ...]
 
 
@@ -63,6 +65,7 @@ def assemble(ptx: str, folder: str, tool: Any, gpu: str) -> Assembled:
         spill_stores=int(function["stores"]),
         spill_loads=int(function["loads"]),
         static_shared=int(shared["bytes"]) if (shared := _SHARED.search(written)) else 0,
+        barriers=int(barriers["count"]) if (barriers := _BARRIERS.search(written)) else 0,
         warnings=tuple(match["text"] or match["other"] for match in _WARNING.finditer(written)),
     )
 
