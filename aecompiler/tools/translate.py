@@ -21,7 +21,7 @@ from aecompiler.tools.errors import FlagError
 from aecompiler.tools.supervise import Reporter, run_supervised
 
 PROG = "aec-translate"
-FORMS = ("tt", "ttg", "llvm", "ptx", "cubin", "sass")
+FORMS = ("tt", "ttg", "llvm", "ptx", "cubin", "sass", "archive")
 
 DESCRIPTION = """\
 Print the code that a program becomes for a target, at a stage of its way down:
@@ -41,6 +41,8 @@ forms of --emit:
   ptx     assembly of NVIDIA's virtual machine
   cubin   the binary; with -o DIR/ a file for each kernel, and kernels.json with what a launch must know
   sass    the binary, disassembled
+  archive one file with all that another machine needs to run the program, without MLIR and Triton
+          (aecompiler.saved_kernel.load)
 
 Exit status: 0 success, 1 the program is invalid or was refused, 2 bad usage, input or output, 3 internal
 error (a bug, a native crash, or a hang)."""

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from aecompiler.backends.triton.kernel_text import KernelText, kernel_texts, rea
 from aecompiler.backends.triton.report import report_of
 from aecompiler.backends.triton.sass import disassemble
 from aecompiler.bindings import ir, load
+from aecompiler.bytecode import is_bytecode
+from aecompiler.compiler import compile
 from aecompiler.dialect import make_context
 from aecompiler.errors import AecError, BackendError, PipelineError
 from aecompiler.passes.rewriting import symbol_name
@@ -134,6 +137,11 @@ class _Translation:
     # ---- NVIDIA ----------------------------------------------------------------------------------------
 
     def _run_nvidia(self, target: NvidiaTarget) -> int:
+        if self.args.emit == "archive":
+            self.report("doing", "compiling the program")
+            self._write(self._archive())
+            if not self.args.report:
+                return OK
         self.report("doing", "lowering the program")
         module, kernels = self._kernels()
         kernels = self._chosen(kernels)
@@ -151,7 +159,7 @@ class _Translation:
         for kernel in kernels:
             self.report("doing", f"compiling kernel '{kernel.name}'")
             compiled.append(self._compile(kernel, target))
-        if self.args.emit not in (None, "tt"):
+        if self.args.emit not in (None, "tt", "archive"):
             self.report("doing", "writing the output")
             self._emit(compiled, kernels)
         if self.args.report:
@@ -188,6 +196,22 @@ class _Translation:
         schedule = self._schedule(backend)
         with program.context:
             return backend.lower(program, schedule)
+
+    def _archive(self) -> bytes:
+        """The file that a kernel saves itself to."""
+        is_whole = self.args.kernel is None and Path(self.name).suffix not in _OWN_FORMS
+        if not is_whole or self._parse_lowered() is not None:
+            raise UsageError("--emit=archive: expects a whole program, not kernels")
+        program: Any = parse(self.data, self.name)[0] if is_bytecode(self.data) else self.data.decode()
+        self._schedule(get_backend(self.args.target))
+        try:
+            kernel = compile(program, self.args.target, function=self.args.function, **self.options)
+        except ValueError as error:
+            raise UsageError(str(error).replace("function=", "--function")) from None
+        with tempfile.TemporaryDirectory(prefix="aec-translate-") as folder:
+            path = Path(folder, "archive")
+            kernel.save(path)
+            return path.read_bytes()
 
     def _chosen(self, kernels: Sequence[KernelText]) -> list[KernelText]:
         if self.args.kernel is None:

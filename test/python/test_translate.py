@@ -13,6 +13,7 @@ import pytest
 from triton_kernels import KERNELS_FILE, kernels
 
 TRANSLATE = [sys.executable, "-m", "aecompiler.tools.translate"]
+PROGRAMS = KERNELS_FILE.parent
 PROGRAM = "func.func @f(%x: tensor<4xf32>) -> tensor<4xf32> {\n  return %x : tensor<4xf32>\n}\n"
 TO_TT = ("--target=nvidia:sm_90", "--emit=tt")
 TO_CPU = ("--target=cpu", "--emit=llvm")
@@ -76,6 +77,36 @@ def test_program_in_python_is_traced(tmp_path):
     result = subprocess.run([*command, f"{place}:g"], capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr == f"aec-translate: error: '{place}' has no 'g' (programs: f)\n"
+
+
+def test_archive_holds_the_program(tmp_path):
+    pytest.importorskip("triton")
+    pytest.importorskip("torch")
+    from aecompiler.saved_kernel import load
+
+    file = tmp_path / "f.aec"
+    source = (PROGRAMS / "translate-program.mlir").read_bytes()
+    flags = ("--target=nvidia:sm_90", "--emit=archive", "--option=block_q=32", "-o", str(file))
+    result = run(*flags, source=source)
+    assert (result.returncode, result.stderr) == (0, b"")
+    kernel = load(file)
+    assert (kernel.name, len(kernel.arguments), len(kernel.results)) == ("attention", 3, 1)
+    assert list(kernel.artifact.manifest["kernels"]) == ["attention_0"]
+
+
+def test_mistakes_in_flags_for_an_archive():
+    flags = ("--target=nvidia:sm_90", "--emit=archive")
+    source = (PROGRAMS / "translate-program.mlir").read_bytes()
+    assert b"error: no function 'g' in the program" in run(*flags, "--function=g", source=source).stderr
+    assert b"--option: unknown option 'tile'" in run(*flags, "--option=tile=1", source=source).stderr
+
+
+def test_archive_is_of_a_whole_program():
+    pytest.importorskip("triton")
+    flags = ("--target=nvidia:sm_90", "--emit=archive")
+    lowered = run(*flags, source=KERNELS_FILE.read_bytes())
+    assert lowered.returncode == 2
+    assert lowered.stderr == b"aec-translate: error: --emit=archive: expects a whole program, not kernels\n"
 
 
 def test_program_that_is_the_hosts_alone_has_no_kernel():
