@@ -16,7 +16,7 @@ from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.tile_rows import Rows
-from aecompiler.passes.tile_step import Products, Stream, TileStep, are_finite
+from aecompiler.passes.tile_step import Products, Stream, TileStep, is_finite
 
 
 class MaskedValues(enum.Enum):
@@ -378,7 +378,7 @@ def _unless_finite(stream: Stream, otherwise: Callable[[], Stream]) -> Stream:
     weight: no rescale and no sum makes a number of an infinity or NaN again. The state knows nothing of v.
     """
     accumulators = rw.if_else(
-        are_finite(stream.accumulators),
+        functools.reduce(arith.andi, map(is_finite, stream.accumulators)),
         [value.type for value in stream.accumulators],
         lambda: stream.accumulators,
         lambda: otherwise().accumulators,

@@ -82,7 +82,7 @@ class TileStep:
         accumulators = []
         if program.n_accumulators:
             v = self._load("v", first, program.v_features, full)
-            all_products = are_finite([v]) if products == Products.BY_TILE else products == Products.ALL
+            all_products = is_finite(v) if products == Products.BY_TILE else products == Products.ALL
             for t, before in enumerate(stream.accumulators):
                 weight = self._weights(weights[t], scores, t in program.masked_weights)
                 kept = self._rescale(before, rescales[t])
@@ -241,18 +241,14 @@ class TileStep:
         return result
 
 
-def are_finite(values: Sequence[ir.Value]) -> ir.Value:
-    """Whether tensors of one shape have neither NaN nor an infinity: 0 times them sums to 0."""
-    element = values[0].type.element_type
+def is_finite(value: ir.Value) -> ir.Value:
+    """Whether a tensor of rank 2 has neither NaN nor an infinity: 0 times it sums to 0."""
+    element = value.type.element_type
     acc = element if element.width >= 32 else ir.F32Type.get()
 
     def body(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
-        (total,) = outputs
         zero = rw.constant(acc, 0.0)
-        for value in inputs:
-            total = arith.addf(total, arith.mulf(rw.convert_float(value, acc), zero))
-        return [total]
+        return [arith.addf(outputs[0], arith.mulf(rw.convert_float(inputs[0], acc), zero))]
 
-    ins = [(value, (0, 1)) for value in values]
-    (total,) = rw.generic(ins, [(rw.filled([], acc, 0.0), ())], "rr", body)
+    (total,) = rw.generic([(value, (0, 1))], [(rw.filled([], acc, 0.0), ())], "rr", body)
     return arith.cmpf(arith.CmpFPredicate.OEQ, tensor.extract(total, []), rw.constant(acc, 0.0))

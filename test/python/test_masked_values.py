@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from random_inputs import numpy_type
 from tiled_backend import tile_level  # registers the target
+from vectorization import WatchedBackend  # registers the target
 
 import aecompiler as aec
 from aecompiler import masks, normalizers
+from aecompiler.passes.pipeline import Pipeline
 
 HEADS, KV_HEADS, FEATURES, ROWS, KEYS = 4, 2, 8, 37, 45
 FIRST, END = 3, 37
@@ -90,11 +92,15 @@ CALLS = [
 ]
 
 
-def check(source, tile, calls=CALLS, rows=ROWS, dtype="f32", **options):
+def check(source, tile, rows=ROWS, dtype="f32", **options):
     """Both ways give the same, which is what the reference gives."""
     kernels = [aec.compile(source, target="tiled", tile=f"{tile} {way}", **options) for way in WAYS]
+    assert_same(kernels, dtype, rows)
+
+
+def assert_same(kernels, dtype="f32", rows=ROWS):
     tolerance = {"f32": 2e-5, "f16": 2e-3, "bf16": 2e-2}[dtype]
-    for hidden, seen, row in calls:
+    for hidden, seen, row in CALLS:
         arguments = spoiled(*inputs(rows, dtype), hidden, seen, row)
         want = kernels[0].evaluate_reference(*arguments)
         by_tile, by_result = (as_tuple(kernel(*arguments)) for kernel in kernels)
@@ -152,6 +158,24 @@ def test_few_queries():
 @pytest.mark.parametrize("dtype", ["f16", "bf16"])
 def test_narrow_types(dtype):
     check(program(normalizers.softmax(), WINDOW, dtype=dtype), TILES["plain"], dtype=dtype)
+
+
+@pytest.mark.parametrize("normalize", NORMALIZERS.values(), ids=NORMALIZERS)
+def test_the_cpu_makes_vectors_of_both_passes(normalize, monkeypatch):
+    by_default = WatchedBackend.pipeline
+
+    def pipeline(self, schedule):
+        text = Pipeline(by_default(self, schedule)).text(0)
+        assert text.count("attn-tile{") == 1
+        return text.replace("attn-tile{", f"attn-tile{{{WAYS[1]} ")
+
+    source = program(normalize, WINDOW)
+    kernels = [aec.compile(source, target="watched")]
+    with monkeypatch.context() as patch:
+        patch.setattr(WatchedBackend, "pipeline", pipeline)
+        kernels.append(aec.compile(source, target="watched"))
+    assert kernels[1].artifact.metadata["tiles"].left == 0
+    assert_same(kernels)
 
 
 def test_sums_that_overflow_are_what_they_are():
