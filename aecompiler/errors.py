@@ -25,6 +25,10 @@ class CompileError(AecError):
         self.diagnostics = tuple(diagnostics)
 
 
+class ResourceError(CompileError):
+    """A kernel needs more of a resource than the target has; with smaller tiles it may fit."""
+
+
 class PipelineError(AecError, ValueError):
     """The text of a pass pipeline is malformed, or names an unknown pass or option."""
 

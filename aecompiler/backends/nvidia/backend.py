@@ -22,13 +22,13 @@ from aecompiler.backends.nvidia.artifact import (
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
-from aecompiler.backends.nvidia.schedule import NvidiaSchedule, pipeline_for
+from aecompiler.backends.nvidia.schedule import NvidiaSchedule, attempts, pipeline_for
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
 from aecompiler.backends.triton.kernel_text import FUNCTION, NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.disk_cache import open_cache
-from aecompiler.errors import BackendError
+from aecompiler.errors import BackendError, ResourceError
 
 _ARTIFACT, _CODE = "artifact", ("cubin", "ptx", "facts")
 
@@ -60,10 +60,21 @@ class NvidiaBackend:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
                 except (BackendError, KeyError):
                     cache.drop(key)
-        artifact = self._compile(module, entry, schedule, key)
+        artifact = self._first_that_fits(module, entry, schedule, key)
         if cache is not None:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
+
+    def _first_that_fits(
+        self, module: Any, entry: str, schedule: NvidiaSchedule, key: str
+    ) -> NvidiaArtifact:
+        *tried, last = attempts(schedule, self.target)
+        for attempt in tried:
+            try:
+                return self._compile(module, entry, attempt, key)
+            except ResourceError:
+                continue
+        return self._compile(module, entry, last, key)
 
     def _key(self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule) -> str:
         text = module.operation.get_asm(enable_debug_info=False)

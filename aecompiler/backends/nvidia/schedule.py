@@ -57,6 +57,20 @@ class NvidiaSchedule(Schedule):
         )
 
 
+_SMALLER = ((64, 32, 4, 2), (32, 32, 4, 1), (16, 16, 4, 1))
+"""Tiles, warps and stages that are tried in turn where those before do not fit the target."""
+
+
+def attempts(schedule: NvidiaSchedule, target: NvidiaTarget) -> list[NvidiaSchedule]:
+    """The schedules that are tried: as chosen for the target, then with ever smaller numbers for what is 0."""
+    found = [schedule.resolved(target)]
+    for numbers in _SMALLER:
+        names = ("block_q", "block_kv", "num_warps", "num_stages")
+        smaller = {n: value for n, value in zip(names, numbers, strict=True) if not getattr(schedule, n)}
+        found.append(dataclasses.replace(found[0], **smaller))
+    return list(dict.fromkeys(found))
+
+
 def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved(target)

@@ -22,7 +22,7 @@ from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton import complaints, ptxas
 from aecompiler.backends.triton.complaints import Source
 from aecompiler.diagnostics import Diagnostic, compile_error, stderr_to
-from aecompiler.errors import BackendError, CompileError
+from aecompiler.errors import BackendError, CompileError, ResourceError
 
 Stage = Literal["ttir", "ttgir"]
 """How far a text is: hardware-neutral, for all of Triton's passes, or with layouts, for none but its last."""
@@ -225,7 +225,8 @@ class _Compilation:
 
     def _exceed(self, what: str, needed: int, most: int) -> NoReturn:
         message = f"expects at most {most} {what} in a block, got {needed}"
-        self._refuse("resources", Diagnostic("error", message))
+        error = refuse(self.name, self.target, "resources", Diagnostic("error", message))
+        raise ResourceError(str(error), error.diagnostics)
 
     def _assemble(self, ptx: str) -> ptxas.Assembled:
         from triton.backends.nvidia.compiler import get_ptxas, sm_arch_from_capability
