@@ -269,7 +269,11 @@ DECODE = "decode-rows=4 decode-block-kv=8"
 
 
 @pytest.mark.parametrize(
-    "tile", ["pack-gqa=true", "split-kv=3", "rows-last=false", "pack-gqa=true split-kv=2", DECODE]
+    "tile",
+    [
+        *("pack-gqa=true", "split-kv=3", "rows-last=false", "pack-gqa=true split-kv=2", DECODE),
+        "masked-values=check-result",
+    ],
 )
 @pytest.mark.parametrize("name", ["rotary", "norms_of_heads", "gated_and_transposed", "weighted_by_lse"])
 def test_fused_programs_compute_the_same_in_other_tile_forms(name, tile):
