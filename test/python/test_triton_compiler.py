@@ -14,6 +14,7 @@ from triton_kernels import KERNELS_FILE, inline_assembly, kernels
 
 from aecompiler.backends.nvidia.target import NAMED_TARGETS, SM_80, SM_90, SM_100, NvidiaTarget
 from aecompiler.backends.triton.compiler import CompiledKernel, compile_kernel
+from aecompiler.backends.triton.sass import disassemble
 from aecompiler.errors import BackendError, CompileError
 
 pytest.importorskip("triton")
@@ -108,6 +109,18 @@ def test_environment_of_triton_changes_neither_chip_nor_rounding(monkeypatch):
     monkeypatch.setenv("TRITON_OVERRIDE_ARCH", "sm90")
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "0")
     assert compiled(PRODUCT.text, "f_0", SM_80) == expected
+
+
+@pytest.mark.parametrize("target", [SM_80, SM_90], ids=lambda target: target.name)
+def test_code_is_that_of_tritons_own_last_stage(target):
+    from triton.backends.compiler import GPUTarget, Language
+    from triton.compiler.compiler import make_backend
+
+    kernel = compiled(PRODUCT.text, "f_0", target)
+    backend = make_backend(GPUTarget("cuda", target.arch, 32))
+    stages: dict = {}
+    backend.add_stages(stages, backend.parse_options({"enable_fp_fusion": True}), Language.TRITON)
+    assert disassemble(stages["cubin"](kernel.ptx, {})) == disassemble(kernel.cubin)
 
 
 def test_text_with_layouts_skips_the_passes_before():
