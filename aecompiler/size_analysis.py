@@ -82,6 +82,9 @@ class _Analysis(SizeClasses):
         terminator = block.operations[len(block.operations) - 1].operation
         for value in terminator.operands:
             self.sizes.results.append(self.dims(value) if is_tensor(value) else None)
+        self.sizes.requirements = [
+            each for each in self.sizes.requirements if not (isinstance(each, _Box) and each.is_whole)
+        ]
 
     def block(self, block: ir.Block) -> None:
         for op in block.operations:
@@ -346,6 +349,12 @@ class _Box:
     ):
         self.place, self.dimension = place, dimension
         self.whole, self.size, self.offset, self.stride = whole, size, offset, stride
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the slice takes all of the dimension, whatever its size is."""
+        offset, stride = self.offset.root().constant, self.stride.root().constant
+        return self.size.root() is self.whole.root() and (offset, stride) == (0, 1)
 
     def __call__(self, call: Call) -> str | None:
         values = [call.value(each) for each in (self.whole, self.size, self.offset, self.stride)]

@@ -151,7 +151,9 @@ class Sizes:
             "equal": [[list(place) for place in size.places] for size in roots if len(size.places) > 1],
             "fixed": [[*size.places[0], size.constant] for size in roots if size.constant is not None],
             "at_least": [
-                [*places[0], minimum] for size, minimum in self.at_least if (places := size.root().places)
+                [*places[0], least]
+                for size, least in self.at_least
+                if least > 0 and (places := size.root().places)
             ],
         }
 

@@ -256,3 +256,21 @@ func.func @f(%x: tensor<?xf32>, %y: tensor<?xf32>) -> tensor<?xf32> {
     kernel = aec.compile(text, opt_level=0)
     with pytest.raises(UnsupportedError, match="unsupported: saving a program whose sizes are computed"):
         kernel._sizes.rules()
+
+
+def test_slices_of_whole_dimensions_ask_nothing_of_a_call():
+    text = """
+func.func @f(%x: tensor<?x8xf32>) -> tensor<?x4xf32> {
+  %c0 = arith.constant 0 : index
+  %n = tensor.dim %x, %c0 : tensor<?x8xf32>
+  %r = tensor.extract_slice %x[0, 4] [%n, 4] [1, 1] : tensor<?x8xf32> to tensor<?x4xf32>
+  return %r : tensor<?x4xf32>
+}"""
+    assert aec.compile(text, opt_level=0)._sizes.rules() == {
+        "equal": [],
+        "fixed": [[0, 1, 8]],
+        "at_least": [],
+    }
+    part = text.replace("[%n, 4]", "[2, 4]").replace("[0, 4]", "[%n, 4]").replace("?x4xf32", "2x4xf32")
+    with pytest.raises(UnsupportedError, match="sizes are computed from others"):
+        aec.compile(part, opt_level=0)._sizes.rules()

@@ -18,7 +18,7 @@ from aecompiler.errors import BackendError
 
 LIBRARY = "libcuda.so.1"
 
-_SUCCESS, _ERROR_STUB_LIBRARY, _ERROR_NO_DEVICE = 0, 34, 100
+_SUCCESS = 0
 _MAJOR, _MINOR, _SHARED_PER_BLOCK = 75, 76, 97  # CUdevice_attribute
 _LOCAL_BYTES, _REGISTERS, _MAX_DYNAMIC_SHARED = 3, 4, 8  # CUfunction_attribute
 _CAPTURE_RELAXED = 2  # CUstreamCaptureMode
@@ -63,7 +63,6 @@ class Driver:
         self.library = library
         self.launch_kernel: Callable[..., int] = library.cuLaunchKernel
         """`cuLaunchKernel` itself, which returns an error's number for `check`."""
-        self.get_current: Callable[[int], int] = library.cuCtxGetCurrent
         self._contexts: dict[int, int] = {}
         self.check(library.cuInit(0), "the NVIDIA driver can't be used")
 
