@@ -50,7 +50,7 @@ def _is_plain(value: Any) -> bool:
         and not value.is_nested
         and not value.requires_grad
         and not value.is_neg()
-        and torch.autograd.forward_ad._current_level < 0
+        and getattr(torch.autograd.forward_ad, "_current_level", 0) < 0
     )
 
 

@@ -178,6 +178,18 @@ def test_refusal_of_the_driver_names_the_kernel():
         executable(found)(arguments(), [None])
 
 
+def test_want_of_memory_is_a_memory_error(monkeypatch):
+    class OutOfMemoryError(RuntimeError):
+        """As torch has it."""
+
+    def refuse(sizes, dtype):
+        raise OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(launch, "_empty", lambda index: refuse)
+    with pytest.raises(MemoryError, match="'scale' needs more memory than there is: tried to allocate"):
+        executable(FakeDriver())(arguments(), [None])
+
+
 def test_calls_in_threads_do_not_mix_their_parameters():
     barrier = threading.Barrier(2)
     seen = {}

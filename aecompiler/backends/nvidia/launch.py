@@ -42,16 +42,21 @@ class CudaExecutable:
         """Run on tensors and numbers in the function's order; returns the results.
 
         `results` are tensors to write to, or None for new ones. Raises `ValueError` for tensors on several
-        devices, and `BackendError` where the code can't run.
+        devices, `MemoryError` where memory is short, and `BackendError` where the code can't run.
         """
         index = self._device_of(arguments, results)
         device = self._devices.get(index) or self._load(index)
         stream = device.current_stream(index)
         found = device.driver
-        if found.current() == device.context:
-            return self._program(device.launchers, stream, device.empty, arguments, results)
-        with found.using(device.context):
-            return self._program(device.launchers, stream, device.empty, arguments, results)
+        try:
+            if found.current() == device.context:
+                return self._program(device.launchers, stream, device.empty, arguments, results)
+            with found.using(device.context):
+                return self._program(device.launchers, stream, device.empty, arguments, results)
+        except RuntimeError as error:
+            if type(error).__name__ != "OutOfMemoryError":  # torch's
+                raise
+            raise MemoryError(f"'{self._artifact.entry}' needs more memory than there is: {error}") from None
 
     def _device_of(self, arguments: Sequence[Any], results: Sequence[Any]) -> int:
         """The number of the device that all tensors are on."""
