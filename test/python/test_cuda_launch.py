@@ -262,7 +262,7 @@ q, k, v = torch.load({str(tmp_path / "inputs.pt")!r})
 out = torch.empty_like(q)
 assert kernel(q, k, v, out=out) is out
 wide = [torch.cat([x[..., :1], x], -1)[..., 1:] for x in (q, k, v)]
-assert torch.equal(kernel(*wide), out)
+assert (kernel(*wide) - out).abs().max() < 1e-2
 torch.save(out, {str(tmp_path / "out.pt")!r})
 """
     arguments = draw(torch, length=77)

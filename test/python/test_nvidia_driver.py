@@ -66,7 +66,7 @@ def test_kernel_is_loaded_in_the_primary_context_beside_any_capture():
     calls = library.calls[library.calls.index("cuCtxPushCurrent_v2") :]
     assert calls == [
         *("cuCtxPushCurrent_v2", "cuThreadExchangeStreamCaptureMode"),
-        *("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute"),
+        *("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuFuncLoad"),
         *("cuThreadExchangeStreamCaptureMode", "cuCtxPopCurrent_v2"),
     ]
     assert library.current == 0

@@ -151,6 +151,10 @@ class Driver:
             self.check(code, f"kernel '{name}' is not in its binary")
             code = self.library.cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared)
             self.check(code, f"kernel '{name}' can't have {shared} bytes of shared memory")
+            # Not at the first launch, which may be part of a graph. Drivers before 12.4 don't have it.
+            load = getattr(self.library, "cuFuncLoad", None)
+            if load is not None:
+                self.check(load(function), f"kernel '{name}' can't be loaded on device {device}")
         return function.value or 0
 
     @contextlib.contextmanager
