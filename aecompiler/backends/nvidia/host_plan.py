@@ -270,7 +270,7 @@ class _Reader:
         if value in self._empties:
             return self._allocate(value.type, self._empties[value], body)
         memory = self._memories[value]
-        if memory.alloc is not None and memory.depth == self._depth and _is_used_once(value):
+        if memory.alloc is not None and _is_used_once(value):
             return memory
         number = self._new(value.type)
         body.append({"op": "clone", "results": [number], "operands": [memory.number]})
