@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -225,6 +226,18 @@ print(*[name for name in ("triton", "torch", "aecompiler.backends.nvidia.host_pl
         for _ in range(2)
     ]
     assert outputs == ["triton aecompiler.backends.nvidia.host_plan\n", "\n"]
+
+
+def test_warm_compile_takes_less_than_50_milliseconds(cache, report_lines):
+    traced, times = program(16), []
+    for _ in range(20):
+        start = time.perf_counter()
+        aec.compile(traced, target=TARGET, **OPTIONS)
+        times.append(time.perf_counter() - start)
+    report_lines.append(
+        f"compile for a GPU: {times[0] * 1e3:.0f} ms cold, {min(times) * 1e3:.0f} ms from the cache"
+    )
+    assert min(times) < 0.05
 
 
 def test_saved_kernel_has_both_forms_and_the_rules_for_sizes(kernel, tmp_path):

@@ -65,9 +65,7 @@ class NvidiaBackend:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
 
-    def _first_that_fits(
-        self, module: Any, entry: str, schedule: NvidiaSchedule, key: str
-    ) -> NvidiaArtifact:
+    def _first_that_fits(self, module: Any, entry: str, schedule: NvidiaSchedule, key: str) -> NvidiaArtifact:
         *tried, last = attempts(schedule, self.target)
         for attempt in tried:
             try:
