@@ -1,4 +1,4 @@
-"""Every example of attention on a GPU: against the reference, at odd and even sizes, in every element type."""
+"""Every example of attention on a GPU: against the reference, at odd and even sizes, in all types."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ _SMALLER = ((64, 32, 4, 2), (32, 32, 4, 1), (16, 16, 4, 1))
 
 
 def attempts(schedule: NvidiaSchedule, target: NvidiaTarget) -> list[NvidiaSchedule]:
-    """The schedules that are tried: as chosen for the target, then with ever smaller numbers for what is 0."""
+    """The schedules that are tried: as chosen for the target, then with smaller numbers for what is 0."""
     found = [schedule.resolved(target)]
     for numbers in _SMALLER:
         names = ("block_q", "block_kv", "num_warps", "num_stages")

@@ -3,9 +3,9 @@
 Limits of a multiprocessor, of a block and of a thread, and the rate of special functions, follow the tables
 by compute capability in NVIDIA's CUDA C++ Programming Guide ("Technical Specifications per Compute
 Capability", "Throughput of Native Arithmetic Instructions"); barriers, NVIDIA's occupancy calculator. What
-differs between chips of one capability is that of the chip named in `chip`, from NVIDIA's documents on it: the
-A100, GA102, Ada, H100 and RTX Blackwell architecture whitepapers, and the data sheets of the A40, L40S, H200,
-HGX B200 and RTX PRO 6000. Rates of the tensor cores are for dense operands with sums in f32, and a
+differs between chips of one capability is that of the chip named in `chip`, from NVIDIA's documents on it:
+the A100, GA102, Ada, H100 and RTX Blackwell architecture whitepapers, and the data sheets of the A40, L40S,
+H200, HGX B200 and RTX PRO 6000. Rates of the tensor cores are for dense operands with sums in f32, and a
 multiply-add counts as two operations; multiplied by `multiprocessors` and `clock_hz` they give the peaks that
 those documents state.
 """
