@@ -1,14 +1,15 @@
 """Runs what `convert-tiles-to-tt` makes, host function and kernels, in numpy: one program after another.
 
-Memory is bounds-checked: a load or store of an element that a tensor does not have is an error, and so is a
-write to anything but the outputs of a launch. Numbers have the types of the IR.
+Memory is checked: a load or store of an element that a tensor does not have is an error, also between rows
+of a view, and so is a write to anything but the outputs of a launch, or a second write to one of their
+elements. Results hold 77 where nothing was written. Numbers have the types of the IR.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ml_dtypes
@@ -32,10 +33,31 @@ DTYPES = {
 
 @dataclass
 class Memory:
-    """A tensor: its elements in a flat array, of which a view has an offset and strides."""
+    """The memory that a tensor reaches, as a flat array, and which elements of it are the tensor's."""
 
     data: np.ndarray
+    owned: np.ndarray
     writable: bool = False
+    written: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.written = np.zeros(len(self.data), bool)
+
+    def check(self, offset: np.ndarray, what: str) -> None:
+        """Fail where an offset is none of an element."""
+        if not offset.size:
+            return
+        low, high = offset.min(), offset.max()
+        assert low >= 0, f"{what} out of bounds: {low} of {len(self.data)}"
+        assert high < len(self.data), f"{what} out of bounds: {high} of {len(self.data)}"
+        assert self.owned[offset].all(), f"{what} out of bounds: between the elements of a view"
+
+    def mark(self, offset: np.ndarray) -> None:
+        """Note what is written, and fail where it was before."""
+        assert self.writable, "a write to an input"
+        is_new = len(np.unique(offset)) == offset.size and not self.written[offset].any()
+        assert is_new, "a second write to an element"
+        self.written[offset] = True
 
 
 @dataclass
@@ -129,11 +151,9 @@ class _Frame:
             array = value.copy() if number in outputs else value  # equal `tensor.empty` may be one value
             if array.ndim and array.strides[-1] != array.itemsize and array.shape[-1] > 1:
                 array = np.ascontiguousarray(array)
-            flat, offset = _flat(array)
-            memory = Memory(flat.view(np.int8) if flat.dtype == np.bool_ else flat, number in outputs)
             if number in outputs:
                 written[number] = array
-            parameters.append(Pointers(memory, np.asarray(offset, np.int64)))
+            parameters.append(pointers_to(array, writable=number in outputs))
             parameters += [np.int64(stride // array.itemsize) for stride in array.strides[:-1]]
         assert len(parameters) == len(block.arguments)
         for x in range(grid[0]):
@@ -164,23 +184,20 @@ class _Frame:
     def load(self, op: ir.Operation, operands: list) -> list:
         pointers, *rest = operands
         mask = np.broadcast_to(rest[0] if rest else True, pointers.shape)
-        data, offset = pointers.memory.data, pointers.offset
-        _check(data, offset, mask, "load")
-        result = np.zeros(pointers.shape, dtype_of(op.results[0].type))
-        if len(rest) > 1:
-            result[...] = rest[1]
-        elif rest:
-            result[...] = 55
-        if data.size:
-            result = np.where(mask, data[np.where(mask, offset, 0)], result)
+        memory, offset = pointers.memory, pointers.offset
+        memory.check(offset[mask], "load")
+        result = np.full(pointers.shape, rest[1] if len(rest) > 1 else 55, dtype_of(op.results[0].type))
+        if memory.data.size:
+            result = np.where(mask, memory.data[np.where(mask, offset, 0)], result)
         return [result]
 
     def store(self, op: ir.Operation, operands: list) -> list:
         pointers, value, *rest = operands
-        assert pointers.memory.writable, "a write to an input"
         mask = np.broadcast_to(rest[0] if rest else True, pointers.shape)
-        _check(pointers.memory.data, pointers.offset, mask, "store")
-        pointers.memory.data[pointers.offset[mask]] = value[mask]
+        memory, offset = pointers.memory, pointers.offset[mask]
+        memory.check(offset, "store")
+        memory.mark(offset)
+        memory.data[offset] = value[mask]
         return []
 
     def reduce(self, op: ir.Operation, operands: list) -> list:
@@ -222,36 +239,27 @@ class _Loose(_Frame):
         self.values[op.results[0]] = _ELEMENTWISE[op.name](*[self.values[each] for each in op.operands])
 
 
-def _flat(array: np.ndarray) -> tuple[np.ndarray, int]:
-    """All of the memory from the first element of a view on that the view may reach, and an offset of 0."""
+def pointers_to(array: np.ndarray, *, writable: bool = False) -> Pointers:
+    """A pointer to the first element of a tensor; bits are bytes in memory."""
+    if array.dtype == np.bool_:
+        array = array.view(np.int8)
     if array.size == 0:
-        return np.zeros(0, array.dtype), 0
-    low = sum(min(0, (n - 1) * s) for n, s in zip(array.shape, array.strides, strict=True))
-    high = sum(max(0, (n - 1) * s) for n, s in zip(array.shape, array.strides, strict=True))
-    count = (high - low) // array.itemsize + 1
-    first = array[tuple(0 if s >= 0 else n - 1 for n, s in zip(array.shape, array.strides, strict=True))]
-    del first
-    start = np.lib.stride_tricks.as_strided(
-        array[
-            tuple(
-                slice(0 if s >= 0 else n - 1, None) for n, s in zip(array.shape, array.strides, strict=True)
-            )
-        ],
-        (count,),
-        (array.itemsize,),
-    )
-    return start, -low // array.itemsize
-
-
-def _check(data: np.ndarray, offset: np.ndarray, mask: np.ndarray, what: str) -> None:
-    used = offset[mask]
-    if used.size and (used.min() < 0 or used.max() >= data.size):
-        raise AssertionError(f"{what} out of bounds: {used.min()}..{used.max()} of {data.size}")
+        return Pointers(Memory(array.reshape(-1), np.zeros(0, bool), writable), np.asarray(0))
+    reach = [(size - 1) * stride for size, stride in zip(array.shape, array.strides, strict=True)]
+    before = -sum(min(0, each) for each in reach)
+    count = (before + sum(max(0, each) for each in reach)) // array.itemsize + 1
+    first = array[(..., *[slice(-1 if each < 0 else 0, None) for each in reach])]  # the lowest address
+    flat = np.lib.stride_tricks.as_strided(first, (count,), (array.itemsize,))
+    offset = before // array.itemsize
+    owned = np.zeros(count, bool)
+    strides = [stride // array.itemsize for stride in array.strides]
+    np.lib.stride_tricks.as_strided(owned[offset:], array.shape, strides)[...] = True
+    return Pointers(Memory(flat, owned, writable), np.asarray(offset, np.int64))
 
 
 def _parameter(value: Any, type_: ir.Type) -> Any:
     if isinstance(type_, ir.IndexType):
-        assert -(2**31) <= int(value) < 2**31
+        assert -(2**31) <= int(value) < 2**31, f"no i32: {value}"
         return np.asarray(value, np.int32)
     if str(type_) == "i1":
         return np.asarray(value, np.int8)
@@ -377,8 +385,11 @@ def _cmpf(op: ir.Operation, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Toward zero; anything for a division by 0."""
+    a = np.asarray(a)
     b = np.where(b == 0, 1, b).astype(a.dtype)
-    return (np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))).astype(a.dtype)
+    down = a // b
+    return (down + ((down * b != a) & ((a < 0) != (b < 0)))).astype(a.dtype)
 
 
 def _remainder(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -425,7 +436,7 @@ _ELEMENTWISE: dict[str, Callable] = {
     "arith.shrui": _shift(_without_sign(np.right_shift)),
     "arith.select": np.where,
     # the host's
-    "arith.ceildivui": lambda a, b: -(-a // b),
+    "arith.ceildivui": _without_sign(lambda a, b: a // np.maximum(b, 1) + (a % np.maximum(b, 1) != 0)),
     "arith.ceildivsi": lambda a, b: -(-a // b),
     "arith.floordivsi": lambda a, b: a // b,
     "math.exp": np.exp,

@@ -172,9 +172,9 @@ def store(pointers: ir.Value, value: ir.Value, mask: ir.Value | None = None) -> 
 
 def dot(a: ir.Value, b: ir.Value, c: ir.Value, precision: str) -> ir.Value:
     """c + a @ b, of [m, k], [k, n] and [m, n]."""
-    (m, k), (k2, n) = shape_of(a), shape_of(b)
-    right = k == k2 and shape_of(c) == (m, n) and element_of(a) == element_of(b)
-    _expect(right, "tt.dot", "matrices that fit", a, b, c)
+    left, right = shape_of(a), shape_of(b)
+    fits = len(left) == len(right) == 2 and left[1] == right[0] and shape_of(c) == (left[0], right[1])
+    _expect(fits and element_of(a) == element_of(b), "tt.dot", "matrices that fit", a, b, c)
     number = f"{PRECISION[precision]} : i32"
     return _one("tt.dot", [a, b, c], c.type, inputPrecision=number, maxNumImpreciseAcc="0 : i32")
 

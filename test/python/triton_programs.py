@@ -1,0 +1,48 @@
+"""Programs of the builder as kernels in Triton's dialect, run by the interpreter beside the reference."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import triton_interpreter
+from test_random_programs import WEIGHTS
+
+from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.passes.pipeline import run_pipeline
+from aecompiler.reference import evaluate
+
+ROUNDED = WEIGHTS | {"f16": 2.0**-9}
+"""Error of o, relative to its row, where weights are rounded to the type of v."""
+
+_NAMES = {"float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f64"}
+
+
+class Kernels:
+    """A program in kernels, with small tiles, so that short sequences have several."""
+
+    def __init__(self, program: ir.Module, *, block_q: int = 16, block_kv: int = 16):
+        self.program = program
+        buffer = io.BytesIO()
+        program.operation.write_bytecode(buffer)
+        with make_context(allow_unregistered_dialects=True):
+            self.module = ir.Module.parse(buffer.getvalue())
+            run_pipeline(self.module, f"builtin.module(attn-tt{{block-q={block_q} block-kv={block_kv}}})")
+
+    def run(self, inputs: Sequence[Any]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+        """For each result its element type, what the kernels give, and what the reference gives.
+
+        Inputs stay as they were.
+        """
+        function = self.program.body.operations[0]
+        want = evaluate(function, inputs)
+        copies = [np.array(x) for x in inputs]
+        got = triton_interpreter.run(self.module, function.name.value, inputs)
+        for x, copy in zip(inputs, copies, strict=True):
+            assert np.asarray(x).tobytes() == copy.tobytes(), "an input was written to"
+        for has, should in zip(got, want, strict=True):
+            yield _NAMES[str(has.dtype)], has, should
