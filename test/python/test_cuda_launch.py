@@ -249,12 +249,7 @@ def test_saved_kernel_runs_without_mlir_and_triton(torch, kernel, tmp_path):
     script = f"""
 import sys
 
-class Block:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in ("mlir", "torch_mlir", "triton"):
-            raise ImportError(f"{{name}} is blocked")
-
-sys.meta_path.insert(0, Block())
+sys.modules.update(dict.fromkeys(("mlir", "torch_mlir", "triton")))  # none of them can be imported
 import torch
 from aecompiler import saved_kernel
 kernel = saved_kernel.load({str(tmp_path / "kernel.zip")!r})
@@ -271,19 +266,3 @@ torch.save(out, {str(tmp_path / "out.pt")!r})
     done = subprocess.run([sys.executable, tmp_path / "f.py"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert_right(torch, torch.load(tmp_path / "out.pt"), arguments)
-
-
-def test_call_takes_the_host_less_than_30_microseconds(torch, kernel, report_lines):
-    arguments = draw(torch, batch=1, length=64)
-    out = torch.empty_like(arguments[0])
-    times = {"new result": [], "given result": []}
-    for _ in range(30):
-        for what, options in (("new result", {}), ("given result", {"out": out})):
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            for _ in range(100):
-                kernel(*arguments, **options)
-            times[what].append((time.perf_counter() - start) / 100)
-    for what, found in times.items():
-        report_lines.append(f"a call on a GPU, {what}: {min(found) * 1e6:.1f} us of the host")
-        assert min(found) < 30e-6

@@ -17,6 +17,7 @@ def tt(
     block_kv: Annotated[int, "keys of a tile"] = 64,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
+    least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
@@ -30,6 +31,7 @@ def tt(
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",
-            f"convert-tiles-to-tt{{precision={precision} library={library}}}",
+            f"convert-tiles-to-tt{{precision={precision} library={library} "
+            f"least-value-features={least_value_features}}}",
         )
     )

@@ -74,4 +74,5 @@ def attempts(schedule: NvidiaSchedule, target: NvidiaTarget) -> list[NvidiaSched
 def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved(target)
-    return f"builtin.module(attn-tt{{block-q={chosen.block_q} block-kv={chosen.block_kv}}})"
+    tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
+    return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}}})"

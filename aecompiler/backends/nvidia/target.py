@@ -42,6 +42,9 @@ class NvidiaTarget(Target):
     `matrix_instruction`: "mma" (a warp, operands in registers), "wgmma" (four warps, operands in shared
     memory) or "tcgen05" (one thread, sums in tensor memory).
     `has_tma`: whether tensors are copied by descriptors, with barriers in shared memory that count bytes.
+    `least_value_features`: what the features of v are padded to. On sm_90 a second product that is narrower
+    than the first gave wrong sums with Triton 3.6, where its operand was not copied asynchronously: with 16
+    or 32 features of v beside tiles of 64 keys.
     """
 
     capability: tuple[int, int]
@@ -64,6 +67,7 @@ class NvidiaTarget(Target):
     special_functions: int = 16
     matrix_instruction: MatrixInstruction
     has_tma: bool
+    least_value_features: int = 16
 
     warp_size: int = 32
     threads_per_block: int = 1024
@@ -156,6 +160,7 @@ SM_90 = NvidiaTarget(
     barriers=64,
     tensor_flops=_rates(bf16=4096, tf32=2048, fp8=8192),
     matrix_instruction="wgmma",
+    least_value_features=64,
     has_tma=True,
 )
 SM_100 = NvidiaTarget(

@@ -28,7 +28,8 @@ class ConvertTilesToTT(Pass):
     themselves, in 16 bits if they are f16 or bf16 and in 8 if they are bits. Pointers and strides are said to
     be multiples of 16 bytes.
 
-    Sizes in registers are rounded up to powers of two; what is beyond the tile is neither read nor written.
+    Sizes in registers are rounded up to powers of two, those of v's features to `least-value-features`; what
+    is beyond the tile is neither read nor written.
     Positions have 32 bits where their ranges allow it: sizes are at most 2^30. Of two factors of a product,
     the wider one is rounded to the type of the other, which may happen to weights only; `precision` says how
     products of f32 are computed.
@@ -47,6 +48,7 @@ class ConvertTilesToTT(Pass):
 
     precision: str = option("tf32x3", "how products of f32 are computed: ieee, tf32x3 or tf32")
     library: str = option("libdevice", "the device's library of math functions: libdevice or ocml")
+    least_value_features: int = option(16, "what the features of v are padded to at least, in 16 bits")
     section: int = option(8, "the number of heads whose tiles are started before those of the next")
 
     def __post_init__(self) -> None:
@@ -56,6 +58,9 @@ class ConvertTilesToTT(Pass):
         ):
             if value not in known:
                 raise ValueError(f"expects {name} to be one of {', '.join(known)}, got '{value}'")
+        least = self.least_value_features
+        if not 16 <= least <= 256 or least & (least - 1):
+            raise ValueError(f"expects least-value-features to be a power of two of 16 to 256, got {least}")
         if not 1 <= self.section <= 1 << 16:
             raise ValueError(f"expects section to be 1 to {1 << 16}, got {self.section}")
 
@@ -63,7 +68,12 @@ class ConvertTilesToTT(Pass):
         """Convert every tile program in `op`."""
         if not op.context.allow_unregistered_dialects:
             raise PassFailure(op, "needs a context that allows unregistered dialects")
-        options = KernelOptions(precision=self.precision, library=self.library, section=self.section)
+        options = KernelOptions(
+            precision=self.precision,
+            library=self.library,
+            section=self.section,
+            least_value_features=self.least_value_features,
+        )
         for function in rw.walk_list(op, "func.func"):
             loops = [loop for loop in rw.walk_list(function, "scf.forall") if len(loop.results)]
             for number, loop in enumerate(loops):

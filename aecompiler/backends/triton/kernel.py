@@ -17,6 +17,7 @@ from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured, operand_loops
+from aecompiler.passes.tile_rows import OPERAND
 
 _PURE = ("arith.", "math.")
 
@@ -31,6 +32,7 @@ class KernelOptions:
     precision: str
     library: str
     section: int
+    least_value_features: int
 
 
 Entry = Lanes | Tile | Global
@@ -51,6 +53,7 @@ class KernelBuilder:
         """Constants and scalars from outside that are computed again, operands first."""
         body = loop.regions[0].blocks[0]
         rank = len(body.arguments) - len(loop.results)
+        self.least = _least_sizes(loop, options.least_value_features)
         self.positions = list(body.arguments)[:rank]
         self.outs = list(body.arguments)[rank:]
         operands = list(loop.operands)
@@ -84,6 +87,12 @@ class KernelBuilder:
             self._enter_grid()
             self._block(self.body)
             tt.ret()
+
+    @property
+    def reads_narrow_floats(self) -> bool:
+        """Whether there is an argument of floats of fewer than 32 bits."""
+        elements = [getattr(value.type, "element_type", value.type) for value in self.arguments]
+        return any(str(element) in ("f16", "bf16") for element in elements)
 
     # ---- parameters ------------------------------------------------------------------------------
 
@@ -189,6 +198,10 @@ class KernelBuilder:
     def _int(self, op: str, a: Lanes, b: Lanes) -> Lanes:
         return ln.compute(op, a, b, ())
 
+    def register_sizes(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """What sizes are rounded up to in registers."""
+        return tuple(max(tt.register_size(size), self.least.get(size, 0)) for size in sizes)
+
     # ---- values ----------------------------------------------------------------------------------
 
     def entry(self, value: ir.Value) -> Entry:
@@ -213,7 +226,9 @@ class KernelBuilder:
             if rw.DYNAMIC in shape or not shape:
                 raise UnsupportedTile("a tensor in memory that is not cut into tiles")
             offsets = (ln.constant(0),) * rank
-            region = Region(found, offsets, tuple(range(rank)), shape, (None,) * rank)
+            region = Region(
+                found, offsets, tuple(range(rank)), shape, self.register_sizes(shape), (None,) * rank
+            )
             return Tile(region.load(), None, shape, clean=True)
         if not isinstance(found, Tile):
             raise UnsupportedTile(f"a scalar as a tile: {value.type}")
@@ -315,7 +330,8 @@ class KernelBuilder:
                 raise UnsupportedTile("a part of a tensor that is not padded to a known size")
             shape.append(size if whole is None and isinstance(size, int) else whole or 0)
             limits.append(None if whole in (None, size) else self._as_lanes(size))
-        region = Region(source, tuple(offsets), tuple(kept), tuple(shape), tuple(limits))
+        padded = self.register_sizes(shape)
+        region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
         self.entries[op.results[0]] = Tile(region.load(), None, tuple(shape), True, tuple(limits))
 
     def _as_lanes(self, size: int | Lanes) -> Lanes:
@@ -350,7 +366,8 @@ class KernelBuilder:
         if source.clean or not source.has_limits:
             self.entries[op.results[0]] = dataclasses.replace(source, limits=())
             return
-        lanes, padded = source.whole(), source.padded
+        padded = self.register_sizes(source.shape)
+        lanes = source.whole(padded)
         for axis, limit in enumerate(source.limits):
             if limit is not None:
                 position = ln.number(tt.make_range(padded[axis]), (axis,), (0, padded[axis] - 1))
@@ -413,13 +430,14 @@ class KernelBuilder:
     def _carried(self, value: ir.Value) -> Lanes:
         """A value as control flow hands it on: a tensor of the tile's shape, a number in 64 bits."""
         if isinstance(value.type, ir.RankedTensorType):
-            return self.tile(value).whole()
+            tile = self.tile(value)
+            return tile.whole(self.register_sizes(tile.shape))
         lanes = self.lanes(value)
         return Lanes(ln.wide(lanes)) if lanes.range is not None else lanes
 
     def _carried_type(self, type_: ir.Type) -> ir.Type:
         if isinstance(type_, ir.RankedTensorType):
-            return tt.typed([tt.register_size(size) for size in type_.shape], type_.element_type)
+            return tt.typed(self.register_sizes(type_.shape), type_.element_type)
         return tt.integer(64) if isinstance(type_, ir.IndexType) else type_
 
     def _received(self, type_: ir.Type, value: ir.Value) -> Entry:
@@ -441,7 +459,9 @@ class KernelBuilder:
         tile, target = self.tile(op.operands[0]), self.memory(op.operands[1])
         offsets, _, kept = self._slice_of(op)
         limits = tile.limits or (None,) * len(tile.shape)
-        Region(target, tuple(offsets), tuple(kept), tile.shape, limits).store(tile.whole().value)
+        padded = self.register_sizes(tile.shape)
+        region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits)
+        region.store(tile.whole(padded).value)
 
     def _cast(self, op: ir.Operation) -> None:
         self.entries[op.results[0]] = self.entry(op.operands[0])
@@ -469,6 +489,17 @@ def _own_memory(init: ir.Value) -> ir.Value:
         raise PassFailure(op or init.owner.owner.operation, "unsupported: a grid that writes into a tensor")
     with ir.InsertionPoint(op), op.location:
         return op.clone().results[0]
+
+
+def _least_sizes(loop: ir.Operation, features: int) -> dict[int, int]:
+    """To what sizes are rounded up beyond what is needed: those of the features of v, in 16 bits."""
+    found = {}
+    for op in rw.walk_list(loop, "tensor.extract_slice"):
+        shaped = op.results[0].type
+        is_v = OPERAND in op.attributes and ir.StringAttr(op.attributes[OPERAND]).value == "v"
+        if is_v and str(shaped.element_type) in ("f16", "bf16"):
+            found[shaped.shape[-1]] = features
+    return found
 
 
 def _block_of(value: ir.Value) -> ir.Block:

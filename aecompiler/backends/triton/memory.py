@@ -53,24 +53,24 @@ def memory_of(element: ir.Type, arguments: Sequence[ir.Value]) -> Global:
 class Region:
     """A part of a tensor in memory: where it begins, and which dimensions it has, with their sizes.
 
-    `kept` are the dimensions of the tensor that are left, `limits` how many elements of each there are, None
-    for all of the tile.
+    `kept` are the dimensions of the tensor that are left, `padded` their sizes in registers, `limits` how
+    many elements of each there are, None for all of the tile.
     """
 
     memory: Global
     offsets: tuple[Lanes, ...]
     kept: tuple[int, ...]
     sizes: tuple[int, ...]
+    padded: tuple[int, ...]
     limits: tuple[Lanes | None, ...]
 
-    def lanes(self) -> tuple[list[Lanes], list[int]]:
-        """The positions in the tile along each kept dimension, and the sizes of its loops, powers of two."""
-        padded = [tt.register_size(size) for size in self.sizes]
-        return [ln.number(tt.make_range(n), (d,), (0, n - 1)) for d, n in enumerate(padded)], padded
+    def positions(self) -> list[Lanes]:
+        """The positions in the tile along each kept dimension."""
+        return [ln.number(tt.make_range(n), (d,), (0, n - 1)) for d, n in enumerate(self.padded)]
 
-    def pointers(self) -> tuple[ir.Value, ir.Value | None, list[int]]:
-        """Pointers to the tile, the mask of what there is of it (None for all), and its shape."""
-        positions, padded = self.lanes()
+    def pointers(self) -> tuple[ir.Value, ir.Value | None]:
+        """Pointers to the tile, and the mask of what there is of it (None for all)."""
+        positions, padded = self.positions(), self.padded
         places = list(self.offsets)
         terms: list[list[Lanes]] = [[place] for place in places]
         for axis, position in zip(self.kept, positions, strict=True):
@@ -85,23 +85,23 @@ class Region:
             if size != padded[axis]:
                 masks.append(ln.less(position, ln.constant(size), padded))
         if not masks:
-            return pointers, None, padded
+            return pointers, None
         mask = masks[0]
         for other in masks[1:]:
             (a, b), both = ln.together([mask, other], padded)
             mask = Lanes(arith.andi(a.value, b.value), both)
-        return pointers, ln.spread(mask, loops, padded).value, padded
+        return pointers, ln.spread(mask, loops, padded).value
 
     def load(self) -> ir.Value:
         """The tile; 0 where there is nothing."""
-        pointers, mask, shape = self.pointers()
+        pointers, mask = self.pointers()
         stored = tt.pointee(tt.element_of(pointers))
-        other = None if mask is None else tt.constant(tt.typed(shape, stored), 0)
+        other = None if mask is None else tt.constant(tt.typed(self.padded, stored), 0)
         return as_element(tt.load(pointers, mask, other), self.memory.element)
 
     def store(self, value: ir.Value) -> None:
         """Write the tile where there is something of it."""
-        pointers, mask, _ = self.pointers()
+        pointers, mask = self.pointers()
         tt.store(pointers, as_stored(value), mask)
 
 

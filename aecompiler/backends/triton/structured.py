@@ -45,7 +45,7 @@ class Structured:
         self.generic = Generic(op, self._shape)
         count = self.generic.rank
         self.sizes = [self.generic.sizes[loop] for loop in range(count)]
-        self.padded = [tt.register_size(size) for size in self.sizes]
+        self.padded = kernel.register_sizes(self.sizes)
 
     def _shape(self, value: ir.Value) -> Sequence[int]:
         """The sizes of an operand, some of which may not be known."""
@@ -180,6 +180,9 @@ class Structured:
         a, b = by_loops.get(frozenset({x, k})), by_loops.get(frozenset({k, more[0]}))
         if a is None or b is None or not self._adds_products():
             return None
+        out_type = generic.argument_of_out(0).type
+        if str(out_type) == "f64" and self.kernel.reads_narrow_floats:
+            return None  # Triton chooses a layout by the narrowest type behind an operand, and has none then
         return a, b
 
     def _adds_products(self) -> bool:

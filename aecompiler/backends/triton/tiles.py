@@ -31,11 +31,6 @@ class Tile:
         """Whether a size is known in the kernel only."""
         return any(limit is not None for limit in self.limits)
 
-    @property
-    def padded(self) -> tuple[int, ...]:
-        """The shape in registers."""
-        return tuple(map(tt.register_size, self.shape))
-
     def scalar(self) -> Lanes:
         """The only element of a tile without dimensions."""
         assert not self.shape
@@ -50,9 +45,9 @@ class Tile:
         order = sorted(range(len(loops)), key=lambda axis: loops[axis])
         return Lanes(tt.trans(self.value, order), tuple(sorted(loops)))
 
-    def whole(self) -> Lanes:
-        """The elements as one tensor."""
+    def whole(self, padded: Sequence[int]) -> Lanes:
+        """The elements as one tensor, whose shape in registers is `padded`."""
         if not self.shape:
             return self.scalar()
         loops = tuple(range(len(self.shape)))
-        return ln.spread(self.lanes(loops), loops, self.padded)
+        return ln.spread(self.lanes(loops), loops, padded)
