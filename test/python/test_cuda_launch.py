@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 

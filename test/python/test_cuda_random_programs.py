@@ -16,7 +16,7 @@ pytestmark = pytest.mark.cuda
 SEEDS, COUNT = 16, 12
 
 ROUNDED = {element: 4 * error for element, error in (WEIGHTS | {"f16": 2.0**-10}).items()}
-"""The same for f16, to which weights are rounded as well. Sums of products may be smaller than their terms."""
+"""The same for f16, to which weights are rounded as well. Sums may be smaller than their terms."""
 
 
 def check(campaign: Campaign, program: RandomProgram) -> None:
