@@ -135,12 +135,19 @@ def _remainders(a: Range, b: Range) -> Range:
     return (0 if a[0] >= 0 else max(-most, a[0])), min(most, max(a[1], 0))
 
 
+def _least_unsigned(a: Range, b: Range) -> Range:
+    """A number below 0 is larger than all others, also in 32 bits."""
+    highest = [high for low, high in (a, b) if low >= 0]
+    return (0, min(highest)) if highest else _INT64
+
+
 _RANGES: dict[str, Callable[[Range, Range], Range]] = {
     "addi": lambda a, b: (a[0] + b[0], a[1] + b[1]),
     "subi": lambda a, b: (a[0] - b[1], a[1] - b[0]),
     "muli": lambda a, b: _corners(a, b, lambda x, y: x * y),
     "minsi": lambda a, b: (min(a[0], b[0]), min(a[1], b[1])),
     "maxsi": lambda a, b: (max(a[0], b[0]), max(a[1], b[1])),
+    "minui": _least_unsigned,
     "divsi": lambda a, b: _quotients(a, b, _toward_zero),
     "floordivsi": lambda a, b: _quotients(a, b, lambda x, y: x // y),
     "ceildivsi": lambda a, b: _quotients(a, b, lambda x, y: -(-x // y)),
