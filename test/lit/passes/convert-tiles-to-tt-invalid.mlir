@@ -1,0 +1,206 @@
+// RUN: aec-opt %s --split-input-file --allow-unregistered-dialect --convert-tiles-to-tt --verify-diagnostics
+// RUN: not aec-opt %s --split-input-file --convert-tiles-to-tt 2>&1 | FileCheck %s --check-prefix=STRICT
+// RUN: not aec-opt %s --convert-tiles-to-tt=precision=half 2>&1 | FileCheck %s --check-prefix=PRECISION
+// RUN: not aec-opt %s --convert-tiles-to-tt=library=libm 2>&1 | FileCheck %s --check-prefix=LIBRARY
+// RUN: not aec-opt %s --convert-tiles-to-tt=section=0 2>&1 | FileCheck %s --check-prefix=SECTION
+
+// STRICT: error: 'builtin.module' op needs a context that allows unregistered dialects
+// PRECISION: pass 'convert-tiles-to-tt': expects precision to be one of tf32, tf32x3, ieee, got 'half'
+// LIBRARY: pass 'convert-tiles-to-tt': expects library to be one of libdevice, ocml, got 'libm'
+// SECTION: pass 'convert-tiles-to-tt': expects section to be 1 to 65536, got 0
+
+// A grid starts at 0, and visits all numbers.
+func.func @f(%n: index) -> tensor<16xf32> {
+  %empty = tensor.empty() : tensor<16xf32>
+  // expected-error @+1 {{'scf.forall' op unsupported: a grid with bounds or steps that are not 0, n and 1}}
+  %o = scf.forall (%t) = (0) to (%n) step (2) shared_outs(%out = %empty) -> (tensor<16xf32>) {
+    %new = tensor.empty() : tensor<16xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %new into %out[0] [16] [1] : tensor<16xf32> into tensor<16xf32>
+    }
+  }
+  return %o : tensor<16xf32>
+}
+
+// -----
+
+// A kernel writes into new memory only: an argument would have to be copied.
+// expected-error @+1 {{'func.func' op unsupported: a grid that writes into a tensor}}
+func.func @f(%into: tensor<16xf32>) -> tensor<16xf32> {
+  %o = scf.forall (%t) in (1) shared_outs(%out = %into) -> (tensor<16xf32>) {
+    %new = tensor.empty() : tensor<16xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %new into %out[0] [16] [1] : tensor<16xf32> into tensor<16xf32>
+    }
+  }
+  return %o : tensor<16xf32>
+}
+
+// -----
+
+// An operation that has no form in a kernel.
+func.func @f(%x: tensor<16x24xf32>) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    // expected-error @+1 {{'tensor.concat' op unsupported in a kernel: 'tensor.concat'}}
+    %r = tensor.concat dim(0) %tile : (tensor<16x24xf32>) -> tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
+}
+
+// -----
+
+// A function of which the device's library has none.
+#map = affine_map<(d0, d1) -> (d0, d1)>
+func.func @f(%x: tensor<16x24xf32>) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    %new = tensor.empty() : tensor<16x24xf32>
+    // expected-error @+1 {{'linalg.generic' op unsupported in a kernel: 'math.fpowi' on elements}}
+    %r = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]} ins(%tile : tensor<16x24xf32>) outs(%new : tensor<16x24xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %i = arith.constant 2 : i32
+      %e = math.fpowi %a, %i : f32, i32
+      linalg.yield %e : f32
+    } -> tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
+}
+
+// -----
+
+// Tensors in memory are cut into parts without steps.
+func.func @f(%x: tensor<32x24xf32>) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    // expected-error @+1 {{'tensor.extract_slice' op unsupported in a kernel: a slice with steps}}
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [2, 1] : tensor<32x24xf32> to tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %tile into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
+}
+
+// -----
+
+// Of a tile its beginning may be taken.
+func.func @f(%x: tensor<16x24xf32>) -> tensor<8x24xf32> {
+  %empty = tensor.empty() : tensor<8x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<8x24xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    // expected-error @+1 {{'tensor.extract_slice' op unsupported in a kernel: a part of a tile that is not its beginning}}
+    %r = tensor.extract_slice %tile[8, 0] [8, 24] [1, 1] : tensor<16x24xf32> to tensor<8x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [8, 24] [1, 1] : tensor<8x24xf32> into tensor<8x24xf32>
+    }
+  }
+  return %o : tensor<8x24xf32>
+}
+
+// -----
+
+// What is missing of a tile is 0.
+func.func @f(%x: tensor<?x24xf32>, %n: index) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %one = arith.constant 1.0 : f32
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    %part = tensor.extract_slice %x[0, 0] [%n, 24] [1, 1] : tensor<?x24xf32> to tensor<?x24xf32>
+    // expected-error @+1 {{'tensor.pad' op unsupported in a kernel: padding other than by zeros after a part of a tensor in memory}}
+    %tile = tensor.pad %part low[0, 0] high[%n, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %one : f32
+    } : tensor<?x24xf32> to tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %tile into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
+}
+
+// -----
+
+// A part whose size is not known has to be padded to a tile.
+func.func @f(%x: tensor<?x24xf32>, %n: index) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    // expected-error @+1 {{'tensor.extract_slice' op unsupported in a kernel: a part of a tensor that is not padded to a known size}}
+    %part = tensor.extract_slice %x[0, 0] [%n, 24] [1, 1] : tensor<?x24xf32> to tensor<?x24xf32>
+    %tile = tensor.cast %part : tensor<?x24xf32> to tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %tile into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
+}
+
+// -----
+
+// A tensor of different numbers would have to stand in memory.
+func.func @f() -> tensor<2xf32> {
+  %empty = tensor.empty() : tensor<2xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<2xf32>) {
+    // expected-error @+1 {{'arith.constant' op unsupported in a kernel: a tensor of different constants}}
+    %tile = arith.constant dense<[1.0, 2.0]> : tensor<2xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %tile into %out[0] [2] [1] : tensor<2xf32> into tensor<2xf32>
+    }
+  }
+  return %o : tensor<2xf32>
+}
+
+// -----
+
+// What a reduction does has to be associative, with an identity.
+#map = affine_map<(d0, d1) -> (d0, d1)>
+#rows = affine_map<(d0, d1) -> (d0)>
+func.func @f(%x: tensor<16x24xf32>) -> tensor<16xf32> {
+  %empty = tensor.empty() : tensor<16xf32>
+  %zero = arith.constant 0.0 : f32
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    %new = tensor.empty() : tensor<16xf32>
+    // expected-error @+1 {{'linalg.generic' op unsupported in a kernel: a reduction by 'arith.divf'}}
+    %r = linalg.generic {indexing_maps = [#map, #rows], iterator_types = ["parallel", "reduction"]} ins(%tile : tensor<16x24xf32>) outs(%new : tensor<16xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.divf %b, %a : f32
+      linalg.yield %e : f32
+    } -> tensor<16xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0] [16] [1] : tensor<16xf32> into tensor<16xf32>
+    }
+  }
+  return %o : tensor<16xf32>
+}
+
+// -----
+
+// A reduction that uses its result twice is none.
+#map = affine_map<(d0, d1) -> (d0, d1)>
+#rows = affine_map<(d0, d1) -> (d0)>
+func.func @f(%x: tensor<16x24xf32>) -> tensor<16xf32> {
+  %empty = tensor.empty() : tensor<16xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    %new = tensor.empty() : tensor<16xf32>
+    // expected-error @+1 {{'linalg.generic' op unsupported in a kernel: a reduction that is no operation on the result and elements}}
+    %r = linalg.generic {indexing_maps = [#map, #rows], iterator_types = ["parallel", "reduction"]} ins(%tile : tensor<16x24xf32>) outs(%new : tensor<16xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %e = arith.mulf %b, %b : f32
+      %s = arith.addf %e, %a : f32
+      linalg.yield %s : f32
+    } -> tensor<16xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0] [16] [1] : tensor<16xf32> into tensor<16xf32>
+    }
+  }
+  return %o : tensor<16xf32>
+}
