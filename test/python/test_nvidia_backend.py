@@ -119,8 +119,20 @@ def test_card_gets_code_for_its_own_capability(monkeypatch):
 def test_pipeline_is_text_that_can_be_replayed():
     backend = get_backend(TARGET)
     assert backend.pipeline(backend.schedule({"block_q": 128})) == (
-        "builtin.module(attn-tt{block-q=128 block-kv=64})"
+        "builtin.module(attn-tt{block-q=128 block-kv=64 least-value-features=64 odd-warps=2})"
     )
+
+
+def test_kernels_without_asynchronous_copies_have_fewer_warps_where_wgmma_sums_wrongly():
+    backend, sm_80 = get_backend(TARGET), get_backend("nvidia:sm_80")
+    for options in ({"num_stages": 1}, {"num_stages": 1, "num_warps": 2}):
+        assert backend.schedule(options).resolved(backend.target).num_warps == 2
+    with pytest.raises(ValueError, match="num_warps of at most 2 with num_stages of 1 on nvidia:sm_90, got 8"):
+        aec.compile(program(), target=TARGET, num_stages=1, num_warps=8)
+    assert sm_80.schedule({"num_stages": 1, "num_warps": 8}).resolved(sm_80.target).num_warps == 8
+    for features, warps in ((16, 4), (17, 2), (20, 2), (24, 4)):
+        (facts,) = aec.compile(program(features), target=TARGET).artifact.manifest["kernels"].values()
+        assert facts["num_warps"] == warps
 
 
 # ---- calls, up to where a GPU is needed ----
@@ -183,7 +195,7 @@ def test_kernel_comes_from_the_cache(cache, compiled):
     assert len(compiled) == 1
     assert second.artifact.binary == first.artifact.binary
     aec.compile(program(16), target=TARGET, block_q=32, block_kv=32)
-    aec.compile(program(16), target=TARGET, **OPTIONS, num_stages=1)
+    aec.compile(program(16), target=TARGET, **OPTIONS, num_stages=2)
     aec.compile(program(16), target="nvidia:sm_80", **OPTIONS)
     assert len(compiled) == 4, "another schedule or chip is another kernel"
 

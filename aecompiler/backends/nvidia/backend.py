@@ -162,8 +162,10 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
             return KernelCode(binary=blobs["cubin"], ptx=blobs["ptx"].decode(), **facts)
         except (KeyError, TypeError, ValueError):
             cache.drop(key)
-    target = named_target(artifact.target)
-    code = _compile_text(artifact.source(kernel, form), kernel, target, artifact.manifest["kernels"][kernel])
+    target, facts = named_target(artifact.target), artifact.manifest["kernels"][kernel]
+    if form == UNALIGNED and target.warps_without_copies:
+        facts = {**facts, "num_warps": min(facts["num_warps"], target.warps_without_copies)}
+    code = _compile_text(artifact.source(kernel, form), kernel, target, facts)
     if cache is not None:
         facts = json.dumps(code.facts()).encode()
         cache.store(key, {"cubin": code.binary, "ptx": code.ptx.encode(), "facts": facts})

@@ -42,9 +42,10 @@ class NvidiaTarget(Target):
     `matrix_instruction`: "mma" (a warp, operands in registers), "wgmma" (four warps, operands in shared
     memory) or "tcgen05" (one thread, sums in tensor memory).
     `has_tma`: whether tensors are copied by descriptors, with barriers in shared memory that count bytes.
-    `least_value_features`: what the features of v are padded to. On sm_90 a second product that is narrower
-    than the first gave wrong sums with Triton 3.6, where its operand was not copied asynchronously: with 16
-    or 32 features of v beside tiles of 64 keys.
+    `least_value_features`: what the features of v are padded to. `warps_without_copies`: the most warps of a
+    kernel whose tiles can't be copied asynchronously, 0 for any. Both guard against wrong sums on sm_90 with
+    Triton 3.6: there the memory of k is used again for v, which wgmma then does not read as it was written.
+    Fewer than four warps take the older instruction.
     """
 
     capability: tuple[int, int]
@@ -68,6 +69,7 @@ class NvidiaTarget(Target):
     matrix_instruction: MatrixInstruction
     has_tma: bool
     least_value_features: int = 16
+    warps_without_copies: int = 0
 
     warp_size: int = 32
     threads_per_block: int = 1024
@@ -161,6 +163,7 @@ SM_90 = NvidiaTarget(
     tensor_flops=_rates(bf16=4096, tf32=2048, fp8=8192),
     matrix_instruction="wgmma",
     least_value_features=64,
+    warps_without_copies=2,
     has_tma=True,
 )
 SM_100 = NvidiaTarget(

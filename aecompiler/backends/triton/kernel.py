@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
+from aecompiler.backends.triton.kernel_text import NUM_WARPS
 from aecompiler.backends.triton.lanes import Lanes
-from aecompiler.backends.triton.memory import Global, Region, gather, memory_of, parameters_of
+from aecompiler.backends.triton.memory import (
+    ALIGNMENT,
+    Global,
+    Region,
+    bytes_of,
+    gather,
+    memory_of,
+    parameters_of,
+)
 from aecompiler.backends.triton.structured import Structured
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import arith, ir, scf
@@ -33,6 +42,7 @@ class KernelOptions:
     library: str
     section: int
     least_value_features: int
+    odd_warps: int
 
 
 Entry = Lanes | Tile | Global
@@ -82,6 +92,9 @@ class KernelBuilder:
             multiples += known
             counts.append(len(added))
         block = tt.func(self.name, types, multiples)
+        if self.options.odd_warps and _has_odd_rows(self.loop):
+            warps = ir.IntegerAttr.get(tt.integer(32), self.options.odd_warps)
+            block.owner.operation.attributes[NUM_WARPS] = warps
         with ir.InsertionPoint(block):
             self._bind(block, counts)
             self._enter_grid()
@@ -491,15 +504,28 @@ def _own_memory(init: ir.Value) -> ir.Value:
         return op.clone().results[0]
 
 
+def _operands(loop: ir.Operation) -> Iterator[tuple[str, ir.RankedTensorType]]:
+    """The tiles of q, k and v, with their names."""
+    for op in rw.walk_list(loop, "tensor.extract_slice"):
+        if OPERAND in op.attributes:
+            yield ir.StringAttr(op.attributes[OPERAND]).value, op.results[0].type
+
+
+def _has_odd_rows(loop: ir.Operation) -> bool:
+    """Whether rows of q, k or v in 16 bits are no multiple of 16 bytes, and not copied asynchronously."""
+    return any(
+        bytes_of(shaped.element_type) == 2 and shaped.shape[-1] * 2 % ALIGNMENT
+        for _, shaped in _operands(loop)
+    )
+
+
 def _least_sizes(loop: ir.Operation, features: int) -> dict[int, int]:
     """To what sizes are rounded up beyond what is needed: those of the features of v, in 16 bits."""
-    found = {}
-    for op in rw.walk_list(loop, "tensor.extract_slice"):
-        shaped = op.results[0].type
-        is_v = OPERAND in op.attributes and ir.StringAttr(op.attributes[OPERAND]).value == "v"
-        if is_v and str(shaped.element_type) in ("f16", "bf16"):
-            found[shaped.shape[-1]] = features
-    return found
+    return {
+        shaped.shape[-1]: features
+        for name, shaped in _operands(loop)
+        if name == "v" and str(shaped.element_type) in ("f16", "bf16")
+    }
 
 
 def _block_of(value: ir.Value) -> ir.Block:

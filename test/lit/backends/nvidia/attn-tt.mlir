@@ -7,8 +7,7 @@
 // PIPELINE-SAME: cpu-guard-operations,attn-derive-online,
 // PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
-// PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},
-// PIPELINE-SAME: canonicalize,cse)
+// PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml})
 
 // STRICT: needs a context that allows unregistered dialects
 
