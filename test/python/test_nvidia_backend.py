@@ -127,7 +127,9 @@ def test_kernels_without_asynchronous_copies_have_fewer_warps_where_wgmma_sums_w
     backend, sm_80 = get_backend(TARGET), get_backend("nvidia:sm_80")
     for options in ({"num_stages": 1}, {"num_stages": 1, "num_warps": 2}):
         assert backend.schedule(options).resolved(backend.target).num_warps == 2
-    with pytest.raises(ValueError, match="num_warps of at most 2 with num_stages of 1 on nvidia:sm_90, got 8"):
+    with pytest.raises(
+        ValueError, match="num_warps of at most 2 with num_stages of 1 on nvidia:sm_90, got 8"
+    ):
         aec.compile(program(), target=TARGET, num_stages=1, num_warps=8)
     assert sm_80.schedule({"num_stages": 1, "num_warps": 8}).resolved(sm_80.target).num_warps == 8
     for features, warps in ((16, 4), (17, 2), (20, 2), (24, 4)):
