@@ -228,6 +228,10 @@ REFUSED = {
         lambda v: tt.dot(v["row"], v["row"], v["row"], "ieee"),
         "'tt.dot' expects matrices that fit",
     ),
+    "gather": (
+        lambda v: tt.gather(v["matrix"], v["places"], 0),
+        "'tt.gather' expects places that fit but along 0, got tensor<4x8xf32>, tensor<4xi32>",
+    ),
     "reduce": (
         lambda v: tt.reduce(v["row"], 1, arith.addf),
         "'tt.reduce' expects a tensor with a dimension 1, got tensor<4xf32>",

@@ -314,6 +314,9 @@ _HANDLERS: dict[str, Callable[[_Frame, ir.Operation, list], list]] = {
     "tt.trans": lambda frame, op, operands: [
         np.transpose(operands[0], list(ir.DenseI32ArrayAttr(op.attributes["order"])))
     ],
+    "tt.gather": lambda frame, op, operands: [
+        np.take_along_axis(*operands, axis=ir.IntegerAttr(op.attributes["axis"]).value)
+    ],
     "tt.addptr": lambda frame, op, operands: [_addptr(*operands)],
     "tt.dot": lambda frame, op, operands: _dot(op, operands),
     "arith.cmpi": lambda frame, op, operands: [_cmpi(op, *operands)],

@@ -25,13 +25,13 @@ _NAMES = {"float16": "f16", "bfloat16": "bf16", "float32": "f32", "float64": "f6
 class Kernels:
     """A program in kernels, with small tiles, so that short sequences have several."""
 
-    def __init__(self, program: ir.Module, *, block_q: int = 16, block_kv: int = 16):
+    def __init__(self, program: ir.Module, tile: str = "block-q=16 block-kv=16"):
         self.program = program
         buffer = io.BytesIO()
         program.operation.write_bytecode(buffer)
         with make_context(allow_unregistered_dialects=True):
             self.module = ir.Module.parse(buffer.getvalue())
-            run_pipeline(self.module, f"builtin.module(attn-tt{{block-q={block_q} block-kv={block_kv}}})")
+            run_pipeline(self.module, f"builtin.module(attn-tt{{{tile}}})")
 
     def run(self, inputs: Sequence[Any]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """For each result its element type, what the kernels give, and what the reference gives.

@@ -179,6 +179,15 @@ def dot(a: ir.Value, b: ir.Value, c: ir.Value, precision: str) -> ir.Value:
     return _one("tt.dot", [a, b, c], c.type, inputPrecision=number, maxNumImpreciseAcc="0 : i32")
 
 
+def gather(value: ir.Value, places: ir.Value, axis: int) -> ir.Value:
+    """The elements at `places` along an axis, of i32; the other dimensions are the same."""
+    shape, new = list(shape_of(value)), list(shape_of(places))
+    fits = 0 <= axis < len(shape) == len(new) and str(element_of(places)) == "i32"
+    fits = fits and shape[:axis] == new[:axis] and shape[axis + 1 :] == new[axis + 1 :]
+    _expect(fits, "tt.gather", f"places that fit but along {axis}", value, places)
+    return _one("tt.gather", [value, places], typed(new, element_of(value)), axis=f"{axis} : i32")
+
+
 def reduce(value: ir.Value, axis: int, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
     """The reduction along an axis by an associative operation."""
     shape, element = list(shape_of(value)), element_of(value)

@@ -20,6 +20,7 @@ from aecompiler.backends.triton.memory import (
     memory_of,
     parameters_of,
 )
+from aecompiler.backends.triton.parts import part_of, put, take
 from aecompiler.backends.triton.structured import Structured
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import arith, ir, scf
@@ -322,17 +323,10 @@ class KernelBuilder:
 
     def _extract_slice(self, op: ir.Operation) -> None:
         source = self.entry(op.operands[0])
-        offsets, sizes, kept = self._slice_of(op)
         if isinstance(source, Tile):
-            if any(offset.range != (0, 0) for offset in offsets) or len(kept) != len(sizes):
-                raise UnsupportedTile("a part of a tile that is not its beginning")
-            known = source.limits or (None,) * len(sizes)
-            limits = [
-                limit if size == full else self._as_lanes(size)
-                for size, full, limit in zip(sizes, source.shape, known, strict=True)
-            ]
-            self.entries[op.results[0]] = dataclasses.replace(source, limits=tuple(limits))
+            self.entries[op.results[0]] = self._part_of_tile(op, source)
             return
+        offsets, sizes, kept = self._slice_of(op)
         if not isinstance(source, Global):
             raise UnsupportedTile("a part of a scalar")
         shape, limits = [], []
@@ -347,24 +341,52 @@ class KernelBuilder:
         region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
         self.entries[op.results[0]] = Tile(region.load(), None, tuple(shape), True, tuple(limits))
 
+    def _part_of_tile(self, op: ir.Operation, source: Tile) -> Tile:
+        """A part of known size, or of a size that is known in the kernel only, from the first element on."""
+        sizes = self._mixed(op, 1)[1]
+        full = tuple(
+            size if isinstance(size, int) else whole for size, whole in zip(sizes, source.shape, strict=True)
+        )
+        part = part_of(op, full)
+        known = source.limits or (None,) * len(sizes)
+        limits: list[Lanes | None] = []
+        for axis, (size, limit) in enumerate(zip(sizes, known, strict=True)):
+            is_known = isinstance(size, int) and limit is None
+            if not part.is_beginning(axis) and not is_known:
+                raise UnsupportedTile("a part of a tile of unknown size that is not its beginning")
+            limits.append(limit if size == source.shape[axis] else size if isinstance(size, Lanes) else None)
+        taken = take(source, part, self.register_sizes(full))
+        is_clean = source.clean and full == source.shape
+        return dataclasses.replace(taken, limits=tuple(limits), clean=is_clean)
+
+    def _insert_slice(self, op: ir.Operation) -> None:
+        small, tile = self.tile(op.operands[0]), self.tile(op.operands[1])
+        part = part_of(op, small.shape)
+        if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
+            raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
+        padded, own = (self.register_sizes(each.shape) for each in (tile, small))
+        self.entries[op.results[0]] = put(small, tile, part, padded, own)
+
     def _as_lanes(self, size: int | Lanes) -> Lanes:
         return ln.constant(size) if isinstance(size, int) else size
 
     def _slice_of(self, op: ir.Operation) -> tuple[list[Lanes], list[int | Lanes], list[int]]:
         """Offsets, sizes and the kept dimensions of a slice whose steps are 1."""
-        dynamic = iter(list(op.operands)[1:] if op.name == "tensor.extract_slice" else list(op.operands)[2:])
-
-        def mixed(attribute: str) -> list[int | Lanes]:
-            values = list(op.attributes[attribute])
-            return [self.lanes(next(dynamic)) if value == rw.DYNAMIC else value for value in values]
-
-        offsets = [each if isinstance(each, Lanes) else ln.constant(each) for each in mixed("static_offsets")]
-        sizes = mixed("static_sizes")
-        if any(step != 1 for step in mixed("static_strides")):
+        places, sizes, steps = self._mixed(op, 1 if op.name == "tensor.extract_slice" else 2)
+        offsets = [self._as_lanes(place) for place in places]
+        if any(step != 1 for step in steps):
             raise UnsupportedTile("a slice with steps")
         small = op.results[0].type if op.results else op.operands[0].type
         kept = _kept(sizes, list(small.shape))
         return offsets, sizes, kept
+
+    def _mixed(self, op: ir.Operation, fixed: int) -> list[list[int | Lanes]]:
+        """Offsets, sizes and steps of a slice; its first `fixed` operands are tensors."""
+        dynamic = iter(list(op.operands)[fixed:])
+        return [
+            [self.lanes(next(dynamic)) if value == rw.DYNAMIC else value for value in op.attributes[name]]
+            for name in ("static_offsets", "static_sizes", "static_strides")
+        ]
 
     def _pad(self, op: ir.Operation) -> None:
         """A tile with zeros where the tensor has nothing."""
@@ -486,6 +508,7 @@ _HANDLERS = {
     "linalg.fill": KernelBuilder._fill,
     "tensor.extract": KernelBuilder._extract,
     "tensor.extract_slice": KernelBuilder._extract_slice,
+    "tensor.insert_slice": KernelBuilder._insert_slice,
     "tensor.pad": KernelBuilder._pad,
     "tensor.dim": KernelBuilder._dim,
     "tensor.cast": KernelBuilder._cast,
