@@ -2,11 +2,13 @@
 // RUN: not aec-opt %s --split-input-file --convert-tiles-to-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 // RUN: not aec-opt %s --convert-tiles-to-tt=precision=half 2>&1 | FileCheck %s --check-prefix=PRECISION
 // RUN: not aec-opt %s --convert-tiles-to-tt=library=libm 2>&1 | FileCheck %s --check-prefix=LIBRARY
+// RUN: not aec-opt %s --convert-tiles-to-tt=least-value-features=24 2>&1 | FileCheck %s --check-prefix=FEATURES
 // RUN: not aec-opt %s --convert-tiles-to-tt=section=0 2>&1 | FileCheck %s --check-prefix=SECTION
 
 // STRICT: error: 'builtin.module' op needs a context that allows unregistered dialects
 // PRECISION: pass 'convert-tiles-to-tt': expects precision to be one of tf32, tf32x3, ieee, got 'half'
 // LIBRARY: pass 'convert-tiles-to-tt': expects library to be one of libdevice, ocml, got 'libm'
+// FEATURES: pass 'convert-tiles-to-tt': expects least-value-features to be a power of two of 16 to 256, got 24
 // SECTION: pass 'convert-tiles-to-tt': expects section to be 1 to 65536, got 0
 
 // A grid starts at 0, and visits all numbers.
@@ -92,18 +94,52 @@ func.func @f(%x: tensor<32x24xf32>) -> tensor<16x24xf32> {
 
 // -----
 
-// Of a tile its beginning may be taken.
+// Of a tile parts at known places may be taken.
 func.func @f(%x: tensor<16x24xf32>) -> tensor<8x24xf32> {
   %empty = tensor.empty() : tensor<8x24xf32>
   %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<8x24xf32>) {
     %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
-    // expected-error @+1 {{'tensor.extract_slice' op unsupported in a kernel: a part of a tile that is not its beginning}}
-    %r = tensor.extract_slice %tile[8, 0] [8, 24] [1, 1] : tensor<16x24xf32> to tensor<8x24xf32>
+    // expected-error @+1 {{'tensor.extract_slice' op unsupported in a kernel: a part of a tile at places that are computed, or of fewer dimensions}}
+    %r = tensor.extract_slice %tile[%t, 0] [8, 24] [1, 1] : tensor<16x24xf32> to tensor<8x24xf32>
     scf.forall.in_parallel {
       tensor.parallel_insert_slice %r into %out[0, 0] [8, 24] [1, 1] : tensor<8x24xf32> into tensor<8x24xf32>
     }
   }
   return %o : tensor<8x24xf32>
+}
+
+// -----
+
+// A part of unknown size has to begin where the tile does.
+func.func @f(%x: tensor<16x24xf32>, %n: index) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    // expected-error @+1 {{'tensor.extract_slice' op unsupported in a kernel: a part of a tile of unknown size that is not its beginning}}
+    %part = tensor.extract_slice %tile[8, 0] [%n, 24] [1, 1] : tensor<16x24xf32> to tensor<?x24xf32>
+    %r = tensor.cast %part : tensor<?x24xf32> to tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
+}
+
+// -----
+
+// A tile is put into another without gaps.
+func.func @f(%x: tensor<16x24xf32>) -> tensor<16x24xf32> {
+  %empty = tensor.empty() : tensor<16x24xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
+    %small = tensor.extract_slice %x[0, 0] [8, 24] [1, 1] : tensor<16x24xf32> to tensor<8x24xf32>
+    // expected-error @+1 {{'tensor.insert_slice' op unsupported in a kernel: a tile that is put into others with steps, or whose size is not known}}
+    %r = tensor.insert_slice %small into %tile[0, 0] [8, 24] [2, 1] : tensor<8x24xf32> into tensor<16x24xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
+    }
+  }
+  return %o : tensor<16x24xf32>
 }
 
 // -----

@@ -290,3 +290,32 @@ func.func @scalars(%bit: i1, %h: bf16, %n: index, %d: f64) -> tensor<16xf32> {
   }
   return %o : tensor<16xf32>
 }
+
+// -----
+
+// Parts of a tile are gathered in registers: the halves of 64 features are taken, and put together in the other order.
+// CHECK-LABEL: func.func @swapped
+// CHECK:         %[[X:[^ ]+]] = "tt.load"(%{{.+}} -> tensor<16x64xf32>
+// CHECK:         %[[LEFT:[^ ]+]] = "tt.gather"(%[[X]], %{{[^ ]+}}) {axis = 1 : i32} : (tensor<16x64xf32>, tensor<16x32xi32>) -> tensor<16x32xf32>
+// CHECK:         %[[RIGHT:[^ ]+]] = "tt.gather"(%[[X]], %{{[^ ]+}}) {axis = 1 : i32} : (tensor<16x64xf32>, tensor<16x32xi32>) -> tensor<16x32xf32>
+// Elements beyond the part are not taken.
+// CHECK:         %[[WIDE:[^ ]+]] = "tt.gather"(%[[RIGHT]], %{{[^ ]+}}) {axis = 1 : i32} : (tensor<16x32xf32>, tensor<16x64xi32>) -> tensor<16x64xf32>
+// CHECK:         %[[FIRST:[^ ]+]] = arith.select %{{[^ ]+}}, %[[WIDE]], %{{[^ ]+}} : tensor<16x64xi1>, tensor<16x64xf32>
+// CHECK:         %[[THEN:[^ ]+]] = "tt.gather"(%[[LEFT]], %{{[^ ]+}}) {axis = 1 : i32} : (tensor<16x32xf32>, tensor<16x64xi32>) -> tensor<16x64xf32>
+// CHECK:         %[[BOTH:[^ ]+]] = arith.select %{{[^ ]+}}, %[[THEN]], %[[FIRST]]
+// CHECK:         "tt.store"(%{{[^ ]+}}, %[[BOTH]])
+func.func @swapped(%x: tensor<16x64xf32>) -> tensor<16x64xf32> {
+  %zeros = arith.constant dense<0.0> : tensor<16x64xf32>
+  %empty = tensor.empty() : tensor<16x64xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x64xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 64] [1, 1] : tensor<16x64xf32> to tensor<16x64xf32>
+    %left = tensor.extract_slice %tile[0, 0] [16, 32] [1, 1] : tensor<16x64xf32> to tensor<16x32xf32>
+    %right = tensor.extract_slice %tile[0, 32] [16, 32] [1, 1] : tensor<16x64xf32> to tensor<16x32xf32>
+    %first = tensor.insert_slice %right into %zeros[0, 0] [16, 32] [1, 1] : tensor<16x32xf32> into tensor<16x64xf32>
+    %both = tensor.insert_slice %left into %first[0, 32] [16, 32] [1, 1] : tensor<16x32xf32> into tensor<16x64xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %both into %out[0, 0] [16, 64] [1, 1] : tensor<16x64xf32> into tensor<16x64xf32>
+    }
+  }
+  return %o : tensor<16x64xf32>
+}
