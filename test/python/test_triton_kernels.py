@@ -86,6 +86,10 @@ def data(sq=SQ, skv=SKV, d=D, dv=None, dtype="f32"):
 # ---- random programs -------------------------------------------------------------------------------
 
 
+MOST = 20_000
+"""The scores of a call that are interpreted in a second."""
+
+
 @pytest.mark.parametrize(("name", "count"), [("tiles", 16), ("wild", 24)])
 def test_random_programs_agree_with_the_reference(name, count, report_lines):
     campaign = Campaign()
@@ -107,7 +111,10 @@ def test_random_programs_agree_with_the_reference(name, count, report_lines):
         traced = program.trace()
         lost = max((LOST.get(feature, 1.0) for feature in program.features), default=1.0)
         for call in program.calls:
-            check(traced.module, program.inputs(call), program.element, campaign, lost)
+            inputs = program.inputs(call)
+            if inputs[0][..., 0].size * inputs[1].shape[2] > MOST:
+                continue
+            check(traced.module, inputs, program.element, campaign, lost)
 
     property_()
     report_lines.append(f"{name} in Triton's dialect: {len(different)} random programs; {campaign.text()}")
@@ -223,15 +230,19 @@ def test_tails_of_tiles(sq, skv):
     attend(data(sq, skv), mask=lambda: aec.masks.causal(align="end"))
 
 
-@pytest.mark.parametrize("tile", ["block-q=20 block-kv=24", "block-q=1 block-kv=40", "block-q=33 block-kv=1"])
+@pytest.mark.parametrize(
+    ("rows", "tile"),
+    [(35, "block-q=20 block-kv=24"), (4, "block-q=1 block-kv=40"), (35, "block-q=33 block-kv=7")],
+)
+@pytest.mark.parametrize("number", [None, np.inf])
 @pytest.mark.parametrize("normalizer", ["softmax", "sigmoid"])
-def test_tiles_that_are_no_powers_of_two(tile, normalizer):
+def test_tiles_that_are_no_powers_of_two(rows, tile, number, normalizer):
     """Sums over keys leave out what rounds a tile up in registers."""
-    q, k, v = data()
-    v[:, :, 30] = np.inf
-    normalize = getattr(aec.normalizers, normalizer)
-    attend(data(), mask=aec.masks.causal, normalize=normalize, tile=tile)
-    attend((q, k, v), mask=aec.masks.causal, normalize=normalize, tile=tile)
+    q, k, v = data(rows, 45)
+    if number is not None:
+        v[:, :, 2] = number
+    mask, normalize = (lambda: aec.masks.causal(align="end")), getattr(aec.normalizers, normalizer)
+    attend((q, k, v), mask=mask, normalize=normalize, tile=tile)
 
 
 @pytest.mark.parametrize(("d", "dv"), [(16, 16), (16, 24), (24, 80)])
