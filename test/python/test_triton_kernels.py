@@ -216,6 +216,23 @@ def test_fused_programs_agree_with_the_reference(name):
     check(traced.module, arrays, traced.arguments[0].spec.dtype)
 
 
+@pytest.mark.parametrize("part", [slice(0, 4), slice(4, 8), slice(1, 8, 2), slice(2, 3)])
+def test_sums_over_parts_of_features(part):
+    """What is beyond a part stands beside it in registers, and is no part of the sum."""
+
+    def program(q, k, v):
+        x = q[..., part]
+        return aec.attention(q * aec.rsqrt(aec.sum(x * x, -1, keepdims=True)), k, v)
+
+    q, k, v = data(19, 21)
+    specs = {
+        "q": aec.tensor("B", H, "S", D),
+        "k": aec.tensor("B", 1, "T", D),
+        "v": aec.tensor("B", 1, "T", D),
+    }
+    check(aec.trace(program, **specs).module, [q, k, v])
+
+
 # ---- sizes, types, layouts ---------------------------------------------------------------------------
 
 
