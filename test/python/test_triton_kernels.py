@@ -216,6 +216,29 @@ def test_fused_programs_agree_with_the_reference(name):
     check(traced.module, arrays, traced.arguments[0].spec.dtype)
 
 
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize("d", [24, 64])
+def test_rotated_features(d, interleaved):
+    """Halves of 12 and 32 features, in 16 and 32 in registers, are put together in 32 and 64."""
+
+    def rotate(x, cos, sin):
+        left, right = (x[..., ::2], x[..., 1::2]) if interleaved else (x[..., : d // 2], x[..., d // 2 :])
+        return aec.concat([left * cos - right * sin, right * cos + left * sin])
+
+    def program(q, k, v, cos, sin):
+        return aec.attention(rotate(q, cos, sin), k, v, score=aec.scores.scale(), mask=aec.masks.causal())
+
+    specs = {
+        "q": aec.tensor("B", H, "S", d),
+        "k": aec.tensor("B", 1, "T", d),
+        "v": aec.tensor("B", 1, "T", d),
+        "cos": aec.tensor("S", d // 2),
+        "sin": aec.tensor("S", d // 2),
+    }
+    angles = random(19, d // 2, number=4)
+    check(aec.trace(program, **specs).module, [*data(19, 21, d), np.cos(angles), np.sin(angles)])
+
+
 @pytest.mark.parametrize("part", [slice(0, 4), slice(4, 8), slice(1, 8, 2), slice(2, 3)])
 def test_sums_over_parts_of_features(part):
     """What is beyond a part stands beside it in registers, and is no part of the sum."""
