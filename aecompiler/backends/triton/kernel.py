@@ -1,11 +1,11 @@
-"""One tile program as a `tt.func`: its parameters, grid, control flow, loads and stores."""
+"""One tile program as a `tt.func`: its parameters, its grid, and what values are in it."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from aecompiler.backends.triton import control_flow, tensor_operations
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
@@ -20,19 +20,15 @@ from aecompiler.backends.triton.memory import (
     memory_of,
     parameters_of,
 )
-from aecompiler.backends.triton.parts import part_of, put, take
 from aecompiler.backends.triton.structured import Structured
 from aecompiler.backends.triton.tiles import Tile
-from aecompiler.bindings import arith, ir, scf
+from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
-from aecompiler.passes.structured_ops import UnsupportedTile, is_structured, operand_loops
+from aecompiler.passes.structured_ops import UnsupportedTile, is_structured
 from aecompiler.passes.tile_rows import OPERAND
 
 _PURE = ("arith.", "math.")
-
-MOST_NUMBER = ln.MOST_SIZE
-"""Loops go no further to either side: they count tiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +95,7 @@ class KernelBuilder:
         with ir.InsertionPoint(block):
             self._bind(block, counts)
             self._enter_grid()
-            self._block(self.body)
+            self.block(self.body)
             tt.ret()
 
     @property
@@ -265,7 +261,7 @@ class KernelBuilder:
 
     # ---- operations ------------------------------------------------------------------------------
 
-    def _block(self, block: ir.Block) -> None:
+    def block(self, block: ir.Block) -> None:
         """All operations of a block but the terminator of a nested one."""
         for view in block.operations:
             if view.operation.name != "scf.yield":
@@ -293,229 +289,8 @@ class KernelBuilder:
         else:
             raise UnsupportedTile(f"'{op.name}'")
 
-    def _empty(self, op: ir.Operation) -> None:
-        zero = tt.constant(_stored(op.results[0].type.element_type), 0)
-        self.entries[op.results[0]] = Tile(None, Lanes(zero), tuple(op.results[0].type.shape))
 
-    def _constant(self, op: ir.Operation) -> None:
-        type_ = op.results[0].type
-        if not isinstance(type_, ir.RankedTensorType):
-            self.entries[op.results[0]] = evaluate(op, (), (), self.library)
-            return
-        attribute = op.attributes["value"]
-        if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
-            raise UnsupportedTile("a tensor of different constants")
-        number = attribute.get_splat_value().value
-        scalar = Lanes(tt.constant(_stored(type_.element_type), number))
-        self.entries[op.results[0]] = Tile(None, scalar, tuple(type_.shape))
-
-    def _fill(self, op: ir.Operation) -> None:
-        shape = tuple(op.results[0].type.shape)
-        self.entries[op.results[0]] = Tile(None, self.lanes(op.operands[0]), shape)
-
-    def _extract(self, op: ir.Operation) -> None:
-        source = self.entry(op.operands[0])
-        if isinstance(source, Tile) and not source.shape:
-            self.entries[op.results[0]] = source.scalar()
-            return
-        places = [self.lanes(place) for place in list(op.operands)[1:]]
-        self.entries[op.results[0]] = self.gather(op, places, ())
-
-    def _extract_slice(self, op: ir.Operation) -> None:
-        source = self.entry(op.operands[0])
-        if isinstance(source, Tile):
-            self.entries[op.results[0]] = self._part_of_tile(op, source)
-            return
-        offsets, sizes, kept = self._slice_of(op)
-        if not isinstance(source, Global):
-            raise UnsupportedTile("a part of a scalar")
-        shape, limits = [], []
-        for position, axis in enumerate(kept):
-            size = sizes[axis]
-            whole = _size_of_tile(op.results[0], position)
-            if whole is None and not isinstance(size, int):
-                raise UnsupportedTile("a part of a tensor that is not padded to a known size")
-            shape.append(size if whole is None and isinstance(size, int) else whole or 0)
-            limits.append(None if whole in (None, size) else self._as_lanes(size))
-        padded = self.register_sizes(shape)
-        region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
-        self.entries[op.results[0]] = Tile(region.load(), None, tuple(shape), True, tuple(limits))
-
-    def _part_of_tile(self, op: ir.Operation, source: Tile) -> Tile:
-        """A part of known size, or of a size that is known in the kernel only, from the first element on."""
-        sizes = self._mixed(op, 1)[1]
-        full = tuple(
-            size if isinstance(size, int) else whole for size, whole in zip(sizes, source.shape, strict=True)
-        )
-        part = part_of(op, full)
-        known = source.limits or (None,) * len(sizes)
-        limits: list[Lanes | None] = []
-        for axis, (size, limit) in enumerate(zip(sizes, known, strict=True)):
-            is_known = isinstance(size, int) and limit is None
-            if not part.is_beginning(axis) and not is_known:
-                raise UnsupportedTile("a part of a tile of unknown size that is not its beginning")
-            limits.append(limit if size == source.shape[axis] else size if isinstance(size, Lanes) else None)
-        taken = take(source, part, self.register_sizes(full))
-        is_clean = source.clean and full == source.shape
-        return dataclasses.replace(taken, limits=tuple(limits), clean=is_clean)
-
-    def _insert_slice(self, op: ir.Operation) -> None:
-        small, tile = self.tile(op.operands[0]), self.tile(op.operands[1])
-        part = part_of(op, small.shape)
-        if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
-            raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
-        padded, own = (self.register_sizes(each.shape) for each in (tile, small))
-        self.entries[op.results[0]] = put(small, tile, part, padded, own)
-
-    def _as_lanes(self, size: int | Lanes) -> Lanes:
-        return ln.constant(size) if isinstance(size, int) else size
-
-    def _slice_of(self, op: ir.Operation) -> tuple[list[Lanes], list[int | Lanes], list[int]]:
-        """Offsets, sizes and the kept dimensions of a slice whose steps are 1."""
-        places, sizes, steps = self._mixed(op, 1 if op.name == "tensor.extract_slice" else 2)
-        offsets = [self._as_lanes(place) for place in places]
-        if any(step != 1 for step in steps):
-            raise UnsupportedTile("a slice with steps")
-        small = op.results[0].type if op.results else op.operands[0].type
-        kept = _kept(sizes, list(small.shape))
-        return offsets, sizes, kept
-
-    def _mixed(self, op: ir.Operation, fixed: int) -> list[list[int | Lanes]]:
-        """Offsets, sizes and steps of a slice; its first `fixed` operands are tensors."""
-        dynamic = iter(list(op.operands)[fixed:])
-        return [
-            [self.lanes(next(dynamic)) if value == rw.DYNAMIC else value for value in op.attributes[name]]
-            for name in ("static_offsets", "static_sizes", "static_strides")
-        ]
-
-    def _pad(self, op: ir.Operation) -> None:
-        """A tile with zeros where the tensor has nothing."""
-        source = self.tile(op.operands[0])
-        shape = tuple(op.results[0].type.shape)
-        *_, terminator = op.regions[0].blocks[0].operations
-        value = rw.float_value(terminator.operands[0])
-        if value is None:
-            value = rw.constant_value(terminator.operands[0])
-        if value != 0 or any(list(op.attributes["static_low"])) or source.shape != shape:
-            raise UnsupportedTile("padding other than by zeros after a part of a tensor in memory")
-        if source.clean or not source.has_limits:
-            self.entries[op.results[0]] = dataclasses.replace(source, limits=())
-            return
-        padded = self.register_sizes(source.shape)
-        lanes = source.whole(padded)
-        for axis, limit in enumerate(source.limits):
-            if limit is not None:
-                position = ln.number(tt.make_range(padded[axis]), (axis,), (0, padded[axis] - 1))
-                inside = ln.less(position, limit, padded)
-                zero = Lanes(tt.constant(lanes.element, 0))
-                lanes = ln.choose(inside, lanes, zero, padded)
-        self.entries[op.results[0]] = Tile(lanes.value, None, shape)
-
-    def _dim(self, op: ir.Operation) -> None:
-        """The size of a tile; those of tensors in memory are arguments."""
-        if isinstance(self.entries.get(op.operands[0]), Global):
-            return
-        tile = self.tile(op.operands[0])
-        axis = rw.constant_value(op.operands[1])
-        if axis is None:
-            raise UnsupportedTile("the size of a dimension that varies")
-        limit = tile.limits[axis] if tile.limits else None
-        self.entries[op.results[0]] = limit or ln.constant(tile.shape[axis])
-
-    def _for(self, op: ir.Operation) -> None:
-        lower, upper, step, *inits = op.operands
-        low, high = self.lanes(lower), self.lanes(upper)
-        low, high = (self._int("minsi", each, ln.constant(MOST_NUMBER)) for each in (low, high))
-        low, high = (self._int("maxsi", each, ln.constant(-MOST_NUMBER)) for each in (low, high))
-        bounds = [ln.narrow(each) for each in (low, high, self.lanes(step))]
-        if any(bound is None for bound in bounds):
-            raise UnsupportedTile("a loop whose bounds do not fit 32 bits")
-        assert low.range is not None
-        assert high.range is not None
-        block = op.regions[0].blocks[0]
-        iv, *carried = block.arguments
-        starts = [self._carried(init) for init in inits]
-        loop = scf.ForOp(*bounds, [each.value for each in starts])
-        with ir.InsertionPoint(loop.body):
-            limits = (low.range[0], max(high.range[1] - 1, low.range[0]))
-            self.entries[iv] = ln.number(loop.induction_variable, (), limits)
-            for argument, init, value in zip(carried, inits, loop.inner_iter_args, strict=True):
-                self.entries[argument] = self._received(init.type, value)
-            self._block(block)
-            *_, terminator = block.operations
-            scf.YieldOp([self._carried(value).value for value in terminator.operands])
-        for result, value in zip(op.results, loop.results, strict=True):
-            self.entries[result] = self._received(result.type, value)
-
-    def _if(self, op: ir.Operation) -> None:
-        condition = self.lanes(op.operands[0])
-        types = [self._carried_type(result.type) for result in op.results]
-        has_else = len(op.regions[1].blocks) > 0
-        branch = scf.IfOp(condition.value, types, has_else=has_else)
-        for region, new in zip(op.regions, (branch.then_block, branch.else_block), strict=True):
-            if not len(region.blocks):
-                continue
-            with ir.InsertionPoint(new):
-                self._block(region.blocks[0])
-                *_, terminator = region.blocks[0].operations
-                scf.YieldOp([self._carried(value).value for value in terminator.operands])
-        for result, value in zip(op.results, branch.results, strict=True):
-            self.entries[result] = self._received(result.type, value)
-
-    def _carried(self, value: ir.Value) -> Lanes:
-        """A value as control flow hands it on: a tensor of the tile's shape, a number in 64 bits."""
-        if isinstance(value.type, ir.RankedTensorType):
-            tile = self.tile(value)
-            return tile.whole(self.register_sizes(tile.shape))
-        lanes = self.lanes(value)
-        return Lanes(ln.wide(lanes)) if lanes.range is not None else lanes
-
-    def _carried_type(self, type_: ir.Type) -> ir.Type:
-        if isinstance(type_, ir.RankedTensorType):
-            return tt.typed(self.register_sizes(type_.shape), type_.element_type)
-        return tt.integer(64) if isinstance(type_, ir.IndexType) else type_
-
-    def _received(self, type_: ir.Type, value: ir.Value) -> Entry:
-        if isinstance(type_, ir.RankedTensorType):
-            if not type_.shape:
-                return Tile(None, Lanes(value), ())
-            return Tile(value, None, tuple(type_.shape))
-        if isinstance(type_, ir.IndexType):
-            return ln.number(value, (), (-(1 << 63), (1 << 63) - 1))
-        return Lanes(value)
-
-    def _in_parallel(self, op: ir.Operation) -> None:
-        for view in op.regions[0].blocks[0].operations:
-            with view.location:
-                self._insert(view.operation)
-
-    def _insert(self, op: ir.Operation) -> None:
-        """The store of a tile."""
-        tile, target = self.tile(op.operands[0]), self.memory(op.operands[1])
-        offsets, _, kept = self._slice_of(op)
-        limits = tile.limits or (None,) * len(tile.shape)
-        padded = self.register_sizes(tile.shape)
-        region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits)
-        region.store(tile.whole(padded).value)
-
-    def _cast(self, op: ir.Operation) -> None:
-        self.entries[op.results[0]] = self.entry(op.operands[0])
-
-
-_HANDLERS = {
-    "tensor.empty": KernelBuilder._empty,
-    "arith.constant": KernelBuilder._constant,
-    "linalg.fill": KernelBuilder._fill,
-    "tensor.extract": KernelBuilder._extract,
-    "tensor.extract_slice": KernelBuilder._extract_slice,
-    "tensor.insert_slice": KernelBuilder._insert_slice,
-    "tensor.pad": KernelBuilder._pad,
-    "tensor.dim": KernelBuilder._dim,
-    "tensor.cast": KernelBuilder._cast,
-    "scf.for": KernelBuilder._for,
-    "scf.if": KernelBuilder._if,
-    "scf.forall.in_parallel": KernelBuilder._in_parallel,
-}
+_HANDLERS = {**tensor_operations.HANDLERS, **control_flow.HANDLERS}
 
 
 def _own_memory(init: ir.Value) -> ir.Value:
@@ -557,49 +332,10 @@ def _block_of(value: ir.Value) -> ir.Block:
     return owner if isinstance(owner, ir.Block) else owner.operation.block
 
 
-def _size_of_tile(part: ir.Value, axis: int) -> int | None:
-    """The size that a part of a tensor is padded to, wherever it is; None if it is not."""
-    for use in part.uses:
-        user = use.owner.operation
-        if user.name == "tensor.pad":
-            size = user.results[0].type.shape[axis]
-            if size != rw.DYNAMIC:
-                return size
-        if not is_structured(user) or not user.results:
-            continue
-        loops = operand_loops(user)
-        loop = loops[use.operand_number][axis]
-        for result, out in zip(user.results, loops[len(loops) - len(user.results) :], strict=True):
-            found = _size_of_tile(result, out.index(loop)) if loop in out else None
-            if found is not None:
-                return found
-    return None
-
-
-def _kept(sizes: Sequence[int | Lanes], small: Sequence[int]) -> list[int]:
-    """Which dimensions of a slice are those of a tensor of fewer dimensions: those dropped have size 1."""
-    kept: list[int] = []
-    for axis, size in enumerate(sizes):
-        left = len(sizes) - axis - 1
-        missing = len(small) - len(kept)
-        static = rw.DYNAMIC if isinstance(size, Lanes) else size
-        if missing and small[len(kept)] == static and not (static == 1 and left >= missing):
-            kept.append(axis)
-        elif static != 1:
-            raise UnsupportedTile("a slice whose kept dimensions are not clear")
-    if len(kept) != len(small):
-        raise UnsupportedTile("a slice whose kept dimensions are not clear")
-    return kept
-
-
 def _within(position: Lanes, bound: Lanes) -> Lanes:
     """A position of the grid, known to be less than the bound's largest value."""
     assert bound.range is not None
     return ln.number(position.value, (), (0, max(bound.range[1] - 1, 0)))
-
-
-def _stored(type_: ir.Type) -> ir.Type:
-    return tt.integer(64) if isinstance(type_, ir.IndexType) else type_
 
 
 def _parameter(type_: ir.Type) -> ir.Type:

@@ -1,0 +1,89 @@
+"""Loops and branches of tile programs in kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.lanes import Lanes
+from aecompiler.backends.triton.tiles import Tile
+from aecompiler.bindings import ir, scf
+from aecompiler.passes.structured_ops import UnsupportedTile
+
+if TYPE_CHECKING:
+    from aecompiler.backends.triton.kernel import Entry, KernelBuilder
+
+MOST_NUMBER = ln.MOST_SIZE
+"""Loops go no further to either side: they count tiles."""
+
+
+def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
+    lower, upper, step, *inits = op.operands
+    low, high = kernel.lanes(lower), kernel.lanes(upper)
+    low, high = (ln.compute("minsi", each, ln.constant(MOST_NUMBER), ()) for each in (low, high))
+    low, high = (ln.compute("maxsi", each, ln.constant(-MOST_NUMBER), ()) for each in (low, high))
+    bounds = [ln.narrow(each) for each in (low, high, kernel.lanes(step))]
+    if any(bound is None for bound in bounds):
+        raise UnsupportedTile("a loop whose bounds do not fit 32 bits")
+    assert low.range is not None
+    assert high.range is not None
+    block = op.regions[0].blocks[0]
+    iv, *carried = block.arguments
+    starts = [_carried(kernel, init) for init in inits]
+    loop = scf.ForOp(*bounds, [each.value for each in starts])
+    with ir.InsertionPoint(loop.body):
+        limits = (low.range[0], max(high.range[1] - 1, low.range[0]))
+        kernel.entries[iv] = ln.number(loop.induction_variable, (), limits)
+        for argument, init, value in zip(carried, inits, loop.inner_iter_args, strict=True):
+            kernel.entries[argument] = _received(kernel, init.type, value)
+        kernel.block(block)
+        *_, terminator = block.operations
+        scf.YieldOp([_carried(kernel, value).value for value in terminator.operands])
+    for result, value in zip(op.results, loop.results, strict=True):
+        kernel.entries[result] = _received(kernel, result.type, value)
+
+
+def _if(kernel: KernelBuilder, op: ir.Operation) -> None:
+    condition = kernel.lanes(op.operands[0])
+    types = [_carried_type(kernel, result.type) for result in op.results]
+    has_else = len(op.regions[1].blocks) > 0
+    branch = scf.IfOp(condition.value, types, has_else=has_else)
+    for region, new in zip(op.regions, (branch.then_block, branch.else_block), strict=True):
+        if not len(region.blocks):
+            continue
+        with ir.InsertionPoint(new):
+            kernel.block(region.blocks[0])
+            *_, terminator = region.blocks[0].operations
+            scf.YieldOp([_carried(kernel, value).value for value in terminator.operands])
+    for result, value in zip(op.results, branch.results, strict=True):
+        kernel.entries[result] = _received(kernel, result.type, value)
+
+
+def _carried(kernel: KernelBuilder, value: ir.Value) -> Lanes:
+    """A value as control flow hands it on: a tensor of the tile's shape, a number in 64 bits."""
+    if isinstance(value.type, ir.RankedTensorType):
+        tile = kernel.tile(value)
+        return tile.whole(kernel.register_sizes(tile.shape))
+    lanes = kernel.lanes(value)
+    return Lanes(ln.wide(lanes)) if lanes.range is not None else lanes
+
+
+def _carried_type(kernel: KernelBuilder, type_: ir.Type) -> ir.Type:
+    if isinstance(type_, ir.RankedTensorType):
+        return tt.typed(kernel.register_sizes(type_.shape), type_.element_type)
+    return tt.integer(64) if isinstance(type_, ir.IndexType) else type_
+
+
+def _received(kernel: KernelBuilder, type_: ir.Type, value: ir.Value) -> Entry:
+    if isinstance(type_, ir.RankedTensorType):
+        if not type_.shape:
+            return Tile(None, Lanes(value), ())
+        return Tile(value, None, tuple(type_.shape))
+    if isinstance(type_, ir.IndexType):
+        return ln.number(value, (), (-(1 << 63), (1 << 63) - 1))
+    return Lanes(value)
+
+
+HANDLERS = {"scf.for": _for, "scf.if": _if}
+"""What makes operations of a kernel of those of a tile program."""

@@ -1,0 +1,236 @@
+"""Operations on tensors of tile programs in kernels: tiles, parts of them, and of tensors in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.elementwise import evaluate
+from aecompiler.backends.triton.lanes import Lanes
+from aecompiler.backends.triton.memory import Global, Region
+from aecompiler.backends.triton.parts import part_of, put, take
+from aecompiler.backends.triton.tiles import Tile
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.structured_ops import UnsupportedTile, is_structured, operand_loops
+
+if TYPE_CHECKING:
+    from aecompiler.backends.triton.kernel import KernelBuilder
+
+
+def _empty(kernel: KernelBuilder, op: ir.Operation) -> None:
+    zero = tt.constant(_stored(op.results[0].type.element_type), 0)
+    kernel.entries[op.results[0]] = Tile(None, Lanes(zero), tuple(op.results[0].type.shape))
+
+
+def _constant(kernel: KernelBuilder, op: ir.Operation) -> None:
+    type_ = op.results[0].type
+    if not isinstance(type_, ir.RankedTensorType):
+        kernel.entries[op.results[0]] = evaluate(op, (), (), kernel.library)
+        return
+    attribute = op.attributes["value"]
+    if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
+        raise UnsupportedTile("a tensor of different constants")
+    number = attribute.get_splat_value().value
+    scalar = Lanes(tt.constant(_stored(type_.element_type), number))
+    kernel.entries[op.results[0]] = Tile(None, scalar, tuple(type_.shape))
+
+
+def _fill(kernel: KernelBuilder, op: ir.Operation) -> None:
+    shape = tuple(op.results[0].type.shape)
+    kernel.entries[op.results[0]] = Tile(None, kernel.lanes(op.operands[0]), shape)
+
+
+def _extract(kernel: KernelBuilder, op: ir.Operation) -> None:
+    source = kernel.entry(op.operands[0])
+    if isinstance(source, Tile) and not source.shape:
+        kernel.entries[op.results[0]] = source.scalar()
+        return
+    places = [kernel.lanes(place) for place in list(op.operands)[1:]]
+    kernel.entries[op.results[0]] = kernel.gather(op, places, ())
+
+
+def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
+    source = kernel.entry(op.operands[0])
+    if isinstance(source, Tile):
+        kernel.entries[op.results[0]] = _part_of_tile(kernel, op, source)
+        return
+    offsets, sizes, kept = _slice_of(kernel, op)
+    if not isinstance(source, Global):
+        raise UnsupportedTile("a part of a scalar")
+    shape, limits = [], []
+    for position, axis in enumerate(kept):
+        size = sizes[axis]
+        whole = _size_of_tile(op.results[0], position)
+        if whole is None and not isinstance(size, int):
+            raise UnsupportedTile("a part of a tensor that is not padded to a known size")
+        shape.append(size if whole is None and isinstance(size, int) else whole or 0)
+        limits.append(None if whole in (None, size) else _as_lanes(kernel, size))
+    padded = kernel.register_sizes(shape)
+    region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
+    kernel.entries[op.results[0]] = Tile(region.load(), None, tuple(shape), True, tuple(limits))
+
+
+def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile:
+    """A part of known size, or of a size that is known in the kernel only, from the first element on."""
+    sizes = _mixed(kernel, op, 1)[1]
+    full = tuple(
+        size if isinstance(size, int) else whole for size, whole in zip(sizes, source.shape, strict=True)
+    )
+    part = part_of(op, full)
+    known = source.limits or (None,) * len(sizes)
+    limits: list[Lanes | None] = []
+    for axis, (size, limit) in enumerate(zip(sizes, known, strict=True)):
+        is_known = isinstance(size, int) and limit is None
+        if not part.is_beginning(axis) and not is_known:
+            raise UnsupportedTile("a part of a tile of unknown size that is not its beginning")
+        limits.append(limit if size == source.shape[axis] else size if isinstance(size, Lanes) else None)
+    taken = take(source, part, kernel.register_sizes(full))
+    is_clean = source.clean and full == source.shape
+    return dataclasses.replace(taken, limits=tuple(limits), clean=is_clean)
+
+
+def _insert_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
+    small, tile = kernel.tile(op.operands[0]), kernel.tile(op.operands[1])
+    part = part_of(op, small.shape)
+    if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
+        raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
+    padded, own = (kernel.register_sizes(each.shape) for each in (tile, small))
+    kernel.entries[op.results[0]] = put(small, tile, part, padded, own)
+
+
+def _as_lanes(kernel: KernelBuilder, size: int | Lanes) -> Lanes:
+    return ln.constant(size) if isinstance(size, int) else size
+
+
+def _slice_of(kernel: KernelBuilder, op: ir.Operation) -> tuple[list[Lanes], list[int | Lanes], list[int]]:
+    """Offsets, sizes and the kept dimensions of a slice whose steps are 1."""
+    places, sizes, steps = _mixed(kernel, op, 1 if op.name == "tensor.extract_slice" else 2)
+    offsets = [_as_lanes(kernel, place) for place in places]
+    if any(step != 1 for step in steps):
+        raise UnsupportedTile("a slice with steps")
+    small = op.results[0].type if op.results else op.operands[0].type
+    kept = _kept(sizes, list(small.shape))
+    return offsets, sizes, kept
+
+
+def _mixed(kernel: KernelBuilder, op: ir.Operation, fixed: int) -> list[list[int | Lanes]]:
+    """Offsets, sizes and steps of a slice; its first `fixed` operands are tensors."""
+    dynamic = iter(list(op.operands)[fixed:])
+    return [
+        [kernel.lanes(next(dynamic)) if value == rw.DYNAMIC else value for value in op.attributes[name]]
+        for name in ("static_offsets", "static_sizes", "static_strides")
+    ]
+
+
+def _pad(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """A tile with zeros where the tensor has nothing."""
+    source = kernel.tile(op.operands[0])
+    shape = tuple(op.results[0].type.shape)
+    *_, terminator = op.regions[0].blocks[0].operations
+    value = rw.float_value(terminator.operands[0])
+    if value is None:
+        value = rw.constant_value(terminator.operands[0])
+    if value != 0 or any(list(op.attributes["static_low"])) or source.shape != shape:
+        raise UnsupportedTile("padding other than by zeros after a part of a tensor in memory")
+    if source.clean or not source.has_limits:
+        kernel.entries[op.results[0]] = dataclasses.replace(source, limits=())
+        return
+    padded = kernel.register_sizes(source.shape)
+    lanes = source.whole(padded)
+    for axis, limit in enumerate(source.limits):
+        if limit is not None:
+            position = ln.number(tt.make_range(padded[axis]), (axis,), (0, padded[axis] - 1))
+            inside = ln.less(position, limit, padded)
+            zero = Lanes(tt.constant(lanes.element, 0))
+            lanes = ln.choose(inside, lanes, zero, padded)
+    kernel.entries[op.results[0]] = Tile(lanes.value, None, shape)
+
+
+def _dim(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """The size of a tile; those of tensors in memory are arguments."""
+    if isinstance(kernel.entries.get(op.operands[0]), Global):
+        return
+    tile = kernel.tile(op.operands[0])
+    axis = rw.constant_value(op.operands[1])
+    if axis is None:
+        raise UnsupportedTile("the size of a dimension that varies")
+    limit = tile.limits[axis] if tile.limits else None
+    kernel.entries[op.results[0]] = limit or ln.constant(tile.shape[axis])
+
+
+def _in_parallel(kernel: KernelBuilder, op: ir.Operation) -> None:
+    for view in op.regions[0].blocks[0].operations:
+        with view.location:
+            _insert(kernel, view.operation)
+
+
+def _insert(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """The store of a tile."""
+    tile, target = kernel.tile(op.operands[0]), kernel.memory(op.operands[1])
+    offsets, _, kept = _slice_of(kernel, op)
+    limits = tile.limits or (None,) * len(tile.shape)
+    padded = kernel.register_sizes(tile.shape)
+    region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits)
+    region.store(tile.whole(padded).value)
+
+
+def _cast(kernel: KernelBuilder, op: ir.Operation) -> None:
+    kernel.entries[op.results[0]] = kernel.entry(op.operands[0])
+
+
+def _size_of_tile(part: ir.Value, axis: int) -> int | None:
+    """The size that a part of a tensor is padded to, wherever it is; None if it is not."""
+    for use in part.uses:
+        user = use.owner.operation
+        if user.name == "tensor.pad":
+            size = user.results[0].type.shape[axis]
+            if size != rw.DYNAMIC:
+                return size
+        if not is_structured(user) or not user.results:
+            continue
+        loops = operand_loops(user)
+        loop = loops[use.operand_number][axis]
+        for result, out in zip(user.results, loops[len(loops) - len(user.results) :], strict=True):
+            found = _size_of_tile(result, out.index(loop)) if loop in out else None
+            if found is not None:
+                return found
+    return None
+
+
+def _kept(sizes: Sequence[int | Lanes], small: Sequence[int]) -> list[int]:
+    """Which dimensions of a slice are those of a tensor of fewer dimensions: those dropped have size 1."""
+    kept: list[int] = []
+    for axis, size in enumerate(sizes):
+        left = len(sizes) - axis - 1
+        missing = len(small) - len(kept)
+        static = rw.DYNAMIC if isinstance(size, Lanes) else size
+        if missing and small[len(kept)] == static and not (static == 1 and left >= missing):
+            kept.append(axis)
+        elif static != 1:
+            raise UnsupportedTile("a slice whose kept dimensions are not clear")
+    if len(kept) != len(small):
+        raise UnsupportedTile("a slice whose kept dimensions are not clear")
+    return kept
+
+
+def _stored(type_: ir.Type) -> ir.Type:
+    return tt.integer(64) if isinstance(type_, ir.IndexType) else type_
+
+
+HANDLERS = {
+    "tensor.empty": _empty,
+    "arith.constant": _constant,
+    "linalg.fill": _fill,
+    "tensor.extract": _extract,
+    "tensor.extract_slice": _extract_slice,
+    "tensor.insert_slice": _insert_slice,
+    "tensor.pad": _pad,
+    "tensor.dim": _dim,
+    "tensor.cast": _cast,
+    "scf.forall.in_parallel": _in_parallel,
+}
+"""What makes operations of a kernel of those of a tile program."""
