@@ -119,22 +119,39 @@ def test_card_gets_code_for_its_own_capability(monkeypatch):
 def test_pipeline_is_text_that_can_be_replayed():
     backend = get_backend(TARGET)
     assert backend.pipeline(backend.schedule({"block_q": 128})) == (
-        "builtin.module(attn-tt{block-q=128 block-kv=64 least-value-features=64 odd-warps=2})"
+        "builtin.module(attn-tt{block-q=128 block-kv=64 least-value-features=64})"
     )
 
 
-def test_kernels_without_asynchronous_copies_have_fewer_warps_where_wgmma_sums_wrongly():
-    backend, sm_80 = get_backend(TARGET), get_backend("nvidia:sm_80")
-    for options in ({"num_stages": 1}, {"num_stages": 1, "num_warps": 2}):
-        assert backend.schedule(options).resolved(backend.target).num_warps == 2
-    with pytest.raises(
-        ValueError, match="num_warps of at most 2 with num_stages of 1 on nvidia:sm_90, got 8"
-    ):
-        aec.compile(program(), target=TARGET, num_stages=1, num_warps=8)
-    assert sm_80.schedule({"num_stages": 1, "num_warps": 8}).resolved(sm_80.target).num_warps == 8
-    for features, warps in ((16, 4), (17, 2), (20, 2), (24, 4)):
-        (facts,) = aec.compile(program(features), target=TARGET).artifact.manifest["kernels"].values()
-        assert facts["num_warps"] == warps
+def threads_of(kernel):
+    (name,) = kernel.artifact.manifest["kernels"]
+    return {form: kernel.artifact.code(name, form).threads for form in (ALIGNED, UNALIGNED)}
+
+
+def documents(features=64):
+    t = aec.tensor("B", 2, "S", features, dtype="bf16")
+
+    @aec.program(q=t, k=t, v=t, document=aec.tensor("B", "S", dtype="i32"))
+    def f(q, k, v, document):
+        def mask(b, h, i, j):
+            return document[b, i] == document[b, j]
+
+        return aec.attention(q, k, v, mask=mask, normalize=aec.normalizers.softmax())
+
+    return f
+
+
+def test_wgmma_sums_no_v_that_comes_from_registers():
+    """There Triton 3.6 gives wrong sums on sm_90; fewer warps take another instruction."""
+    assert threads_of(aec.compile(program(64), target=TARGET)) == {ALIGNED: 128, UNALIGNED: 64}
+    assert threads_of(aec.compile(program(65), target=TARGET))[ALIGNED] == 64
+    assert threads_of(aec.compile(program(64), target=TARGET, num_stages=1))[ALIGNED] == 64
+    assert threads_of(aec.compile(documents(), target=TARGET))[ALIGNED] == 64
+    assert threads_of(aec.compile(program(64), target="nvidia:sm_80", num_stages=1))[ALIGNED] == 128
+
+
+def test_warps_alone_can_be_chosen():
+    assert threads_of(aec.compile(program(64), target=TARGET, num_warps=8, block_q=128))[ALIGNED] == 256
 
 
 # ---- calls, up to where a GPU is needed ----

@@ -163,8 +163,6 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
         except (KeyError, TypeError, ValueError):
             cache.drop(key)
     target, facts = named_target(artifact.target), artifact.manifest["kernels"][kernel]
-    if form == UNALIGNED and target.warps_without_copies:
-        facts = {**facts, "num_warps": min(facts["num_warps"], target.warps_without_copies)}
     code = _compile_text(artifact.source(kernel, form), kernel, target, facts)
     if cache is not None:
         facts = json.dumps(code.facts()).encode()
@@ -174,8 +172,12 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
 
 def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str, Any]) -> KernelCode:
     from aecompiler.backends.triton.compiler import compile_kernel
+    from aecompiler.backends.triton.guards import sums_registers_by_wgmma
 
-    made = compile_kernel(text, name, target, num_warps=facts["num_warps"], num_stages=facts["num_stages"])
+    warps, stages, most = facts["num_warps"], facts["num_stages"], target.warps_without_copies
+    made = compile_kernel(text, name, target, num_warps=warps, num_stages=stages)
+    if most and warps > most and sums_registers_by_wgmma(str(made.stages["ttgir"])):
+        made = compile_kernel(text, name, target, num_warps=most, num_stages=stages)
     if made.scratch > MAX_SCRATCH:
         raise BackendError(f"Triton gave kernel '{name}' {made.scratch} parameters more than are known")
     return KernelCode(

@@ -18,7 +18,6 @@ def tt(
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
-    odd_warps: Annotated[int, "warps of kernels whose rows are no multiple of 16 bytes, 0 for any"] = 0,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
@@ -33,6 +32,6 @@ def tt(
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} "
-            f"least-value-features={least_value_features} odd-warps={odd_warps}}}",
+            f"least-value-features={least_value_features}}}",
         )
     )

@@ -47,20 +47,13 @@ class NvidiaSchedule(Schedule):
             )
 
     def resolved(self, target: NvidiaTarget) -> Self:
-        """The schedule with a choice for what is 0; `ValueError` for what the target can't do."""
-        warps, stages = self.num_warps or _NUM_WARPS, self.num_stages or _NUM_STAGES
-        most = target.warps_without_copies
-        if stages == 1 and most and warps > most:
-            if self.num_warps:
-                text = f"expects num_warps of at most {most} with num_stages of 1 on {target.name}"
-                raise ValueError(f"{text}, got {warps}")
-            warps = most
+        """The schedule with a choice for what is 0."""
         return dataclasses.replace(
             self,
             block_q=self.block_q or _BLOCK_Q,
             block_kv=self.block_kv or _BLOCK_KV,
-            num_warps=warps,
-            num_stages=stages,
+            num_warps=self.num_warps or _NUM_WARPS,
+            num_stages=self.num_stages or _NUM_STAGES,
         )
 
 
@@ -74,8 +67,6 @@ def attempts(schedule: NvidiaSchedule, target: NvidiaTarget) -> list[NvidiaSched
     for numbers in _SMALLER:
         names = ("block_q", "block_kv", "num_warps", "num_stages")
         smaller = {n: value for n, value in zip(names, numbers, strict=True) if not getattr(schedule, n)}
-        if smaller.get("num_stages") == 1 and not schedule.num_warps:
-            del smaller["num_warps"]
         found.append(dataclasses.replace(schedule, **smaller).resolved(target))
     return list(dict.fromkeys(found))
 
@@ -84,5 +75,4 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved(target)
     tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
-    guards = f"least-value-features={target.least_value_features} odd-warps={target.warps_without_copies}"
-    return f"builtin.module(attn-tt{{{tiles} {guards}}})"
+    return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}}})"

@@ -43,9 +43,8 @@ class NvidiaTarget(Target):
     memory) or "tcgen05" (one thread, sums in tensor memory).
     `has_tma`: whether tensors are copied by descriptors, with barriers in shared memory that count bytes.
     `least_value_features`: what the features of v are padded to. `warps_without_copies`: the most warps of a
-    kernel whose tiles can't be copied asynchronously, 0 for any. Both guard against wrong sums on sm_90 with
-    Triton 3.6: there the memory of k is used again for v, which wgmma then does not read as it was written.
-    Fewer than four warps take the older instruction.
+    kernel whose v can't be copied asynchronously, 0 for any (`triton/guards.py`); fewer than four warps take
+    the older instruction. Both guard against wrong sums on sm_90 with Triton 3.6.
     """
 
     capability: tuple[int, int]

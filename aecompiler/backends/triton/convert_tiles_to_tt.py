@@ -49,7 +49,6 @@ class ConvertTilesToTT(Pass):
     precision: str = option("tf32x3", "how products of f32 are computed: ieee, tf32x3 or tf32")
     library: str = option("libdevice", "the device's library of math functions: libdevice or ocml")
     least_value_features: int = option(16, "what the features of v are padded to at least, in 16 bits")
-    odd_warps: int = option(0, "warps of kernels whose rows of q, k, v are no multiple of 16 bytes; 0: any")
     section: int = option(8, "the number of heads whose tiles are started before those of the next")
 
     def __post_init__(self) -> None:
@@ -59,8 +58,6 @@ class ConvertTilesToTT(Pass):
         ):
             if value not in known:
                 raise ValueError(f"expects {name} to be one of {', '.join(known)}, got '{value}'")
-        if not 0 <= self.odd_warps <= 32:
-            raise ValueError(f"expects odd-warps to be 0 to 32, got {self.odd_warps}")
         least = self.least_value_features
         if not 16 <= least <= 256 or least & (least - 1):
             raise ValueError(f"expects least-value-features to be a power of two of 16 to 256, got {least}")
@@ -76,12 +73,21 @@ class ConvertTilesToTT(Pass):
             library=self.library,
             section=self.section,
             least_value_features=self.least_value_features,
-            odd_warps=self.odd_warps,
         )
         for function in rw.walk_list(op, "func.func"):
             loops = [loop for loop in rw.walk_list(function, "scf.forall") if len(loop.results)]
             for number, loop in enumerate(loops):
                 _convert(op, loop, f"{rw.symbol_name(function)}_{number}", options)
+            if loops:
+                _erase_unused(function)
+
+
+def _erase_unused(function: ir.Operation) -> None:
+    """Erase scalars of the host that only kernels need, which compute them themselves."""
+    for op in reversed(rw.walk_list(function)):
+        is_scalar = op.name.startswith(("arith.", "math.")) or op.name in ("tensor.extract", "tensor.empty")
+        if is_scalar and not any(list(result.uses) for result in op.results):
+            op.erase()
 
 
 def _convert(module: ir.Operation, loop: ir.Operation, name: str, options: KernelOptions) -> None:

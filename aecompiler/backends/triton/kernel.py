@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import control_flow, tensor_operations
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
-from aecompiler.backends.triton.kernel_text import NUM_WARPS
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.memory import (
-    ALIGNMENT,
     Global,
     Region,
-    bytes_of,
     gather,
     memory_of,
     parameters_of,
@@ -26,7 +23,6 @@ from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured
-from aecompiler.passes.tile_rows import OPERAND
 
 _PURE = ("arith.", "math.")
 
@@ -39,7 +35,6 @@ class KernelOptions:
     library: str
     section: int
     least_value_features: int
-    odd_warps: int
 
 
 Entry = Lanes | Tile | Global
@@ -89,9 +84,6 @@ class KernelBuilder:
             multiples += known
             counts.append(len(added))
         block = tt.func(self.name, types, multiples)
-        if self.options.odd_warps and _has_odd_rows(self.loop):
-            warps = ir.IntegerAttr.get(tt.integer(32), self.options.odd_warps)
-            block.owner.operation.attributes[NUM_WARPS] = warps
         with ir.InsertionPoint(block):
             self._bind(block, counts)
             self._enter_grid()
@@ -302,28 +294,21 @@ def _own_memory(init: ir.Value) -> ir.Value:
         return op.clone().results[0]
 
 
-def _operands(loop: ir.Operation) -> Iterator[tuple[str, ir.RankedTensorType]]:
-    """The tiles of q, k and v, with their names."""
-    for op in rw.walk_list(loop, "tensor.extract_slice"):
-        if OPERAND in op.attributes:
-            yield ir.StringAttr(op.attributes[OPERAND]).value, op.results[0].type
-
-
-def _has_odd_rows(loop: ir.Operation) -> bool:
-    """Whether rows of q, k or v in 16 bits are no multiple of 16 bytes, and not copied asynchronously."""
-    return any(
-        bytes_of(shaped.element_type) == 2 and shaped.shape[-1] * 2 % ALIGNMENT
-        for _, shaped in _operands(loop)
-    )
-
-
 def _least_sizes(loop: ir.Operation, features: int) -> dict[int, int]:
-    """To what sizes are rounded up beyond what is needed: those of the features of v, in 16 bits."""
-    return {
-        shaped.shape[-1]: features
-        for name, shaped in _operands(loop)
-        if name == "v" and str(shaped.element_type) in ("f16", "bf16")
-    }
+    """To what sizes are rounded up beyond what is needed: those of the features of v, in 16 bits.
+
+    They are the columns of products with f32 that are added to what is there: scores begin with 0.
+    """
+    found = {}
+    for op in rw.walk_list(loop, "linalg.generic"):
+        *factors, into = op.operands
+        elements = [str(tt.element_of(factor)) for factor in factors]
+        is_made = not isinstance(into.owner, ir.Block)
+        begins = is_made and into.owner.operation.name in ("linalg.fill", "arith.constant")
+        is_product = len(op.results) == 1 and len(op.attributes["iterator_types"]) == 3
+        if is_product and not begins and "f32" in elements and {"f16", "bf16"} & set(elements):
+            found[into.type.shape[-1]] = features
+    return found
 
 
 def _block_of(value: ir.Value) -> ir.Block:

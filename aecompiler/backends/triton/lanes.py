@@ -53,11 +53,6 @@ def constant(value: int) -> Lanes:
     return Lanes(tt.constant(tt.integer(bits), value), (), (value, value))
 
 
-def size(value: ir.Value) -> Lanes:
-    """The size of a dimension, an i32."""
-    return Lanes(value, (), (0, MOST_SIZE))
-
-
 def type_range(type_: ir.Type) -> Range:
     """What an integer type holds, as a signed number; a bit is 0 or -1 as MLIR extends it."""
     bits = type_.width

@@ -205,8 +205,14 @@ class Structured:
         left, right = self._matrix(a, (x, k)), self._matrix(b, (k, y))
         types = [tt.element_of(each) for each in (left, right)]
         # One factor may be wider: the weights, which may be rounded to the type of v.
-        narrow = min(types, key=lambda type_: type_.width)
-        left, right = (_narrowed(each, narrow) for each in (left, right))
+        narrow, wide = sorted(types, key=lambda type_: type_.width)
+        if (
+            str(narrow) == "f16"
+            and str(wide) == "f32"
+            and not _is_shifted_power(a if types[0] == wide else b)
+        ):
+            narrow = wide  # weights of any size: f16 would make infinities or zeros of them
+        left, right = (_converted(each, narrow) for each in (left, right))
         start = self._tile(out)
         into = tt.trans(ln.spread(start.lanes(out.loops), sorted((x, y)), self.padded).value, _order((x, y)))
         precision = self.kernel.options.precision if str(narrow) == "f32" else "ieee"
@@ -366,10 +372,29 @@ def _source(value: ir.Value) -> ir.Value:
     return value
 
 
-def _narrowed(value: ir.Value, element: ir.Type) -> ir.Value:
+def _converted(value: ir.Value, element: ir.Type) -> ir.Value:
+    """A matrix of floats in another type."""
     if tt.element_of(value) == element:
         return value
-    return arith.truncf(tt.typed(tt.shape_of(value), element), value)
+    change = arith.truncf if element.width < tt.element_of(value).width else arith.extf
+    return change(tt.typed(tt.shape_of(value), element), value)
+
+
+def _is_shifted_power(operand: Operand) -> bool:
+    """Whether weights are powers of scores that something of the row is subtracted from: some are about 1."""
+    value = operand.value
+    producer = _defining(value)
+    if producer is None or producer.name != "linalg.generic":
+        return False
+    *_, terminator = producer.regions[0].blocks[0].operations
+    op = _defining(terminator.operands[list(producer.results).index(value)])
+    if op is None or op.name not in ("math.exp", "math.exp2"):
+        return False
+    inner = _defining(op.operands[0])
+    while inner is not None and inner.name == "arith.mulf":
+        factors = [_defining(factor) for factor in inner.operands]
+        inner = next((f for f in factors if f is not None and f.name != "arith.constant"), None)
+    return inner is not None and inner.name == "arith.subf"
 
 
 def _is_constant(tile: Tile, number: int | float) -> bool:
