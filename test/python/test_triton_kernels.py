@@ -393,3 +393,30 @@ def test_what_v_holds_where_keys_count_is_seen(number):
     q, k, v = data()
     v[:, :, 20, 3] = number
     attend((q, k, v), mask=aec.masks.causal)
+
+
+def test_small_weights_that_nothing_normalises_survive_in_f16():
+    """What is divided by their sum comes later: rounded to f16 before, weights of 1e-6 would be 0."""
+    arrays = [random(1, 1, 24, 16, number=n, dtype="f16") for n in range(3)]
+    arrays[:2] = [(array * 1e-3).astype(np.float16) for array in arrays[:2]]
+    attend(
+        arrays,
+        score=lambda: aec.scores.scale(1.0),
+        normalize=lambda: lambda row: row / aec.abs(row).sum(),
+        dtype="f16",
+        rounded="f16",
+    )
+
+
+def test_scalars_beside_attention_are_computed_in_the_kernel():
+    def program(q, k, v, t):
+        return aec.attention(q * aec.minimum(t, 2.0), k, v, normalize=aec.normalizers.softmax())
+
+    shape = aec.tensor("B", 2, "S", 16)
+    traced = aec.trace(program, q=shape, k=shape, v=shape, t=aec.scalar("f32"))
+    inputs = [*(random(1, 2, 20, 16, number=n) for n in range(3)), np.float32(3.0)]
+    check(traced.module, inputs)
+    assert (
+        "arith.minimumf"
+        not in str(Kernels(traced.module, "block-q=16 block-kv=16").module).split("tt.func")[0]
+    )
