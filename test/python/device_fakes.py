@@ -11,8 +11,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from aecompiler.backends.nvidia import kernel_abi
 from aecompiler.backends.nvidia.driver import DriverError
+from aecompiler.backends.triton import kernel_abi
 
 _ADDRESSES = itertools.count(1 << 20, 1 << 20)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.lanes import Lanes
+from aecompiler.backends.triton.memory import parameters_of
 from aecompiler.bindings import arith, func, ir
 from aecompiler.dialect import make_context
 
@@ -278,6 +279,10 @@ def test_sizes_in_registers_are_powers_of_two(size, padded):
 
 
 def test_bits_are_bytes_in_memory():
-    with context():
-        assert str(tt.pointer(tt.integer(1))) == "!tt.ptr<i8>"
-        assert str(tt.pointee(tt.pointer(ir.BF16Type.get()))) == "bf16"
+    with context(), ir.Location.unknown():
+        pointers = [
+            parameters_of(ir.RankedTensorType.get([], element))[0][0]
+            for element in (tt.integer(1), ir.BF16Type.get())
+        ]
+        assert str(pointers[0]) == "!tt.ptr<i8>"
+        assert str(tt.pointee(pointers[1])) == "bf16"

@@ -37,12 +37,9 @@ from typing import Any
 
 from aecompiler import diagnostics
 from aecompiler.backends.nvidia.host_arithmetic import OPERATIONS, PREDICATES
-from aecompiler.backends.nvidia.kernel_abi import parameter_types
+from aecompiler.backends.triton.kernel_abi import LAUNCH, parameter_types
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
-
-LAUNCH = "tt_host.launch"
-
 
 Plan = dict[str, Any]
 Instruction = dict[str, Any]

@@ -18,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aecompiler.backends.nvidia import host_arithmetic, kernel_abi
+from aecompiler.backends.nvidia import host_arithmetic
+from aecompiler.backends.triton import kernel_abi
 
 Program = Callable[..., list[Any]]
 
 _NUMBERS = (-(1 << 31), (1 << 31) - 1)
-_SIZES = (0, 1 << 30)
+_SIZES = (0, kernel_abi.MOST_SIZE)
 """The ranges of numbers, and of sizes of tensors, that kernels take: they add positions in 32 bits."""
 
 

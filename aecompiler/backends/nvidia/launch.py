@@ -11,7 +11,7 @@ from typing import Any
 from aecompiler.backends.nvidia.artifact import ALIGNED, MAX_SCRATCH, UNALIGNED, NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, driver
 from aecompiler.backends.nvidia.host_program import kernel_names, make_program
-from aecompiler.backends.nvidia.kernel_abi import SLOT_BYTES, parameter_format
+from aecompiler.backends.triton.kernel_abi import SLOT_BYTES, parameter_format
 from aecompiler.errors import BackendError
 from aecompiler.torch_types import torch_dtype
 

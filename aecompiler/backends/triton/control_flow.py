@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.kernel_abi import MOST_SIZE
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import ir, scf
@@ -14,7 +15,7 @@ from aecompiler.passes.structured_ops import UnsupportedTile
 if TYPE_CHECKING:
     from aecompiler.backends.triton.kernel import Entry, KernelBuilder
 
-MOST_NUMBER = ln.MOST_SIZE
+MOST_NUMBER = MOST_SIZE
 """Loops go no further to either side: they count tiles."""
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton.elementwise import LIBRARIES
 from aecompiler.backends.triton.kernel import KernelBuilder, KernelOptions
+from aecompiler.backends.triton.kernel_abi import LAUNCH
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
-
-LAUNCH = "tt_host.launch"
-"""The operation of the host function that runs a kernel."""
 
 
 @register_pass

@@ -24,12 +24,6 @@ def integer(bits: int) -> ir.Type:
     return ir.IntegerType.get_signless(bits)
 
 
-def pointer(element: ir.Type) -> ir.Type:
-    """The type of a pointer to global memory; a bit is a byte there."""
-    stored = integer(I8) if element == integer(I1) else element
-    return ir.Type.parse(f"!tt.ptr<{stored}>")
-
-
 def is_pointer(type_: ir.Type) -> bool:
     """Whether a scalar type is a pointer."""
     return str(type_).startswith("!tt.ptr<")

@@ -9,6 +9,7 @@ from aecompiler.backends.triton import control_flow, tensor_operations
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
+from aecompiler.backends.triton.kernel_abi import MOST_SIZE
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.memory import (
     Global,
@@ -76,10 +77,7 @@ class KernelBuilder:
         counts = []
         self.arguments = self._captured()
         for value in self.arguments:
-            if isinstance(value.type, ir.RankedTensorType):
-                added, known = parameters_of(value.type)
-            else:
-                added, known = [_parameter(value.type)], [1]
+            added, known = parameters_of(value.type)
             types += added
             multiples += known
             counts.append(len(added))
@@ -157,7 +155,7 @@ class KernelBuilder:
                 self.entries[value] = memory_of(value.type.element_type, given)
             elif isinstance(value.type, ir.IndexType):
                 is_size = not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tensor.dim"
-                limits = (0, ln.MOST_SIZE) if is_size else ln.type_range(tt.integer(32))
+                limits = (0, MOST_SIZE) if is_size else ln.type_range(tt.integer(32))
                 self.entries[value] = ln.number(given[0], (), limits)
             else:
                 self.entries[value] = Lanes(_from_parameter(given[0], value.type))
@@ -321,17 +319,6 @@ def _within(position: Lanes, bound: Lanes) -> Lanes:
     """A position of the grid, known to be less than the bound's largest value."""
     assert bound.range is not None
     return ln.number(position.value, (), (0, max(bound.range[1] - 1, 0)))
-
-
-def _parameter(type_: ir.Type) -> ir.Type:
-    """The type of a kernel's parameter for a scalar of a type."""
-    if isinstance(type_, ir.IndexType):
-        return tt.integer(32)
-    if type_ == tt.integer(1):
-        return tt.integer(8)
-    if str(type_) in ("f16", "bf16"):
-        return tt.integer(16)
-    return type_
 
 
 def _from_parameter(value: ir.Value, type_: ir.Type) -> ir.Value:

@@ -16,9 +16,6 @@ from aecompiler.bindings import arith, ir
 Range = tuple[int, int]
 """The least and the largest value of a number."""
 
-MOST_SIZE = 1 << 30
-"""The largest size of a dimension: sums of a few positions fit 32 bits. The host refuses larger ones."""
-
 _INT32 = (-(1 << 31), (1 << 31) - 1)
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 

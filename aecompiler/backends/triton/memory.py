@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.kernel_abi import ALIGNMENT, ITEM_BYTES, parameter_types
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.bindings import arith, ir
 from aecompiler.passes.structured_ops import UnsupportedTile
-
-ALIGNMENT = 16
-"""The bytes that addresses and strides are multiples of, where the host found that they are."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +25,13 @@ class Global:
     strides: tuple[ir.Value, ...]
 
 
-def parameters_of(shaped: ir.RankedTensorType) -> tuple[list[ir.Type], list[int]]:
-    """The types of the parameters for a tensor, and what each is a multiple of."""
-    size = bytes_of(shaped.element_type)
-    strides = max(shaped.rank - 1, 0)
-    types = [tt.pointer(shaped.element_type), *[tt.integer(64)] * strides]
-    return types, [ALIGNMENT, *[ALIGNMENT // size] * strides]
-
-
-def bytes_of(element: ir.Type) -> int:
-    """The bytes of an element in memory."""
-    if isinstance(element, ir.IndexType):
-        return 8
-    width = element.width
-    return max(width, 8) // 8
+def parameters_of(type_: ir.Type) -> tuple[list[ir.Type], list[int]]:
+    """The types of the parameters for an argument of a launch, and what each is a multiple of."""
+    if not isinstance(type_, ir.RankedTensorType):
+        return [ir.Type.parse(each) for each in parameter_types(str(type_), None)], [1]
+    dtype = str(type_.element_type)
+    types = [ir.Type.parse(each) for each in parameter_types(dtype, type_.rank)]
+    return types, [ALIGNMENT, *[ALIGNMENT // ITEM_BYTES[dtype]] * (len(types) - 1)]
 
 
 def memory_of(element: ir.Type, arguments: Sequence[ir.Value]) -> Global:

@@ -44,6 +44,12 @@ SLOT_BYTES = 8
 
 _FORMATS = {"i8": "b7x", "i16": "h6x", "i32": "i4x", "i64": "q", "f32": "f4x", "f64": "d"}
 
+LAUNCH = "tt_host.launch"
+"""The operation of a host function that runs a kernel."""
+
+MOST_SIZE = 1 << 30
+"""The largest size of a dimension, which the host checks: sums of a few positions fit 32 bits."""
+
 ALIGNMENT = 16
 """Bytes that addresses and strides are multiples of, in the form of a kernel that may assume it."""
 
