@@ -19,6 +19,14 @@ from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Products, Stream, TileStep, is_finite
 
 
+MASKED = "attn.masked"
+"""The attribute of a loop over tiles of keys whose body masks elements.
+
+Its body is right for any tile, also one that the loop does not reach: one of which the mask leaves nothing, or that is
+beyond the last key, changes nothing.
+"""
+
+
 class MaskedValues(enum.Enum):
     """How a tile program keeps what v holds at masked keys from o."""
 
@@ -298,7 +306,7 @@ class TileProgram:
             values = _for_ranges([*full, *partial], start.values, test)
         else:
             values = _for_ranges(full, start.values, functools.partial(advance, full=True))
-            values = _for_ranges(partial, values, functools.partial(advance, full=False))
+            values = _for_ranges(partial, values, functools.partial(advance, full=False), MASKED)
         stream = start.like(values)
         if not ask_result:
             return stream
@@ -390,19 +398,30 @@ def _for_ranges(
     ranges: Sequence[tuple[ir.Value, ir.Value]],
     inits: Sequence[ir.Value],
     body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
+    attribute: str = "",
 ) -> list[ir.Value]:
-    """One loop for the numbers in several ranges; with more than one, a loop over the ranges around it."""
+    """One loop for the numbers in several ranges; with more than one, a loop over the ranges around it.
+
+    `attribute` is set on the loop over numbers.
+    """
     one = rw.index(1)
     if not ranges:
         return list(inits)
+
+    def loop_over(lower: ir.Value, upper: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
+        results = rw.for_loop(lower, upper, one, carried, body)
+        if attribute:
+            results[0].owner.attributes[attribute] = ir.UnitAttr.get()
+        return results
+
     if len(ranges) == 1:
-        return rw.for_loop(*ranges[0], one, inits, body)
+        return loop_over(*ranges[0], inits)
 
     def in_range(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
         begin, end = ranges[-1]
         for position, (lower, upper) in enumerate(ranges[:-1]):
             here = arith.cmpi(arith.CmpIPredicate.eq, number, rw.index(position))
             begin, end = arith.select(here, lower, begin), arith.select(here, upper, end)
-        return rw.for_loop(begin, end, one, carried, body)
+        return loop_over(begin, end, carried)
 
     return rw.for_loop(rw.index(0), rw.index(len(ranges)), one, inits, in_range)

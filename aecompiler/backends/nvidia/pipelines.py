@@ -6,7 +6,7 @@ from typing import Annotated
 
 import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.backends.cpu.passes import guard_operations  # noqa: F401  (registers)
-from aecompiler.backends.triton import convert_tiles_to_tt  # noqa: F401  (registers)
+from aecompiler.backends.triton import convert_tiles_to_tt, tt_skew_products  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
 
 

@@ -11,12 +11,16 @@ from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import ir, scf
 from aecompiler.passes.structured_ops import UnsupportedTile
+from aecompiler.passes.tile_program import MASKED
 
 if TYPE_CHECKING:
     from aecompiler.backends.triton.kernel import Entry, KernelBuilder
 
 MOST_NUMBER = MOST_SIZE
 """Loops go no further to either side: they count tiles."""
+
+_KEPT = (MASKED,)
+"""Attributes of loops that the kernel's have as well."""
 
 
 def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -33,6 +37,9 @@ def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
     iv, *carried = block.arguments
     starts = [_carried(kernel, init) for init in inits]
     loop = scf.ForOp(*bounds, [each.value for each in starts])
+    for name in _KEPT:
+        if name in op.attributes:
+            loop.operation.attributes[name] = op.attributes[name]
     with ir.InsertionPoint(loop.body):
         limits = (low.range[0], max(high.range[1] - 1, low.range[0]))
         kernel.entries[iv] = ln.number(loop.induction_variable, (), limits)

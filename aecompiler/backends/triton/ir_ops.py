@@ -52,7 +52,7 @@ def typed(shape: Sequence[int], element: ir.Type) -> ir.Type:
     return ir.RankedTensorType.get(list(shape), element) if shape else element
 
 
-def _create(name: str, operands: Sequence[ir.Value], types: Sequence[ir.Type], **attributes: Any) -> Any:
+def create(name: str, operands: Sequence[ir.Value], types: Sequence[ir.Type], **attributes: Any) -> Any:
     parsed = {
         key: each if isinstance(each, ir.Attribute) else ir.Attribute.parse(each)
         for key, each in attributes.items()
@@ -60,11 +60,11 @@ def _create(name: str, operands: Sequence[ir.Value], types: Sequence[ir.Type], *
     return ir.Operation.create(name, results=list(types), operands=list(operands), attributes=parsed)
 
 
-def _one(name: str, operands: Sequence[ir.Value], type_: ir.Type, **attributes: Any) -> ir.Value:
-    return _create(name, operands, [type_], **attributes).results[0]
+def one(name: str, operands: Sequence[ir.Value], type_: ir.Type, **attributes: Any) -> ir.Value:
+    return create(name, operands, [type_], **attributes).results[0]
 
 
-def _expect(holds: bool, op: str, rule: str, *values: ir.Value) -> None:
+def expect(holds: bool, op: str, rule: str, *values: ir.Value) -> None:
     if not holds:
         raise TypeError(f"'{op}' expects {rule}, got {', '.join(str(value.type) for value in values)}")
 
@@ -74,28 +74,28 @@ def _expect(holds: bool, op: str, rule: str, *values: ir.Value) -> None:
 
 def program_id(axis: int) -> ir.Value:
     """The number of this program along an axis of the grid, as i32."""
-    _expect(0 <= axis <= 2, "tt.get_program_id", "an axis of 0 to 2")
-    return _one("tt.get_program_id", [], integer(I32), axis=f"{axis} : i32")
+    expect(0 <= axis <= 2, "tt.get_program_id", "an axis of 0 to 2")
+    return one("tt.get_program_id", [], integer(I32), axis=f"{axis} : i32")
 
 
 def make_range(size: int) -> ir.Value:
     """0 to `size` - 1, as i32; `size` is a power of two."""
-    _expect(size > 0 and size & (size - 1) == 0, "tt.make_range", f"a power of two, not {size}")
-    return _one("tt.make_range", [], typed([size], integer(I32)), start="0 : i32", end=f"{size} : i32")
+    expect(size > 0 and size & (size - 1) == 0, "tt.make_range", f"a power of two, not {size}")
+    return one("tt.make_range", [], typed([size], integer(I32)), start="0 : i32", end=f"{size} : i32")
 
 
 def splat(value: ir.Value, shape: Sequence[int]) -> ir.Value:
     """A scalar everywhere."""
-    _expect(not shape_of(value), "tt.splat", "a scalar", value)
-    return _one("tt.splat", [value], typed(shape, value.type)) if shape else value
+    expect(not shape_of(value), "tt.splat", "a scalar", value)
+    return one("tt.splat", [value], typed(shape, value.type)) if shape else value
 
 
 def expand_dims(value: ir.Value, axis: int) -> ir.Value:
     """A tensor with one more dimension of size 1."""
     shape = list(shape_of(value))
-    _expect(bool(shape) and 0 <= axis <= len(shape), "tt.expand_dims", f"a tensor with room at {axis}", value)
+    expect(bool(shape) and 0 <= axis <= len(shape), "tt.expand_dims", f"a tensor with room at {axis}", value)
     shape.insert(axis, 1)
-    return _one("tt.expand_dims", [value], typed(shape, element_of(value)), axis=f"{axis} : i32")
+    return one("tt.expand_dims", [value], typed(shape, element_of(value)), axis=f"{axis} : i32")
 
 
 def broadcast(value: ir.Value, shape: Sequence[int]) -> ir.Value:
@@ -104,18 +104,18 @@ def broadcast(value: ir.Value, shape: Sequence[int]) -> ir.Value:
     if old == tuple(shape):
         return value
     fits = len(old) == len(shape) and all(a in (1, b) for a, b in zip(old, shape, strict=True))
-    _expect(fits, "tt.broadcast", f"a tensor that fits {list(shape)}", value)
-    return _one("tt.broadcast", [value], typed(shape, element_of(value)))
+    expect(fits, "tt.broadcast", f"a tensor that fits {list(shape)}", value)
+    return one("tt.broadcast", [value], typed(shape, element_of(value)))
 
 
 def trans(value: ir.Value, order: Sequence[int]) -> ir.Value:
     """A tensor with its dimensions in another order: dimension d of the result is `order[d]` of the old."""
     shape = shape_of(value)
-    _expect(sorted(order) == list(range(len(shape))), "tt.trans", f"the order {list(order)} to fit", value)
+    expect(sorted(order) == list(range(len(shape))), "tt.trans", f"the order {list(order)} to fit", value)
     if list(order) == list(range(len(shape))):
         return value
     new = typed([shape[d] for d in order], element_of(value))
-    return _one("tt.trans", [value], new, order=f"array<i32: {', '.join(map(str, order))}>")
+    return one("tt.trans", [value], new, order=f"array<i32: {', '.join(map(str, order))}>")
 
 
 # ---- memory --------------------------------------------------------------------------------------
@@ -124,8 +124,8 @@ def trans(value: ir.Value, order: Sequence[int]) -> ir.Value:
 def addptr(base: ir.Value, offset: ir.Value) -> ir.Value:
     """Pointers moved by `offset` elements, of i32 or i64."""
     right = shape_of(base) == shape_of(offset) and str(element_of(offset)) in ("i32", "i64")
-    _expect(right and is_pointer(element_of(base)), "tt.addptr", "pointers and integers", base, offset)
-    return _one("tt.addptr", [base, offset], base.type)
+    expect(right and is_pointer(element_of(base)), "tt.addptr", "pointers and integers", base, offset)
+    return one("tt.addptr", [base, offset], base.type)
 
 
 def load(pointers: ir.Value, mask: ir.Value | None = None, other: ir.Value | None = None) -> ir.Value:
@@ -134,11 +134,11 @@ def load(pointers: ir.Value, mask: ir.Value | None = None, other: ir.Value | Non
     operands = [pointers]
     for each, type_ in ((mask, integer(I1)), (other, element)):
         if each is not None:
-            _expect(each.type == typed(shape_of(pointers), type_), "tt.load", f"one {type_} each", each)
+            expect(each.type == typed(shape_of(pointers), type_), "tt.load", f"one {type_} each", each)
             operands.append(each)
-    _expect(other is None or mask is not None, "tt.load", "a mask beside other values", pointers)
+    expect(other is None or mask is not None, "tt.load", "a mask beside other values", pointers)
     segments = f"array<i32: 1, {int(mask is not None)}, {int(other is not None)}>"
-    return _one(
+    return one(
         "tt.load",
         operands,
         typed(shape_of(pointers), element),
@@ -153,12 +153,12 @@ def load(pointers: ir.Value, mask: ir.Value | None = None, other: ir.Value | Non
 def store(pointers: ir.Value, value: ir.Value, mask: ir.Value | None = None) -> None:
     """Write `value` where the mask is true."""
     right = value.type == typed(shape_of(pointers), pointee(element_of(pointers)))
-    _expect(right, "tt.store", "a value of the type pointed to", pointers, value)
+    expect(right, "tt.store", "a value of the type pointed to", pointers, value)
     operands = [pointers, value]
     if mask is not None:
-        _expect(mask.type == typed(shape_of(pointers), integer(I1)), "tt.store", "a bit each", mask)
+        expect(mask.type == typed(shape_of(pointers), integer(I1)), "tt.store", "a bit each", mask)
         operands.append(mask)
-    _create("tt.store", operands, [], boundaryCheck="array<i32>", cache="1 : i32", evict="1 : i32")
+    create("tt.store", operands, [], boundaryCheck="array<i32>", cache="1 : i32", evict="1 : i32")
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------
@@ -168,9 +168,9 @@ def dot(a: ir.Value, b: ir.Value, c: ir.Value, precision: str) -> ir.Value:
     """c + a @ b, of [m, k], [k, n] and [m, n]."""
     left, right = shape_of(a), shape_of(b)
     fits = len(left) == len(right) == 2 and left[1] == right[0] and shape_of(c) == (left[0], right[1])
-    _expect(fits and element_of(a) == element_of(b), "tt.dot", "matrices that fit", a, b, c)
+    expect(fits and element_of(a) == element_of(b), "tt.dot", "matrices that fit", a, b, c)
     number = f"{PRECISION[precision]} : i32"
-    return _one("tt.dot", [a, b, c], c.type, inputPrecision=number, maxNumImpreciseAcc="0 : i32")
+    return one("tt.dot", [a, b, c], c.type, inputPrecision=number, maxNumImpreciseAcc="0 : i32")
 
 
 def gather(value: ir.Value, places: ir.Value, axis: int) -> ir.Value:
@@ -178,14 +178,14 @@ def gather(value: ir.Value, places: ir.Value, axis: int) -> ir.Value:
     shape, new = list(shape_of(value)), list(shape_of(places))
     fits = 0 <= axis < len(shape) == len(new) and str(element_of(places)) == "i32"
     fits = fits and shape[:axis] == new[:axis] and shape[axis + 1 :] == new[axis + 1 :]
-    _expect(fits, "tt.gather", f"places that fit but along {axis}", value, places)
-    return _one("tt.gather", [value, places], typed(new, element_of(value)), axis=f"{axis} : i32")
+    expect(fits, "tt.gather", f"places that fit but along {axis}", value, places)
+    return one("tt.gather", [value, places], typed(new, element_of(value)), axis=f"{axis} : i32")
 
 
 def reduce(value: ir.Value, axis: int, combine: Callable[[ir.Value, ir.Value], ir.Value]) -> ir.Value:
     """The reduction along an axis by an associative operation."""
     shape, element = list(shape_of(value)), element_of(value)
-    _expect(0 <= axis < len(shape), "tt.reduce", f"a tensor with a dimension {axis}", value)
+    expect(0 <= axis < len(shape), "tt.reduce", f"a tensor with a dimension {axis}", value)
     del shape[axis]
     op = ir.Operation.create(
         "tt.reduce",
@@ -196,14 +196,14 @@ def reduce(value: ir.Value, axis: int, combine: Callable[[ir.Value, ir.Value], i
     )
     block = op.regions[0].blocks.append(element, element)
     with ir.InsertionPoint(block):
-        _create("tt.reduce.return", [combine(*block.arguments)], [])
+        create("tt.reduce.return", [combine(*block.arguments)], [])
     return op.results[0]
 
 
 def library_call(name: str, operands: Sequence[ir.Value], type_: ir.Type, library: str) -> ir.Value:
     """A pure function of the device's library, element by element; all types of one shape."""
-    _expect(len({shape_of(value) for value in operands}) == 1, name, "operands of one shape", *operands)
-    return _one(
+    expect(len({shape_of(value) for value in operands}) == 1, name, "operands of one shape", *operands)
+    return one(
         "tt.extern_elementwise",
         operands,
         type_,
@@ -261,7 +261,7 @@ def func(name: str, inputs: Sequence[ir.Type], divisibility: Sequence[int]) -> i
 
 def ret() -> None:
     """The end of a `tt.func`."""
-    _create("tt.return", [], [])
+    create("tt.return", [], [])
 
 
 def register_size(size: int) -> int:

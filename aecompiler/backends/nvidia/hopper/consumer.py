@@ -1,0 +1,144 @@
+"""The warps that compute: the kernel's body on 64 of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aecompiler.backends.nvidia.hopper.rebuild import rebuild, splat_of
+from aecompiler.backends.nvidia.hopper.roles import LOAD, ROWS, STORE, Roles
+from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, WarpRole
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton import ttg_ops as ttg
+from aecompiler.backends.triton.tile_axes import SOURCES
+from aecompiler.bindings import arith, ir
+
+
+class Consumer(WarpRole):
+    """Clones the body of the kernel for the rows of one group of warps, the one with the number `group`."""
+
+    def __init__(self, roles: Roles, memory: SharedMemory, captures: Sequence[ir.Value], group: int):
+        super().__init__(roles, memory, captures)
+        self.group = group
+
+    def build(self) -> None:
+        """Build everything but the end of the region."""
+        release = self.roles.release_after(self.roles.before) if self.roles.before else None
+        for view in self.roles.block.operations:
+            op = view.operation
+            with op.location:
+                if op in self.roles.loops:
+                    self._loop_over_steps(op)
+                elif op.name != "tt.return":
+                    self._operation(op)
+                if release is not None and op == release:
+                    self._release()
+                    self.next_step()
+
+    def _loop_over_steps(self, op: ir.Operation) -> None:
+        if op == self.roles.loops[0]:
+            ttg.block_barrier()  # or Triton's analysis puts one more into the loop
+        bounds = [self._operand(op, number) for number in range(3)]
+        inits = [self._operand(op, number) for number in range(3, len(op.operands))]
+        self.loop(op, range(len(inits)), bounds, inits)
+
+    def turn(self, op: ir.Operation, block: ir.Block) -> list[ir.Value]:
+        """One turn: the loads of the step become waits."""
+        release = self.roles.release_after(self.roles.in_loop[self.roles.loops.index(op)])
+        *body, last = block.operations
+        for view in body:
+            self._operation(view.operation)
+            if view.operation == release:
+                self._release()
+        return [self._operand(last.operation, number) for number in range(len(last.operation.operands))]
+
+    def _release(self) -> None:
+        ttg.arrive_barrier(self.in_slot(self.memory.empty), self.true)
+
+    # ---- operations ------------------------------------------------------------------------------
+
+    def _operation(self, op: ir.Operation) -> None:
+        with op.location:
+            if op.name == LOAD:
+                self.mapping[op.results[0]] = self._load(op)
+            elif op.name == STORE:
+                self._store(op)
+            elif op.name not in SOURCES:
+                self._clone(op)
+
+    def _clone(self, op: ir.Operation) -> None:
+        operands = [self._operand(op, number) for number in range(len(op.operands))]
+        new = rebuild(op, operands, [self._type(result) for result in op.results])
+        self.mapping.update(zip(op.results, new.results, strict=True))
+        for old_region, region in zip(op.regions, new.regions, strict=True):
+            for old in old_region.blocks:
+                block = region.blocks.append(*(self._type(argument) for argument in old.arguments))
+                self.mapping.update(zip(old.arguments, block.arguments, strict=True))
+                with ir.InsertionPoint(block):
+                    for view in old.operations:
+                        self._operation(view.operation)
+
+    def _type(self, value: ir.Value) -> ir.Type:
+        return _of_rows(value.type, self.roles.rows_of_value(value))
+
+    def _operand(self, op: ir.Operation, number: int) -> ir.Value:
+        value = op.operands[number]
+        made = kir.definer(value)
+        if made is None or made.name not in SOURCES:
+            return self.mapping[value]
+        return self._source(made, self.roles.rows_of_use(op, number))
+
+    def _source(self, op: ir.Operation, rows: tuple[bool, ...]) -> ir.Value:
+        """What an operation without tensors as operands makes, for a use with these rows."""
+        type_ = _of_rows(op.results[0].type, rows)
+        if op.name == "arith.constant":
+            if not rows:
+                return self._scalar_constant(op)
+            return arith.ConstantOp(type_, splat_of(op, type_)).result
+        if op.name == "tt.splat":
+            return tt.splat(self._operand(op, 0), type_.shape)
+        if not rows[0]:
+            return tt.make_range(type_.shape[0])
+        return self._own_rows(tt.make_range(ROWS))
+
+    def _scalar_constant(self, op: ir.Operation) -> ir.Value:
+        if op.results[0] not in self.mapping:
+            with ir.InsertionPoint.at_block_begin(self.entry):
+                self.mapping[op.results[0]] = op.clone().results[0]
+        return self.mapping[op.results[0]]
+
+    def _own_rows(self, rows: ir.Value) -> ir.Value:
+        """Numbers of rows of this group, from those of the first."""
+        if not self.group:
+            return rows
+        return arith.addi(rows, tt.splat(self.number(ROWS * self.group), [ROWS]))
+
+    # ---- tiles by descriptors --------------------------------------------------------------------
+
+    def _load(self, op: ir.Operation) -> ir.Value:
+        if self.roles.is_resident(op):
+            at = self.roles.resident.index(op)
+            own = self.number(self.group)
+            full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], own)
+            ttg.wait_barrier(full, self.number(0), self.true)
+            return ttg.local_load(ttg.memdesc_index(self.buffers[self.memory.resident[at]], own))
+        at = self.roles.rings.index(self.roles.keys[op])
+        ttg.wait_barrier(self.in_slot(self.memory.full[at]), self.in_step()[1], self.true)
+        return ttg.local_load(self.in_slot(self.memory.rings[at]))
+
+    def _store(self, op: ir.Operation) -> None:
+        buffer = ttg.memdesc_index(self.buffers[self.memory.stores[op]], self.number(self.group))
+        descriptor, tile, *places = (self._operand(op, number) for number in range(len(op.operands)))
+        ttg.local_store(tile, buffer)
+        ttg.fence()
+        if self.group:
+            places[-2] = arith.addi(places[-2], self.number(ROWS * self.group))
+        ttg.tma_store(descriptor, places, buffer)
+        ttg.tma_store_wait()
+
+
+def _of_rows(type_: ir.Type, rows: Sequence[bool]) -> ir.Type:
+    if not any(rows):
+        return type_
+    shape = [ROWS if is_row else size for size, is_row in zip(type_.shape, rows, strict=True)]
+    return ir.RankedTensorType.get(shape, type_.element_type)

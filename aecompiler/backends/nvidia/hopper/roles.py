@@ -1,0 +1,172 @@
+"""What the warps of a kernel do: which tiles are copied for all, into which buffers, and which dimension is split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton import layouts as lo
+from aecompiler.backends.triton.tile_axes import TileAxes
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.registry import PassFailure
+
+LOAD, STORE = "tt.descriptor_load", "tt.descriptor_store"
+ROWS = 64
+"""The rows of a warp group: those of one wgmma."""
+
+RingKey = tuple[ir.Value, int]
+"""A descriptor, and which of the loads by it in a step."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The loads of a turn of a loop, or of what stands before or after the loops, which share a slot of the ring."""
+
+    loads: tuple[ir.Operation, ...]
+
+
+class Roles:
+    """Reads a kernel, which must stay as it is: what is loaded when, and what its rows are.
+
+    `resident` are loads of tiles of rows, each for a buffer of its own; all other loads by descriptors go
+    through rings. `steps` are the steps by the block that they are in; the one of the kernel's own block is in two
+    parts, `before` and `after` its loops.
+    """
+
+    def __init__(self, function: ir.Operation, consumers: int):
+        self.function = function
+        self.block = kir.body_of(function)
+        self.consumers = consumers
+        self.axes = TileAxes(function)
+        self.loops = [
+            view.operation
+            for view in self.block.operations
+            if view.operation.name == "scf.for" and rw.walk_list(view.operation, LOAD)
+        ]
+        if not self.loops:
+            raise PassFailure(function, "expects a loop that reads tiles by descriptors")
+        self._find_loads()
+        self._find_rows()
+
+    # ---- loads -----------------------------------------------------------------------------------
+
+    def _find_loads(self) -> None:
+        in_loops = {op.operands[0] for loop in self.loops for op in rw.walk_list(loop, LOAD)}
+        self.resident: list[ir.Operation] = []
+        before: list[ir.Operation] = []
+        after: list[ir.Operation] = []
+        reached = False
+        for view in self.block.operations:
+            op = view.operation
+            if op in self.loops:
+                reached = True
+            elif op.name == LOAD and op.operands[0] not in in_loops:
+                self.resident.append(op)
+            elif op.name == LOAD:
+                (after if reached else before).append(op)
+            else:
+                for nested in rw.walk_list(op, LOAD):
+                    raise PassFailure(nested, "unsupported: a load by a descriptor in a branch")
+        self.before, self.after = before, after
+        self.in_loop: list[list[ir.Operation]] = []
+        for loop in self.loops:
+            loads = [
+                view.operation
+                for view in loop.regions[0].blocks[0].operations
+                if view.operation.name == LOAD
+            ]
+            if len(loads) != len(rw.walk_list(loop, LOAD)):
+                raise PassFailure(loop, "unsupported: a load by a descriptor in a loop or branch of a loop")
+            self.in_loop.append(loads)
+        self.keys: dict[ir.Operation, RingKey] = {}
+        self.rings: list[RingKey] = []
+        for step in (before, *self.in_loop, after):
+            seen: dict[ir.Value, int] = {}
+            for load in step:
+                descriptor = load.operands[0]
+                number = seen.get(descriptor, 0)
+                seen[descriptor] = number + 1
+                self.keys[load] = (descriptor, number)
+                if (descriptor, number) not in self.rings:
+                    self.rings.append((descriptor, number))
+
+    def is_resident(self, load: ir.Operation) -> bool:
+        """Whether a load is of rows."""
+        return load in self.resident
+
+    def release_after(self, loads: list[ir.Operation]) -> ir.Operation:
+        """The last operation that reads the tiles of a step: products, and what takes them to registers."""
+        block = loads[0].block
+        reading = {result for load in loads for result in load.results}
+        last = loads[-1]
+        for view in block.operations:
+            op = view.operation
+            if any(operand in reading for operand in kir.operands_of(op)):
+                last = op
+                if op.name == "tt.trans":
+                    reading.update(op.results)
+        return last
+
+    # ---- rows ------------------------------------------------------------------------------------
+
+    def _find_rows(self) -> None:
+        if not self.resident:
+            raise PassFailure(self.function, "expects a tile of rows that is read by a descriptor")
+        self._rows = self.axes.of_value(self.resident[0].results[0], 0)
+        size = tt.shape_of(self.resident[0].results[0])[0]
+        if size != ROWS * self.consumers:
+            wanted = f"{ROWS * self.consumers} rows, {ROWS} for each of {self.consumers} groups of warps"
+            raise PassFailure(self.resident[0], f"expects tiles of {wanted}, got {size}")
+        for op in rw.walk_list(self.function):
+            self._check_rows(op)
+
+    def _check_rows(self, op: ir.Operation) -> None:
+        if op.name == LOAD and self.rows_of_value(op.results[0]) != (self.is_resident(op), False):
+            raise PassFailure(op, "expects rows to be the first dimension of tiles that are read once, and of no others")
+        if op.name == STORE and self.rows_of_use(op, 1) != (True, False):
+            raise PassFailure(op, "expects rows to be the first dimension of what is stored")
+        if op.name == "tt.dot" and (self.rows_of_use(op, 0)[1] or any(self.rows_of_use(op, 1))):
+            raise PassFailure(op, "expects rows to be those of the first factor of a product alone")
+        if op.name == "tt.trans" and any(self.rows_of_use(op, 0)):
+            raise PassFailure(op, "unsupported: a tile of rows that is transposed")
+        if op.name == "tt.reduce" and self.rows_of_use(op, 0)[op.attributes["axis"].value]:
+            self._check_is_condition(op.results[0])
+        for value in op.results:
+            self._check_size(op, value)
+        if op.name in (LOAD, STORE):
+            box = lo.Descriptor.of(op.operands[0].type).box
+            tile = tt.shape_of(op.results[0] if op.name == LOAD else op.operands[1])
+            if box[len(box) - len(tile) :] != tile:
+                raise PassFailure(op, "unsupported: tiles of other dimensions than the last ones")
+
+    def _check_size(self, op: ir.Operation, value: ir.Value) -> None:
+        for size, is_row in zip(tt.shape_of(value), self.rows_of_value(value), strict=True):
+            if is_row and size != ROWS * self.consumers:
+                raise PassFailure(op, f"unsupported: a tile of rows with {size} of them")
+
+    def _check_is_condition(self, value: ir.Value) -> None:
+        """What is reduced over rows may decide only how they are computed: each group decides for its own."""
+        for use in value.uses:
+            op = use.owner.operation
+            if op.name == "scf.if" and use.operand_number == 0:
+                continue
+            if not op.name.startswith(("arith.", "tt.reduce")):
+                raise PassFailure(op, "unsupported: a reduction over rows that is used for more than a condition")
+            for result in op.results:
+                self._check_is_condition(result)
+
+    def rows_of_value(self, value: ir.Value) -> tuple[bool, ...]:
+        """Which dimensions of a value are the rows."""
+        return tuple(
+            self.axes.same(self.axes.of_value(value, axis), self._rows)
+            for axis in range(len(tt.shape_of(value)))
+        )
+
+    def rows_of_use(self, op: ir.Operation, number: int) -> tuple[bool, ...]:
+        """Which dimensions of an operand are the rows."""
+        return tuple(
+            self.axes.same(self.axes.of_use(op, number, axis), self._rows)
+            for axis in range(len(tt.shape_of(op.operands[number])))
+        )

@@ -1,0 +1,135 @@
+"""The pass `ttg-specialize-warps`: one warp copies tiles, groups of warps compute on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aecompiler.backends.nvidia.hopper.consumer import Consumer
+from aecompiler.backends.nvidia.hopper.producer import Producer
+from aecompiler.backends.nvidia.hopper.rebuild import rebuild
+from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
+from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, numbers
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton import layouts as lo
+from aecompiler.backends.triton import ttg_ops as ttg
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+
+_REGISTERS = {1: (240, 24), 2: (240, 24), 3: (160, 32)}
+"""Registers of a thread of the consumers and of the producer, by the number of groups."""
+
+
+@register_pass
+class SpecializeWarps(Pass):
+    """Split every kernel into a warp that copies tiles and groups of warps that compute on them.
+
+    *Before*: kernels whose tiles are read by descriptors (`convert-tiles-to-tt{descriptors=true}`), the loops
+    over tiles of keys skewed or not. *After*: the body of a kernel is a `ttg.warp_specialize`. Its default
+    region and all partitions but the last are consumers: `consumers` groups of four warps, which compute 64 rows each,
+    the tile of rows cut in pieces. The last partition is the producer, one warp that copies tiles by TMA.
+
+    Tiles of rows have buffers of their own. Tiles of keys go through rings of `stages` buffers, one ring for
+    each load of a step; a step is a turn of a loop over tiles, or what stands before or after the loops.
+    The step with the number n uses the slot n mod `stages`. For each slot there are barriers: `full`, one for each
+    ring, whose phase ends when the copy has arrived, and `empty`, whose phase ends when all consumers have said
+    that they are through with the tiles of the step. The producer waits for `empty` of the step before in
+    that slot, the consumers for `full`.
+
+    All roles compute the grid and the bounds of loops themselves. A tile that is stored by a descriptor goes
+    through shared memory, that of the rows of q if it has the same shape.
+
+    Refused, naming the operation: kernels without such loads; tiles of rows of another size than 64 for each
+    group; reductions over rows, unless they only decide on a branch, as that for values which are not finite;
+    loads by descriptors in branches.
+    """
+
+    NAME = "ttg-specialize-warps"
+
+    consumers: int = option(2, "the groups of four warps that compute, each on 64 rows")
+    stages: int = option(2, "the buffers of a ring")
+    consumer_registers: int = option(0, "the registers of a thread of a consumer; 0: as many as there are")
+    producer_registers: int = option(0, "the registers of a thread of the producer; 0: few")
+
+    def __post_init__(self) -> None:
+        if self.consumers not in _REGISTERS:
+            raise ValueError(f"expects consumers to be 1 to 3, got {self.consumers}")
+        if not 1 <= self.stages <= 8:
+            raise ValueError(f"expects stages to be 1 to 8, got {self.stages}")
+        for name in ("consumer", "producer"):
+            count = getattr(self, f"{name}_registers")
+            if count and (not 24 <= count <= 240 or count % 8):
+                raise ValueError(f"expects {name}-registers to be a multiple of 8 of 24 to 240, got {count}")
+
+    def run(self, op: ir.Operation) -> None:
+        """Rewrite all kernels in `op`."""
+        few = _REGISTERS[self.consumers]
+        registers = (self.consumer_registers or few[0], self.producer_registers or few[1])
+        for function in kir.kernels(op):
+            roles = Roles(function, self.consumers)
+            with ir.InsertionPoint(function), function.location:
+                _Specialized(roles, self.stages, registers).build()
+            function.erase()
+
+
+class _Specialized:
+    """Builds the kernel anew, with its warps' roles."""
+
+    def __init__(self, roles: Roles, stages: int, registers: tuple[int, int]):
+        self.roles, self.stages, self.registers = roles, stages, registers
+
+    def build(self) -> None:
+        """Add the kernel at the insertion point."""
+        roles = self.roles
+        old = roles.function
+        types = [self._parameter(argument) for argument in roles.block.arguments]
+        signature = ir.TypeAttr.get(ir.FunctionType.get(types, []))
+        new = rebuild(old, [], [], {"function_type": signature})
+        block = new.regions[0].blocks.append(*types)
+        with ir.InsertionPoint(block):
+            self.memory = SharedMemory(roles, self.stages)
+            captures = [*block.arguments, *self.memory.values]
+            self._partitions(captures)
+            tt.ret()
+
+    def _parameter(self, argument: ir.Value) -> ir.Type:
+        """The type of a parameter: descriptors know the layout in shared memory, and those of rows copy 64."""
+        if not lo.is_descriptor(argument.type):
+            return argument.type
+        was = lo.Descriptor.of(argument.type)
+        uses = [use.owner.operation for use in argument.uses]
+        of_rows = {op.name == STORE or self.roles.is_resident(op) for op in uses}
+        if len(of_rows) > 1:
+            raise PassFailure(uses[0], "unsupported: tiles of rows and of keys by one descriptor")
+        box = (*was.box[:-2], ROWS, was.box[-1]) if True in of_rows else was.box
+        layout = lo.shared(lo.row_bytes(box, was.element), lo.bits_of(was.element))
+        return lo.Descriptor(box, was.element, layout).type
+
+    def _partitions(self, captures: list[ir.Value]) -> None:
+        groups = self.roles.consumers
+        consumer, producer = self.registers
+        with_warps = [4] * (groups - 1) + [1]
+        registers = [consumer] * (groups - 1) + [producer]
+        op = ir.Operation.create(
+            "ttg.warp_specialize",
+            operands=captures,
+            attributes={
+                "partitionNumWarps": numbers(with_warps),
+                "requestedRegisters": numbers(registers),
+            },
+            regions=2,
+        )
+        with ir.InsertionPoint(op.regions[0].blocks.append()):
+            Consumer(self.roles, self.memory, captures, 0).build()
+            tt.create("ttg.warp_yield", [], [])
+        with ir.InsertionPoint(op.regions[1].blocks.append()):
+            holder = ir.Operation.create("ttg.warp_specialize.partitions", regions=groups)
+        for number, region in enumerate(holder.regions):
+            block = region.blocks.append(*(value.type for value in captures))
+            with ir.InsertionPoint(block):
+                given = list(block.arguments)
+                role = (
+                    _Producer(self, given)
+                    if number == groups - 1
+                    else _Consumer(self,

@@ -1,0 +1,159 @@
+"""What the roles of warps share: buffers and barriers, steps, and clones of the kernel's body."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton import layouts as lo
+from aecompiler.backends.triton import ttg_ops as ttg
+from aecompiler.bindings import arith, ir, scf
+from aecompiler.passes import rewriting as rw
+
+
+given, number + 1)
+                )
+                role.build()
+                tt.create("ttg.warp_return", [], [])
+
+
+class SharedMemory:
+    """The buffers and barriers of a kernel, by their place among `values`."""
+
+    def __init__(self, roles: Roles, stages: int):
+        self.stages = stages
+        self.values: list[ir.Value] = []
+        self.resident = [
+            self._add(_buffer(roles.consumers, load.results[0], ROWS)) for load in roles.resident
+        ]
+        self.resident_full = [self._add(_barriers(roles.consumers)) for _ in roles.resident]
+        self.rings: list[int] = []
+        self.full: list[int] = []
+        by_key = {key: load for load, key in roles.keys.items()}
+        for key in roles.rings:
+            self.rings.append(self._add(_buffer(stages, by_key[key].results[0])))
+            self.full.append(self._add(_barriers(stages)))
+        self.empty = self._add(_barriers(stages))
+        self.stores: dict[ir.Operation, int] = {}
+        for store in rw.walk_list(roles.function, STORE):
+            self.stores[store] = self._buffer_of_store(roles, store)
+        for at in (*self.resident_full, *self.full):
+            self._init(at, 1)
+        self._init(self.empty, roles.consumers)
+        ttg.fence()
+
+    def _add(self, buffer: lo.MemDesc) -> int:
+        self.values.append(ttg.local_alloc(buffer))
+        return len(self.values) - 1
+
+    def _buffer_of_store(self, roles: Roles, store: ir.Operation) -> int:
+        needed = _buffer(roles.consumers, store.operands[1], ROWS)
+        for at in self.resident:
+            if lo.MemDesc.of(self.values[at].type) == needed:
+                return at
+        return self._add(needed)
+
+    def _init(self, at: int, count: int) -> None:
+        barriers = self.values[at]
+        for number in range(lo.MemDesc.of(barriers.type).shape[0]):
+            ttg.init_barrier(ttg.memdesc_index(barriers, i32(number)), count)
+
+
+def _buffer(count: int, tile: ir.Value, rows: int = 0) -> lo.MemDesc:
+    """Buffers for tiles such as `tile`, or for `rows` rows of it."""
+    shape, element = tt.shape_of(tile), str(tt.element_of(tile))
+    shape = (rows or shape[0], *shape[1:])
+    layout = lo.shared(lo.row_bytes(shape, element), lo.bits_of(element))
+    return lo.MemDesc((count, *shape), element, layout)
+
+
+def _barriers(count: int) -> lo.MemDesc:
+    return lo.MemDesc((count, 1), "i64", lo.BARRIER)
+
+
+def numbers(values: Sequence[int]) -> ir.Attribute:
+    return ir.DenseI32ArrayAttr.get(list(values))
+
+
+def i32(value: int) -> ir.Value:
+    return tt.constant(tt.integer(32), value)
+
+
+def true() -> ir.Value:
+    return tt.constant(tt.integer(1), 1)
+
+
+class WarpRole:
+    """One role's part of a kernel, built at the insertion point.
+
+    `captures` are the parameters of the kernel and then its shared memory, as values of this region.
+    """
+
+    def __init__(self, roles: Roles, memory: SharedMemory, captures: Sequence[ir.Value]):
+        self.roles, self.memory = roles, memory
+        parameters = list(roles.block.arguments)
+        self.mapping: dict[ir.Value, ir.Value] = dict(zip(parameters, captures, strict=False))
+        self.buffers = list(captures[len(parameters) :])
+        self.entry = ir.InsertionPoint.current.block
+        self._constants: dict[str, ir.Value] = {}
+        self.true = self.constant(tt.integer(1), 1)
+        self.step = self.number(0)
+        """The number of the step."""
+        self.slot: tuple[ir.Value, ir.Value] | None = None
+        """Its slot, and the parity of the phase that its tiles end, once something asked for them."""
+
+    def constant(self, type_: ir.Type, value: int) -> ir.Value:
+        """A constant scalar, at the beginning of the role."""
+        key = f"{value} : {type_}"
+        if key not in self._constants:
+            with ir.InsertionPoint.at_block_begin(self.entry):
+                self._constants[key] = tt.constant(type_, value)
+        return self._constants[key]
+
+    def number(self, value: int) -> ir.Value:
+        """A constant of 32 bits."""
+        return self.constant(tt.integer(32), value)
+
+    def in_slot(self, at: int) -> ir.Value:
+        """The barrier or buffer of this step among those in a ring."""
+        return ttg.memdesc_index(self.buffers[at], self.in_step()[0])
+
+    def in_step(self) -> tuple[ir.Value, ir.Value]:
+        """The slot and the parity of this step."""
+        if self.slot is None:
+            stages = self.memory.stages
+            count, one = self.number(stages), self.number(1)
+            if stages & (stages - 1) == 0:
+                slot = arith.andi(self.step, self.number(stages - 1))
+                turn = arith.shrui(self.step, self.number(stages.bit_length() - 1))
+            else:
+                slot, turn = arith.remui(self.step, count), arith.divui(self.step, count)
+            self.slot = (slot, arith.andi(turn, one))
+        return self.slot
+
+    def next_step(self) -> None:
+        """What follows belongs to the next step."""
+        self.step = arith.addi(self.step, self.number(1))
+        self.slot = None
+
+    def loop(self, op: ir.Operation, kept: Sequence[int], bounds: Sequence[ir.Value], inits: Sequence[ir.Value]) -> None:
+        """Clone a loop over steps, with those of its carried values that are `kept`; `body` builds a turn."""
+        new = scf.ForOp(*bounds, [*inits, self.step])
+        block = op.regions[0].blocks[0]
+        with ir.InsertionPoint(new.body):
+            self.mapping[block.arguments[0]] = new.induction_variable
+            *carried, self.step = new.inner_iter_args
+            self.slot = None
+            self.mapping.update({block.arguments[at + 1]: value for at, value in zip(kept, carried, strict=True)})
+            yielded = self.turn(op, block)
+            self.next_step()
+            scf.YieldOp([*yielded, self.step])
+        *results, self.step = new.results
+        self.slot = None
+        self.mapping.update({op.results[at]: value for at, value in zip(kept, results, strict=True)})
+
+    def turn(self, op: ir.Operation, block: ir.Block) -> list[ir.Value]:
+        """Build the body of a loop over steps; the values that it hands on."""
+        raise NotImplementedError
