@@ -72,6 +72,27 @@ class Pointers:
         return self.offset.shape
 
 
+@dataclass
+class Described:
+    """A tensor that boxes are copied of: its sizes, and its strides in elements."""
+
+    first: Pointers
+    sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def box(self, places: Sequence[np.ndarray], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The offsets of a box at `places`, leading sizes of 1 left out, and which of them the tensor has."""
+        offset, inside = np.asarray(self.first.offset), np.asarray(True)
+        leading = len(places) - len(shape)
+        for place, size, stride, edge in zip(
+            places, self.sizes, self.strides, (*[1] * leading, *shape), strict=True
+        ):
+            at = int(place) + np.arange(edge)
+            offset = offset[..., None] + at * stride
+            inside = inside[..., None] & (at >= 0) & (at < size)
+        return offset.reshape(shape), inside.reshape(shape)
+
+
 def dtype_of(type_: ir.Type) -> Any:
     element = type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
     return DTYPES[str(element)]
@@ -142,7 +163,8 @@ class _Frame:
         outputs = list(ir.DenseI64ArrayAttr(op.attributes["outputs"]))
         block = kernel.regions[0].blocks[0]
         parameters: list[Any] = []
-        written = {}
+        written: dict[int, np.ndarray] = {}
+        described: dict[int, Described] = {}
         types = [operand.type for operand in list(op.operands)[3:]]
         for number, (value, type_) in enumerate(zip(operands[3:], types, strict=True)):
             if not isinstance(type_, ir.RankedTensorType):
@@ -153,8 +175,13 @@ class _Frame:
                 array = np.ascontiguousarray(array)
             if number in outputs:
                 written[number] = array
-            parameters.append(pointers_to(array, writable=number in outputs))
+            first = pointers_to(array, writable=number in outputs)
+            strides = tuple(stride // array.itemsize for stride in array.strides)
+            described[number] = Described(first, array.shape, strides)
+            parameters.append(first)
             parameters += [np.int64(stride // array.itemsize) for stride in array.strides[:-1]]
+        if "descriptors" in op.attributes:
+            parameters += [described[number] for number in ir.DenseI64ArrayAttr(op.attributes["descriptors"])]
         assert len(parameters) == len(block.arguments)
         for x in range(grid[0]):
             for y in range(grid[1]):
@@ -198,6 +225,23 @@ class _Frame:
         memory.check(offset, "store")
         memory.mark(offset)
         memory.data[offset] = value[mask]
+        return []
+
+    def descriptor_load(self, op: ir.Operation, operands: list) -> list:
+        tensor, *places = operands
+        offset, inside = tensor.box(places, _shape(op))
+        tensor.first.memory.check(offset[inside], "load")
+        result = np.zeros(offset.shape, dtype_of(op.results[0].type))
+        result[inside] = tensor.first.memory.data[offset[inside]]
+        return [result]
+
+    def descriptor_store(self, op: ir.Operation, operands: list) -> list:
+        tensor, value, *places = operands
+        offset, inside = tensor.box(places, value.shape)
+        memory = tensor.first.memory
+        memory.check(offset[inside], "store")
+        memory.mark(offset[inside])
+        memory.data[offset[inside]] = value[inside]
         return []
 
     def reduce(self, op: ir.Operation, operands: list) -> list:
@@ -296,6 +340,8 @@ _HANDLERS: dict[str, Callable[[_Frame, ir.Operation, list], list]] = {
     "arith.constant": _Frame.constant,
     "tt.load": _Frame.load,
     "tt.store": _Frame.store,
+    "tt.descriptor_load": _Frame.descriptor_load,
+    "tt.descriptor_store": _Frame.descriptor_store,
     "tt.reduce": _Frame.reduce,
     "tt.extern_elementwise": _Frame.library,
     "tt.get_program_id": lambda frame, op, operands: [frame.ids[ir.IntegerAttr(op.attributes["axis"]).value]],

@@ -18,6 +18,7 @@ def tt(
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
+    descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
@@ -32,6 +33,6 @@ def tt(
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} "
-            f"least-value-features={least_value_features}}}",
+            f"least-value-features={least_value_features} descriptors={str(descriptors).lower()}}}",
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton.elementwise import LIBRARIES
 from aecompiler.backends.triton.kernel import KernelBuilder, KernelOptions
-from aecompiler.backends.triton.kernel_abi import LAUNCH
+from aecompiler.backends.triton.kernel_abi import DESCRIPTORS, LAUNCH
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
@@ -25,6 +25,13 @@ class ConvertTilesToTT(Pass):
     dimensions but the last, whose stride is 1; for a number of type `index` an i32; for other scalars
     themselves, in 16 bits if they are f16 or bf16 and in 8 if they are bits. Pointers and strides are said to
     be multiples of 16 bytes.
+
+    With `descriptors`, tiles of whole rows of f16 and bf16 tensors are copied as boxes, by
+    `tt.descriptor_load` and, those of results, by `tt.descriptor_store`: tiles whose sizes are powers of two
+    of 16 to 256 and which, if they are cut off, end with the tensor, and which do not stand in an `scf.if`. A
+    kernel then has a descriptor for each tensor and box behind its other parameters, `descriptors` of the
+    launch are the positions of those tensors among the arguments, and only their pointers and strides are
+    said to be multiples of 16 bytes.
 
     Sizes in registers are rounded up to powers of two, those of v's features to `least-value-features`; what
     is beyond the tile is neither read nor written.
@@ -47,6 +54,7 @@ class ConvertTilesToTT(Pass):
     precision: str = option("tf32x3", "how products of f32 are computed: ieee, tf32x3 or tf32")
     library: str = option("libdevice", "the device's library of math functions: libdevice or ocml")
     least_value_features: int = option(16, "what the features of v are padded to at least, in 16 bits")
+    descriptors: bool = option(False, "copy tiles through descriptors of tensors where that can be done")
     section: int = option(8, "the number of heads whose tiles are started before those of the next")
 
     def __post_init__(self) -> None:
@@ -71,6 +79,7 @@ class ConvertTilesToTT(Pass):
             library=self.library,
             section=self.section,
             least_value_features=self.least_value_features,
+            descriptors=self.descriptors,
         )
         for function in rw.walk_list(op, "func.func"):
             loops = [loop for loop in rw.walk_list(function, "scf.forall") if len(loop.results)]
@@ -99,14 +108,17 @@ def _convert(module: ir.Operation, loop: ir.Operation, name: str, options: Kerne
         count = one
         for bound in kernel.bounds:
             count = arith.muli(count, rw.index(bound) if isinstance(bound, int) else bound)
+        attributes = {
+            "kernel": ir.FlatSymbolRefAttr.get(name),
+            "outputs": ir.DenseI64ArrayAttr.get(kernel.outputs),
+        }
+        if described := kernel.descriptors.arguments:
+            attributes[DESCRIPTORS] = ir.DenseI64ArrayAttr.get(described)
         launch = ir.Operation.create(
             LAUNCH,
             results=[result.type for result in loop.results],
             operands=[count, one, one, *kernel.arguments],
-            attributes={
-                "kernel": ir.FlatSymbolRefAttr.get(name),
-                "outputs": ir.DenseI64ArrayAttr.get(kernel.outputs),
-            },
+            attributes=attributes,
         )
     for old, new in zip(loop.results, launch.results, strict=True):
         old.replace_all_uses_with(new)

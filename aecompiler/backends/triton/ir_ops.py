@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.bindings import arith, ir
 
 I1, I8, I16, I32, I64 = 1, 8, 16, 32, 64
@@ -161,6 +162,29 @@ def store(pointers: ir.Value, value: ir.Value, mask: ir.Value | None = None) -> 
     create("tt.store", operands, [], boundaryCheck="array<i32>", cache="1 : i32", evict="1 : i32")
 
 
+def descriptor_load(descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
+    """The box that begins at `places`, without leading dimensions of size 1; 0 beyond the tensor."""
+    _expect_box("tt.descriptor_load", descriptor, places, type_)
+    return _one("tt.descriptor_load", [descriptor, *places], type_, cache="1 : i32", evict="1 : i32")
+
+
+def descriptor_store(descriptor: ir.Value, value: ir.Value, places: Sequence[ir.Value]) -> None:
+    """Write what there is of the box that begins at `places` in a tensor."""
+    _expect_box("tt.descriptor_store", descriptor, places, value.type)
+    _create("tt.descriptor_store", [descriptor, value, *places], [])
+
+
+def _expect_box(op: str, descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type) -> None:
+    form = parse_descriptor(str(descriptor.type))
+    _expect(form is not None, op, "a descriptor", descriptor)
+    assert form is not None
+    box, (*shape,) = list(form.box), type_.shape
+    fits = box == [1] * (len(box) - len(shape)) + shape and form.dtype == str(type_.element_type)
+    _expect(fits, op, f"the box of a tile of type {type_}", descriptor)
+    right = len(places) == len(box) and all(place.type == integer(I32) for place in places)
+    _expect(right, op, "an i32 for each dimension", *places)
+
+
 # ---- arithmetic ----------------------------------------------------------------------------------
 
 
@@ -237,12 +261,8 @@ def _signed(value: int, bits: int) -> int:
 # ---- functions -----------------------------------------------------------------------------------
 
 
-def func(name: str, inputs: Sequence[ir.Type], divisibility: Sequence[int]) -> ir.Block:
-    """A public `tt.func` without results, and the block of its body, which must end with `ret`.
-
-    `divisibility` has for each parameter what it is a multiple of (a pointer in bytes); 1 says nothing.
-    """
-    given = [f"{{tt.divisibility = {each} : i32}}" if each > 1 else "{}" for each in divisibility]
+def func(name: str, inputs: Sequence[ir.Type]) -> ir.Operation:
+    """A public `tt.func` without results, whose body must end with `ret`."""
     op = ir.Operation.create(
         "tt.func",
         results=[],
@@ -252,11 +272,26 @@ def func(name: str, inputs: Sequence[ir.Type], divisibility: Sequence[int]) -> i
             "sym_name": ir.StringAttr.get(name),
             "sym_visibility": ir.StringAttr.get("public"),
             "noinline": ir.BoolAttr.get(False),
-            "arg_attrs": ir.Attribute.parse(f"[{', '.join(given)}]"),
         },
         regions=1,
     )
-    return op.regions[0].blocks.append(*inputs)
+    op.regions[0].blocks.append(*inputs)
+    return op
+
+
+def add_parameter(function: ir.Operation, type_: ir.Type) -> ir.Value:
+    """A parameter behind those that a `tt.func` has."""
+    block = function.regions[0].blocks[0]
+    value = block.add_argument(type_, function.location)
+    inputs = [argument.type for argument in block.arguments]
+    function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(inputs, []))
+    return value
+
+
+def promise(function: ir.Operation, divisibility: Sequence[int]) -> None:
+    """Say for each parameter what it is a multiple of (a pointer in bytes); 1 says nothing."""
+    given = [f"{{tt.divisibility = {each} : i32}}" if each > 1 else "{}" for each in divisibility]
+    function.attributes["arg_attrs"] = ir.Attribute.parse(f"[{', '.join(given)}]")
 
 
 def ret() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aecompiler.backends.triton import control_flow, tensor_operations
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.descriptors import Descriptors
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
 from aecompiler.backends.triton.kernel_abi import MOST_SIZE
 from aecompiler.backends.triton.lanes import Lanes
@@ -36,6 +37,7 @@ class KernelOptions:
     library: str
     section: int
     least_value_features: int
+    descriptors: bool
 
 
 Entry = Lanes | Tile | Global
@@ -66,6 +68,8 @@ class KernelBuilder:
             next(dynamic) if bound == rw.DYNAMIC else bound for bound in loop.attributes["staticUpperBound"]
         ]
         self.body = body
+        self.function: ir.Operation
+        self.descriptors = Descriptors(self)
 
     def build(self) -> None:
         """Add the `tt.func` at the insertion point."""
@@ -81,12 +85,18 @@ class KernelBuilder:
             types += added
             multiples += known
             counts.append(len(added))
-        block = tt.func(self.name, types, multiples)
+        self.function = tt.func(self.name, types)
+        block = self.function.regions[0].blocks[0]
         with ir.InsertionPoint(block):
             self._bind(block, counts)
             self._enter_grid()
             self.block(self.body)
             tt.ret()
+        described = self.descriptors.arguments
+        if described:  # there is no other form of the kernel: what else is read may lie anywhere
+            known = [n in described for n, count in enumerate(counts) for _ in range(count)]
+            multiples = [each if has else 1 for each, has in zip(multiples, known, strict=True)]
+        tt.promise(self.function, [*multiples, *[1] * len(described)])
 
     @property
     def reads_narrow_floats(self) -> bool:
@@ -148,11 +158,11 @@ class KernelBuilder:
         """What the parameters of the kernel stand for."""
         parameters = list(block.arguments)
         at = 0
-        for value, count in zip(self.arguments, counts, strict=True):
+        for number, (value, count) in enumerate(zip(self.arguments, counts, strict=True)):
             given = parameters[at : at + count]
             at += count
             if isinstance(value.type, ir.RankedTensorType):
-                self.entries[value] = memory_of(value.type.element_type, given)
+                self.entries[value] = memory_of(number, value.type.element_type, given)
             elif isinstance(value.type, ir.IndexType):
                 is_size = not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tensor.dim"
                 limits = (0, MOST_SIZE) if is_size else ln.type_range(tt.integer(32))

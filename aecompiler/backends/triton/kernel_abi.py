@@ -7,6 +7,8 @@ comes as its bits. This module needs neither MLIR nor torch.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import struct
 from collections.abc import Sequence
 
@@ -47,6 +49,9 @@ _FORMATS = {"i8": "b7x", "i16": "h6x", "i32": "i4x", "i64": "q", "f32": "f4x", "
 LAUNCH = "tt_host.launch"
 """The operation of a host function that runs a kernel."""
 
+DESCRIPTORS = "descriptors"
+"""The attribute of a launch with the positions of the arguments that have a descriptor, by descriptor."""
+
 MOST_SIZE = 1 << 30
 """The largest size of a dimension, which the host checks: sums of a few positions fit 32 bits."""
 
@@ -62,6 +67,39 @@ def parameter_types(dtype: str, rank: int | None) -> list[str]:
         return [_SCALARS[dtype]]
     element = "i8" if dtype == "i1" else "i64" if dtype == "index" else dtype
     return [f"!tt.ptr<{element}>", *["i64"] * (rank - 1)]
+
+
+_DESCRIPTOR = re.compile(
+    r"!tt\.tensordesc<(?:tensor<)?(?P<box>(?:\d+x)+)(?P<dtype>\w+)"
+    r"(?:, .*?swizzlingByteWidth = (?P<swizzle>\d+).*?|, [^<>]*)?>+"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptor:
+    """What a parameter's type says of a descriptor: the box that is copied at a time, and how it is laid out.
+
+    `swizzle` is the number of bytes within which pieces change places in shared memory, None if the type does
+    not say it.
+    """
+
+    box: tuple[int, ...]
+    dtype: str
+    swizzle: int | None = None
+
+
+def descriptor_type(box: Sequence[int], dtype: str) -> str:
+    """The type of a parameter that describes a tensor, of which boxes are copied."""
+    return f"!tt.tensordesc<tensor<{'x'.join(map(str, box))}x{dtype}>>"
+
+
+def parse_descriptor(type_: str) -> Descriptor | None:
+    """What a parameter's type says, if it is that of a descriptor."""
+    found = _DESCRIPTOR.fullmatch(type_)
+    if found is None:
+        return None
+    box = tuple(int(size) for size in found["box"].split("x")[:-1])
+    return Descriptor(box, found["dtype"], int(found["swizzle"]) if found["swizzle"] else None)
 
 
 def parameter_format(parameters: Sequence[str]) -> str:

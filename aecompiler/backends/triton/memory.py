@@ -17,9 +17,10 @@ from aecompiler.passes.structured_ops import UnsupportedTile
 class Global:
     """A tensor in global memory: a pointer, and the strides in elements of all dimensions but the last.
 
-    The elements of the last dimension follow one another.
+    The elements of the last dimension follow one another. `argument` is its position among the arguments.
     """
 
+    argument: int
     element: ir.Type
     pointer: ir.Value
     strides: tuple[ir.Value, ...]
@@ -34,10 +35,10 @@ def parameters_of(type_: ir.Type) -> tuple[list[ir.Type], list[int]]:
     return types, [ALIGNMENT, *[ALIGNMENT // ITEM_BYTES[dtype]] * (len(types) - 1)]
 
 
-def memory_of(element: ir.Type, arguments: Sequence[ir.Value]) -> Global:
-    """The tensor that parameters stand for."""
-    pointer, *strides = arguments
-    return Global(element, pointer, tuple(strides))
+def memory_of(argument: int, element: ir.Type, parameters: Sequence[ir.Value]) -> Global:
+    """The tensor that the parameters for an argument stand for."""
+    pointer, *strides = parameters
+    return Global(argument, element, pointer, tuple(strides))
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
         limits.append(None if whole in (None, size) else _as_lanes(kernel, size))
     padded = kernel.register_sizes(shape)
     region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
-    kernel.entries[op.results[0]] = Tile(region.load(), None, tuple(shape), True, tuple(limits))
+    value = kernel.descriptors.load(op, region) if kernel.options.descriptors else None
+    value = region.load() if value is None else value
+    kernel.entries[op.results[0]] = Tile(value, None, tuple(shape), True, tuple(limits))
 
 
 def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile:
@@ -175,7 +177,9 @@ def _insert(kernel: KernelBuilder, op: ir.Operation) -> None:
     limits = tile.limits or (None,) * len(tile.shape)
     padded = kernel.register_sizes(tile.shape)
     region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits)
-    region.store(tile.whole(padded).value)
+    value = tile.whole(padded).value
+    if not (kernel.options.descriptors and kernel.descriptors.store(op, region, value)):
+        region.store(value)
 
 
 def _cast(kernel: KernelBuilder, op: ir.Operation) -> None:

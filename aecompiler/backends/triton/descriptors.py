@@ -1,0 +1,206 @@
+"""Descriptors of tensors in memory, through which the hardware copies tiles as boxes.
+
+A descriptor knows the sizes of its tensor: what a box has beyond them is read as 0 and not written. So a tile
+that is cut off may be copied through one only where it ends with the tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.kernel_abi import descriptor_type
+from aecompiler.backends.triton.memory import Region
+from aecompiler.bindings import ir
+from aecompiler.dialect.types import DYNAMIC
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.index_arithmetic import slice_parts
+from aecompiler.passes.tile_rows import OPERAND
+
+if TYPE_CHECKING:
+    from aecompiler.backends.triton.kernel import KernelBuilder
+
+_TYPES = ("f16", "bf16")
+_SIZES = tuple(1 << n for n in range(4, 9))
+"""What the hardware copies at a time along a dimension, at most 256; products take 16 at least."""
+
+_MOST_DIMENSIONS = 5
+_SAME_ROWS = ("k", "v")
+"""Operands of attention that have the same number of rows."""
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """Where a slice operation stands in its tensor, as values of the tile program."""
+
+    op: ir.Operation
+    offsets: list[int | ir.Value]
+    sizes: list[int | ir.Value]
+
+    @classmethod
+    def of(cls, op: ir.Operation) -> _Slice:
+        tensors = 1 if op.name == "tensor.extract_slice" else 2
+        offsets, sizes, _ = slice_parts(op, tensors)
+        return cls(op, offsets, sizes)
+
+
+class Descriptors:
+    """The descriptors of a kernel, parameters behind all others; `arguments` are those they describe."""
+
+    def __init__(self, kernel: KernelBuilder):
+        self.kernel = kernel
+        self.arguments: list[int] = []
+        self._known: dict[tuple[int, tuple[int, ...]], ir.Value] = {}
+
+    def load(self, op: ir.Operation, region: Region) -> ir.Value | None:
+        """The tile that `op` reads, 0 where there is nothing; None where it has to be read by pointers."""
+        found = self._place(op, region)
+        if found is None:
+            return None
+        descriptor, places = found
+        return tt.descriptor_load(descriptor, places, tt.typed(region.padded, region.memory.element))
+
+    def store(self, op: ir.Operation, region: Region, value: ir.Value) -> bool:
+        """Write the tile of `op` where the tensor has something; whether that can be done."""
+        found = self._place(op, region)
+        if found is None:
+            return False
+        descriptor, places = found
+        tt.descriptor_store(descriptor, value, places)
+        return True
+
+    def _place(self, op: ir.Operation, region: Region) -> tuple[ir.Value, list[ir.Value]] | None:
+        """The descriptor for a tile, and where the tile begins."""
+        places = [ln.narrow(offset) for offset in region.offsets]
+        if not _has_form(region) or not self._is_always_run(op) or not self._ends_with_tensor(op, region):
+            return None
+        box = [1] * len(places)
+        for axis, size in zip(region.kept, region.padded, strict=True):
+            box[axis] = size
+        found = [place for place in places if place is not None]
+        if len(found) != len(places):
+            return None
+        return self._descriptor(region, tuple(box)), found
+
+    def _descriptor(self, region: Region, box: tuple[int, ...]) -> ir.Value:
+        argument = region.memory.argument
+        if (argument, box) not in self._known:
+            type_ = ir.Type.parse(descriptor_type(box, str(region.memory.element)))
+            self._known[argument, box] = tt.add_parameter(self.kernel.function, type_)
+            self.arguments.append(argument)
+        return self._known[argument, box]
+
+    # ---- what may be copied ----------------------------------------------------------------------
+
+    def _is_always_run(self, op: ir.Operation) -> bool:
+        """Whether no condition stands around an operation: what is run seldom is read by pointers."""
+        parent = op.parent.operation
+        while parent != self.kernel.loop:
+            if parent.name == "scf.if":
+                return False
+            parent = parent.parent.operation
+        return True
+
+    def _ends_with_tensor(self, op: ir.Operation, region: Region) -> bool:
+        """Whether rows that the tile does not have are rows that the tensor does not have."""
+        rows, features = region.kept
+        part = _Slice.of(op)
+        shape = self._shape(region)
+        if part.offsets[features] != 0 or part.sizes[features] != shape[features]:
+            return False
+        size, offset, extent = part.sizes[rows], part.offsets[rows], shape[rows]
+        if isinstance(size, int):
+            is_end = isinstance(offset, int) and isinstance(extent, int) and offset + size == extent
+            return size == region.padded[0] or is_end
+        rest = _other_operand(size, ("arith.minui", "arith.minsi"), region.padded[0])
+        if rest is not None and offset != 0:
+            rest = _minuend(rest, offset)
+        if rest is None:
+            return False
+        return _is_size(rest, extent) or self._is_size_of_peer(rest, part)
+
+    def _shape(self, region: Region) -> list[int | ir.Value | tuple[ir.Value, int]]:
+        """The sizes of the tensor: a number, the value it was made with, or tensor and dimension."""
+        tensor = self.kernel.arguments[region.memory.argument]
+        is_made = not isinstance(tensor.owner, ir.Block) and tensor.owner.operation.name == "tensor.empty"
+        made = iter(tensor.owner.operation.operands if is_made else ())
+        return [
+            size if size != DYNAMIC else next(made) if is_made else (tensor, d)
+            for d, size in enumerate(tensor.type.shape)
+        ]
+
+    def _is_size_of_peer(self, value: ir.Value, part: _Slice) -> bool:
+        """Whether a value is the number of rows of k, and the slice one of v, or the other way round.
+
+        A call whose k and v differ in it is refused.
+        """
+        source = _dimension(value)
+        if source is None or _operand_of(part.op) not in _SAME_ROWS:
+            return False
+        tensor, axis = source
+        return any(
+            slice_.operands[0] == tensor
+            and _operand_of(slice_) in _SAME_ROWS
+            and axis == tensor.type.rank - 2
+            for slice_ in rw.walk_list(self.kernel.loop, "tensor.extract_slice")
+        )
+
+
+def _has_form(region: Region) -> bool:
+    """Whether a part of a tensor is rows of features as the hardware copies them."""
+    rank = len(region.offsets)
+    return (
+        str(region.memory.element) in _TYPES
+        and rank <= _MOST_DIMENSIONS
+        and region.kept == (rank - 2, rank - 1)
+        and region.padded == region.sizes
+        and all(size in _SIZES for size in region.sizes)
+        and region.limits[1] is None
+    )
+
+
+def _operand_of(slice_: ir.Operation) -> str | None:
+    return slice_.attributes[OPERAND].value if OPERAND in slice_.attributes else None
+
+
+def _definition(value: ir.Value) -> ir.Operation | None:
+    return None if isinstance(value.owner, ir.Block) else value.owner.operation
+
+
+def _other_operand(value: ir.Value, names: Sequence[str], number: int) -> ir.Value | None:
+    """What an operation of two operands takes beside a number, if that is what makes the value."""
+    op = _definition(value)
+    if op is None or op.name not in names:
+        return None
+    left, right = op.operands
+    if rw.constant_value(right) == number:
+        return left
+    return right if rw.constant_value(left) == number else None
+
+
+def _minuend(value: ir.Value, subtrahend: int | ir.Value) -> ir.Value | None:
+    """a, if the value is a - `subtrahend`."""
+    op = _definition(value)
+    if op is None or op.name != "arith.subi":
+        return None
+    less = op.operands[1]
+    same = rw.constant_value(less) == subtrahend if isinstance(subtrahend, int) else less == subtrahend
+    return op.operands[0] if same else None
+
+
+def _dimension(value: ir.Value) -> tuple[ir.Value, int] | None:
+    """The tensor and dimension that a value is the size of."""
+    op = _definition(value)
+    if op is None or op.name != "tensor.dim":
+        return None
+    axis = rw.constant_value(op.operands[1])
+    return None if axis is None else (op.operands[0], axis)
+
+
+def _is_size(value: ir.Value, size: int | ir.Value | tuple[ir.Value, int]) -> bool:
+    if isinstance(size, int):
+        return rw.constant_value(value) == size
+    return _dimension(value) == size if isinstance(size, tuple) else value == size

@@ -1,0 +1,89 @@
+"""Kernels that copy tiles through descriptors, interpreted, against the float64 reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_triton_kernels import check, random
+from triton_programs import Kernels
+
+import aecompiler as aec
+from aecompiler.passes import rewriting as rw
+
+TILE = "block-q=16 block-kv=16 descriptors=true"
+
+
+def program(q, k, v, dtype, **how):
+    def attend(q, k, v):
+        return aec.attention(q, k, v, score=aec.scores.scale(), **how)
+
+    return aec.trace(
+        attend,
+        q=aec.tensor("B", q.shape[1], "Sq", q.shape[3], dtype=dtype),
+        k=aec.tensor("B", k.shape[1], "Skv", k.shape[3], dtype=dtype),
+        v=aec.tensor("B", v.shape[1], "Skv", v.shape[3], dtype=dtype),
+    ).module
+
+
+def inputs(sq, skv, d=16, dv=32, heads=2, kv_heads=2, dtype="bf16"):
+    return (
+        random(2, heads, sq, d, number=1, dtype=dtype),
+        random(2, kv_heads, skv, d, number=2, dtype=dtype),
+        random(2, kv_heads, skv, dv, number=3, dtype=dtype),
+    )
+
+
+def counts(module, tile=TILE):
+    """How often kernels have each operation on memory, where no condition stands around it."""
+    found: dict[str, int] = {}
+    kernels = Kernels(module, tile)
+    for op in rw.walk_list(kernels.module.operation, "tt."):
+        parent = op.parent
+        while parent is not None and parent.operation.name != "scf.if":
+            parent = parent.operation.parent
+        if parent is None and op.name.rpartition("_")[2].rpartition(".")[2] in ("load", "store"):
+            found[op.name] = found.get(op.name, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize(("sq", "skv"), [(35, 37), (16, 16), (1, 50), (33, 1), (32, 0), (0, 5)])
+@pytest.mark.parametrize("mask", [None, aec.masks.causal])
+def test_tiles_that_are_cut_off_are_copied_through_descriptors(dtype, sq, skv, mask):
+    arrays = inputs(sq, skv, dtype=dtype)
+    how = {} if mask is None else {"mask": mask()}
+    module = program(*arrays, dtype, **how)
+    check(module, arrays, dtype, tile=TILE)
+    assert counts(module) == {"tt.descriptor_load": 5, "tt.descriptor_store": 1}
+
+
+def test_descriptors_of_grouped_heads_and_of_views():
+    q, k, v = (x.transpose(0, 2, 1, 3).copy().transpose(0, 2, 1, 3) for x in inputs(21, 50, heads=4))
+    module = program(q, k, v, "bf16", mask=aec.masks.causal())
+    check(module, [q, k, v], "bf16", tile=TILE)
+
+
+def test_masked_values_that_are_no_numbers_are_left_out_beside_descriptors():
+    q, k, v = inputs(20, 40, dtype="f16")
+    v[:, :, 30:] = np.nan
+    check(program(q, k, v, "f16", mask=aec.masks.causal()), [q, k, v], "f16", tile=TILE)
+
+
+@pytest.mark.parametrize(("d", "dv"), [(24, 16), (8, 16), (16, 24)])
+def test_features_that_are_no_power_of_two_are_read_by_pointers(d, dv):
+    arrays = inputs(20, 20, d, dv)
+    module = program(*arrays, "bf16")
+    check(module, arrays, "bf16", tile=TILE)
+    found = counts(module)
+    assert found["tt.load"] == (2 if dv == 24 else 3)
+    assert ("tt.store" in found) == (dv == 24)
+
+
+def test_other_types_are_read_by_pointers():
+    arrays = inputs(20, 20, dtype="f32")
+    assert set(counts(program(*arrays, "f32"))) == {"tt.load", "tt.store"}
+
+
+def test_without_the_option_there_are_no_descriptors():
+    found = counts(program(*inputs(20, 20), "bf16"), "block-q=16 block-kv=16")
+    assert set(found) == {"tt.load", "tt.store"}
