@@ -83,8 +83,15 @@ class Tile(Pass):
     masked_values: MaskedValues = option(
         MaskedValues.CHECK_TILES, "what is asked whether it is finite, so that no masked value of v is seen"
     )
+    retry_block_kv: int = option(
+        0, "the keys of a tile in a second pass for values that are not finite, a divisor of block-kv; 0: as many"
+    )
 
     def __post_init__(self) -> None:
+        if self.retry_block_kv and (self.retry_block_kv < 0 or self.block_kv % self.retry_block_kv):
+            raise ValueError(
+                f"expects retry-block-kv to be a divisor of block-kv ({self.block_kv}), got {self.retry_block_kv}"
+            )
         for name, value, least, most in (
             ("block-q", self.block_q, 1, MAX_BLOCK),
             ("block-kv", self.block_kv, 1, MAX_BLOCK),
@@ -104,6 +111,7 @@ class Tile(Pass):
             pack_gqa=self.pack_gqa,
             split_kv=self.split_kv,
             masked_values=self.masked_values,
+            retry_block_kv=self.retry_block_kv,
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:

@@ -46,6 +46,7 @@ class TileOptions:
     pack_gqa: bool
     split_kv: int
     masked_values: MaskedValues
+    retry_block_kv: int = 0
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
 
@@ -272,11 +273,12 @@ class TileProgram:
         kv_head = arith.divui(rows.head, rw.index(self.shared)) if self.shared > 1 else rows.head
         last_head = arith.addi(rows.head, rw.index(self.group - 1)) if self.group > 1 else rows.head
         where = (rows.batch, rows.head, last_head, rows.first, rows.last())
-        step = TileStep(self, rows, kv_head)
+        step = TileStep(self, rows, kv_head, self.options.block_kv)
         start = self._start()
         found = self.mask_analysis.build_ranges(*where, self.options.block_kv, self.kv_length)
         full, partial = (
-            [self._clip(bounds, part) for bounds in ranges] for ranges in (found.full, found.partial)
+            [self._clip(bounds, part, self.options.block_kv) for bounds in ranges]
+            for ranges in (found.full, found.partial)
         )
 
         ask_result = self.options.masked_values == MaskedValues.CHECK_RESULT and self.n_accumulators > 0
@@ -313,17 +315,32 @@ class TileProgram:
 
         def again() -> Stream:
             # It hardly ever runs, so that one body with masks serves all tiles: it is code to compile.
-            masked = functools.partial(advance, full=False, products=Products.UNMASKED)
-            return start.like(_for_ranges([*full, *partial], start.values, masked))
+            keys = self.options.retry_block_kv or self.options.block_kv
+            keys = self.options.block_kv if self.options.block_kv % keys else keys
+            ranges = [*full, *partial]
+            if keys != self.options.block_kv:
+                again = self.mask_analysis.build_ranges(*where, keys, self.kv_length)
+                ranges = [self._clip(bounds, part, keys) for bounds in (*again.full, *again.partial)]
+            small = TileStep(self, rows, kv_head, keys)
+
+            def masked(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+                return small.advance(
+                    number, start.like(carried), full=False, products=Products.UNMASKED
+                ).values
+
+            return start.like(_for_ranges(ranges, start.values, masked))
 
         return _unless_finite(stream, again)
 
     def _clip(
-        self, bounds: tuple[ir.Value, ir.Value], part: tuple[ir.Value, ir.Value] | None
+        self, bounds: tuple[ir.Value, ir.Value], part: tuple[ir.Value, ir.Value] | None, keys: int
     ) -> tuple[ir.Value, ir.Value]:
-        """What of a range of tiles lies in a part of the keys."""
+        """What of a range of tiles of `keys` keys lies in a part of the keys, which counts tiles of block_kv."""
         if part is None:
             return bounds
+        if keys != self.options.block_kv:
+            scale = rw.index(self.options.block_kv // keys)
+            part = (arith.muli(part[0], scale), arith.muli(part[1], scale))
         return arith.maxui(bounds[0], part[0]), arith.minui(bounds[1], part[1])
 
     # ---- the end ---------------------------------------------------------------------------------

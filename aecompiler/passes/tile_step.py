@@ -47,12 +47,12 @@ class Products(enum.Enum):
 
 
 class TileStep:
-    """What happens to the rows of a q tile in one tile of keys."""
+    """What happens to the rows of a q tile in one tile of `keys` keys."""
 
-    def __init__(self, program: TileProgram, rows: Rows, kv_head: ir.Value):
+    def __init__(self, program: TileProgram, rows: Rows, kv_head: ir.Value, keys: int):
         self.program, self.rows, self.kv_head = program, rows, kv_head
         self.block, self.acc = program.block, program.acc
-        self.keys = program.options.block_kv
+        self.keys = keys
         self.q = program.load_queries(rows)
         element = Level.ELEMENT
         self.score = program.region("score", rows, [element])

@@ -165,24 +165,24 @@ def store(pointers: ir.Value, value: ir.Value, mask: ir.Value | None = None) -> 
 def descriptor_load(descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
     """The box that begins at `places`, without leading dimensions of size 1; 0 beyond the tensor."""
     _expect_box("tt.descriptor_load", descriptor, places, type_)
-    return _one("tt.descriptor_load", [descriptor, *places], type_, cache="1 : i32", evict="1 : i32")
+    return one("tt.descriptor_load", [descriptor, *places], type_, cache="1 : i32", evict="1 : i32")
 
 
 def descriptor_store(descriptor: ir.Value, value: ir.Value, places: Sequence[ir.Value]) -> None:
     """Write what there is of the box that begins at `places` in a tensor."""
     _expect_box("tt.descriptor_store", descriptor, places, value.type)
-    _create("tt.descriptor_store", [descriptor, value, *places], [])
+    create("tt.descriptor_store", [descriptor, value, *places], [])
 
 
 def _expect_box(op: str, descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type) -> None:
     form = parse_descriptor(str(descriptor.type))
-    _expect(form is not None, op, "a descriptor", descriptor)
+    expect(form is not None, op, "a descriptor", descriptor)
     assert form is not None
     box, (*shape,) = list(form.box), type_.shape
     fits = box == [1] * (len(box) - len(shape)) + shape and form.dtype == str(type_.element_type)
-    _expect(fits, op, f"the box of a tile of type {type_}", descriptor)
+    expect(fits, op, f"the box of a tile of type {type_}", descriptor)
     right = len(places) == len(box) and all(place.type == integer(I32) for place in places)
-    _expect(right, op, "an i32 for each dimension", *places)
+    expect(right, op, "an i32 for each dimension", *places)
 
 
 # ---- arithmetic ----------------------------------------------------------------------------------

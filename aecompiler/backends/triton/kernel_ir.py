@@ -70,9 +70,7 @@ def slice_in(block: ir.Block, values: Iterable[ir.Value]) -> list[ir.Operation]:
             continue
         needed.add(value)
         todo += operands_of(op)
-    return [
-        view.operation for view in block.operations if any(r in needed for r in view.operation.results)
-    ]
+    return [view.operation for view in block.operations if any(r in needed for r in view.operation.results)]
 
 
 def operands_of(op: ir.Operation) -> list[ir.Value]:

@@ -15,8 +15,12 @@ BARRIER = "#ttg.swizzled_shared<{vec = 1, perPhase = 1, maxPhase = 1, order = [0
 """The layout of an mbarrier in shared memory."""
 
 _SHARED_MEMORY = "#ttg.shared_memory"
-_MEMDESC = re.compile(r"!ttg\.memdesc<(?P<shape>(?:\d+x)+)(?P<element>\w+), (?P<layout>#.+), #ttg\.shared_memory")
-_DESCRIPTOR = re.compile(r"!tt\.tensordesc<tensor<(?P<shape>(?:\d+x)+)(?P<element>\w+)(?:, (?P<layout>#.+))?>>")
+_MEMDESC = re.compile(
+    r"!ttg\.memdesc<(?P<shape>(?:\d+x)+)(?P<element>\w+), (?P<layout>#.+), #ttg\.shared_memory"
+)
+_DESCRIPTOR = re.compile(
+    r"!tt\.tensordesc<tensor<(?P<shape>(?:\d+x)+)(?P<element>\w+)(?:, (?P<layout>#.+))?>>"
+)
 
 
 def shared(row_bytes: int, element_bits: int, transposed: bool = False) -> str:

@@ -82,9 +82,7 @@ class TileAxes:
     def _elementwise(self, op: ir.Operation) -> None:
         nodes = [self._of_result(result) for result in op.results if tt.shape_of(result)]
         nodes += [
-            self._of_operand(op, number)
-            for number, operand in enumerate(op.operands)
-            if tt.shape_of(operand)
+            self._of_operand(op, number) for number, operand in enumerate(op.operands) if tt.shape_of(operand)
         ]
         for other in nodes[1:]:
             self._all(nodes[0], other)

@@ -168,6 +168,4 @@ def warp_group_dot(a: ir.Value, b: ir.Value, into: ir.Value, adds: ir.Value) -> 
 def warp_group_dot_wait(values: Sequence[ir.Value], pendings: int) -> list[ir.Value]:
     """Wait until no more than `pendings` products are unfinished; the values, as they may be used then."""
     types = [value.type for value in values]
-    return list(
-        create("ttng.warp_group_dot_wait", values, types, pendings=f"{pendings} : i32").results
-    )
+    return list(create("ttng.warp_group_dot_wait", values, types, pendings=f"{pendings} : i32").results)

@@ -71,7 +71,11 @@ class Producer(WarpRole):
         return [loop.operands[at + 3], block.arguments[at + 1], last.operation.operands[at]]
 
     def _loop_over_steps(self, op: ir.Operation) -> None:
-        kept = [at for at, result in enumerate(op.results) if op.regions[0].blocks[0].arguments[at + 1] in self.needed]
+        kept = [
+            at
+            for at, result in enumerate(op.results)
+            if op.regions[0].blocks[0].arguments[at + 1] in self.needed
+        ]
         bounds = [self.mapping[value] for value in list(op.operands)[:3]]
         self.loop(op, kept, bounds, [self.mapping[op.operands[at + 3]] for at in kept])
 
@@ -101,12 +105,16 @@ class Producer(WarpRole):
             if group:
                 own[-2] = arith.addi(own[-2], self.number(ROWS * group))
             full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], number)
-            self._copy(descriptor, own, full, ttg.memdesc_index(self.buffers[self.memory.resident[at]], number))
+            self._copy(
+                descriptor, own, full, ttg.memdesc_index(self.buffers[self.memory.resident[at]], number)
+            )
 
     def _load(self, op: ir.Operation) -> None:
         if self.slot is None:
             _, parity = self.in_step()
-            not_yet = arith.xori(parity, self.number(1))  # a fresh barrier counts as one whose last phase ended
+            not_yet = arith.xori(
+                parity, self.number(1)
+            )  # a fresh barrier counts as one whose last phase ended
             ttg.wait_barrier(self.in_slot(self.memory.empty), not_yet, self.true)
         at = self.roles.rings.index(self.roles.keys[op])
         descriptor, *places = (self.mapping[value] for value in op.operands)

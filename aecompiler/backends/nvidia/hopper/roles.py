@@ -73,9 +73,7 @@ class Roles:
         self.in_loop: list[list[ir.Operation]] = []
         for loop in self.loops:
             loads = [
-                view.operation
-                for view in loop.regions[0].blocks[0].operations
-                if view.operation.name == LOAD
+                view.operation for view in loop.regions[0].blocks[0].operations if view.operation.name == LOAD
             ]
             if len(loads) != len(rw.walk_list(loop, LOAD)):
                 raise PassFailure(loop, "unsupported: a load by a descriptor in a loop or branch of a loop")
@@ -124,7 +122,9 @@ class Roles:
 
     def _check_rows(self, op: ir.Operation) -> None:
         if op.name == LOAD and self.rows_of_value(op.results[0]) != (self.is_resident(op), False):
-            raise PassFailure(op, "expects rows to be the first dimension of tiles that are read once, and of no others")
+            raise PassFailure(
+                op, "expects rows to be the first dimension of tiles that are read once, and of no others"
+            )
         if op.name == STORE and self.rows_of_use(op, 1) != (True, False):
             raise PassFailure(op, "expects rows to be the first dimension of what is stored")
         if op.name == "tt.dot" and (self.rows_of_use(op, 0)[1] or any(self.rows_of_use(op, 1))):
@@ -153,7 +153,9 @@ class Roles:
             if op.name == "scf.if" and use.operand_number == 0:
                 continue
             if not op.name.startswith(("arith.", "tt.reduce")):
-                raise PassFailure(op, "unsupported: a reduction over rows that is used for more than a condition")
+                raise PassFailure(
+                    op, "unsupported: a reduction over rows that is used for more than a condition"
+                )
             for result in op.results:
                 self._check_is_condition(result)
 

@@ -129,7 +129,8 @@ class _Specialized:
             block = region.blocks.append(*(value.type for value in captures))
             with ir.InsertionPoint(block):
                 given = list(block.arguments)
-                role = (
-                    _Producer(self, given)
-                    if number == groups - 1
-                    else _Consumer(self,
+                if number == groups - 1:
+                    Producer(self.roles, self.memory, given).build()
+                else:
+                    Consumer(self.roles, self.memory, given, number + 1).build()
+                tt.create("ttg.warp_return", [], [])

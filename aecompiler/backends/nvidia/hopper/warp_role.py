@@ -13,12 +13,6 @@ from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
 
 
-given, number + 1)
-                )
-                role.build()
-                tt.create("ttg.warp_return", [], [])
-
-
 class SharedMemory:
     """The buffers and barriers of a kernel, by their place among `values`."""
 
@@ -58,7 +52,7 @@ class SharedMemory:
     def _init(self, at: int, count: int) -> None:
         barriers = self.values[at]
         for number in range(lo.MemDesc.of(barriers.type).shape[0]):
-            ttg.init_barrier(ttg.memdesc_index(barriers, i32(number)), count)
+            ttg.init_barrier(ttg.memdesc_index(barriers, _i32(number)), count)
 
 
 def _buffer(count: int, tile: ir.Value, rows: int = 0) -> lo.MemDesc:
@@ -77,7 +71,7 @@ def numbers(values: Sequence[int]) -> ir.Attribute:
     return ir.DenseI32ArrayAttr.get(list(values))
 
 
-def i32(value: int) -> ir.Value:
+def _i32(value: int) -> ir.Value:
     return tt.constant(tt.integer(32), value)
 
 
@@ -138,7 +132,9 @@ class WarpRole:
         self.step = arith.addi(self.step, self.number(1))
         self.slot = None
 
-    def loop(self, op: ir.Operation, kept: Sequence[int], bounds: Sequence[ir.Value], inits: Sequence[ir.Value]) -> None:
+    def loop(
+        self, op: ir.Operation, kept: Sequence[int], bounds: Sequence[ir.Value], inits: Sequence[ir.Value]
+    ) -> None:
         """Clone a loop over steps, with those of its carried values that are `kept`; `body` builds a turn."""
         new = scf.ForOp(*bounds, [*inits, self.step])
         block = op.regions[0].blocks[0]
@@ -146,7 +142,9 @@ class WarpRole:
             self.mapping[block.arguments[0]] = new.induction_variable
             *carried, self.step = new.inner_iter_args
             self.slot = None
-            self.mapping.update({block.arguments[at + 1]: value for at, value in zip(kept, carried, strict=True)})
+            self.mapping.update(
+                {block.arguments[at + 1]: value for at, value in zip(kept, carried, strict=True)}
+            )
             yielded = self.turn(op, block)
             self.next_step()
             scf.YieldOp([*yielded, self.step])

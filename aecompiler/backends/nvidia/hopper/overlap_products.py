@@ -1,0 +1,74 @@
+"""The pass `ttg-overlap-products`: products are waited for where they are used."""
+
+from __future__ import annotations
+
+from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton import ttg_ops as ttg
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, register_pass
+
+_DOT, _WAIT, _ARRIVE = "ttng.warp_group_dot", "ttng.warp_group_dot_wait", "ttng.arrive_barrier"
+
+
+@register_pass
+class OverlapProducts(Pass):
+    """Wait for products where their results are used, so that the tensor cores work while threads compute.
+
+    *Before*: kernels of `ttg-assign-layouts`, where each `ttng.warp_group_dot` is waited for at once. *After*: the wait
+    stands before the first operation that uses the result, and leaves unfinished as many products as were
+    begun since: they end in order. A barrier that says that tiles may be overwritten is arrived at after the
+    waits for all products before it.
+
+    ```mlir
+    %s0 = ttng.warp_group_dot %q, %k, ...       // scores of this tile
+    %a0 = ttng.warp_group_dot %w, %v, %acc, ... // the sum of the tile before
+    %s = ttng.warp_group_dot_wait %s0 {pendings = 1}
+    ...                                         // weights of %s, while %a0 is computed
+    %a = ttng.warp_group_dot_wait %a0 {pendings = 0}
+    ttng.arrive_barrier %empty
+    ```
+    """
+
+    NAME = "ttg-overlap-products"
+
+    def run(self, op: ir.Operation) -> None:
+        """Rewrite all kernels in `op`."""
+        for function in kir.kernels(op):
+            dots = rw.walk_list(function, _DOT)
+            blocks: list[ir.Block] = []
+            for dot in dots:
+                if dot.name == _DOT and dot.block not in blocks:
+                    blocks.append(dot.block)
+            for block in blocks:
+                _overlap(block)
+
+
+def _overlap(block: ir.Block) -> None:
+    for view in list(block.operations):
+        op = view.operation
+        if op.name == _WAIT:
+            for result, operand in zip(op.results, op.operands, strict=True):
+                result.replace_all_uses_with(operand)
+            op.erase()
+    running: list[ir.Value] = []
+    held: list[ir.Operation] = []
+    for view in list(block.operations):
+        op = view.operation
+        used = kir.operands_of(op)
+        first = next((at for at, value in enumerate(running) if value in used), None)
+        if first is not None:
+            # All that are used, and all begun before them, have ended when the last that is used has.
+            last = max(at for at, value in enumerate(running) if value in used)
+            ended, running = running[: last + 1], running[last + 1 :]
+            with ir.InsertionPoint(op), op.location:
+                for value, new in zip(ended, ttg.warp_group_dot_wait(ended, len(running)), strict=True):
+                    value.replace_all_uses_except(new, new.owner.operation)
+            if not running:
+                for arrival in held:
+                    arrival.move_before(op)
+                held = []
+        if op.name == _DOT:
+            running.append(op.results[0])
+        elif op.name == _ARRIVE and running:
+            held.append(op)
