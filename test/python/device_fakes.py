@@ -99,7 +99,10 @@ class Run:
 class FakeDriver:
     """A driver whose launches are noted, with the parameters read from memory as a GPU would read them."""
 
-    def __init__(self, capability=(9, 0), shared=227 << 10):
+    def __init__(self, capability=(9, 0), shared=227 << 10, parameters=()):
+        self._wide = {n for n, each in enumerate(parameters) if kernel_abi.is_descriptor(each)}
+        self.library = self
+        self.encoded: list[dict[str, Any]] = []
         self._capability, self._shared = capability, shared
         self.loaded: list[tuple[int, bytes, str, int]] = []
         self.launches: list[tuple[Any, ...]] = []
@@ -127,16 +130,47 @@ class FakeDriver:
     def launch_kernel(self, function, x, y, z, threads, one, two, shared, stream, pointers, extra):
         assert (one, two, extra) == (1, 1, None)
         self.launches.append((function, (x, y, z), threads, shared, stream, list(pointers)))
-        self.slots = [ctypes.string_at(pointer, kernel_abi.SLOT_BYTES) for pointer in pointers]
+        self.slots = [
+            ctypes.string_at(
+                pointer, kernel_abi.DESCRIPTOR_BYTES if n in self._wide else kernel_abi.SLOT_BYTES
+            )
+            for n, pointer in enumerate(pointers)
+        ]
+        assert all(pointers[n] % kernel_abi.DESCRIPTOR_ALIGNMENT == 0 for n in self._wide)
         return self.answer
+
+    def zeros(self, device):
+        return (9 + device) << 40
+
+    @property
+    def cuTensorMapEncodeTiled(self):
+        """What the driver's library has; a map is the number of the call and then zeros."""
+
+        def encode(place, dtype, rank, address, sizes, strides, box, steps, *rest):
+            self.encoded.append(
+                {
+                    "address": address,
+                    "sizes": list(sizes)[::-1],
+                    "strides": list(strides)[::-1],
+                    "box": list(box)[::-1],
+                    "swizzle": rest[1],
+                }
+            )
+            ctypes.memmove(place, bytes([len(self.encoded)]) + bytes(127), 128)
+            return 0
+
+        return encode
 
     def values(self, parameters):
         """The parameters of the last launch, read from memory by their types."""
         formats = {"i8": "<b", "i16": "<h", "i32": "<i", "i64": "<q", "f32": "<f", "f64": "<d"}
         return [
-            struct.unpack_from("<Q" if parameter.startswith("!tt.ptr") else formats[parameter], slot)[0]
+            slot
+            if kernel_abi.is_descriptor(parameter)
+            else struct.unpack_from("<Q" if parameter.startswith("!tt.ptr") else formats[parameter], slot)[0]
             for parameter, slot in zip(parameters, self.slots, strict=False)
         ]
 
     def check(self, code, what):
-        raise DriverError(what, "CUDA_ERROR_FAKE", str(code))
+        if code:
+            raise DriverError(what, "CUDA_ERROR_FAKE", str(code))

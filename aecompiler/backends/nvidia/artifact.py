@@ -6,7 +6,8 @@ in Triton's dialect that it is made of. The manifest holds
 - `format`, `target`, `capability`, `entry`, and `versions` of what compiled it;
 - `plan`: what a call does (`host_plan.py`), with the arguments and results of the function;
 - `kernels`: by name, `parameters` (types, in order), `num_warps`, `num_stages`, `stage` of the text, and
-  `forms`: "aligned" may assume that addresses and strides are multiples of 16 bytes, "unaligned" may not.
+  `forms`: "aligned" may assume that addresses and strides are multiples of 16 bytes, "unaligned" may not; a
+  kernel with descriptors has no "unaligned" form, since what it assumes it needs.
   Each form has `symbol`, `threads` of a block, `shared` bytes of shared memory, `scratch` (null pointers to
   pass after the parameters), `registers` and `spills`;
 - `sizes`, in saved files: which sizes of a call must agree (`Sizes.rules`).
@@ -23,11 +24,12 @@ import json
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from aecompiler.backends.base import Artifact
+from aecompiler.backends.triton.kernel_abi import is_descriptor
 from aecompiler.errors import BackendError
 
 FORMAT = 1
@@ -36,6 +38,12 @@ ALIGNED, UNALIGNED = "aligned", "unaligned"
 FORMS = (ALIGNED, UNALIGNED)
 MAX_SCRATCH = 8
 """The most pointers that a compiler may add to a kernel's parameters."""
+
+
+def forms_of(parameters: Sequence[str]) -> tuple[str, ...]:
+    """The forms that a kernel with these parameters has."""
+    return (ALIGNED,) if any(map(is_descriptor, parameters)) else FORMS
+
 
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # so that equal artifacts are equal files
 
@@ -159,7 +167,8 @@ class NvidiaArtifact(Artifact):
 
     def complete(self) -> Self:
         """The artifact with all forms of all kernels, so that no call compiles."""
-        places = [(kernel, form) for kernel in self.manifest["kernels"] for form in FORMS]
+        kernels = self.manifest["kernels"].items()
+        places = [(kernel, form) for kernel, facts in kernels for form in forms_of(facts["parameters"])]
         return type(self).make(
             self.manifest,
             {place: self.source(*place) for place in places},

@@ -19,6 +19,7 @@ from aecompiler.backends.nvidia.artifact import (
     UNALIGNED,
     KernelCode,
     NvidiaArtifact,
+    forms_of,
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
@@ -125,6 +126,7 @@ class NvidiaBackend:
             (name, form): found[name].text
             for name in names
             for form, found in ((ALIGNED, aligned), (UNALIGNED, unaligned))
+            if form in forms_of(parameters[name])
         }
         manifest = {
             "target": self.target.name,
@@ -175,8 +177,9 @@ def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str
     from aecompiler.backends.triton.guards import sums_registers_by_wgmma
 
     warps, stages, most = facts["num_warps"], facts["num_stages"], target.warps_without_copies
-    made = compile_kernel(text, name, target, num_warps=warps, num_stages=stages)
-    if most and warps > most and sums_registers_by_wgmma(str(made.stages["ttgir"])):
+    stage = facts["stage"]
+    made = compile_kernel(text, name, target, num_warps=warps, num_stages=stages, stage=stage)
+    if stage == "ttir" and most and warps > most and sums_registers_by_wgmma(str(made.stages["ttgir"])):
         made = compile_kernel(text, name, target, num_warps=most, num_stages=stages)
     if made.scratch > MAX_SCRATCH:
         raise BackendError(f"Triton gave kernel '{name}' {made.scratch} parameters more than are known")

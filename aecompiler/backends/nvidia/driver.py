@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,7 +24,11 @@ _MAJOR, _MINOR, _SHARED_PER_BLOCK = 75, 76, 97  # CUdevice_attribute
 _LOCAL_BYTES, _REGISTERS, _MAX_DYNAMIC_SHARED = 3, 4, 8  # CUfunction_attribute
 _CAPTURE_RELAXED = 2  # CUstreamCaptureMode
 
-_P, _I, _U = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint
+_STREAM_NON_BLOCKING = 1  # CUstream_flags
+
+_P, _I, _U, _L, _S = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t
+
+_ZEROS_BYTES = 256
 
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (_U,),
@@ -38,6 +43,11 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuModuleGetFunction": (_P, _P, ctypes.c_char_p),
     "cuFuncSetAttribute": (_P, _I, _I),
     "cuFuncGetAttribute": (_P, _I, _P),
+    "cuMemAlloc_v2": (_P, _S),
+    "cuMemsetD8Async": (_L, ctypes.c_ubyte, _S, _P),
+    "cuStreamCreate": (_P, _U),
+    "cuStreamSynchronize": (_P,),
+    "cuStreamDestroy_v2": (_P,),
     "cuLaunchKernel": (_P, _U, _U, _U, _U, _U, _U, _U, _P, _P, _P),
     "cuThreadExchangeStreamCaptureMode": (_P,),
     "cuGetErrorName": (_I, _P),
@@ -64,6 +74,8 @@ class Driver:
         self.launch_kernel: Callable[..., int] = library.cuLaunchKernel
         """`cuLaunchKernel` itself, which returns an error's number for `check`."""
         self._contexts: dict[int, int] = {}
+        self._zeros: dict[int, int] = {}
+        self._lock = threading.Lock()
         self.check(library.cuInit(0), "the NVIDIA driver can't be used")
 
     def check(self, code: int, what: str) -> None:
@@ -130,6 +142,31 @@ class Driver:
             yield
         finally:
             self.library.cuCtxPopCurrent_v2(ctypes.byref(_P()))
+
+    # ---- memory ----
+
+    def zeros(self, device: int) -> int:
+        """The address of a few zeros on a device, which stay there and which nobody may write to.
+
+        May be called while this thread captures a CUDA graph.
+        """
+        with self._lock:
+            if device not in self._zeros:
+                with self.using(self.context(device)), self._beside_capture():
+                    self._zeros[device] = self._new_zeros()
+            return self._zeros[device]
+
+    def _new_zeros(self) -> int:
+        address, stream, what = _L(), _P(), "memory can't be had"
+        self.check(self.library.cuMemAlloc_v2(ctypes.byref(address), _ZEROS_BYTES), what)
+        # The default stream would wait for others, which a graph that is captured does not allow.
+        self.check(self.library.cuStreamCreate(ctypes.byref(stream), _STREAM_NON_BLOCKING), what)
+        try:
+            self.check(self.library.cuMemsetD8Async(address.value, 0, _ZEROS_BYTES, stream), what)
+            self.check(self.library.cuStreamSynchronize(stream), what)
+        finally:
+            self.library.cuStreamDestroy_v2(stream)
+        return address.value
 
     # ---- code ----
 

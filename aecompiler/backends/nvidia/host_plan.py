@@ -21,7 +21,8 @@ Instructions are dictionaries with `op` and, where they make values, `results`:
 - `alloc` with `sizes` (values), and `output`: the result that the memory is for, or null;
 - `clone`: a copy of a tensor in memory of its own;
 - `full`: a tensor of `sizes` (numbers) with `value` everywhere;
-- `launch` of `kernel` on `grid` with `arguments`, of which those at the positions `outputs` are written;
+- `launch` of `kernel` on `grid` with `arguments`, of which those at the positions `outputs` are written, and
+  those at the positions `descriptors`, if there are any, are passed a second time as descriptors;
 - `if` with `condition`, `then` and `else`, each with `body` and `yields`.
 
 **Memory.** In the IR a tensor is a value; in a plan it is memory that kernels write. A kernel that writes
@@ -37,7 +38,13 @@ from typing import Any
 
 from aecompiler import diagnostics
 from aecompiler.backends.nvidia.host_arithmetic import OPERATIONS, PREDICATES
-from aecompiler.backends.triton.kernel_abi import LAUNCH, parameter_types
+from aecompiler.backends.triton.kernel_abi import (
+    DESCRIPTORS,
+    LAUNCH,
+    is_descriptor,
+    parameter_types,
+    parse_descriptor,
+)
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
 
@@ -277,7 +284,8 @@ class _Reader:
         kernel = ir.FlatSymbolRefAttr(op.attributes["kernel"]).value
         outputs = [int(n) for n in op.attributes["outputs"]]
         grid, arguments = list(op.operands)[:3], list(op.operands)[3:]
-        self._check_launch(op, kernel, grid, arguments, outputs)
+        described = [int(n) for n in op.attributes[DESCRIPTORS]] if DESCRIPTORS in op.attributes else []
+        self._check_launch(op, kernel, grid, arguments, outputs, described)
         numbers = []
         for position, value in enumerate(arguments):
             if not isinstance(value.type, ir.RankedTensorType):
@@ -296,6 +304,7 @@ class _Reader:
                 "grid": [self._numbers[value] for value in grid],
                 "arguments": numbers,
                 "outputs": outputs,
+                **({"descriptors": described} if described else {}),
             }
         )
 
@@ -306,6 +315,7 @@ class _Reader:
         grid: Sequence[ir.Value],
         arguments: Sequence[ir.Value],
         outputs: Sequence[int],
+        described: Sequence[int],
     ) -> None:
         if len(grid) != 3 or any(str(value.type) != "index" for value in grid):
             raise diagnostics.error_at(op, "expects a grid of three index values before the arguments")
@@ -316,12 +326,28 @@ class _Reader:
             raise diagnostics.error_at(op, f"expects outputs to be positions of tensors, got {outputs}")
         if [arguments[n].type for n in outputs] != [result.type for result in op.results]:
             raise diagnostics.error_at(op, "expects results of the types of the outputs")
+        if not set(described) <= set(tensors):
+            raise diagnostics.error_at(op, f"expects descriptors to be positions of tensors, got {described}")
         expected = [part for value in arguments for part in parameter_types(*_shape_of(value.type))]
         got = list(self._kernels[kernel])
+        descriptors = got[len(expected) :]
+        if len(descriptors) == len(described) and all(map(is_descriptor, descriptors)):
+            for type_, position in zip(descriptors, described, strict=True):
+                self._check_descriptor(op, kernel, type_, arguments[position].type)
+            expected += descriptors
+        else:
+            expected += ["a descriptor"] * len(described)
         if got != expected:
             raise diagnostics.error_at(
                 op,
                 f"expects '{kernel}' to have the parameters ({', '.join(expected)}), got ({', '.join(got)})",
+            )
+
+    def _check_descriptor(self, op: ir.Operation, kernel: str, type_: str, tensor: ir.Type) -> None:
+        form = parse_descriptor(type_)
+        if form is None or (form.dtype, len(form.box)) != _shape_of(tensor):
+            raise diagnostics.error_at(
+                op, f"expects '{kernel}' to have a descriptor of boxes of {tensor}, got {type_}"
             )
 
     def _if(self, op: ir.Operation, body: list[Instruction]) -> None:

@@ -4,13 +4,15 @@ The function is `program(launchers, stream, empty, arguments, results)`:
 
 - `launchers`: one function for each of `kernel_names(plan)`, called as
   `launch(stream, grid_x, grid_y, grid_z, misaligned, *values)` with the values of the kernel's parameters;
-  `misaligned` is not 0 where an address or a stride is no multiple of 16 bytes;
+  `misaligned` is not 0 where an address or a stride is no multiple of 16 bytes. The value of a descriptor
+  is the address, the sizes and the strides of its tensor;
 - `empty(sizes, dtype)` makes a tensor that is not initialised;
 - `arguments`: tensors (of torch, or what looks like them) and numbers that the scalars' types hold;
 - `results`: for each result a tensor to write to, or None for a new one. The function returns all results.
 
 Kernels read rows whose elements are neighbours: an argument of another layout is copied first, and a result
-of another layout is computed beside and copied. This module needs neither MLIR nor torch.
+of another layout is computed beside and copied. So are misaligned tensors that have a descriptor. This module
+needs neither MLIR nor torch.
 """
 
 from __future__ import annotations
@@ -92,7 +94,8 @@ class _Writer:
         self._dims: set[int] = set()
         self._lines: list[str] = []
         self._indent = 1
-        self._launched = _launched(plan["body"])
+        self._launched = _launched(plan["body"], False)
+        self._described = _launched(plan["body"], True)
 
     def text(self) -> str:
         arguments, returns = self._plan["arguments"], self._plan["returns"]
@@ -146,6 +149,12 @@ class _Writer:
         if strides:
             self._line(f"if {m}:")
             self._line(f"    {m} = misaligned({p}, {s}, {t}, {item})")
+        if otherwise and number in self._described:
+            self._line(f"if {m}:")
+            self._line(f"    {v} = empty({s}, {self._types[number]['dtype']!r}).copy_({v})")
+            self._line(f"    {t} = {v}.stride()")
+            self._line(f"    {p} = {v}.data_ptr()")
+            self._line(f"    {m} = 0")
 
     def _alloc(self, instruction: dict[str, Any]) -> None:
         (number,) = instruction["results"]
@@ -163,6 +172,10 @@ class _Writer:
             self._line(f"    raise wrong_shape({self._result_name(result)!r}, ({sizes}), {v}.shape)")
             if rank:
                 self._line(f"elif {v}.stride({last}) != 1 and {v}.shape[{last}] != 1:")
+                self._line(f"    {make}")
+            if number in self._described:
+                item = kernel_abi.ITEM_BYTES[dtype]
+                self._line(f"elif misaligned({v}.data_ptr(), {v}.shape, {v}.stride(), {item}):")
                 self._line(f"    {make}")
         self._describe(number, "", True)
 
@@ -249,6 +262,10 @@ class _Writer:
             elif type_ in ("f16", "bf16"):
                 value = f"bits_of_{type_}({value})"
             values.append(value)
+        described = [instruction["arguments"][position] for position in instruction.get("descriptors", ())]
+        if described:
+            bits = []  # the kernel has one form, for any layout of the others
+            values += [f"(p{number}, s{number}, t{number})" for number in described]
         grid = [self._value(number) for number in instruction["grid"]]
         parts = ["stream", *grid, " | ".join(dict.fromkeys(bits)) or "0", *values]
         self._line(f"{self._launchers[instruction['kernel']]}({', '.join(parts)})")
@@ -290,12 +307,15 @@ def _literal(value: int | float) -> str:
     return f"({value!r})" if abs(value) < float("inf") else f"float('{value!r}')"
 
 
-def _launched(body: Sequence[dict[str, Any]]) -> set[int]:
-    """The tensors that kernels take."""
+def _launched(body: Sequence[dict[str, Any]], described: bool) -> set[int]:
+    """The tensors that kernels take, all of them or those with descriptors."""
     found: set[int] = set()
     for instruction in body:
         if instruction["op"] == "launch":
-            found.update(instruction["arguments"])
+            arguments = instruction["arguments"]
+            positions = instruction.get("descriptors", ()) if described else range(len(arguments))
+            found.update(arguments[position] for position in positions)
         elif instruction["op"] == "if":
-            found |= _launched(instruction["then"]["body"]) | _launched(instruction["else"]["body"])
+            for branch in ("then", "else"):
+                found |= _launched(instruction[branch]["body"], described)
     return found

@@ -11,7 +11,13 @@ from typing import Any
 from aecompiler.backends.nvidia.artifact import ALIGNED, MAX_SCRATCH, UNALIGNED, NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, driver
 from aecompiler.backends.nvidia.host_program import kernel_names, make_program
-from aecompiler.backends.triton.kernel_abi import SLOT_BYTES, parameter_format
+from aecompiler.backends.nvidia.tensor_map import TensorMaps
+from aecompiler.backends.triton.kernel_abi import (
+    DESCRIPTOR_ALIGNMENT,
+    SLOT_BYTES,
+    parameter_places,
+    parse_descriptor,
+)
 from aecompiler.errors import BackendError
 from aecompiler.torch_types import torch_dtype
 
@@ -134,22 +140,29 @@ class _Block:
     Behind those of the launch are null pointers, for what the compiler has added to a kernel.
     """
 
-    __slots__ = ("buffer", "pointers")
+    __slots__ = ("buffer", "pointers", "start")
 
-    def __init__(self, count: int):
-        count += MAX_SCRATCH
-        self.buffer = ctypes.create_string_buffer(count * SLOT_BYTES)
-        start = ctypes.addressof(self.buffer)
-        self.pointers = (ctypes.c_void_p * count)(*(start + SLOT_BYTES * n for n in range(count)))
+    def __init__(self, places: Sequence[int], size: int):
+        places = [*places, *(size + SLOT_BYTES * n for n in range(MAX_SCRATCH))]
+        self.buffer = ctypes.create_string_buffer(size + SLOT_BYTES * MAX_SCRATCH + DESCRIPTOR_ALIGNMENT)
+        address = ctypes.addressof(self.buffer)
+        self.start = -address % DESCRIPTOR_ALIGNMENT
+        self.pointers = (ctypes.c_void_p * len(places))(*(address + self.start + n for n in places))
 
 
 def make_launcher(found: Driver, index: int, artifact: NvidiaArtifact, name: str) -> Launcher:
     """`launch(stream, x, y, z, misaligned, *values)` of a kernel on a device; see `host_program.py`.
 
-    The forms of a kernel, for aligned tensors and for others, are loaded when they are first needed.
+    The value of a descriptor is the address, the sizes and the strides of its tensor. The forms of a kernel,
+    for aligned tensors and for others, are loaded when they are first needed.
     """
     parameters = artifact.manifest["kernels"][name]["parameters"]
-    pack_into = struct.Struct(parameter_format(parameters)).pack_into
+    form, places = parameter_places(parameters)
+    packed = struct.Struct(form)
+    pack_into = packed.pack_into
+    descriptors = [each for each in map(parse_descriptor, parameters) if each is not None]
+    maps = [TensorMaps(found, index, each) for each in descriptors]
+    plain = len(parameters) - len(maps)
     launch_kernel = found.launch_kernel
     functions: dict[bool, tuple[int, int, int]] = {}  # by whether tensors are misaligned
     free: list[_Block] = []  # appending and popping are atomic
@@ -173,8 +186,12 @@ def make_launcher(found: Driver, index: int, artifact: NvidiaArtifact, name: str
         try:
             block = free.pop()
         except IndexError:
-            block = _Block(len(parameters))
-        pack_into(block.buffer, 0, *values)
+            block = _Block(places, packed.size)
+        if maps:
+            tensors = zip(maps, values[plain:], strict=True)
+            found_maps = [each.known.get(tensor) or each.add(tensor) for each, tensor in tensors]
+            values = (*values[:plain], *found_maps)
+        pack_into(block.buffer, block.start, *values)
         code = launch_kernel(function, x, y, z, threads, 1, 1, shared, stream, block.pointers, None)
         free.append(block)
         if code:

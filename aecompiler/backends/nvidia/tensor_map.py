@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import math
+import threading
 from collections.abc import Sequence
 
 from aecompiler.backends.nvidia.driver import Driver
-
-BYTES, ALIGNMENT = 128, 64
-"""The size of a tensor map, and what its address is a multiple of."""
+from aecompiler.backends.triton.kernel_abi import (
+    ALIGNMENT,
+    DESCRIPTOR_ALIGNMENT,
+    DESCRIPTOR_BYTES,
+    ITEM_BYTES,
+    Descriptor,
+)
 
 _TYPES = {  # CUtensorMapDataType, and the bytes of an element
     "i8": (0, 1),
@@ -24,6 +29,11 @@ _TYPES = {  # CUtensorMapDataType, and the bytes of an element
 _SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}  # CUtensorMapSwizzle
 _MAX_RANK, _MAX_BOX, _MAX_SIZE, _MAX_STRIDE = 5, 256, 1 << 32, 1 << 40
 _L2_PROMOTION_128B = 2
+
+_MOST_MAPS = 256
+
+Tensor = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""Address, sizes, and strides in elements."""
 
 _SIGNATURE = (
     *(ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p),
@@ -93,8 +103,8 @@ def encode(
     rank, (code, item) = len(sizes), _TYPES[dtype]
     function = driver.library.cuTensorMapEncodeTiled
     function.argtypes, function.restype = _SIGNATURE, ctypes.c_int
-    memory = ctypes.create_string_buffer(BYTES + ALIGNMENT)
-    start = -ctypes.addressof(memory) % ALIGNMENT
+    memory = ctypes.create_string_buffer(DESCRIPTOR_BYTES + DESCRIPTOR_ALIGNMENT)
+    start = -ctypes.addressof(memory) % DESCRIPTOR_ALIGNMENT
     # The hardware counts dimensions from the last.
     wide, narrow = ctypes.c_uint64, ctypes.c_uint32
     answer = function(
@@ -112,4 +122,45 @@ def encode(
         0,  # elements out of bounds are 0
     )
     driver.check(answer, f"no tensor map for a tensor of {math.prod(sizes)} elements")
-    return memory.raw[start : start + BYTES]
+    return memory.raw[start : start + DESCRIPTOR_BYTES]
+
+
+class TensorMaps:
+    """The tensor maps of one parameter of a kernel, as calls need them. The last ones are kept.
+
+    `known` holds them by address, sizes and strides of the tensor.
+    """
+
+    def __init__(self, driver: Driver, device: int, parameter: Descriptor):
+        self._driver, self._device, self._parameter = driver, device, parameter
+        self._lock = threading.Lock()
+        self.known: dict[Tensor, bytes] = {}
+
+    def add(self, tensor: Tensor) -> bytes:
+        """The map of a tensor that is not known yet, all of whose rows are aligned.
+
+        That of a tensor without elements reads zeros.
+        """
+        address, sizes, strides = tensor
+        parameter = self._parameter
+        unused = ALIGNMENT // ITEM_BYTES[parameter.dtype]
+        if 0 in sizes:
+            address, sizes = self._driver.zeros(self._device), (1,) * len(sizes)
+        # There is no step along a dimension of one element, and its stride may be anything.
+        steps = [
+            unused if size == 1 else stride for size, stride in zip(sizes[:-1], strides[:-1], strict=True)
+        ]
+        made = encode(
+            self._driver,
+            address,
+            parameter.dtype,
+            sizes,
+            [*steps, 1],
+            parameter.copied_box,
+            parameter.swizzle_bytes,
+        )
+        with self._lock:
+            while len(self.known) >= _MOST_MAPS:
+                del self.known[next(iter(self.known))]
+            self.known[tensor] = made
+        return made

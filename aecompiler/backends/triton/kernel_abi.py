@@ -2,7 +2,8 @@
 
 A tensor of rank r is a pointer and the strides of its first r - 1 dimensions, 64 bits each, in elements; its
 last dimension has stride 1. A scalar is itself, but an index has 32 bits, an i1 a byte, and a 16-bit float
-comes as its bits. This module needs neither MLIR nor torch.
+comes as its bits. Behind these stand the descriptors of tensors, 128 bytes each by value, whose types say
+which boxes are copied through them. This module needs neither MLIR nor torch.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ _SCALARS = {
 SLOT_BYTES = 8
 """A parameter stands in a slot of this size, from which a launch takes as many bytes as it has."""
 
+DESCRIPTOR_BYTES, DESCRIPTOR_ALIGNMENT = 128, 64
+"""The size of a descriptor, and what its address is a multiple of."""
+
+_MOST_SWIZZLE = 128
+
 _FORMATS = {"i8": "b7x", "i16": "h6x", "i32": "i4x", "i64": "q", "f32": "f4x", "f64": "d"}
 
 LAUNCH = "tt_host.launch"
@@ -77,7 +83,7 @@ _DESCRIPTOR = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Descriptor:
-    """What a parameter's type says of a descriptor: the box that is copied at a time, and how it is laid out.
+    """What a parameter's type says of a descriptor: the box of a tile, and how it is laid out.
 
     `swizzle` is the number of bytes within which pieces change places in shared memory, None if the type does
     not say it.
@@ -86,6 +92,25 @@ class Descriptor:
     box: tuple[int, ...]
     dtype: str
     swizzle: int | None = None
+
+    @property
+    def swizzle_bytes(self) -> int:
+        """The bytes of a swizzle, if need be as many as a row of the box takes."""
+        if self.swizzle is not None:
+            return self.swizzle
+        return min(_MOST_SWIZZLE, self.box[-1] * ITEM_BYTES[self.dtype])
+
+    @property
+    def copied_box(self) -> tuple[int, ...]:
+        """What is copied at a time: rows no wider than the swizzle; wider tiles are made up of several."""
+        *others, last = self.box
+        most = self.swizzle_bytes // ITEM_BYTES[self.dtype] or last
+        return (*others, min(last, most))
+
+
+def is_descriptor(type_: str) -> bool:
+    """Whether a parameter of a type is a descriptor."""
+    return type_.startswith("!tt.tensordesc<")
 
 
 def descriptor_type(box: Sequence[int], dtype: str) -> str:
@@ -102,9 +127,23 @@ def parse_descriptor(type_: str) -> Descriptor | None:
     return Descriptor(box, found["dtype"], int(found["swizzle"]) if found["swizzle"] else None)
 
 
-def parameter_format(parameters: Sequence[str]) -> str:
-    """How `struct` packs the values of parameters, each in its slot."""
-    return "<" + "".join("Q" if each.startswith("!tt.ptr") else _FORMATS[each] for each in parameters)
+def parameter_places(parameters: Sequence[str]) -> tuple[str, list[int]]:
+    """How `struct` packs the values of parameters, and where each of them begins.
+
+    What they are packed into begins at a multiple of `DESCRIPTOR_ALIGNMENT`.
+    """
+    formats, places, end = [], [], 0
+    for parameter in parameters:
+        if is_descriptor(parameter):
+            gap = -end % DESCRIPTOR_ALIGNMENT
+            formats.append(f"{gap}x{DESCRIPTOR_BYTES}s")
+            places.append(end + gap)
+            end += gap + DESCRIPTOR_BYTES
+            continue
+        formats.append("Q" if parameter.startswith("!tt.ptr") else _FORMATS[parameter])
+        places.append(end)
+        end += SLOT_BYTES
+    return "<" + "".join(formats), places
 
 
 def bits_of_f16(value: float) -> int:
