@@ -14,6 +14,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import tensor_descriptors
 
 from aecompiler.bindings import ir
 
@@ -72,41 +73,22 @@ class Pointers:
         return self.offset.shape
 
 
-@dataclass
-class Described:
-    """A tensor that boxes are copied of: its sizes, and its strides in elements."""
-
-    first: Pointers
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def box(self, places: Sequence[np.ndarray], shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The offsets of a box at `places`, leading sizes of 1 left out, and which of them the tensor has."""
-        offset, inside = np.asarray(self.first.offset), np.asarray(True)
-        leading = len(places) - len(shape)
-        for place, size, stride, edge in zip(
-            places, self.sizes, self.strides, (*[1] * leading, *shape), strict=True
-        ):
-            at = int(place) + np.arange(edge)
-            offset = offset[..., None] + at * stride
-            inside = inside[..., None] & (at >= 0) & (at < size)
-        return offset.reshape(shape), inside.reshape(shape)
-
-
 def dtype_of(type_: ir.Type) -> Any:
     element = type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
     return DTYPES[str(element)]
 
 
-def run(module: ir.Module, name: str, arguments: Sequence[Any]) -> list[np.ndarray]:
-    """The results of a host function; arguments are arrays and numbers."""
+def run(
+    module: ir.Module, name: str, arguments: Sequence[Any], make_frame: Callable[[dict], Frame] | None = None
+) -> list[np.ndarray]:
+    """The results of a host function; arguments are arrays and numbers. A frame runs the operations."""
     with module.context:
         symbols = {}
         for view in module.body.operations:
             op = view.operation
             symbols[ir.StringAttr(op.attributes["sym_name"]).value] = op
         host = symbols[name]
-        frame = _Frame(symbols)
+        frame = (make_frame or Frame)(symbols)
         block = host.regions[0].blocks[0]
         for parameter, argument in zip(block.arguments, arguments, strict=True):
             frame.values[parameter] = np.asarray(argument, dtype_of(parameter.type))
@@ -114,7 +96,7 @@ def run(module: ir.Module, name: str, arguments: Sequence[Any]) -> list[np.ndarr
             return [np.asarray(value) for value in frame.block(block)]
 
 
-class _Frame:
+class Frame:
     def __init__(self, symbols: dict[str, ir.Operation], ids: tuple[int, int, int] = (0, 0, 0)):
         self.symbols, self.ids = symbols, ids
         self.values: dict[ir.Value, Any] = {}
@@ -127,6 +109,12 @@ class _Frame:
             self.operation(op)
         raise AssertionError("a block without an end")
 
+    def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, int, int]) -> None:
+        """Run a kernel at one position of its grid."""
+        frame = type(self)(self.symbols, ids)
+        frame.values = dict(zip(kernel.regions[0].blocks[0].arguments, parameters, strict=True))
+        frame.block(kernel.regions[0].blocks[0])
+
     def operation(self, op: ir.Operation) -> None:
         operands = [self.values[operand] for operand in op.operands]
         handler = _HANDLERS.get(op.name)
@@ -136,8 +124,12 @@ class _Frame:
             results = [_ELEMENTWISE[op.name](*operands)]
         else:
             raise AssertionError(f"{op.name} is not known")
+        self.bind(op, results)
+
+    def bind(self, op: ir.Operation, results: list) -> None:
+        """Note the results of an operation, numbers in the types of the IR."""
         for result, value in zip(op.results, results, strict=True):
-            if not isinstance(value, Pointers):
+            if isinstance(value, (np.ndarray, np.generic, int, float)):
                 value = np.asarray(value)
                 if isinstance(result.type, ir.RankedTensorType) and not op.name.startswith(
                     ("tt_host", "tensor", "scf")
@@ -161,10 +153,8 @@ class _Frame:
         kernel = self.symbols[ir.FlatSymbolRefAttr(op.attributes["kernel"]).value]
         grid = [int(each) for each in operands[:3]]
         outputs = list(ir.DenseI64ArrayAttr(op.attributes["outputs"]))
-        block = kernel.regions[0].blocks[0]
         parameters: list[Any] = []
-        written: dict[int, np.ndarray] = {}
-        described: dict[int, Described] = {}
+        descriptors, written = {}, {}
         types = [operand.type for operand in list(op.operands)[3:]]
         for number, (value, type_) in enumerate(zip(operands[3:], types, strict=True)):
             if not isinstance(type_, ir.RankedTensorType):
@@ -175,20 +165,17 @@ class _Frame:
                 array = np.ascontiguousarray(array)
             if number in outputs:
                 written[number] = array
-            first = pointers_to(array, writable=number in outputs)
-            strides = tuple(stride // array.itemsize for stride in array.strides)
-            described[number] = Described(first, array.shape, strides)
-            parameters.append(first)
+            parameters.append(pointers_to(array, writable=number in outputs))
+            descriptors[number] = tensor_descriptors.describe(array, parameters[-1])
             parameters += [np.int64(stride // array.itemsize) for stride in array.strides[:-1]]
         if "descriptors" in op.attributes:
-            parameters += [described[number] for number in ir.DenseI64ArrayAttr(op.attributes["descriptors"])]
-        assert len(parameters) == len(block.arguments)
+            parameters += [
+                descriptors[number] for number in ir.DenseI64ArrayAttr(op.attributes["descriptors"])
+            ]
         for x in range(grid[0]):
             for y in range(grid[1]):
                 for z in range(grid[2]):
-                    frame = _Frame(self.symbols, (x, y, z))
-                    frame.values = dict(zip(block.arguments, parameters, strict=True))
-                    frame.block(block)
+                    self.program(kernel, parameters, (x, y, z))
         return [written[number] for number in outputs]
 
     # ---- control flow ------------------------------------------------------------------------------
@@ -227,23 +214,6 @@ class _Frame:
         memory.data[offset] = value[mask]
         return []
 
-    def descriptor_load(self, op: ir.Operation, operands: list) -> list:
-        tensor, *places = operands
-        offset, inside = tensor.box(places, _shape(op))
-        tensor.first.memory.check(offset[inside], "load")
-        result = np.zeros(offset.shape, dtype_of(op.results[0].type))
-        result[inside] = tensor.first.memory.data[offset[inside]]
-        return [result]
-
-    def descriptor_store(self, op: ir.Operation, operands: list) -> list:
-        tensor, value, *places = operands
-        offset, inside = tensor.box(places, value.shape)
-        memory = tensor.first.memory
-        memory.check(offset[inside], "store")
-        memory.mark(offset[inside])
-        memory.data[offset[inside]] = value[inside]
-        return []
-
     def reduce(self, op: ir.Operation, operands: list) -> list:
         axis = ir.IntegerAttr(op.attributes["axis"]).value
         value = np.moveaxis(operands[0], axis, 0)
@@ -272,10 +242,10 @@ class _Frame:
         return [_LIBRARY[name](*operands)]
 
 
-class _Loose(_Frame):
+class _Loose(Frame):
     """Runs a scalar region on arrays."""
 
-    def __init__(self, outer: _Frame):
+    def __init__(self, outer: Frame):
         super().__init__(outer.symbols, outer.ids)
         self.values = outer.values
 
@@ -330,20 +300,20 @@ def _dot(op: ir.Operation, operands: list) -> list:
     return [c + (a.astype(wide) @ b.astype(wide)).astype(c.dtype)]
 
 
-_HANDLERS: dict[str, Callable[[_Frame, ir.Operation, list], list]] = {
-    "tensor.dim": _Frame.dim,
-    "tensor.empty": _Frame.empty,
+_HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
+    "tensor.dim": Frame.dim,
+    "tensor.empty": Frame.empty,
     "tensor.cast": lambda frame, op, operands: operands,
-    "tt_host.launch": _Frame.launch,
-    "scf.for": _Frame.loop,
-    "scf.if": _Frame.branch,
-    "arith.constant": _Frame.constant,
-    "tt.load": _Frame.load,
-    "tt.store": _Frame.store,
-    "tt.descriptor_load": _Frame.descriptor_load,
-    "tt.descriptor_store": _Frame.descriptor_store,
-    "tt.reduce": _Frame.reduce,
-    "tt.extern_elementwise": _Frame.library,
+    "tt_host.launch": Frame.launch,
+    "scf.for": Frame.loop,
+    "scf.if": Frame.branch,
+    "arith.constant": Frame.constant,
+    "tt.load": Frame.load,
+    "tt.store": Frame.store,
+    "tt.descriptor_load": lambda frame, op, operands: tensor_descriptors.load(op, operands),
+    "tt.descriptor_store": lambda frame, op, operands: tensor_descriptors.store(op, operands),
+    "tt.reduce": Frame.reduce,
+    "tt.extern_elementwise": Frame.library,
     "tt.get_program_id": lambda frame, op, operands: [frame.ids[ir.IntegerAttr(op.attributes["axis"]).value]],
     "tt.make_range": lambda frame, op, operands: [np.arange(_shape(op)[0], dtype=np.int32)],
     "tt.splat": lambda frame, op, operands: [
