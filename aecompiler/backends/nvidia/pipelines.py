@@ -6,7 +6,16 @@ from typing import Annotated
 
 import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.backends.cpu.passes import guard_operations  # noqa: F401  (registers)
-from aecompiler.backends.triton import convert_tiles_to_tt, tt_skew_products  # noqa: F401  (registers)
+from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
+    assign_layouts,
+    overlap_products,
+    specialize_warps,
+)
+from aecompiler.backends.triton import (  # noqa: F401  (registers)
+    convert_tiles_to_tt,
+    tt_fold_exponents,
+    tt_skew_products,
+)
 from aecompiler.passes.infra import register_pipeline
 
 
@@ -15,24 +24,62 @@ def tt(
     *,
     block_q: Annotated[int, "query rows of a tile"] = 64,
     block_kv: Annotated[int, "keys of a tile"] = 64,
+    retry_block_kv: Annotated[int, "keys of a tile in a second pass for values that are not finite"] = 0,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
+    section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
+    fold_exponents: Annotated[bool, "compute exponentials to base 2, with the factors of scores in them"] = True,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
     The context must allow unregistered dialects. What is left of a function is what the host does.
     """
+    retry = f" retry-block-kv={retry_block_kv}" if retry_block_kv else ""
     return ",".join(
         (
             "cpu-guard-operations",
             "attn-derive-online",
-            f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false masked-values=check-result}}",
+            f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
+            f"masked-values=check-result{retry}}}",
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",
-            f"convert-tiles-to-tt{{precision={precision} library={library} "
+            f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
             f"least-value-features={least_value_features} descriptors={str(descriptors).lower()}}}",
+            *(["tt-fold-exponents"] if fold_exponents else []),
+        )
+    )
+
+
+_ROWS = 64
+_RETRY_BLOCK_KV = 16
+
+
+@register_pipeline("attn-hopper")
+def hopper(
+    *,
+    consumers: Annotated[int, "groups of four warps that compute, each on 64 rows"] = 2,
+    block_kv: Annotated[int, "keys of a tile"] = 128,
+    stages: Annotated[int, "tiles of k and v that have room in shared memory"] = 2,
+    library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
+    section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
+    shared_bytes: Annotated[int, "shared memory that a block may have"] = 232448,
+    registers: Annotated[int, "registers of a multiprocessor"] = 65536,
+) -> str:
+    """Lower programs to kernels in Triton's `ttg` dialect whose warps have roles, for chips with wgmma and TMA.
+
+    One warp copies tiles, groups of warps compute on them, and the products of neighbouring tiles overlap.
+    """
+    return ",".join(
+        (
+            f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={_RETRY_BLOCK_KV} "
+            f"library={library} section={section} descriptors=true}}",
+            "tt-skew-products",
+            f"ttg-specialize-warps{{consumers={consumers} stages={stages} shared-bytes={shared_bytes} "
+            f"registers={registers}}}",
+            "ttg-assign-layouts",
+            "ttg-overlap-products",
         )
     )
