@@ -84,7 +84,8 @@ class Tile(Pass):
         MaskedValues.CHECK_TILES, "what is asked whether it is finite, so that no masked value of v is seen"
     )
     retry_block_kv: int = option(
-        0, "the keys of a tile in a second pass for values that are not finite, a divisor of block-kv; 0: as many"
+        0,
+        "the keys of a tile in a second pass for values that are not finite, a divisor of block-kv; 0: as many",
     )
 
     def __post_init__(self) -> None:

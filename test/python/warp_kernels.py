@@ -12,9 +12,7 @@ ROWS, KEYS, FEATURES = 16, 16, 16  # of a consumer, of a tile, of a head
 SHARED = "#ttg.nvmma_shared<{swizzlingByteWidth = 32, transposed = false, elementBitWidth = 16}>"
 _TRANSPOSED = SHARED.replace("transposed = false", "transposed = true")
 _BAR = "#ttg.swizzled_shared<{vec = 1, perPhase = 1, maxPhase = 1, order = [0]}>"
-MMA = (
-    "#ttg.nvidia_mma<{versionMajor = 3, versionMinor = 0, warpsPerCTA = [4, 1], instrShape = [16, 16, 16]}>"
-)
+MMA = "#ttg.nvidia_mma<{versionMajor = 3, versionMinor = 0, warpsPerCTA = [4, 1], instrShape = [16, 16, 16]}>"
 
 
 def memdesc(shape: str, element: str = "bf16", layout: str = SHARED) -> str:

@@ -29,7 +29,7 @@ from aecompiler.backends.triton.kernel_text import FUNCTION, NUM_STAGES, NUM_WAR
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.disk_cache import open_cache
-from aecompiler.errors import BackendError, ResourceError
+from aecompiler.errors import BackendError, CompileError, ResourceError
 
 _ARTIFACT, _CODE = "artifact", ("cubin", "ptx", "facts")
 
@@ -73,6 +73,9 @@ class NvidiaBackend:
                 return self._compile(module, entry, attempt, key)
             except ResourceError:
                 continue
+            except CompileError:
+                if not attempt.consumers:  # which take only some programs
+                    raise
         return self._compile(module, entry, last, key)
 
     def _key(self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule) -> str:
@@ -130,6 +133,7 @@ class NvidiaBackend:
         }
         manifest = {
             "target": self.target.name,
+            "pipeline": self.pipeline(schedule),
             "capability": list(self.target.capability),
             "entry": entry,
             "versions": {"aecompiler": versions()[0], "triton": _triton_version().partition(" ")[0]},

@@ -78,6 +78,11 @@ class NvidiaTarget(Target):
     """Shared memory is given to a block in multiples of this many bytes."""
 
     @property
+    def specializes_warps(self) -> bool:
+        """Whether warps may have tasks of their own, with products of wgmma and copies by TMA."""
+        return self.matrix_instruction == "wgmma" and self.has_tma
+
+    @property
     def arch(self) -> int:
         """The capability as one number: 90 of sm_90."""
         major, minor = self.capability

@@ -176,11 +176,10 @@ def _loops_over_tiles(function: ir.Operation, block: ir.Block) -> list[_Loop]:
 def _skew(function: ir.Operation, loops: list[_Loop]) -> None:
     general = next((loop for loop in loops if MASKED in loop.op.attributes), None)
     if general is None:
-        loop = loops[0]
-        bounds = (rw.constant_value(loop.lower), rw.constant_value(loop.upper))
-        if len(loops) > 1 or None in bounds or bounds[0] >= bounds[1]:
+        general = loops[0]
+        lower, upper = rw.constant_value(general.lower), rw.constant_value(general.upper)
+        if len(loops) > 1 or lower is None or upper is None or lower >= upper:
             raise PassFailure(function, f"expects a loop over tiles with the attribute '{MASKED}'")
-        general = loop
     positions = loops[0].positions
     kept = [at for at in range(len(loops[0].carried)) if at not in positions]
     with ir.InsertionPoint(loops[-1].op):

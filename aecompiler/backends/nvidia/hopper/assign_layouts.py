@@ -42,7 +42,9 @@ class AssignLayouts(Pass):
         """Rewrite all kernels in `op`."""
         for function in kir.kernels(op):
             found = [
-                view.operation for view in kir.body_of(function).operations if view.operation.name == SPECIALIZE
+                view.operation
+                for view in kir.body_of(function).operations
+                if view.operation.name == SPECIALIZE
             ]
             if len(found) != 1:
                 raise PassFailure(function, f"expects a kernel with one '{SPECIALIZE}'")

@@ -123,8 +123,9 @@ class Consumer(WarpRole):
             ttg.wait_barrier(full, self.number(0), self.true)
             return ttg.local_load(ttg.memdesc_index(self.buffers[self.memory.resident[at]], own))
         at = self.roles.rings.index(self.roles.keys[op])
-        ttg.wait_barrier(self.in_slot(self.memory.full[at]), self.in_step()[1], self.true)
-        return ttg.local_load(self.in_slot(self.memory.rings[at]))
+        behind = self.roles.behind[at]
+        ttg.wait_barrier(self.in_slot(self.memory.full[at], behind), self.slot(behind).parity, self.true)
+        return ttg.local_load(self.in_slot(self.memory.rings[at], behind))
 
     def _store(self, op: ir.Operation) -> None:
         buffer = ttg.memdesc_index(self.buffers[self.memory.stores[op]], self.number(self.group))

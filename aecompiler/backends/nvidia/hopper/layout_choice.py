@@ -92,9 +92,7 @@ class LayoutChoice:
         self._block(block, is_cold)
         for at, result in enumerate(op.results):
             argument = block.arguments[at + 1]
-            self._carry(
-                [result, argument], [last.operation.operands[at], op.operands[at + 3]], is_cold
-            )
+            self._carry([result, argument], [last.operation.operands[at], op.operands[at + 3]], is_cold)
 
     def _if(self, op: ir.Operation, is_cold: bool) -> None:
         yields = []

@@ -110,15 +110,14 @@ class Producer(WarpRole):
             )
 
     def _load(self, op: ir.Operation) -> None:
-        if self.slot is None:
-            _, parity = self.in_step()
-            not_yet = arith.xori(
-                parity, self.number(1)
-            )  # a fresh barrier counts as one whose last phase ended
-            ttg.wait_barrier(self.in_slot(self.memory.empty), not_yet, self.true)
+        if not self.slots:
+            # A fresh barrier counts as one whose phase before the first has ended.
+            before = arith.xori(self.slot(0).parity, self.number(1))
+            ttg.wait_barrier(self.in_slot(self.memory.empty), before, self.true)
         at = self.roles.rings.index(self.roles.keys[op])
+        behind = self.roles.behind[at]
         descriptor, *places = (self.mapping[value] for value in op.operands)
-        full, buffer = self.in_slot(self.memory.full[at]), self.in_slot(self.memory.rings[at])
+        full, buffer = (self.in_slot(each[at], behind) for each in (self.memory.full, self.memory.rings))
         self._copy(descriptor, places, full, buffer)
 
     def _copy(self, descriptor: ir.Value, places: list[ir.Value], full: ir.Value, buffer: ir.Value) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from aecompiler.bindings import ir
 
@@ -23,7 +24,7 @@ def rebuild(
     )
 
 
-def _key(attribute: object) -> str:
+def _key(attribute: Any) -> str:
     return attribute if isinstance(attribute, str) else attribute.name
 
 

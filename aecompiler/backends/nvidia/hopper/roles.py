@@ -1,8 +1,6 @@
-"""What the warps of a kernel do: which tiles are copied for all, into which buffers, and which dimension is split."""
+"""What the warps of a kernel do: which tiles are copied for all, and which dimension is split."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
@@ -20,19 +18,12 @@ RingKey = tuple[ir.Value, int]
 """A descriptor, and which of the loads by it in a step."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """The loads of a turn of a loop, or of what stands before or after the loops, which share a slot of the ring."""
-
-    loads: tuple[ir.Operation, ...]
-
-
 class Roles:
     """Reads a kernel, which must stay as it is: what is loaded when, and what its rows are.
 
-    `resident` are loads of tiles of rows, each for a buffer of its own; all other loads by descriptors go
-    through rings. `steps` are the steps by the block that they are in; the one of the kernel's own block is in two
-    parts, `before` and `after` its loops.
+    `resident` are loads of tiles of rows, each for a buffer of its own. All other loads by descriptors go
+    through rings. Those that share a slot are a step: the loads `before` the loops, those `in_loop` by loop,
+    and those `after` the loops. `behind` says of each ring how many steps later than others it begins.
     """
 
     def __init__(self, function: ir.Operation, consumers: int):
@@ -89,6 +80,14 @@ class Roles:
                 self.keys[load] = (descriptor, number)
                 if (descriptor, number) not in self.rings:
                     self.rings.append((descriptor, number))
+
+        self.behind = [int(bool(before) and self._of(key, before) is None) for key in self.rings]
+        for loop, loads in zip(self.loops, self.in_loop, strict=True):
+            if {self.keys[load] for load in loads} != set(self.rings):
+                raise PassFailure(loop, "unsupported: loops that read tiles of different tensors")
+
+    def _of(self, key: RingKey, loads: list[ir.Operation]) -> ir.Operation | None:
+        return next((load for load in loads if self.keys[load] == key), None)
 
     def is_resident(self, load: ir.Operation) -> bool:
         """Whether a load is of rows."""

@@ -17,8 +17,11 @@ from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 
-_REGISTERS = {1: (240, 24), 2: (240, 24), 3: (160, 32)}
-"""Registers of a thread of the consumers and of the producer, by the number of groups."""
+_PRODUCER_REGISTERS = {1: 24, 2: 24, 3: 32}
+"""Registers of a thread of the producer by the number of groups: what its share has room for."""
+
+_THREADS = 128
+"""Threads of a group of four warps, of which the producer takes as many registers."""
 
 
 @register_pass
@@ -49,28 +52,59 @@ class SpecializeWarps(Pass):
 
     consumers: int = option(2, "the groups of four warps that compute, each on 64 rows")
     stages: int = option(2, "the buffers of a ring")
-    consumer_registers: int = option(0, "the registers of a thread of a consumer; 0: as many as there are")
-    producer_registers: int = option(0, "the registers of a thread of the producer; 0: few")
+    shared_bytes: int = option(232448, "the shared memory that a block may have")
+    registers: int = option(65536, "the registers of a multiprocessor")
 
     def __post_init__(self) -> None:
-        if self.consumers not in _REGISTERS:
+        if self.consumers not in _PRODUCER_REGISTERS:
             raise ValueError(f"expects consumers to be 1 to 3, got {self.consumers}")
         if not 1 <= self.stages <= 8:
             raise ValueError(f"expects stages to be 1 to 8, got {self.stages}")
-        for name in ("consumer", "producer"):
-            count = getattr(self, f"{name}_registers")
-            if count and (not 24 <= count <= 240 or count % 8):
-                raise ValueError(f"expects {name}-registers to be a multiple of 8 of 24 to 240, got {count}")
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
-        few = _REGISTERS[self.consumers]
-        registers = (self.consumer_registers or few[0], self.producer_registers or few[1])
+        few = _PRODUCER_REGISTERS[self.consumers]
+        many = (self.registers // _THREADS - few) // self.consumers
+        many = min(many // 8 * 8, _MOST_REGISTERS)
         for function in kir.kernels(op):
             roles = Roles(function, self.consumers)
+            _check_registers(roles, many)
             with ir.InsertionPoint(function), function.location:
-                _Specialized(roles, self.stages, registers).build()
+                kernel = _Specialized(roles, self.stages, (many, few))
+                kernel.build()
+            if (needed := kernel.memory.bytes) > self.shared_bytes:
+                message = f"needs {needed} bytes of shared memory, a block may have {self.shared_bytes}"
+                raise PassFailure(function, message)
             function.erase()
+
+
+_MOST_REGISTERS = 240
+"""The most that warps may ask for."""
+
+_OTHER_REGISTERS = 40
+"""What a thread needs beside tiles: addresses, numbers of rows, what is being computed."""
+
+
+def _check_registers(roles: Roles, most: int) -> None:
+    """Refuse tiles that a consumer has no registers for: what a loop carries, and the largest product beside it."""
+    for loop in roles.loops:
+        block = loop.regions[0].blocks[0]
+        carried = sum(_registers_of(argument) for argument in list(block.arguments)[1:])
+        products = [_registers_of(dot.results[0]) for dot in rw.walk_list(loop, "tt.dot")]
+        needed = carried + max(products, default=0) + _OTHER_REGISTERS
+        if needed > most:
+            message = (
+                f"needs about {needed} registers of a thread, which may have {most}: tiles are too large"
+            )
+            raise PassFailure(loop, message)
+
+
+def _registers_of(value: ir.Value) -> int:
+    """Registers of each of a group's threads for 64 rows of a tile."""
+    shape = tt.shape_of(value)
+    if len(shape) != 2:
+        return len(shape)
+    return ROWS * shape[1] * lo.bits_of(str(tt.element_of(value))) // 32 // _THREADS
 
 
 class _Specialized:

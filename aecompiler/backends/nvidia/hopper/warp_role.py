@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
 from aecompiler.backends.triton import ir_ops as tt
@@ -37,6 +38,12 @@ class SharedMemory:
             self._init(at, 1)
         self._init(self.empty, roles.consumers)
         ttg.fence()
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of all buffers and barriers."""
+        buffers = [lo.MemDesc.of(value.type) for value in self.values]
+        return sum(lo.tile_bytes(buffer.shape, buffer.element) for buffer in buffers)
 
     def _add(self, buffer: lo.MemDesc) -> int:
         self.values.append(ttg.local_alloc(buffer))
@@ -79,6 +86,13 @@ def true() -> ir.Value:
     return tt.constant(tt.integer(1), 1)
 
 
+class Slot(NamedTuple):
+    """A place in a ring, and the parity of the phase that ends when its tile has arrived."""
+
+    number: ir.Value
+    parity: ir.Value
+
+
 class WarpRole:
     """One role's part of a kernel, built at the insertion point.
 
@@ -95,8 +109,8 @@ class WarpRole:
         self.true = self.constant(tt.integer(1), 1)
         self.step = self.number(0)
         """The number of the step."""
-        self.slot: tuple[ir.Value, ir.Value] | None = None
-        """Its slot, and the parity of the phase that its tiles end, once something asked for them."""
+        self.slots: dict[int, Slot] = {}
+        """Its place in rings, and those of steps before it, that were asked for."""
 
     def constant(self, type_: ir.Type, value: int) -> ir.Value:
         """A constant scalar, at the beginning of the role."""
@@ -110,27 +124,28 @@ class WarpRole:
         """A constant of 32 bits."""
         return self.constant(tt.integer(32), value)
 
-    def in_slot(self, at: int) -> ir.Value:
-        """The barrier or buffer of this step among those in a ring."""
-        return ttg.memdesc_index(self.buffers[at], self.in_step()[0])
+    def in_slot(self, at: int, behind: int = 0) -> ir.Value:
+        """The barrier or buffer of a ring for this step, or for the one that is so many steps back."""
+        return ttg.memdesc_index(self.buffers[at], self.slot(behind).number)
 
-    def in_step(self) -> tuple[ir.Value, ir.Value]:
-        """The slot and the parity of this step."""
-        if self.slot is None:
+    def slot(self, behind: int) -> Slot:
+        """The place in a ring of this step, or of one before."""
+        if behind not in self.slots:
             stages = self.memory.stages
-            count, one = self.number(stages), self.number(1)
+            step = arith.subi(self.step, self.number(behind)) if behind else self.step
             if stages & (stages - 1) == 0:
-                slot = arith.andi(self.step, self.number(stages - 1))
-                turn = arith.shrui(self.step, self.number(stages.bit_length() - 1))
+                number = arith.andi(step, self.number(stages - 1))
+                turn = arith.shrui(step, self.number(stages.bit_length() - 1))
             else:
-                slot, turn = arith.remui(self.step, count), arith.divui(self.step, count)
-            self.slot = (slot, arith.andi(turn, one))
-        return self.slot
+                number = arith.remui(step, self.number(stages))
+                turn = arith.divui(step, self.number(stages))
+            self.slots[behind] = Slot(number, arith.andi(turn, self.number(1)))
+        return self.slots[behind]
 
     def next_step(self) -> None:
         """What follows belongs to the next step."""
         self.step = arith.addi(self.step, self.number(1))
-        self.slot = None
+        self.slots = {}
 
     def loop(
         self, op: ir.Operation, kept: Sequence[int], bounds: Sequence[ir.Value], inits: Sequence[ir.Value]
@@ -141,7 +156,7 @@ class WarpRole:
         with ir.InsertionPoint(new.body):
             self.mapping[block.arguments[0]] = new.induction_variable
             *carried, self.step = new.inner_iter_args
-            self.slot = None
+            self.slots = {}
             self.mapping.update(
                 {block.arguments[at + 1]: value for at, value in zip(kept, carried, strict=True)}
             )
@@ -149,7 +164,7 @@ class WarpRole:
             self.next_step()
             scf.YieldOp([*yielded, self.step])
         *results, self.step = new.results
-        self.slot = None
+        self.slots = {}
         self.mapping.update({op.results[at]: value for at, value in zip(kept, results, strict=True)})
 
     def turn(self, op: ir.Operation, block: ir.Block) -> list[ir.Value]:
