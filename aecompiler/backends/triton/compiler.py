@@ -21,6 +21,7 @@ from typing import Any, Literal, NoReturn
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton import complaints, ptxas
 from aecompiler.backends.triton.complaints import Source
+from aecompiler.backends.triton.spellings import Version, respell
 from aecompiler.diagnostics import Diagnostic, compile_error, stderr_to
 from aecompiler.errors import BackendError, CompileError, ResourceError
 
@@ -80,7 +81,8 @@ def compile_kernel(
 ) -> CompiledKernel:
     """Compile the kernel `name`, the only function of the module `text`.
 
-    At the stage "ttgir" the numbers of warps and stages are those of the text. `isolated` compiles in a
+    The text is as Triton 3.6 has it, also where later versions spell it in another way (`spellings.py`). At
+    the stage "ttgir" the numbers of warps and stages are those of the text. `isolated` compiles in a
     process of its own, where LLVM's abort on some inputs, and a compilation of more than `timeout` seconds
     (0: no limit), become errors. Raises `CompileError`, which names the kernel and quotes what was complained
     about first, and `BackendError` where Triton is missing.
@@ -92,6 +94,7 @@ def compile_kernel(
             text, name, target, num_warps=num_warps, num_stages=num_stages, stage=stage, timeout=timeout
         )
     _check_triton(target)
+    text = respell(text, _triton_version())
     with tempfile.TemporaryDirectory(prefix="aec-triton-") as folder:
         # The name is part of the line information of code that has no locations of its own.
         path = Path(folder) / f"kernel.{stage}"
@@ -248,6 +251,13 @@ def _check_triton(target: NvidiaTarget) -> None:
     except ImportError as error:
         text = f"target '{target.name}' needs Triton, which can't be imported here: {error}"
         raise BackendError(text) from error
+
+
+def _triton_version() -> Version:
+    import triton
+
+    major, minor = re.findall(r"\d+", triton.__version__)[:2]
+    return int(major), int(minor)
 
 
 def _count_parameters(ptx: str, name: str) -> int:
