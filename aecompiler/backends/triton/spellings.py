@@ -5,7 +5,8 @@ text, in the generic form and line by line, so that complaints still point to wh
 
 - from 3.7 on, what partitions of warps capture are operands of `ttg.warp_specialize.partitions`, not of
   `ttg.warp_specialize`, and copies by a descriptor say which operands are which, and nothing of caches;
-- from 3.8 on, `!tt.tensordesc<tensor<...>>` is `!tt.tensordesc<...>`.
+- from 3.8 on, `!tt.tensordesc<tensor<...>>` is `!tt.tensordesc<...>`;
+- no version needs the scope that the bindings print of `gpu.barrier`, which those before 3.8 do not know.
 
 This module needs neither MLIR nor Triton.
 """
@@ -23,6 +24,7 @@ _COPY = '"ttng.async_tma_copy_global_to_local"'
 _DESCRIPTOR = "!tt.tensordesc<"
 _WRAPPED = f"{_DESCRIPTOR}tensor<"
 _PAIRS = {"(": ")", "{": "}", "<": ">", "[": "]"}
+_BARRIER = re.compile(r'"gpu\.barrier"\(\) <\{scope = #gpu\.barrier_scope<workgroup>\}> :')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -140,7 +142,12 @@ def _with_segments(text: str) -> str:
     return text
 
 
+def _without_scopes(text: str) -> str:
+    return _BARRIER.sub('"gpu.barrier"() :', text)
+
+
 _CHANGES: tuple[tuple[Version, Callable[[str], str]], ...] = (
+    ((0, 0), _without_scopes),
     ((3, 7), _with_captures_inside),
     ((3, 7), _with_segments),
     ((3, 8), _without_tensors),
