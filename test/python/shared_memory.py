@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,12 @@ class Allocation:
         while full and full[-1]:
             full.pop()
             parts.pop()
-        return self.value.get_name() + (f"[{', '.join(parts)}]" if parts else "")
+        return self.label + (f"[{', '.join(parts)}]" if parts else "")
+
+    @cached_property
+    def label(self) -> str:
+        """What it is called in the text of the kernel."""
+        return self.value.get_name()
 
 
 @dataclass(frozen=True)

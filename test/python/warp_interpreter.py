@@ -40,7 +40,7 @@ class _Host(Frame):
     def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, int, int]) -> None:
         block = kernel.regions[0].blocks[0]
         machine = Machine(f"{self.seed} {ids}")
-        frame = _WarpFrame(self.symbols, ids, machine, Warps("the default warps"))
+        frame = _WarpFrame(self.symbols, ids, machine, Warps("the default partition"))
         frame.values = dict(zip(block.arguments, parameters, strict=True))
         try:
             machine.start(frame.warps, frame.steps(block))
@@ -120,7 +120,7 @@ class _WarpFrame(Frame):
         yield from self.steps(default.blocks[0])
         yield Wait(
             lambda: not any(warps in self.machine.warps for warps in others),
-            lambda: f"{self.warps.name} wait for the end of the partitions",
+            lambda: f"{self.warps.name} waits for the end of the others",
         )
         for warps in others:
             self.warps.known |= warps.known

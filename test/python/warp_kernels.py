@@ -108,18 +108,18 @@ class Lines:
             f"expect {tag}",
         )
         self.add(
-            f'"ttng.async_tma_copy_global_to_local"({source}, {", ".join(corner)}, {barrier}, {target}, {on}) '
-            f"{{cache = 1 : i32, evict = 1 : i32, isVolatile = false}} : "
+            f'"ttng.async_tma_copy_global_to_local"({source}, {", ".join(corner)}, {barrier}, {target}, {on})'
+            f" {{cache = 1 : i32, evict = 1 : i32, isVolatile = false}} : "
             f"({type_}, i32, i32, i32, i32, {BARRIER}, {memdesc(shape)}, i1) -> ()",
             f"copy {tag}",
         )
 
 
 class _Attention:
-    """The parts of the kernel, for a ring of `stages`."""
+    """The parts of the kernel, for a ring of `stages` barriers around `slots` tiles."""
 
-    def __init__(self, stages: int) -> None:
-        self.stages = stages
+    def __init__(self, stages: int, slots: int) -> None:
+        self.stages, self.slots = stages, slots
         self.captures = {
             "q": descriptor(_Q),
             "k": descriptor(_K),
@@ -131,8 +131,8 @@ class _Attention:
             "keys": "i32",
             "tiles": "i32",
             "qs": memdesc(f"2x{_Q}"),
-            "ks": memdesc(f"{stages}x{_K}"),
-            "vs": memdesc(f"{stages}x{_K}"),
+            "ks": memdesc(f"{slots}x{_K}"),
+            "vs": memdesc(f"{slots}x{_K}"),
             "qf": barriers(2),
             "kf": barriers(stages),
             "vf": barriers(stages),
@@ -141,6 +141,8 @@ class _Attention:
 
     def at(self, t: Lines, name: str, number: str) -> str:
         whole = self.captures[name]
+        if name in ("ks", "vs") and self.slots != self.stages:
+            number = t.int("remsi", number, t.number(self.slots))
         slot = BARRIER if "i64" in whole else memdesc(_Q if name == "qs" else _K)
         return t.index(f"%{name}{t.suffix}", number, slot, whole)
 
@@ -203,7 +205,7 @@ class _Attention:
         )
 
     def softmax(self, t: Lines, scores: str, i: str, m: str, total: str) -> tuple[str, str, str, str]:
-        """Weights in 16 bits, the greatest score, the sum, and by what the sums of before are to be scaled."""
+        """Weights in 16 bits, the greatest score, the sum, and by what older sums are to be scaled."""
         position = f"tensor<{KEYS}xi32, #ttg.slice<{{dim = 0, parent = {MMA}}}>>"
         row, full = f"tensor<1x{KEYS}xi1, {MMA}>", f"tensor<{ROWS}x{KEYS}xi1, {MMA}>"
         j = t.value(f'"tt.make_range"() {{start = 0 : i32, end = {KEYS} : i32}} : () -> {position}')
@@ -316,13 +318,16 @@ class _Attention:
         return "\n".join(t.lines)
 
 
-def attention(stages: int = 2) -> str:
-    """`f` of q, k, v: softmax attention, both products one tile apart; v shares the slots of k's."""
+def attention(stages: int = 2, slots: int = 0) -> str:
+    """`f` of q, k, v: softmax attention, both products one tile apart; v shares the slots of k's.
+
+    With fewer slots than stages it is wrong.
+    """
     t = f"tensor<?x?x?x{FEATURES}xbf16>"
     tensors = ", ".join(
         f"%{x}p: !tt.ptr<bf16>, %{x}s0: i64, %{x}s1: i64, %{x}s2: i64" for x in ("q", "k", "v", "o")
     )
-    parts = _Attention(stages)
+    parts = _Attention(stages, slots or stages)
     boxes = ", ".join(f"%{name}: {parts.captures[name]}" for name in ("q", "k", "v", "o"))
     return f"""
 func.func @f(%q: {t}, %k: {t}, %v: {t}) -> {t} {{
@@ -352,26 +357,25 @@ func.func @f(%q: {t}, %k: {t}, %v: {t}) -> {t} {{
 """
 
 
-def _tagged(text: str, tag: str, which: int | None) -> list[int]:
-    found = [
-        number for number, line in enumerate(text.split("\n")) if line.rpartition("// ")[1:] == ("// ", tag)
-    ]
-    assert found, f"no line has the tag {tag}"
-    return found if which is None else [found[which]]
-
-
-def without(text: str, tag: str, which: int | None = None) -> str:
-    """The kernel without the lines of a tag, or without one of them."""
+def lines_of(text: str, tag: str) -> list[int]:
+    """The numbers of the lines of a tag."""
     lines = text.split("\n")
-    for number in _tagged(text, tag, which):
-        lines[number] = ""
+    found = [number for number, line in enumerate(lines) if line.rpartition("// ")[1:] == ("// ", tag)]
+    assert found, f"no line has the tag {tag}"
+    return found
+
+
+def without(text: str, tag: str, which: int) -> str:
+    """The kernel without one of the lines of a tag."""
+    lines = text.split("\n")
+    lines[lines_of(text, tag)[which]] = ""
     return "\n".join(lines)
 
 
-def changed(text: str, tag: str, old: str, new: str, which: int | None = None) -> str:
-    """The kernel with other lines of a tag."""
+def changed(text: str, tag: str, which: int, old: str, new: str) -> str:
+    """The kernel with another line of a tag."""
     lines = text.split("\n")
-    for number in _tagged(text, tag, which):
-        assert old in lines[number], f"no {old} in {lines[number]}"
-        lines[number] = lines[number].replace(old, new)
+    number = lines_of(text, tag)[which]
+    assert old in lines[number], f"no {old} in {lines[number]}"
+    lines[number] = lines[number].replace(old, new)
     return "\n".join(lines)

@@ -82,7 +82,10 @@ class Barrier:
     def state(self) -> str:
         """Where it stands, for errors."""
         missing = [f"{self.count - self.arrived} of {self.count} arrivals missing"]
-        missing += [f"{self.bytes} bytes to land"] if self.bytes else []
+        if self.bytes:
+            missing.append(
+                f"{self.bytes} bytes to land" if self.bytes > 0 else f"{-self.bytes} bytes too many"
+            )
         return f"{self.place.name} in phase {self.phase}, {' and '.join(missing)}"
 
     def arrive(self, who: Warps, count: int) -> None:
