@@ -159,8 +159,8 @@ def test_a_deadlock_says_who_waits_for_what():
         run(text, inputs(1, 1, 1, TILES * KEYS), 0)
     assert re.fullmatch(
         r"deadlock: the default partition waits for parity 1 of barrier %\d+\[1\] in phase 1, 1 of 1 arrivals"
-        r" missing; partition 0 waits for .*; partition 1 waits for parity 0 of barrier %\d+\[1\] in phase 0, "
-        r"1 of 2 arrivals missing",
+        r" missing; partition 0 waits for .*; partition 1 waits for parity 0 of barrier %\d+\[1\] in phase 0,"
+        r" 1 of 2 arrivals missing",
         str(error.value),
     )
     assert error.value.__notes__ == ["program (0, 0, 0) of a kernel, seed 0"]

@@ -110,7 +110,7 @@ class Lines:
         self.add(
             f'"ttng.async_tma_copy_global_to_local"({source}, {", ".join(corner)}, {barrier}, {target}, {on})'
             f" {{cache = 1 : i32, evict = 1 : i32, isVolatile = false}} : "
-            f"({type_}, i32, i32, i32, i32, {BARRIER}, {memdesc(shape)}, i1) -> ()",
+            f"({', '.join([type_, *['i32'] * len(corner), BARRIER, memdesc(shape), 'i1'])}) -> ()",
             f"copy {tag}",
         )
 

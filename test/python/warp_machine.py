@@ -39,6 +39,7 @@ class Flight:
     what: str
     event: int
     happen: Callable[[], None]
+    haste: float
     is_done: bool = False
 
 
@@ -146,7 +147,6 @@ class Machine:
         self.loads: list[Flight] = []
         self.barriers: list[Barrier] = []
         self.events = 0
-        self.haste = self._haste()  # of flights; who is slow is so all the time
 
     def event(self) -> int:
         """A new event."""
@@ -161,7 +161,7 @@ class Machine:
 
     def launch(self, who: Warps, what: str, happen: Callable[[], None]) -> Flight:
         """Something that warps begin and do not wait for."""
-        flight = Flight(f"{what} of {who.name}", self.event(), happen)
+        flight = Flight(f"{what} of {who.name}", self.event(), happen, self._haste())
         self.flights.append(flight)
         return flight
 
@@ -186,13 +186,11 @@ class Machine:
         """Run until all warps are at their ends."""
         while self.warps:
             able = [each for each in self.warps if each.waits is None or each.waits.is_over()]
-            flights = self._may_happen()
-            choices = [*able, *flights]
-            weights = [*(each.haste for each in able), *[self.haste] * len(flights)]
+            choices = [*able, *self._may_happen()]
             if not choices:
                 texts = [each.waits.describe() for each in self.warps if each.waits]
                 raise Deadlock(f"deadlock: {'; '.join(texts)}")
-            (choice,) = self.random.choices(choices, weights)
+            (choice,) = self.random.choices(choices, [each.haste for each in choices])
             if isinstance(choice, Flight):
                 self._happen(choice)
             else:
@@ -230,4 +228,5 @@ class Machine:
         self.flights.remove(flight)
 
     def _haste(self) -> float:
-        return self.random.choice([0.02, 0.3, 1.0, 5.0])
+        """Some are slow, some fast, and all the time."""
+        return self.random.choice([0.05, 1.0, 1.0, 10.0])
