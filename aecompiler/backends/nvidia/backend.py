@@ -100,7 +100,7 @@ class NvidiaBackend:
             i32 = ir.IntegerType.get_signless(32)
             for function in _kernels_of(lowered).values():
                 for name, value in ((NUM_WARPS, chosen.num_warps), (NUM_STAGES, chosen.num_stages)):
-                    if name not in function.attributes:
+                    if value and name not in function.attributes:
                         function.attributes[name] = ir.IntegerAttr.get(i32, value)
         return lowered
 
