@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import control_flow, tensor_operations
@@ -27,6 +28,8 @@ from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured
 
 _PURE = ("arith.", "math.")
+_PROGRAMS = (0, (1 << 31) - 1)
+"""The numbers of programs that a launch can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,20 +189,19 @@ class KernelBuilder:
         *outer, last = [
             ln.constant(bound) if isinstance(bound, int) else self.lanes(bound) for bound in self.bounds
         ]
-        pid = ln.number(tt.program_id(0), (), (0, (1 << 31) - 1))
-        everything = ln.constant(1)
-        for bound in outer:
-            everything = self._int("muli", everything, bound)
+        pid = ln.number(tt.program_id(0), (), _PROGRAMS)
+        everything = functools.reduce(_product, outer, ln.constant(1))
         # of `everything`, sections of a few; in a section all tiles
-        few = ln.constant(self.options.section)
-        in_section = self._int("muli", few, last)
+        few = self._int("minsi", ln.constant(self.options.section), everything)
+        few = self._int("maxsi", few, ln.constant(1))
+        in_section = self._int("maxsi", _product(few, last), ln.constant(1))
         section = self._int("divui", pid, in_section)
         rest = self._int("remui", pid, in_section)
-        first = self._int("muli", section, few)
+        first = _product(section, few)
         here = self._int("minsi", few, self._int("subi", everything, first))
         here = self._int("maxsi", here, ln.constant(1))
         tile = self._int("divui", rest, here)
-        number = self._int("addi", first, self._int("remui", rest, here))
+        number = _number_of_programs(arith.addi, first, self._int("remui", rest, here))
         self.entries[self.positions[-1]] = _within(tile, last)
         for position, bound in zip(self.positions[-2::-1], outer[::-1], strict=True):
             self.entries[position] = _within(self._int("remui", number, bound), bound)
@@ -323,6 +325,18 @@ def _block_of(value: ir.Value) -> ir.Block:
     """The block in which a value is defined."""
     owner = value.owner
     return owner if isinstance(owner, ir.Block) else owner.operation.block
+
+
+def _product(a: Lanes, b: Lanes) -> Lanes:
+    """A product that is a number of programs, of which there are no more than a launch can have."""
+    return _number_of_programs(arith.muli, a, b)
+
+
+def _number_of_programs(operation: Callable[..., ir.Value], a: Lanes, b: Lanes) -> Lanes:
+    left, right = ln.narrow(a), ln.narrow(b)
+    if left is None or right is None:
+        raise UnsupportedTile("a grid whose bounds do not fit 32 bits")
+    return ln.number(operation(left, right), (), _PROGRAMS)
 
 
 def _within(position: Lanes, bound: Lanes) -> Lanes:

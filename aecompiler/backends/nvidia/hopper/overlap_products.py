@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import enum
+
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import Pass, register_pass
+from aecompiler.passes.infra import Pass, option, register_pass
 
 _DOT, _WAIT, _ARRIVE = "ttng.warp_group_dot", "ttng.warp_group_dot_wait", "ttng.arrive_barrier"
+
+
+class Waits(enum.Enum):
+    """Where a product is waited for."""
+
+    AT_USE = "at-use"
+    """Before the first operation that uses it."""
+    AT_END = "at-end"
+    """There, and what uses the last product of a turn stands at its end."""
+    TOGETHER = "together"
+    """Where the first product of a turn is used, for all that were begun."""
 
 
 @register_pass
@@ -32,6 +45,10 @@ class OverlapProducts(Pass):
 
     NAME = "ttg-overlap-products"
 
+    waits: Waits = option(
+        Waits.AT_END, "where products that only the next turn of a loop needs are waited for"
+    )
+
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
         for function in kir.kernels(op):
@@ -41,10 +58,23 @@ class OverlapProducts(Pass):
                 if dot.name == _DOT and dot.block not in blocks:
                     blocks.append(dot.block)
             for block in blocks:
-                _overlap(block)
+                if self.waits == Waits.AT_END and block.owner.name == "scf.for":
+                    _sink_users(block)
+                _overlap(block, together=self.waits == Waits.TOGETHER)
 
 
-def _overlap(block: ir.Block) -> None:
+def _sink_users(block: ir.Block) -> None:
+    """Move what uses the last product of a block behind everything else."""
+    dots = [view.operation for view in block.operations if view.operation.name == _DOT]
+    waits = [view.operation for view in block.operations if view.operation.name == _WAIT]
+    if len(dots) < 2 or len(waits) != len(dots):
+        return
+    *_, last = block.operations
+    for op in kir.users_in(block, list(waits[-1].results)):
+        op.move_before(last.operation)
+
+
+def _overlap(block: ir.Block, together: bool) -> None:
     for view in list(block.operations):
         op = view.operation
         if op.name == _WAIT:
@@ -59,7 +89,7 @@ def _overlap(block: ir.Block) -> None:
         first = next((at for at, value in enumerate(running) if value in used), None)
         if first is not None:
             # All that are used, and all begun before them, have ended when the last that is used has.
-            last = max(at for at, value in enumerate(running) if value in used)
+            last = max(at for at, value in enumerate(running) if value in used or together)
             ended, running = running[: last + 1], running[last + 1 :]
             with ir.InsertionPoint(op), op.location:
                 for value, new in zip(ended, ttg.warp_group_dot_wait(ended, len(running)), strict=True):

@@ -90,7 +90,11 @@ def _check_registers(roles: Roles, most: int) -> None:
     for loop in roles.loops:
         block = loop.regions[0].blocks[0]
         carried = sum(_registers_of(argument) for argument in list(block.arguments)[1:])
-        products = [_registers_of(dot.results[0]) for dot in rw.walk_list(loop, "tt.dot")]
+        products = [
+            _registers_of(dot.results[0])
+            for dot in rw.walk_list(loop, "tt.dot")
+            if kir.definer(dot.operands[2]) is not None  # others take the registers of what they add to
+        ]
         needed = carried + max(products, default=0) + _OTHER_REGISTERS
         if needed > most:
             message = (
