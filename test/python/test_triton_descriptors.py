@@ -8,6 +8,10 @@ from test_triton_kernels import check, random
 from triton_programs import Kernels
 
 import aecompiler as aec
+from aecompiler.backends.nvidia import backend
+from aecompiler.backends.nvidia.artifact import ALIGNED
+from aecompiler.backends.triton.kernel_abi import Descriptor, parse_descriptor
+from aecompiler.errors import BackendError
 from aecompiler.passes import rewriting as rw
 
 TILE = "block-q=16 block-kv=16 descriptors=true"
@@ -87,3 +91,34 @@ def test_other_types_are_read_by_pointers():
 def test_without_the_option_there_are_no_descriptors():
     found = counts(program(*inputs(20, 20), "bf16"), "block-q=16 block-kv=16")
     assert set(found) == {"tt.load", "tt.store"}
+
+
+# ---- compiled ----
+
+
+@pytest.mark.parametrize("features", [16, 32, 64, 128, 256])
+def test_triton_copies_the_boxes_that_the_types_say(features, monkeypatch):
+    pytest.importorskip("triton")
+    pipeline = f"builtin.module(attn-tt{{{TILE}}})"
+    monkeypatch.setattr(backend, "pipeline_for", lambda schedule, target: pipeline)
+    arrays = inputs(4, 4, features, features)
+    kernel = aec.compile(program(*arrays, "bf16"), target="nvidia:sm_90", num_stages=1)
+    ((name, facts),) = kernel.artifact.manifest["kernels"].items()
+    described = [each for each in map(parse_descriptor, facts["parameters"]) if each is not None]
+    assert [each.box for each in described] == [(1, 1, 16, features)] * 4
+    assert list(facts["forms"]) == [ALIGNED]
+    assert kernel.artifact.complete().manifest["kernels"][name]["forms"] == facts["forms"]
+    assert "cp.async.bulk.tensor.4d" in kernel.artifact.text
+    assert facts["forms"][ALIGNED]["scratch"] == 2
+
+
+def test_other_boxes_than_the_types_say_are_an_error(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setattr(
+        backend, "pipeline_for", lambda schedule, target: f"builtin.module(attn-tt{{{TILE}}})"
+    )
+    monkeypatch.setattr(Descriptor, "swizzle_bytes", 0)
+    with pytest.raises(
+        BackendError, match=r"expects Triton to copy boxes and swizzles \(\(\(1, 1, 16, 64\), 0\)"
+    ):
+        aec.compile(program(*inputs(4, 4, 64, 64), "bf16"), target="nvidia:sm_90", num_stages=1)

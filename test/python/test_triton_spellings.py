@@ -161,3 +161,4 @@ def test_a_kernel_of_two_roles_compiles(roles):
     assert made.threads == 32 * made.num_warps
     assert made.scratch == 2
     assert made.spills == 0
+    assert made.copies == (((1, 1, 64, 64), 128),)

@@ -25,6 +25,7 @@ from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule, attempts, pipeline_for
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
+from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_text import FUNCTION, NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
@@ -185,6 +186,12 @@ def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str
     made = compile_kernel(text, name, target, num_warps=warps, num_stages=stages, stage=stage)
     if stage == "ttir" and most and warps > most and sums_registers_by_wgmma(str(made.stages["ttgir"])):
         made = compile_kernel(text, name, target, num_warps=most, num_stages=stages)
+    described = [each for each in map(parse_descriptor, facts["parameters"]) if each is not None]
+    copies = tuple((each.copied_box, each.swizzle_bytes) for each in described)
+    if made.copies != copies:
+        raise BackendError(
+            f"expects Triton to copy boxes and swizzles {copies} in kernel '{name}', got {made.copies}"
+        )
     if made.scratch > MAX_SCRATCH:
         raise BackendError(f"Triton gave kernel '{name}' {made.scratch} parameters more than are known")
     return KernelCode(

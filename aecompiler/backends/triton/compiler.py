@@ -34,6 +34,13 @@ WRITTEN = "written"
 _TENSOR_MEMORY_COLUMNS = 512
 
 
+Copied = tuple[tuple[int, ...], int]
+"""The box that is copied through a descriptor at a time, and the bytes of the swizzle."""
+
+_SWIZZLES = (0, 32, 64, 128)
+"""The bytes of a swizzle, by Triton's number for it."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompiledKernel:
     """A kernel for one chip, and what a launch of it needs to know.
@@ -46,6 +53,7 @@ class CompiledKernel:
     load from memory for want of registers; `stack`: bytes of that memory.
     `static_shared`: bytes of shared memory beside the dynamic ones; `tensor_memory`: columns of it, on chips
     that have it; `barriers`: those for the threads of a block.
+    `copies`: for each descriptor the box that is copied at a time, and the bytes of the swizzle.
     `warnings`: what the assembler warns of, as that wgmma instructions were serialized.
     """
 
@@ -65,6 +73,7 @@ class CompiledKernel:
     static_shared: int = 0
     tensor_memory: int = 0
     barriers: int = 0
+    copies: tuple[Copied, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -144,6 +153,7 @@ class _Compilation:
             static_shared=assembled.static_shared,
             barriers=assembled.barriers,
             tensor_memory=self.metadata.get("tmem_size") or 0,
+            copies=tuple(_copied(each) for each in self.metadata.get("tensordesc_meta") or ()),
             warnings=assembled.warnings,
         )
 
@@ -176,6 +186,7 @@ class _Compilation:
         names = [name for name in passes if name != "cubin"]
         if self.stage == "ttgir":
             self.stages["ttgir"] = self._readable(module)
+            self.metadata["tensordesc_meta"] = module.get_tensordesc_metadata()
             names = names[names.index("ttgir") + 1 :]
         for name in names:
             lower = functools.partial(passes[name], module, self.metadata)
@@ -251,6 +262,10 @@ def _check_triton(target: NvidiaTarget) -> None:
     except ImportError as error:
         text = f"target '{target.name}' needs Triton, which can't be imported here: {error}"
         raise BackendError(text) from error
+
+
+def _copied(descriptor: dict[str, Any]) -> Copied:
+    return tuple(descriptor["block_size"]), _SWIZZLES[descriptor["swizzle"]]
 
 
 def _triton_version() -> Version:
