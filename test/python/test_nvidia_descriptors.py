@@ -249,7 +249,7 @@ def test_a_launch_gets_maps_by_value():
     assert all(slot == bytes(8) for slot in found.slots[len(PARAMETERS) :]), "what the compiler adds is null"
 
 
-def test_maps_are_made_once_for_a_tensor(monkeypatch):
+def test_maps_are_made_once_for_a_tensor():
     found = found_driver()
     call = CudaExecutable(artifact(), lambda: found)
     given, out = tensors(), FakeTensor((2, 5, 32))
@@ -258,11 +258,21 @@ def test_maps_are_made_once_for_a_tensor(monkeypatch):
     assert len(found.encoded) == 2
     call([FakeTensor((2, 5, 128), (0, 128, 1), given[0].address), given[1]], [out])
     assert [each["strides"] for each in found.encoded[2:]] == [[0, 256]]
+    call(given, [FakeTensor((2, 5, 32))])
+    assert len(found.encoded) == 4, "the map of an argument serves for other results"
+
+
+def test_only_the_last_maps_are_kept(monkeypatch):
     monkeypatch.setattr(tensor_map, "_MOST_MAPS", 2)
-    for _ in range(2):
-        call(tensors(), [out])
-    call(given, [out])
-    assert len(found.encoded) == 6, "the first map was given up"
+    found = found_driver()
+    call = CudaExecutable(artifact(), lambda: found)
+    calls = [(tensors(), FakeTensor((2, 5, 32))) for _ in range(3)]
+    counts = []
+    for n in (0, 1, 1, 2, 2, 1, 0):
+        given, out = calls[n]
+        call(given, [out])
+        counts.append(len(found.encoded))
+    assert counts == [2, 4, 4, 6, 6, 6, 8]
 
 
 def test_the_map_of_a_tensor_without_elements_reads_zeros():

@@ -161,8 +161,8 @@ def make_launcher(found: Driver, index: int, artifact: NvidiaArtifact, name: str
     packed = struct.Struct(form)
     pack_into = packed.pack_into
     descriptors = [each for each in map(parse_descriptor, parameters) if each is not None]
-    maps = [TensorMaps(found, index, each) for each in descriptors]
-    plain = len(parameters) - len(maps)
+    maps = TensorMaps(found, index, descriptors) if descriptors else None
+    plain = len(parameters) - len(descriptors)
     launch_kernel = found.launch_kernel
     functions: dict[bool, tuple[int, int, int]] = {}  # by whether tensors are misaligned
     free: list[_Block] = []  # appending and popping are atomic
@@ -187,10 +187,9 @@ def make_launcher(found: Driver, index: int, artifact: NvidiaArtifact, name: str
             block = free.pop()
         except IndexError:
             block = _Block(places, packed.size)
-        if maps:
-            tensors = zip(maps, values[plain:], strict=True)
-            found_maps = [each.known.get(tensor) or each.add(tensor) for each, tensor in tensors]
-            values = (*values[:plain], *found_maps)
+        if maps is not None:
+            tensors = values[plain:]
+            values = values[:plain] + (maps.known.get(tensors) or maps.add(tensors))
         pack_into(block.buffer, block.start, *values)
         code = launch_kernel(function, x, y, z, threads, 1, 1, shared, stream, block.pointers, None)
         free.append(block)

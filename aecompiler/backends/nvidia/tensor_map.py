@@ -6,6 +6,7 @@ import ctypes
 import math
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from aecompiler.backends.nvidia.driver import Driver
 from aecompiler.backends.triton.kernel_abi import (
@@ -126,23 +127,34 @@ def encode(
 
 
 class TensorMaps:
-    """The tensor maps of one parameter of a kernel, as calls need them. The last ones are kept.
+    """The tensor maps that launches of a kernel need. The last ones are kept.
 
-    `known` holds them by address, sizes and strides of the tensor.
+    `known` holds, by all tensors with descriptors of a launch, the maps of each.
     """
 
-    def __init__(self, driver: Driver, device: int, parameter: Descriptor):
-        self._driver, self._device, self._parameter = driver, device, parameter
+    def __init__(self, driver: Driver, device: int, parameters: Sequence[Descriptor]):
+        self._driver, self._device, self._parameters = driver, device, parameters
+        self._made: dict[tuple[int, Tensor], bytes] = {}
         self._lock = threading.Lock()
-        self.known: dict[Tensor, bytes] = {}
+        self.known: dict[tuple[Tensor, ...], tuple[bytes, ...]] = {}
 
-    def add(self, tensor: Tensor) -> bytes:
-        """The map of a tensor that is not known yet, all of whose rows are aligned.
+    def add(self, tensors: tuple[Tensor, ...]) -> tuple[bytes, ...]:
+        """The maps of tensors that are not known yet, all of whose rows are aligned."""
+        with self._lock:
+            maps = tuple(self._map(n, tensor) for n, tensor in enumerate(tensors))
+            _keep(self.known, tensors, maps)
+        return maps
 
-        That of a tensor without elements reads zeros.
-        """
-        address, sizes, strides = tensor
-        parameter = self._parameter
+    def _map(self, number: int, tensor: Tensor) -> bytes:
+        place = (number, tensor)
+        if place not in self._made:
+            _keep(self._made, place, self._encode(self._parameters[number], *tensor))
+        return self._made[place]
+
+    def _encode(
+        self, parameter: Descriptor, address: int, sizes: Sequence[int], strides: Sequence[int]
+    ) -> bytes:
+        """That of a tensor without elements reads zeros."""
         unused = ALIGNMENT // ITEM_BYTES[parameter.dtype]
         if 0 in sizes:
             address, sizes = self._driver.zeros(self._device), (1,) * len(sizes)
@@ -150,7 +162,7 @@ class TensorMaps:
         steps = [
             unused if size == 1 else stride for size, stride in zip(sizes[:-1], strides[:-1], strict=True)
         ]
-        made = encode(
+        return encode(
             self._driver,
             address,
             parameter.dtype,
@@ -159,8 +171,9 @@ class TensorMaps:
             parameter.copied_box,
             parameter.swizzle_bytes,
         )
-        with self._lock:
-            while len(self.known) >= _MOST_MAPS:
-                del self.known[next(iter(self.known))]
-            self.known[tensor] = made
-        return made
+
+
+def _keep(found: dict[Any, Any], key: Any, value: Any) -> None:
+    while len(found) >= _MOST_MAPS:
+        del found[next(iter(found))]
+    found[key] = value
