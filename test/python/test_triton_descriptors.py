@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_triton_kernels import check, random
+from test_triton_kernels import MASKS, NORMALIZERS, attend, check, data, random
 from triton_programs import Kernels
 
 import aecompiler as aec
@@ -18,11 +18,11 @@ TILE = "block-q=16 block-kv=16 descriptors=true"
 
 
 def program(q, k, v, dtype, **how):
-    def attend(q, k, v):
+    def attention(q, k, v):
         return aec.attention(q, k, v, score=aec.scores.scale(), **how)
 
     return aec.trace(
-        attend,
+        attention,
         q=aec.tensor("B", q.shape[1], "Sq", q.shape[3], dtype=dtype),
         k=aec.tensor("B", k.shape[1], "Skv", k.shape[3], dtype=dtype),
         v=aec.tensor("B", v.shape[1], "Skv", v.shape[3], dtype=dtype),
@@ -59,6 +59,19 @@ def test_tiles_that_are_cut_off_are_copied_through_descriptors(dtype, sq, skv, m
     module = program(*arrays, dtype, **how)
     check(module, arrays, dtype, tile=TILE)
     assert counts(module) == {"tt.descriptor_load": 5, "tt.descriptor_store": 1}
+
+
+@pytest.mark.parametrize("case", MASKS)
+def test_masks_keep_what_the_reference_keeps(case):
+    make, captured = MASKS[case]
+    attend(data(d=16, dtype="bf16"), captured, mask=make, dtype="bf16", rounded="bf16", tile=TILE)
+
+
+@pytest.mark.parametrize("case", NORMALIZERS)
+def test_normalizers_agree_with_the_reference(case):
+    make, captured = NORMALIZERS[case]
+    how = {"mask": lambda **_: aec.masks.causal(), "normalize": make}
+    attend(data(d=16, dtype="f16"), captured, dtype="f16", rounded="f16", tile=TILE, **how)
 
 
 def test_descriptors_of_grouped_heads_and_of_views():
