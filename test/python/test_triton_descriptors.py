@@ -14,7 +14,8 @@ from aecompiler.backends.triton.kernel_abi import Descriptor, parse_descriptor
 from aecompiler.errors import BackendError
 from aecompiler.passes import rewriting as rw
 
-TILE = "block-q=16 block-kv=16 descriptors=true"
+POINTERS = "block-q=16 block-kv=16"
+TILE = f"{POINTERS} descriptors=true"
 
 
 def program(q, k, v, dtype, **how):
@@ -74,6 +75,36 @@ def test_normalizers_agree_with_the_reference(case):
     attend(data(d=16, dtype="f16"), captured, dtype="f16", rounded="f16", tile=TILE, **how)
 
 
+def scaled(x):
+    return x * 0.5
+
+
+def norm_of_rows(x):
+    return x * aec.rsqrt(aec.sum(x * x, -1, keepdims=True) * 0.0625 + 1e-6)
+
+
+@pytest.mark.parametrize("of_k", [scaled, norm_of_rows])
+@pytest.mark.parametrize("of_q", [scaled, norm_of_rows])
+def test_tiles_of_tensors_that_are_computed_before_are_copied_too(of_q, of_k):
+    arrays = inputs(35, 37, dv=16)
+
+    def attention(q, k, v):
+        return aec.attention(of_q(q), of_k(k), v)
+
+    specs = {
+        name: aec.tensor("B", 2, length, 16, dtype="bf16")
+        for name, length in (("q", "Sq"), ("k", "Skv"), ("v", "Skv"))
+    }
+    module = aec.trace(attention, **specs).module
+    by_pointers, by_descriptors = (
+        [got for _, got, _ in Kernels(module, tile).run(arrays)] for tile in (POINTERS, TILE)
+    )
+    for one, other in zip(by_pointers, by_descriptors, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # One kernel computes k, another takes the rest.
+    assert counts(module) == {"tt.descriptor_load": 6, "tt.descriptor_store": 2}
+
+
 def test_descriptors_of_grouped_heads_and_of_views():
     q, k, v = (x.transpose(0, 2, 1, 3).copy().transpose(0, 2, 1, 3) for x in inputs(21, 50, heads=4))
     module = program(q, k, v, "bf16", mask=aec.masks.causal())
@@ -102,7 +133,7 @@ def test_other_types_are_read_by_pointers():
 
 
 def test_without_the_option_there_are_no_descriptors():
-    found = counts(program(*inputs(20, 20), "bf16"), "block-q=16 block-kv=16")
+    found = counts(program(*inputs(20, 20), "bf16"), POINTERS)
     assert set(found) == {"tt.load", "tt.store"}
 
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton.host_sizes import Size, size_as, size_of
 from aecompiler.backends.triton.kernel_abi import descriptor_type
 from aecompiler.backends.triton.memory import Region
 from aecompiler.bindings import ir
-from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import slice_parts
 from aecompiler.passes.tile_rows import OPERAND
@@ -108,10 +108,10 @@ class Descriptors:
         """Whether rows that the tile does not have are rows that the tensor does not have."""
         rows, features = region.kept
         part = _Slice.of(op)
-        shape = self._shape(region)
-        if part.offsets[features] != 0 or part.sizes[features] != shape[features]:
+        tensor = self.kernel.arguments[region.memory.argument]
+        if part.offsets[features] != 0 or part.sizes[features] != size_of(tensor, features):
             return False
-        size, offset, extent = part.sizes[rows], part.offsets[rows], shape[rows]
+        size, offset, extent = part.sizes[rows], part.offsets[rows], size_of(tensor, rows)
         if isinstance(size, int):
             is_end = isinstance(offset, int) and isinstance(extent, int) and offset + size == extent
             return size == region.padded[0] or is_end
@@ -120,33 +120,14 @@ class Descriptors:
             rest = _minuend(rest, offset)
         if rest is None:
             return False
-        return _is_size(rest, extent) or self._is_size_of_peer(rest, part)
+        end = size_as(rest)
+        return end == extent or (_operand_of(op) in _SAME_ROWS and end in self._rows_of_operands())
 
-    def _shape(self, region: Region) -> list[int | ir.Value | tuple[ir.Value, int]]:
-        """The sizes of the tensor: a number, the value it was made with, or tensor and dimension."""
-        tensor = self.kernel.arguments[region.memory.argument]
-        is_made = not isinstance(tensor.owner, ir.Block) and tensor.owner.operation.name == "tensor.empty"
-        made = iter(tensor.owner.operation.operands if is_made else ())
-        return [
-            size if size != DYNAMIC else next(made) if is_made else (tensor, d)
-            for d, size in enumerate(tensor.type.shape)
-        ]
-
-    def _is_size_of_peer(self, value: ir.Value, part: _Slice) -> bool:
-        """Whether a value is the number of rows of k, and the slice one of v, or the other way round.
-
-        A call whose k and v differ in it is refused.
-        """
-        source = _dimension(value)
-        if source is None or _operand_of(part.op) not in _SAME_ROWS:
-            return False
-        tensor, axis = source
-        return any(
-            slice_.operands[0] == tensor
-            and _operand_of(slice_) in _SAME_ROWS
-            and axis == tensor.type.rank - 2
-            for slice_ in rw.walk_list(self.kernel.loop, "tensor.extract_slice")
-        )
+    def _rows_of_operands(self) -> list[Size]:
+        """The numbers of rows of k and v, which are the same: a call for which they are not is refused."""
+        slices = rw.walk_list(self.kernel.loop, "tensor.extract_slice")
+        named = [slice_.operands[0] for slice_ in slices if _operand_of(slice_) in _SAME_ROWS]
+        return [size_of(tensor, tensor.type.rank - 2) for tensor in named]
 
 
 def _has_form(region: Region) -> bool:
@@ -189,18 +170,3 @@ def _minuend(value: ir.Value, subtrahend: int | ir.Value) -> ir.Value | None:
     less = op.operands[1]
     same = rw.constant_value(less) == subtrahend if isinstance(subtrahend, int) else less == subtrahend
     return op.operands[0] if same else None
-
-
-def _dimension(value: ir.Value) -> tuple[ir.Value, int] | None:
-    """The tensor and dimension that a value is the size of."""
-    op = _definition(value)
-    if op is None or op.name != "tensor.dim":
-        return None
-    axis = rw.constant_value(op.operands[1])
-    return None if axis is None else (op.operands[0], axis)
-
-
-def _is_size(value: ir.Value, size: int | ir.Value | tuple[ir.Value, int]) -> bool:
-    if isinstance(size, int):
-        return rw.constant_value(value) == size
-    return _dimension(value) == size if isinstance(size, tuple) else value == size

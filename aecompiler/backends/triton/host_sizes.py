@@ -1,0 +1,56 @@
+"""Sizes of the host's tensors in a form in which equal ones can be told: the same number, name or value."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from aecompiler.backends.triton.kernel_abi import LAUNCH
+from aecompiler.bindings import ir
+from aecompiler.dialect.types import DYNAMIC
+from aecompiler.passes import rewriting as rw
+
+_GRID = 3
+
+Size: TypeAlias = int | str | ir.Value | tuple[ir.Value, int]
+"""A number; a name, which stands for the same size wherever it does, as calls check; a number of the host; or
+the tensor and the dimension that it is the size of.
+"""
+
+
+def size_of(tensor: ir.Value, axis: int) -> Size:
+    """The size of a dimension."""
+    shape = ir.RankedTensorType(tensor.type).shape
+    if shape[axis] != DYNAMIC:
+        return shape[axis]
+    if isinstance(tensor.owner, ir.Block):
+        return _name(tensor, axis) or (tensor, axis)
+    op = tensor.owner.operation
+    if op.name == "tensor.empty":
+        return size_as(op.operands[sum(size == DYNAMIC for size in shape[:axis])])
+    if op.name == "tensor.cast":
+        return size_of(op.operands[0], axis)
+    if op.name == LAUNCH:
+        output = list(ir.DenseI64ArrayAttr(op.attributes["outputs"]))[ir.OpResult(tensor).result_number]
+        return size_of(op.operands[_GRID + output], axis)
+    return tensor, axis
+
+
+def size_as(value: ir.Value) -> Size:
+    """A number of the host, as the size of a tensor if it is one."""
+    number = rw.constant_value(value)
+    if number is not None:
+        return number
+    op = None if isinstance(value.owner, ir.Block) else value.owner.operation
+    axis = rw.constant_value(op.operands[1]) if op is not None and op.name == "tensor.dim" else None
+    return value if op is None or axis is None else size_of(op.operands[0], axis)
+
+
+def _name(argument: ir.Value, axis: int) -> str | None:
+    """The name of a size of a function's argument."""
+    function = argument.owner.owner.operation
+    if function.name != "func.func" or "arg_attrs" not in function.attributes:
+        return None
+    attributes = function.attributes["arg_attrs"][ir.BlockArgument(argument).arg_number]
+    if "attn.dims" not in attributes:
+        return None
+    return ir.StringAttr(attributes["attn.dims"][axis]).value or None
