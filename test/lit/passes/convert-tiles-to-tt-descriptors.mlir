@@ -238,3 +238,74 @@ func.func @same_rows(%k: tensor<?x16xbf16>, %v: tensor<?x16xbf16>, %w: tensor<?x
   }
   return %o : tensor<?x16xf32>
 }
+
+// -----
+
+// Sizes of one name are equal, as calls check; the first kernel's result has as many rows as its tensor.
+// CHECK-LABEL: func.func @names
+// CHECK-SAME:    %[[X:[^:]+]]: tensor<?x16xf16> {{.*}}, %[[Y:[^:]+]]: tensor<?x16xf16> {{.*}}, %[[Z:[^:]+]]: tensor<?x16xf16>
+// CHECK:         %[[FIRST:[^ ]+]] = "tt_host.launch"({{.*}}, %[[X]]) {descriptors = array<i64: 2, 1>, kernel = @names_0, outputs = array<i64: 1>}
+// CHECK:         "tt_host.launch"({{.*}}, %[[FIRST]], %[[Y]], %[[Z]]) {descriptors = array<i64: 2, 3, 1>, kernel = @names_1, outputs = array<i64: 1>}
+#map = affine_map<(d0, d1) -> (d0, d1)>
+func.func @names(%x: tensor<?x16xf16> {attn.dims = ["N", ""]}, %y: tensor<?x16xf16> {attn.dims = ["N", ""]}, %z: tensor<?x16xf16> {attn.dims = ["M", ""]}) -> tensor<?x16xf16> {
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %none = arith.constant 0.0 : f16
+  %rows = tensor.dim %x, %c0 : tensor<?x16xf16>
+  %tiles = arith.ceildivui %rows, %c16 : index
+  %empty = tensor.empty(%rows) : tensor<?x16xf16>
+  %doubled = scf.forall (%t) in (%tiles) shared_outs(%out = %empty) -> (tensor<?x16xf16>) {
+    %first = arith.muli %t, %c16 : index
+    %left = arith.subi %rows, %first : index
+    %size = arith.minui %left, %c16 : index
+    %missing = arith.subi %c16, %size : index
+    %part = tensor.extract_slice %x[%first, 0] [%size, 16] [1, 1] : tensor<?x16xf16> to tensor<?x16xf16>
+    %tile = tensor.pad %part low[0, 0] high[%missing, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %none : f16
+    } : tensor<?x16xf16> to tensor<16x16xf16>
+    %new = tensor.empty() : tensor<16x16xf16>
+    %r = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]} ins(%tile : tensor<16x16xf16>) outs(%new : tensor<16x16xf16>) {
+    ^bb0(%a: f16, %c: f16):
+      %s = arith.addf %a, %a : f16
+      linalg.yield %s : f16
+    } -> tensor<16x16xf16>
+    %done = tensor.extract_slice %r[0, 0] [%size, 16] [1, 1] : tensor<16x16xf16> to tensor<?x16xf16>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %done into %out[%first, 0] [%size, 16] [1, 1] : tensor<?x16xf16> into tensor<?x16xf16>
+    }
+  }
+  %o = scf.forall (%t) in (%tiles) shared_outs(%out = %empty) -> (tensor<?x16xf16>) {
+    %first = arith.muli %t, %c16 : index
+    %left = arith.subi %rows, %first : index
+    %size = arith.minui %left, %c16 : index
+    %missing = arith.subi %c16, %size : index
+    %px = tensor.extract_slice %doubled[%first, 0] [%size, 16] [1, 1] : tensor<?x16xf16> to tensor<?x16xf16>
+    %tx = tensor.pad %px low[0, 0] high[%missing, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %none : f16
+    } : tensor<?x16xf16> to tensor<16x16xf16>
+    %py = tensor.extract_slice %y[%first, 0] [%size, 16] [1, 1] : tensor<?x16xf16> to tensor<?x16xf16>
+    %ty = tensor.pad %py low[0, 0] high[%missing, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %none : f16
+    } : tensor<?x16xf16> to tensor<16x16xf16>
+    %pz = tensor.extract_slice %z[%first, 0] [%size, 16] [1, 1] : tensor<?x16xf16> to tensor<?x16xf16>
+    %tz = tensor.pad %pz low[0, 0] high[%missing, 0] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %none : f16
+    } : tensor<?x16xf16> to tensor<16x16xf16>
+    %new = tensor.empty() : tensor<16x16xf16>
+    %r = linalg.generic {indexing_maps = [#map, #map, #map, #map], iterator_types = ["parallel", "parallel"]} ins(%tx, %ty, %tz : tensor<16x16xf16>, tensor<16x16xf16>, tensor<16x16xf16>) outs(%new : tensor<16x16xf16>) {
+    ^bb0(%a: f16, %b: f16, %d: f16, %c: f16):
+      %s = arith.addf %a, %b : f16
+      %u = arith.addf %s, %d : f16
+      linalg.yield %u : f16
+    } -> tensor<16x16xf16>
+    %done = tensor.extract_slice %r[0, 0] [%size, 16] [1, 1] : tensor<16x16xf16> to tensor<?x16xf16>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %done into %out[%first, 0] [%size, 16] [1, 1] : tensor<?x16xf16> into tensor<?x16xf16>
+    }
+  }
+  return %o : tensor<?x16xf16>
+}
