@@ -30,9 +30,7 @@ def tt(
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
     section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
-    fold_exponents: Annotated[
-        bool, "compute exponentials to base 2, with the factors of scores in them"
-    ] = True,
+    fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
@@ -23,7 +23,14 @@ from aecompiler.backends.triton.constant_factors import (
     rounded,
 )
 from aecompiler.bindings import arith, ir
+from aecompiler.bindings import math as math_ops
 from aecompiler.passes import rewriting as rw
+
+LOG2E = math.log2(math.e)
+
+COARSE = 2.0**27
+"""From here on numbers of f32 are 8 apart and more. Below, the rounding of a product with log2 e changes an
+exponential by no more than 2^8, which f16 still holds."""
 
 Made = ChainMap[tuple[ir.Value, float], ir.Value]
 """The products that exist where a product is built, by value and factor: by block, the innermost first."""
@@ -44,16 +51,21 @@ def elements(value: ir.Value) -> int:
     return math.prod(tt.shape_of(value))
 
 
+def is_tile(value: ir.Value) -> bool:
+    """Whether a tensor has several rows and several columns."""
+    return sum(size > 1 for size in tt.shape_of(value)) > 1
+
+
 class Scaling:
     """Plans products in a block."""
 
     def __init__(self, block: ir.Block, constants: Constants, made: Made):
         self.block, self.constants, self.made = block, constants, made
 
-    def plan(self, value: ir.Value, factor: float, used_here: bool = True) -> Plan:
+    def plan(self, value: ir.Value, factor: float, alone: bool = True) -> Plan:
         """The cheapest product of a value of f32 with a number.
 
-        `used_here`: the one operation that the product is planned for goes away with it.
+        `alone`: the operation for whose sake the product is planned is replaced.
         """
         if (value, factor) in self.made:
             return Plan(0, lambda: self.made[value, factor])
@@ -64,11 +76,18 @@ class Scaling:
         op = defining(value)
         if op is None:
             return as_it_is
+        alone = alone and len(list(value.uses)) == 1
         if op.name in SPREAD:
-            return self._rebuilt(op, self._each(op, factor, used_here, [0]), as_it_is, at_most=as_it_is.cost)
-        if not used_here or op.block != self.block or len(list(value.uses)) != 1:
+            spread = self._rebuilt(op, {0: self.plan(op.operands[0], factor, alone)})
+            return spread if spread.cost <= as_it_is.cost else as_it_is
+        if not alone or op.block != self.block:
             return as_it_is
-        return self._instead_of(op, factor, as_it_is)
+        if op.name in ("arith.addf", "arith.subf"):
+            # A product and a sum are one instruction: one of the terms may be multiplied as it is.
+            by_terms = self._sum(op, factor)
+            return by_terms if by_terms and by_terms.cost < 2 * as_it_is.cost else as_it_is
+        inside = self._inside(op, factor)
+        return inside if inside and inside.cost < as_it_is.cost else as_it_is
 
     def _as_it_is(self, value: ir.Value, factor: float) -> Plan:
         if rounded(factor) == 1:
@@ -81,47 +100,8 @@ class Scaling:
 
         return Plan(elements(value), build)
 
-    def _instead_of(self, op: ir.Operation, factor: float, as_it_is: Plan) -> Plan:
-        """The product of the result of an operation that nothing else needs, by changing its operands."""
-        multiple = as_multiple(op.results[0])
-        if multiple is not None:
-            number = multiple.number
-            other = factor / number if multiple.is_quotient else factor * number
-            if not is_normal(number) or not is_normal(other):
-                return as_it_is
-            inner = self.plan(multiple.base, other)
-            return Plan(inner.cost - elements(op.results[0]), inner.build)
-        if op.name in ("arith.addf", "arith.subf"):
-            if op.name == "arith.subf" and str(number_of(op.operands[0])) == "-0.0":  # -0 - x is -x
-                inner = self.plan(op.operands[1], -factor)
-                return Plan(inner.cost - elements(op.results[0]), inner.build)
-            # A product and a sum are one instruction: one of the terms may be multiplied as it is.
-            most = 2 * as_it_is.cost - 1
-            return self._rebuilt(op, self._each(op, factor, True, [0, 1]), as_it_is, at_most=most)
-        if op.name == "arith.select":
-            return self._rebuilt(op, self._each(op, factor, True, [1, 2]), as_it_is)
-        if op.name in _MONOTONE and factor > 0:
-            return self._rebuilt(op, self._each(op, factor, True, [0, 1]), as_it_is)
-        if op.name in ("arith.mulf", "arith.divf"):
-            positions = [0, 1] if op.name == "arith.mulf" else [0]
-            plans = self._each(op, factor, True, positions)
-            cheapest = min(plans, key=lambda position: plans[position].cost)
-            return self._rebuilt(op, {cheapest: plans[cheapest]}, as_it_is)
-        return as_it_is
-
-    def _each(
-        self, op: ir.Operation, factor: float, used_here: bool, positions: list[int]
-    ) -> dict[int, Plan]:
-        alone = used_here and len(list(op.results[0].uses)) == 1
-        return {position: self.plan(op.operands[position], factor, alone) for position in positions}
-
-    def _rebuilt(
-        self, op: ir.Operation, plans: dict[int, Plan], as_it_is: Plan, at_most: int | None = None
-    ) -> Plan:
-        """The operation on products in place of some of its operands, or the product of its result."""
-        cost = sum(plan.cost for plan in plans.values())
-        if cost > (as_it_is.cost - 1 if at_most is None else at_most):
-            return as_it_is
+    def _rebuilt(self, op: ir.Operation, plans: dict[int, Plan]) -> Plan:
+        """The operation on products in place of some of its operands."""
 
         def build() -> ir.Value:
             operands = list(op.operands)
@@ -129,4 +109,108 @@ class Scaling:
                 operands[position] = plan.build()
             return rw.clone_as(op, operands, op.results[0].type)
 
-        return Plan(cost, build)
+        return Plan(sum(plan.cost for plan in plans.values()), build)
+
+    def _inside(self, op: ir.Operation, factor: float) -> Plan | None:
+        """The product of the result of an operation that nothing else needs, by a change of its operands."""
+        multiple = as_multiple(op.results[0])
+        if multiple is not None:
+            number = multiple.number
+            other = factor / number if multiple.is_quotient else factor * number
+            if not is_normal(number) or not is_normal(other):
+                return None
+            return self._in_place_of(op, self.plan(multiple.base, other))
+        if op.name == "arith.select":
+            return self._rebuilt(op, self._each(op, factor, [1, 2]))
+        if op.name in _MONOTONE and factor > 0:
+            return self._rebuilt(op, self._each(op, factor, [0, 1]))
+        if op.name in ("arith.mulf", "arith.divf"):
+            plans = self._each(op, factor, [0, 1] if op.name == "arith.mulf" else [0])
+            cheapest = min(plans, key=lambda position: plans[position].cost)
+            return self._rebuilt(op, {cheapest: plans[cheapest]})
+        return None
+
+    def _each(self, op: ir.Operation, factor: float, positions: Sequence[int]) -> dict[int, Plan]:
+        return {position: self.plan(op.operands[position], factor) for position in positions}
+
+    def _in_place_of(self, op: ir.Operation, plan: Plan) -> Plan:
+        return Plan(plan.cost - elements(op.results[0]), plan.build)
+
+    # ---- sums and differences ------------------------------------------------------------------------
+
+    def _sum(self, op: ir.Operation, factor: float) -> Plan | None:
+        """The product of a sum or a difference that nothing else needs, term by term."""
+        left, right = op.operands
+        if op.name == "arith.subf" and _is_negative_zero(number_of(left)):  # -0 - x is -x
+            return self._in_place_of(op, self.plan(right, -factor))
+        for position, other in ((0, left), (1, right)):
+            number = number_of(other)
+            if number is not None and abs(number) < COARSE:
+                return self._rebuilt(op, self._each(op, factor, [0, 1]))
+            source = _source(other)
+            if elements(source) == elements(other) or not is_tile(other):
+                continue
+            term = op.operands[1 - position]
+            if _is_of_product(term):
+                return self._rebuilt(op, self._each(op, factor, [0, 1]))
+            if abs(factor) == LOG2E:
+                return self._beside_row(op, 1 - position, source, factor)
+        return None
+
+    def _beside_row(self, op: ir.Operation, position: int, row: ir.Value, factor: float) -> Plan:
+        """The product of a sum or a difference of any tile, at `position`, with a row that is spread.
+
+        The tile may hold numbers that stand for -inf, such as the lowest of f32, and the row their maximum.
+        The difference of equal numbers must stay 0 then, and their product with the factor may overflow.
+        Beside rows that are so large the factor is 1, and nothing is rounded: the difference is 0, or so
+        large that to base 2 as well the exponential is next to nothing.
+        """
+
+        def build() -> ir.Value:
+            like = self.constants.like
+            fits = arith.cmpf(arith.CmpFPredicate.OLT, math_ops.absf(row), like(row.type, COARSE))
+            chosen = like(row.type, factor), like(row.type, math.copysign(1, factor))
+            numbers = arith.select(fits, *chosen)
+            operands = list(op.operands)
+            spread = operands[1 - position]
+            operands[1 - position] = _spread_like(spread, arith.mulf(row, numbers))
+            operands[position] = arith.mulf(operands[position], _spread_like(spread, numbers))
+            return rw.clone_as(op, operands, op.results[0].type)
+
+        return Plan(elements(op.results[0]) + 4 * elements(row), build)
+
+
+def _is_negative_zero(number: float | None) -> bool:
+    return number == 0 and math.copysign(1, number) < 0
+
+
+def _source(value: ir.Value) -> ir.Value:
+    """What is repeated to make a value."""
+    op = defining(value)
+    while op is not None and op.name in SPREAD:
+        value = op.operands[0]
+        op = defining(value)
+    return value
+
+
+def _spread_like(value: ir.Value, row: ir.Value) -> ir.Value:
+    """A row of the shape of that which is repeated to make a value, repeated alike."""
+    op = defining(value)
+    if op is None or op.name not in SPREAD:
+        return row
+    return rw.clone_as(op, [_spread_like(op.operands[0], row)], op.results[0].type)
+
+
+def _is_of_product(value: ir.Value) -> bool:
+    """Whether a value is a product of matrices times a constant, or is replaced by infinities and 0."""
+    op = defining(value)
+    while op is not None:
+        multiple = as_multiple(op.results[0])
+        if multiple is not None:
+            op = defining(multiple.base)
+        elif op.name == "arith.select":
+            sides = [each for each in op.operands[1:] if number_of(each) not in (0, math.inf, -math.inf)]
+            op = defining(sides[0]) if len(sides) == 1 else None
+        else:
+            return op.name == "tt.dot"
+    return False

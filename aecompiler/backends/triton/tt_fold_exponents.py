@@ -6,7 +6,7 @@ import math
 from collections import ChainMap
 
 from aecompiler.backends.triton.constant_factors import Constants, Multiple, as_multiple, is_f32, number_of
-from aecompiler.backends.triton.scaled_values import Made, Scaling
+from aecompiler.backends.triton.scaled_values import LOG2E, Made, Scaling
 from aecompiler.bindings import ir
 from aecompiler.bindings import math as math_ops
 from aecompiler.passes import rewriting as rw
@@ -20,12 +20,12 @@ class FoldExponents(Pass):
     """Compute exponentials in kernels to base 2, and fold the factors of scores into them.
 
     *Before*: kernels (`tt.func`) of `convert-tiles-to-tt`. *After*: each `math.exp` of f32 is a `math.exp2`,
-    the instruction that GPUs have. What is multiplied by log2 e is chosen so that no tile needs more
-    operations than before, where an exp counts as a product and an exp2:
+    the instruction that GPUs have, of an exponent that is multiplied by log2 e where that costs least. No
+    tile needs more operations than before, where an exp counts as a product and an exp2:
 
     - a product with a constant takes the factor into its constant;
-    - sums and differences are multiplied term by term, so that y * c - t is one instruction;
-    - a number of a row is multiplied as a row, before it is spread over the tile;
+    - a row or a constant is subtracted from a tile after both are multiplied, so that y * c - t is one
+      instruction; the row is multiplied before it is spread;
     - choices, extremes and products of values that nothing else needs are multiplied inside.
 
     Maxima and minima are taken of the scores before a constant positive factor, and the result is multiplied;
@@ -33,15 +33,19 @@ class FoldExponents(Pass):
     there remain for each score: the maximum (and the choice, in loops with a mask), one product and
     difference, exp2, and the sum.
 
-    Numbers of f64 and of 16 bits stay as they are, and so do constants whose product f32 holds not with all
-    bits. `math.log` stays: its base 2 is no shorter on GPUs.
+    Numbers of f64 and of 16 bits stay as they are, and so do constants whose product f32 does not hold with
+    all bits. `math.log` stays: its base 2 is no shorter on GPUs.
 
     In real numbers nothing changes. In f32, with u = 2^-24: extremes are the same to the bit, since rounding
     is monotone. The relative error of exp(s - m), s = y * c, is u (|s| + |m| + |s - m|) beside
-    u (|s| + 2 |s - m|) before, at most twice as much; that of t = m * log2 e is the same in a whole row, and
-    leaves quotients by its sum. Infinities and NaN give what they gave, but numbers beyond 2^128 / log2 e
-    (2.3e38) are infinite once they are multiplied, so that a difference of two such may be NaN. Results below
-    2^-126 may be 0.
+    u (|s| + 2 |s - m|) before: at most twice as much, or three times where y * c - t is two instructions.
+    Results below 2^-126 may be 0. Infinities and NaN give what they gave.
+
+    Scores may be large numbers that stand for -inf, such as the lowest of f32, and a row may have no others.
+    Then s and m are equal, and s - m must stay 0. Products of matrices times a constant are no such numbers:
+    those of 2^31 and more may become NaN. Beside other scores, a row of 2^27 and more gets the factor 1 in
+    place of log2 e, and nothing is rounded. To base 2, weights of scores that differ by 8 and more, the
+    least difference at that size, stay next to nothing.
 
     ```mlir
     %s = arith.mulf %y, %scale : tensor<64x64xf32>
@@ -138,7 +142,7 @@ def _fold(block: ir.Block, constants: Constants, made: Made) -> None:
         op = view.operation
         if op.name == "math.exp" and is_f32(op.operands[0]):
             with ir.InsertionPoint(op), op.location:
-                exponent = scaling.plan(op.operands[0], math.log2(math.e)).build()
+                exponent = scaling.plan(op.operands[0], LOG2E).build()
                 power = math_ops.exp2(exponent)
             op.results[0].replace_all_uses_with(power)
             op.erase()

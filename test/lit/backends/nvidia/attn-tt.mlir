@@ -1,5 +1,6 @@
 // The options are those of schedules; the others say how the device computes.
 // RUN: aec-opt %s --allow-unregistered-dialect '--attn-tt=block-q=32 block-kv=128 precision=tf32 library=ocml' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
+// RUN: aec-opt %s --allow-unregistered-dialect --attn-tt=fold-exponents=false --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=NATURAL
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt | FileCheck %s
 // RUN: not aec-opt %s --attn-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 
@@ -7,7 +8,10 @@
 // PIPELINE-SAME: cpu-guard-operations,attn-derive-online,
 // PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
-// PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml})
+// PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},
+// PIPELINE-SAME: tt-fold-exponents)
+
+// NATURAL: convert-tiles-to-tt)
 
 // STRICT: needs a context that allows unregistered dialects
 
