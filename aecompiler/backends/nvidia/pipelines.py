@@ -13,6 +13,7 @@ from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
 )
 from aecompiler.backends.triton import (  # noqa: F401  (registers)
     convert_tiles_to_tt,
+    tt_approximate_tanh,
     tt_fold_exponents,
     tt_skew_products,
 )
@@ -31,6 +32,7 @@ def tt(
     section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
+    approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
@@ -49,6 +51,7 @@ def tt(
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
             f"least-value-features={least_value_features} descriptors={str(descriptors).lower()}}}",
             *(["tt-fold-exponents"] if fold_exponents else []),
+            *(["tt-approximate-tanh"] if approximate_tanh else []),
         )
     )
 
@@ -67,6 +70,10 @@ def hopper(
     section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
     shared_bytes: Annotated[int, "shared memory that a block may have"] = 232448,
     registers: Annotated[int, "registers of a multiprocessor"] = 65536,
+    waits: Annotated[
+        str, "where the sum of the tile before is waited for: at-use, at-end or together"
+    ] = "at-end",
+    approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
 ) -> str:
     """Lower programs to kernels in Triton's `ttg` dialect whose warps have roles, for chips with wgmma and TMA.
 
@@ -75,11 +82,12 @@ def hopper(
     return ",".join(
         (
             f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={_RETRY_BLOCK_KV} "
-            f"library={library} section={section} descriptors=true}}",
+            f"library={library} section={section} descriptors=true "
+            f"approximate-tanh={str(approximate_tanh).lower()}}}",
             "tt-skew-products",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} shared-bytes={shared_bytes} "
             f"registers={registers}}}",
             "ttg-assign-layouts",
-            "ttg-overlap-products",
+            f"ttg-overlap-products{{waits={waits}}}",
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.nvidia.target import NvidiaTarget
@@ -30,6 +30,7 @@ class NvidiaSchedule(Schedule):
     `num_stages`: the tiles of k and v that are on their way from memory at a time.
     `consumers`: the groups of four warps that compute, each on 64 rows, beside a warp that copies tiles; for
     chips with wgmma and TMA. It decides on the rows and the warps of a block; neither may be given beside it.
+    `approximate_tanh`: compute tanh, as of capped scores, by one instruction with errors of up to 2^-11.
     """
 
     block_q: int = 0
@@ -37,6 +38,7 @@ class NvidiaSchedule(Schedule):
     num_warps: int = 0
     num_stages: int = 0
     consumers: int = 0
+    approximate_tanh: bool = False
 
     def __post_init__(self) -> None:
         for name, value in (("block_q", self.block_q), ("block_kv", self.block_kv)):
@@ -103,18 +105,21 @@ def attempts(schedule: NvidiaSchedule, target: NvidiaTarget) -> list[NvidiaSched
 
 def _completed(schedule: NvidiaSchedule, names: Sequence[str], numbers: Sequence[int]) -> NvidiaSchedule:
     """The schedule with these numbers for what is 0."""
-    missing = {name: n for name, n in zip(names, numbers, strict=True) if not getattr(schedule, name)}
+    missing: dict[str, Any] = {
+        name: n for name, n in zip(names, numbers, strict=True) if not getattr(schedule, name)
+    }
     return dataclasses.replace(schedule, **missing)
 
 
 def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved(target)
+    tanh = " approximate-tanh=true" if chosen.approximate_tanh else ""
     if chosen.consumers:
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")
         numbers = f"consumers={chosen.consumers} block-kv={chosen.block_kv} stages={chosen.num_stages}"
         limits = f"shared-bytes={target.shared_bytes_per_block} registers={target.registers}"
-        return f"builtin.module(attn-hopper{{{numbers} {limits}}})"
+        return f"builtin.module(attn-hopper{{{numbers} {limits}{tanh}}})"
     tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
-    return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}}})"
+    return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}}})"

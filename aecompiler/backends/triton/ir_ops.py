@@ -238,6 +238,20 @@ def library_call(name: str, operands: Sequence[ir.Value], type_: ir.Type, librar
     )
 
 
+def assembly(instruction: str, value: ir.Value) -> ir.Value:
+    """A pure instruction from f32 to f32, $1 to $0, element by element."""
+    expect(str(element_of(value)) == "f32", "tt.elementwise_inline_asm", "numbers of f32", value)
+    return one(
+        "tt.elementwise_inline_asm",
+        [value],
+        value.type,
+        asm_string=ir.StringAttr.get(instruction),
+        constraints=ir.StringAttr.get("=f,f"),
+        packed_element="1 : i32",
+        pure="true",
+    )
+
+
 def constant(type_: ir.Type, value: int | float) -> ir.Value:
     """A constant scalar or tensor."""
     element = type_.element_type if isinstance(type_, ir.RankedTensorType) else type_

@@ -22,6 +22,7 @@ from aecompiler.backends.triton.constant_factors import (
     number_of,
     rounded,
 )
+from aecompiler.backends.triton.elementwise import LIBRARIES
 from aecompiler.bindings import arith, ir
 from aecompiler.bindings import math as math_ops
 from aecompiler.passes import rewriting as rw
@@ -34,6 +35,9 @@ exponential by no more than 2^8, which f16 still holds."""
 
 Made = ChainMap[tuple[ir.Value, float], ir.Value]
 """The products that exist where a product is built, by value and factor: by block, the innermost first."""
+
+TANH = {library.function("tanh", 32) for library in LIBRARIES.values()}
+"""The function's names in libraries of devices."""
 
 _MONOTONE = ("arith.maximumf", "arith.minimumf", "arith.maxnumf", "arith.minnumf")
 
@@ -151,7 +155,7 @@ class Scaling:
             if elements(source) == elements(other) or not is_tile(other):
                 continue
             term = op.operands[1 - position]
-            if _is_of_product(term):
+            if _is_moderate(term):
                 return self._rebuilt(op, self._each(op, factor, [0, 1]))
             if abs(factor) == LOG2E:
                 return self._beside_row(op, 1 - position, source, factor)
@@ -201,8 +205,11 @@ def _spread_like(value: ir.Value, row: ir.Value) -> ir.Value:
     return rw.clone_as(op, [_spread_like(op.operands[0], row)], op.results[0].type)
 
 
-def _is_of_product(value: ir.Value) -> bool:
-    """Whether a value is a product of matrices times a constant, or is replaced by infinities and 0."""
+def _is_moderate(value: ir.Value) -> bool:
+    """Whether a value is a product of matrices or a tanh, times a constant, or an infinity or 0 in its place.
+
+    Such values do not stand for -inf by being large.
+    """
     op = defining(value)
     while op is not None:
         multiple = as_multiple(op.results[0])
@@ -212,5 +219,9 @@ def _is_of_product(value: ir.Value) -> bool:
             sides = [each for each in op.operands[1:] if number_of(each) not in (0, math.inf, -math.inf)]
             op = defining(sides[0]) if len(sides) == 1 else None
         else:
-            return op.name == "tt.dot"
+            return op.name == "tt.dot" or _is_tanh(op)
     return False
+
+
+def _is_tanh(op: ir.Operation) -> bool:
+    return op.name == "tt.extern_elementwise" and ir.StringAttr(op.attributes["symbol"]).value in TANH

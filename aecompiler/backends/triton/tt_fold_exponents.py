@@ -42,10 +42,10 @@ class FoldExponents(Pass):
     Results below 2^-126 may be 0. Infinities and NaN give what they gave.
 
     Scores may be large numbers that stand for -inf, such as the lowest of f32, and a row may have no others.
-    Then s and m are equal, and s - m must stay 0. Products of matrices times a constant are no such numbers:
-    those of 2^31 and more may become NaN. Beside other scores, a row of 2^27 and more gets the factor 1 in
-    place of log2 e, and nothing is rounded. To base 2, weights of scores that differ by 8 and more, the
-    least difference at that size, stay next to nothing.
+    Then s and m are equal, and s - m must stay 0. Products of matrices and tanh, times a constant, are no
+    such numbers: those of 2^31 and more may become NaN. Beside other scores, a row of 2^27 and more gets the
+    factor 1 in place of log2 e, and nothing is rounded. To base 2, weights of scores that differ by 8 and
+    more, the least difference at that size, stay next to nothing.
 
     ```mlir
     %s = arith.mulf %y, %scale : tensor<64x64xf32>

@@ -1,0 +1,44 @@
+"""tanh by the instruction of NVIDIA's GPUs: its error in a result, and its code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from test_tt_fold_exponents import data, error, traced
+from triton_programs import Kernels
+
+import aecompiler as aec
+
+TILE = "block-q=16 block-kv=16 approximate-tanh="
+
+
+def capped(cap, dtype="f32"):
+    return traced(lambda: aec.scores.softcap(cap), lambda: aec.masks.causal(), dtype=dtype)
+
+
+def results(module, inputs, tile):
+    return [(got.astype(np.float64), want) for _, got, want in Kernels(module, tile).run(inputs)]
+
+
+@pytest.mark.parametrize("cap", [5.0, 30.0, 100.0])
+def test_error_of_capped_scores(cap):
+    """Scores have errors of cap / 2^11; those of weights and of their sum add up."""
+    inputs = data(4.0)
+    exact, approximate = (error(results(capped(cap), inputs, TILE + on)) for on in ("false", "true"))
+    most = float(np.abs(inputs[2]).max())
+    assert exact < 1e-5
+    assert exact < approximate < 2 * math.expm1(2 * cap / 2**11) * most
+
+
+@pytest.mark.parametrize("chip", ["sm_80", "sm_90"])
+def test_option_of_the_schedule_makes_one_instruction_of_it(chip):
+    pytest.importorskip("triton")
+    texts = [
+        aec.compile(capped(20.0), target=f"nvidia:{chip}", **options).artifact.text
+        for options in ({}, {"approximate_tanh": True})
+    ]
+    assert "tanh.approx.f32" not in texts[0]
+    assert texts[1].count("tanh.approx.f32") >= 32
+    assert len(texts[1]) < len(texts[0])
