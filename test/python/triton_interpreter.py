@@ -97,7 +97,7 @@ def run(
 
 
 class Frame:
-    def __init__(self, symbols: dict[str, ir.Operation], ids: tuple[int, int, int] = (0, 0, 0)):
+    def __init__(self, symbols: dict[str, ir.Operation], ids: tuple[int, ...] = (0, 0, 0, 1, 1, 1)):
         self.symbols, self.ids = symbols, ids
         self.values: dict[ir.Value, Any] = {}
 
@@ -109,7 +109,7 @@ class Frame:
             self.operation(op)
         raise AssertionError("a block without an end")
 
-    def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, int, int]) -> None:
+    def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, ...]) -> None:
         """Run a kernel at one position of its grid."""
         frame = type(self)(self.symbols, ids)
         frame.values = dict(zip(kernel.regions[0].blocks[0].arguments, parameters, strict=True))
@@ -175,7 +175,7 @@ class Frame:
         for x in range(grid[0]):
             for y in range(grid[1]):
                 for z in range(grid[2]):
-                    self.program(kernel, parameters, (x, y, z))
+                    self.program(kernel, parameters, (x, y, z, *grid))
         return [written[number] for number in outputs]
 
     # ---- control flow ------------------------------------------------------------------------------
@@ -322,6 +322,9 @@ _HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
     "tt.extern_elementwise": Frame.library,
     "tt.elementwise_inline_asm": Frame.assembly,
     "tt.get_program_id": lambda frame, op, operands: [frame.ids[ir.IntegerAttr(op.attributes["axis"]).value]],
+    "tt.get_num_programs": lambda frame, op, operands: [
+        np.int32(frame.ids[3 + ir.IntegerAttr(op.attributes["axis"]).value])
+    ],
     "tt.make_range": lambda frame, op, operands: [np.arange(_shape(op)[0], dtype=np.int32)],
     "tt.splat": lambda frame, op, operands: [
         _reshaped(operands[0], lambda value: np.broadcast_to(value, _shape(op)))

@@ -37,9 +37,9 @@ class _Host(Frame):
         super().__init__(symbols)
         self.seed = seed
 
-    def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, int, int]) -> None:
+    def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, ...]) -> None:
         block = kernel.regions[0].blocks[0]
-        machine = Machine(f"{self.seed} {ids}")
+        machine = Machine(f"{self.seed} {ids[:3]}")
         frame = _WarpFrame(self.symbols, ids, machine, Warps("the default partition"))
         frame.values = dict(zip(block.arguments, parameters, strict=True))
         try:
@@ -47,7 +47,7 @@ class _Host(Frame):
             machine.run()
             machine.check_end(frame.warps)
         except AssertionError as error:
-            error.add_note(f"program {ids} of a kernel, seed {self.seed}")
+            error.add_note(f"program {ids[:3]} of a kernel, seed {self.seed}")
             raise
 
 
@@ -62,7 +62,7 @@ class _WarpFrame(Frame):
     """Runs the region of some warps, operation by operation."""
 
     def __init__(
-        self, symbols: dict[str, ir.Operation], ids: tuple[int, int, int], machine: Machine, warps: Warps
+        self, symbols: dict[str, ir.Operation], ids: tuple[int, ...], machine: Machine, warps: Warps
     ) -> None:
         super().__init__(symbols, ids)
         self.machine, self.warps = machine, warps

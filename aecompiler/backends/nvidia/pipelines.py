@@ -68,6 +68,7 @@ def hopper(
     stages: Annotated[int, "tiles of k and v that have room in shared memory"] = 2,
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
+    programs: Annotated[int, "programs that compute all tiles of rows in turn; 0: one for each tile"] = 0,
     shared_bytes: Annotated[int, "shared memory that a block may have"] = 232448,
     registers: Annotated[int, "registers of a multiprocessor"] = 65536,
     waits: Annotated[
@@ -85,8 +86,8 @@ def hopper(
             f"library={library} section={section} descriptors=true "
             f"approximate-tanh={str(approximate_tanh).lower()}}}",
             "tt-skew-products",
-            f"ttg-specialize-warps{{consumers={consumers} stages={stages} shared-bytes={shared_bytes} "
-            f"registers={registers}}}",
+            f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
+            f"shared-bytes={shared_bytes} registers={registers}}}",
             "ttg-assign-layouts",
             f"ttg-overlap-products{{waits={waits}}}",
         )

@@ -79,6 +79,12 @@ def program_id(axis: int) -> ir.Value:
     return one("tt.get_program_id", [], integer(I32), axis=f"{axis} : i32")
 
 
+def num_programs(axis: int) -> ir.Value:
+    """The number of programs along an axis of the grid, as i32."""
+    expect(0 <= axis <= 2, "tt.get_num_programs", "an axis of 0 to 2")
+    return one("tt.get_num_programs", [], integer(I32), axis=f"{axis} : i32")
+
+
 def make_range(size: int) -> ir.Value:
     """0 to `size` - 1, as i32; `size` is a power of two."""
     expect(size > 0 and size & (size - 1) == 0, "tt.make_range", f"a power of two, not {size}")

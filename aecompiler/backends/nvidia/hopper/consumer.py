@@ -34,6 +34,8 @@ class Consumer(WarpRole):
                 if release is not None and op == release:
                     self._release()
                     self.next_step()
+        for at in self.memory.resident_empty:
+            ttg.arrive_barrier(ttg.memdesc_index(self.buffers[at], self.number(self.group)), self.true)
 
     def _loop_over_steps(self, op: ir.Operation) -> None:
         if op == self.roles.loops[0]:
@@ -63,6 +65,8 @@ class Consumer(WarpRole):
                 self.mapping[op.results[0]] = self._load(op)
             elif op.name == STORE:
                 self._store(op)
+            elif op.name == "tt.get_program_id" and self.program is not None:
+                self.mapping[op.results[0]] = self.program
             elif op.name not in SOURCES:
                 self._clone(op)
 
@@ -120,7 +124,7 @@ class Consumer(WarpRole):
             at = self.roles.resident.index(op)
             own = self.number(self.group)
             full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], own)
-            ttg.wait_barrier(full, self.number(0), self.true)
+            ttg.wait_barrier(full, self.parity_of_tile(), self.true)
             return ttg.local_load(ttg.memdesc_index(self.buffers[self.memory.resident[at]], own))
         at = self.roles.rings.index(self.roles.keys[op])
         behind = self.roles.behind[at]

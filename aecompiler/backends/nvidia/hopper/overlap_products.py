@@ -58,9 +58,14 @@ class OverlapProducts(Pass):
                 if dot.name == _DOT and dot.block not in blocks:
                     blocks.append(dot.block)
             for block in blocks:
-                if self.waits == Waits.AT_END and block.owner.name == "scf.for":
+                if self.waits == Waits.AT_END and _is_inner_loop(block):
                     _sink_users(block)
                 _overlap(block, together=self.waits == Waits.TOGETHER)
+
+
+def _is_inner_loop(block: ir.Block) -> bool:
+    owner = block.owner.operation
+    return owner.name == "scf.for" and not rw.walk_list(owner, "scf.for")
 
 
 def _sink_users(block: ir.Block) -> None:

@@ -20,16 +20,20 @@ class Producer(WarpRole):
         """Build everything but the end of the region."""
         self.needed = self._needed()
         left = len(self.roles.before)
+        put_off = self.roles.resident if self.memory.is_persistent and left else []
         for view in self.roles.block.operations:
             op = view.operation
             with op.location:
                 if op in self.roles.loops:
                     self._loop_over_steps(op)
-                else:
+                elif op not in put_off:
                     self._operation(op)
                 if op in self.roles.before:
                     left -= 1
                     if not left:
+                        # Tiles of keys are copied while the consumers still hold the rows of the tile before.
+                        for load in put_off:
+                            self._operation(load)
                         self.next_step()
 
     def _needed(self) -> set[ir.Value]:
@@ -93,6 +97,8 @@ class Producer(WarpRole):
                 self._load_rows(op)
             elif op.name == LOAD:
                 self._load(op)
+            elif op.name == "tt.get_program_id" and self.program is not None:
+                self.mapping[op.results[0]] = self.program
             elif any(result in self.needed for result in op.results):
                 rw.clone_op(op, self.mapping)
 
@@ -104,6 +110,10 @@ class Producer(WarpRole):
             own = [*places]
             if group:
                 own[-2] = arith.addi(own[-2], self.number(ROWS * group))
+            if self.memory.resident_empty:
+                empty = ttg.memdesc_index(self.buffers[self.memory.resident_empty[at]], number)
+                before = arith.xori(self.parity_of_tile(), self.number(1))
+                ttg.wait_barrier(empty, before, self.true)
             full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], number)
             self._copy(
                 descriptor, own, full, ttg.memdesc_index(self.buffers[self.memory.resident[at]], number)

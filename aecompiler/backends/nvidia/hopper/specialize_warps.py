@@ -13,7 +13,8 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
-from aecompiler.bindings import ir
+from aecompiler.backends.triton.kernel_abi import LAUNCH
+from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 
@@ -52,6 +53,9 @@ class SpecializeWarps(Pass):
 
     consumers: int = option(2, "the groups of four warps that compute, each on 64 rows")
     stages: int = option(2, "the buffers of a ring")
+    programs: int = option(
+        0, "the programs that compute all tiles of rows, one after the other; 0: one for each"
+    )
     shared_bytes: int = option(232448, "the shared memory that a block may have")
     registers: int = option(65536, "the registers of a multiprocessor")
 
@@ -70,12 +74,29 @@ class SpecializeWarps(Pass):
             roles = Roles(function, self.consumers)
             _check_registers(roles, many)
             with ir.InsertionPoint(function), function.location:
-                kernel = _Specialized(roles, self.stages, (many, few))
+                kernel = _Specialized(roles, self.stages, (many, few), self.programs > 0)
                 kernel.build()
             if (needed := kernel.memory.bytes) > self.shared_bytes:
                 message = f"needs {needed} bytes of shared memory, a block may have {self.shared_bytes}"
                 raise PassFailure(function, message)
+            if self.programs:
+                _launch_few(op, rw.symbol_name(function), self.programs)
             function.erase()
+
+
+def _launch_few(module: ir.Operation, name: str, programs: int) -> None:
+    """Launch no more than so many programs of a kernel, and give it the number of all tiles after its arguments."""
+    for launch in rw.walk_list(module, LAUNCH):
+        if ir.FlatSymbolRefAttr(launch.attributes["kernel"]).value != name:
+            continue
+        tiles, *others = launch.operands
+        with ir.InsertionPoint(launch), launch.location:
+            few = arith.minui(tiles, rw.index(programs))
+            types = [result.type for result in launch.results]
+            new = rebuild(launch, [few, *others, tiles], types)
+        for old, result in zip(launch.results, new.results, strict=True):
+            old.replace_all_uses_with(result)
+        launch.erase()
 
 
 _MOST_REGISTERS = 240
@@ -114,21 +135,32 @@ def _registers_of(value: ir.Value) -> int:
 class _Specialized:
     """Builds the kernel anew, with its warps' roles."""
 
-    def __init__(self, roles: Roles, stages: int, registers: tuple[int, int]):
+    def __init__(self, roles: Roles, stages: int, registers: tuple[int, int], is_persistent: bool):
         self.roles, self.stages, self.registers = roles, stages, registers
+        self.is_persistent = is_persistent
 
     def build(self) -> None:
         """Add the kernel at the insertion point."""
         roles = self.roles
         old = roles.function
         types = [self._parameter(argument) for argument in roles.block.arguments]
-        signature = ir.TypeAttr.get(ir.FunctionType.get(types, []))
-        new = rebuild(old, [], [], {"function_type": signature})
+        given = list(old.attributes["arg_attrs"])
+        # The number of all tiles comes after the other arguments, and before descriptors.
+        at = next((n for n, type_ in enumerate(types) if lo.is_descriptor(type_)), len(types))
+        more = [tt.integer(32)] if self.is_persistent else []
+        types[at:at] = more
+        given[at:at] = [ir.DictAttr.get({}) for _ in more]
+        attributes = {
+            "function_type": ir.TypeAttr.get(ir.FunctionType.get(types, [])),
+            "arg_attrs": ir.ArrayAttr.get(given),
+        }
+        new = rebuild(old, [], [], attributes)
         block = new.regions[0].blocks.append(*types)
         with ir.InsertionPoint(block):
-            self.memory = SharedMemory(roles, self.stages)
-            captures = [*block.arguments, *self.memory.values]
-            self._partitions(captures)
+            self.memory = SharedMemory(roles, self.stages, self.is_persistent)
+            arguments = list(block.arguments)
+            tiles = [arguments.pop(at) for _ in more]
+            self._partitions([*arguments, *self.memory.values, *tiles])
             tt.ret()
 
     def _parameter(self, argument: ir.Value) -> ir.Type:
@@ -159,7 +191,7 @@ class _Specialized:
             regions=2,
         )
         with ir.InsertionPoint(op.regions[0].blocks.append()):
-            Consumer(self.roles, self.memory, captures, 0).build()
+            Consumer(self.roles, self.memory, captures, 0).run()
             tt.create("ttg.warp_yield", [], [])
         with ir.InsertionPoint(op.regions[1].blocks.append()):
             holder = ir.Operation.create("ttg.warp_specialize.partitions", regions=groups)
@@ -168,7 +200,7 @@ class _Specialized:
             with ir.InsertionPoint(block):
                 given = list(block.arguments)
                 if number == groups - 1:
-                    Producer(self.roles, self.memory, given).build()
+                    Producer(self.roles, self.memory, given).run()
                 else:
-                    Consumer(self.roles, self.memory, given, number + 1).build()
+                    Consumer(self.roles, self.memory, given, number + 1).run()
                 tt.create("ttg.warp_return", [], [])

@@ -17,13 +17,14 @@ from aecompiler.passes import rewriting as rw
 class SharedMemory:
     """The buffers and barriers of a kernel, by their place among `values`."""
 
-    def __init__(self, roles: Roles, stages: int):
-        self.stages = stages
+    def __init__(self, roles: Roles, stages: int, is_persistent: bool):
+        self.stages, self.is_persistent = stages, is_persistent
         self.values: list[ir.Value] = []
         self.resident = [
             self._add(_buffer(roles.consumers, load.results[0], ROWS)) for load in roles.resident
         ]
         self.resident_full = [self._add(_barriers(roles.consumers)) for _ in roles.resident]
+        self.resident_empty = [self._add(_barriers(roles.consumers)) for _ in roles.resident if is_persistent]
         self.rings: list[int] = []
         self.full: list[int] = []
         by_key = {key: load for load, key in roles.keys.items()}
@@ -34,7 +35,7 @@ class SharedMemory:
         self.stores: dict[ir.Operation, int] = {}
         for store in rw.walk_list(roles.function, STORE):
             self.stores[store] = self._buffer_of_store(roles, store)
-        for at in (*self.resident_full, *self.full):
+        for at in (*self.resident_full, *self.resident_empty, *self.full):
             self._init(at, 1)
         self._init(self.empty, roles.consumers)
         ttg.fence()
@@ -96,7 +97,8 @@ class Slot(NamedTuple):
 class WarpRole:
     """One role's part of a kernel, built at the insertion point.
 
-    `captures` are the parameters of the kernel and then its shared memory, as values of this region.
+    `captures` are the parameters of the kernel and then its shared memory, as values of this region; where a
+    program computes several tiles of rows, the last is the number of all tiles.
     """
 
     def __init__(self, roles: Roles, memory: SharedMemory, captures: Sequence[ir.Value]):
@@ -104,6 +106,10 @@ class WarpRole:
         parameters = list(roles.block.arguments)
         self.mapping: dict[ir.Value, ir.Value] = dict(zip(parameters, captures, strict=False))
         self.buffers = list(captures[len(parameters) :])
+        self.tiles = self.buffers.pop() if memory.is_persistent else None
+        """How many tiles of rows there are in all, where a program computes several."""
+        self.turn_of_tile: ir.Value | None = None
+        self.program: ir.Value | None = None
         self.entry = ir.InsertionPoint.current.block
         self._constants: dict[str, ir.Value] = {}
         self.true = self.constant(tt.integer(1), 1)
@@ -111,6 +117,47 @@ class WarpRole:
         """The number of the step."""
         self.slots: dict[int, Slot] = {}
         """Its place in rings, and those of steps before it, that were asked for."""
+
+    def run(self) -> None:
+        """Build the role, for the tile of rows of this program or for one after the other of those it computes."""
+        if self.tiles is None:
+            self.build()
+            return
+        own, programs = tt.program_id(0), tt.num_programs(0)
+        rounds = arith.divsi(self.tiles, programs)
+        last = arith.cmpi(
+            arith.CmpIPredicate.slt, self._in_round(rounds, own, programs), arith.remsi(self.tiles, programs)
+        )
+        rounds = arith.addi(rounds, arith.extui(own.type, last))
+        loop = scf.ForOp(self.number(0), rounds, self.number(1), [self.step])
+        with ir.InsertionPoint(loop.body):
+            (self.step,) = loop.inner_iter_args
+            self.slots = {}
+            self.turn_of_tile = loop.induction_variable
+            place = self._in_round(self.turn_of_tile, own, programs)
+            self.program = arith.addi(arith.muli(self.turn_of_tile, programs), place)
+            self.build()
+            # The last step of a tile is the first of the next, so that the ring stays full.
+            scf.YieldOp([self.step])
+
+    def _in_round(self, number: ir.Value, own: ir.Value, programs: ir.Value) -> ir.Value:
+        """Which tile of a round of tiles is that of this program: every other round goes backwards.
+
+        Tiles come in the order of their lengths, so that the sums of lengths are nearly the same.
+        """
+        backwards = arith.subi(arith.subi(programs, own), self.number(1))
+        is_odd = arith.trunci(tt.integer(1), number)
+        return arith.select(is_odd, backwards, own)
+
+    def parity_of_tile(self) -> ir.Value:
+        """The parity of the phase that ends when this tile of rows has arrived."""
+        if self.turn_of_tile is None:
+            return self.number(0)
+        return arith.andi(self.turn_of_tile, self.number(1))
+
+    def build(self) -> None:
+        """Build the role for one tile of rows."""
+        raise NotImplementedError
 
     def constant(self, type_: ir.Type, value: int) -> ir.Value:
         """A constant scalar, at the beginning of the role."""
