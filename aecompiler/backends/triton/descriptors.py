@@ -61,7 +61,8 @@ class Descriptors:
         if found is None:
             return None
         descriptor, places = found
-        return tt.descriptor_load(descriptor, places, tt.typed(region.padded, region.memory.element))
+        type_ = tt.typed(region.padded, region.memory.element)
+        return tt.descriptor_load(descriptor, places, type_, _own_rows(region))
 
     def store(self, op: ir.Operation, region: Region, value: ir.Value) -> bool:
         """Write the tile of `op` where the tensor has something; whether that can be done."""
@@ -69,7 +70,7 @@ class Descriptors:
         if found is None:
             return False
         descriptor, places = found
-        tt.descriptor_store(descriptor, value, places)
+        tt.descriptor_store(descriptor, value, places, _own_rows(region))
         return True
 
     def _place(self, op: ir.Operation, region: Region) -> tuple[ir.Value, list[ir.Value]] | None:
@@ -114,8 +115,8 @@ class Descriptors:
         size, offset, extent = part.sizes[rows], part.offsets[rows], size_of(tensor, rows)
         if isinstance(size, int):
             is_end = isinstance(offset, int) and isinstance(extent, int) and offset + size == extent
-            return size == region.padded[0] or is_end
-        rest = _other_operand(size, ("arith.minui", "arith.minsi"), region.padded[0])
+            return size == region.sizes[0] or is_end
+        rest = _other_operand(size, ("arith.minui", "arith.minsi"), region.sizes[0])
         if rest is not None and offset != 0:
             rest = _minuend(rest, offset)
         if rest is None:
@@ -137,10 +138,15 @@ def _has_form(region: Region) -> bool:
         str(region.memory.element) in _TYPES
         and rank <= _MOST_DIMENSIONS
         and region.kept == (rank - 2, rank - 1)
-        and region.padded == region.sizes
-        and all(size in _SIZES for size in region.sizes)
+        and region.padded[1] == region.sizes[1]
+        and all(size in _SIZES for size in region.padded)
         and region.limits[1] is None
     )
+
+
+def _own_rows(region: Region) -> int:
+    """The rows of a tile whose number is no power of two; 0 where it is."""
+    return 0 if region.sizes[0] == region.padded[0] else region.sizes[0]
 
 
 def _operand_of(slice_: ir.Operation) -> str | None:

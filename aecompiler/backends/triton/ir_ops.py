@@ -16,6 +16,9 @@ from aecompiler.bindings import arith, ir
 
 I1, I8, I16, I32, I64 = 1, 8, 16, 32, 64
 
+ROWS = "tt_host.rows"
+"""The attribute of copies by descriptors that says how many rows of a box are the tile's."""
+
 PRECISION = {"tf32": 0, "tf32x3": 1, "ieee": 2}
 """How a product of f32 matrices is computed, by the number that `tt.dot` has for it."""
 
@@ -168,16 +171,31 @@ def store(pointers: ir.Value, value: ir.Value, mask: ir.Value | None = None) -> 
     create("tt.store", operands, [], boundaryCheck="array<i32>", cache="1 : i32", evict="1 : i32")
 
 
-def descriptor_load(descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
-    """The box that begins at `places`, without leading dimensions of size 1; 0 beyond the tensor."""
+def descriptor_load(
+    descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type, rows: int = 0
+) -> ir.Value:
+    """The box that begins at `places`, without leading dimensions of size 1; 0 beyond the tensor.
+
+    Nothing needs more than the first `rows` rows of it, if they are given.
+    """
     _expect_box("tt.descriptor_load", descriptor, places, type_)
-    return one("tt.descriptor_load", [descriptor, *places], type_, cache="1 : i32", evict="1 : i32")
+    operands = [descriptor, *places]
+    return one("tt.descriptor_load", operands, type_, cache="1 : i32", evict="1 : i32", **_rows(rows))
 
 
-def descriptor_store(descriptor: ir.Value, value: ir.Value, places: Sequence[ir.Value]) -> None:
-    """Write what there is of the box that begins at `places` in a tensor."""
+def descriptor_store(
+    descriptor: ir.Value, value: ir.Value, places: Sequence[ir.Value], rows: int = 0
+) -> None:
+    """Write what there is of the box that begins at `places` in a tensor, or of its first `rows` rows.
+
+    Triton knows no such number: warps that share a box have to write their own rows.
+    """
     _expect_box("tt.descriptor_store", descriptor, places, value.type)
-    create("tt.descriptor_store", [descriptor, value, *places], [])
+    create("tt.descriptor_store", [descriptor, value, *places], [], **_rows(rows))
+
+
+def _rows(count: int) -> dict[str, str]:
+    return {ROWS: f"{count} : i64"} if count else {}
 
 
 def _expect_box(op: str, descriptor: ir.Value, places: Sequence[ir.Value], type_: ir.Type) -> None:

@@ -72,8 +72,9 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
     padded = kernel.register_sizes(shape)
     region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
     value = kernel.descriptors.load(op, region) if kernel.options.descriptors else None
+    clean = value is None or padded == tuple(shape)
     value = region.load() if value is None else value
-    kernel.entries[op.results[0]] = Tile(value, None, tuple(shape), True, tuple(limits))
+    kernel.entries[op.results[0]] = Tile(value, None, tuple(shape), clean, tuple(limits), True)
 
 
 def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile:
@@ -138,7 +139,7 @@ def _pad(kernel: KernelBuilder, op: ir.Operation) -> None:
         value = rw.constant_value(terminator.operands[0])
     if value != 0 or any(list(op.attributes["static_low"])) or source.shape != shape:
         raise UnsupportedTile("padding other than by zeros after a part of a tensor in memory")
-    if source.clean or not source.has_limits:
+    if source.clean or source.filled or not source.has_limits:
         kernel.entries[op.results[0]] = dataclasses.replace(source, limits=())
         return
     padded = kernel.register_sizes(source.shape)
