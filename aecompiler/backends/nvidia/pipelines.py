@@ -71,6 +71,7 @@ def hopper(
     programs: Annotated[int, "programs that compute all tiles of rows in turn; 0: one for each tile"] = 0,
     shared_bytes: Annotated[int, "shared memory that a block may have"] = 232448,
     registers: Annotated[int, "registers of a multiprocessor"] = 65536,
+    carry_rounded: Annotated[bool, "loops carry weights that are rounded to the type of v"] = False,
     waits: Annotated[
         str, "where the sum of the tile before is waited for: at-use, at-end or together"
     ] = "at-end",
@@ -85,7 +86,7 @@ def hopper(
             f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={_RETRY_BLOCK_KV} "
             f"library={library} section={section} descriptors=true "
             f"approximate-tanh={str(approximate_tanh).lower()}}}",
-            "tt-skew-products",
+            f"tt-skew-products{{carry-rounded={str(carry_rounded).lower()}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
             f"shared-bytes={shared_bytes} registers={registers}}}",
             "ttg-assign-layouts",

@@ -8,7 +8,7 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import Pass, PassFailure, register_pass
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.tile_program import MASKED
 
 _MOST_COPIES = 4
@@ -45,8 +45,9 @@ class SkewProducts(Pass):
     ```mlir
     %w0, %c0 = ...                                       // of the tile %first
     %1:3 = scf.for %n = %lo1 to %hi step %c1 iter_args(%w = %w0, %c = %c0, %last = %first) {
+      %w16 = %w as the type of v
       %s = tt.dot %q, %k_n ...
-      %a = tt.dot %w, %v_last, %c
+      %a = tt.dot %w16, %v_last, %c
       %w1, %alpha = ... %s ...
       %c1 = %a * %alpha
       scf.yield %w1, %c1, %n
@@ -60,13 +61,15 @@ class SkewProducts(Pass):
 
     NAME = "tt-skew-products"
 
+    carry_rounded: bool = option(False, "loops carry weights that are rounded to the type of v, not before")
+
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
         for function in kir.kernels(op):
             block = kir.body_of(function)
             _unroll_ranges(block)
             with function.location:
-                _skew(function, _loops_over_tiles(function, block))
+                _skew(function, _loops_over_tiles(function, block, self.carry_rounded))
             kir.erase_dead(block)
 
 
@@ -99,12 +102,27 @@ class _Late:
 
     at: int
     dot: ir.Operation
+    is_rounded: bool
+
+    @property
+    def weights(self) -> ir.Value:
+        """The first factor as it is carried, usually before it is rounded."""
+        value = self.dot.operands[0]
+        made = kir.definer(value)
+        if self.is_rounded or made is None or made.name != "arith.truncf":
+            return value
+        return made.operands[0]
+
+    def rounded(self, weights: ir.Value) -> ir.Value:
+        """Weights of the type of v."""
+        type_ = self.dot.operands[0].type
+        return weights if weights.type == type_ else arith.truncf(type_, weights)
 
 
 class _Loop:
     """A loop over tiles of keys, and its products that may come late."""
 
-    def __init__(self, op: ir.Operation):
+    def __init__(self, op: ir.Operation, carry_rounded: bool):
         self.op = op
         self.lower, self.upper, step, *self.inits = op.operands
         self.block = op.regions[0].blocks[0]
@@ -114,7 +132,7 @@ class _Loop:
         if rw.constant_value(step) != 1:
             raise PassFailure(op, "unsupported: a loop over tiles with another step than 1")
         self.late = [
-            _Late(at, dot)
+            _Late(at, dot, carry_rounded)
             for at, value in enumerate(self.yielded)
             if (dot := kir.definer(value)) is not None and dot.name == "tt.dot" and dot.block == self.block
             if self.carried[at] in self._sources(dot.operands[2])
@@ -156,13 +174,13 @@ class _Loop:
         return mapping.get(value, value)
 
 
-def _loops_over_tiles(function: ir.Operation, block: ir.Block) -> list[_Loop]:
+def _loops_over_tiles(function: ir.Operation, block: ir.Block, carry_rounded: bool) -> list[_Loop]:
     """The chain of loops in a kernel, in order."""
     found = []
     for view in block.operations:
         op = view.operation
         if op.name == "scf.for" and any(each.name == "tt.dot" for each in rw.walk_list(op, "tt.dot")):
-            found.append(_Loop(op))
+            found.append(_Loop(op, carry_rounded))
     if not found or not found[0].late:
         raise PassFailure(function, "expects a loop over tiles that adds products to what it carries")
     for before, after in zip(found, found[1:], strict=False):
@@ -227,6 +245,11 @@ def _turn(
     late = [each.dot for each in loop.late]
     body = [view.operation for view in loop.block.operations if view.operation.name != "scf.yield"]
     first_products = [op for op in body if op.name == "tt.dot" and op not in late]
+    if due is not None:
+        # First of all, so that their registers are free for the products.
+        weights, number = due[0][: len(late)], due[1]
+        weights = [each.rounded(value) for each, value in zip(loop.late, weights, strict=True)]
+        due = ([*weights, *due[0][len(late) :]], number)
 
     def add_products() -> None:
         if due is not None:
@@ -242,7 +265,7 @@ def _turn(
             rw.clone_op(op, mapping)
         if first_products and op == first_products[-1]:
             add_products()
-    factors = [dot.operands[0] for dot in late] + [dot.operands[2] for dot in late]
+    factors = [each.weights for each in loop.late] + [dot.operands[2] for dot in late]
     return [mapping.get(value, value) for value in [*(loop.yielded[at] for at in kept), *factors]]
 
 
@@ -251,7 +274,7 @@ def _late_products(loop: _Loop, factors: list[ir.Value], number: ir.Value) -> li
     count = len(loop.late)
     found = []
     for late, weights, into in zip(loop.late, factors[:count], factors[count:], strict=True):
-        operands = (weights, loop.tile_of_v(late, number), into)
+        operands = (late.rounded(weights), loop.tile_of_v(late, number), into)
         dot = late.dot.clone()
         for at, operand in enumerate(operands):
             dot.operands[at] = operand

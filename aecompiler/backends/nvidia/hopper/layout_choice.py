@@ -92,8 +92,6 @@ class LayoutChoice:
         self._block(block, is_cold)
         for at, result in enumerate(op.results):
             argument = block.arguments[at + 1]
-            for value in (argument, result):
-                self._say(value, _as_factor(block.arguments[at + 1], is_cold))
             self._carry([result, argument], [last.operation.operands[at], op.operands[at + 3]], is_cold)
 
     def _if(self, op: ir.Operation, is_cold: bool) -> None:
@@ -114,14 +112,6 @@ class LayoutChoice:
             known = self.default(into[0], is_cold)
         for value in into:
             self._say(value, known)
-
-
-def _as_factor(value: ir.Value, is_cold: bool) -> str:
-    """The layout of a value that is the first factor of products and nothing else, "" for others."""
-    users = [(use.owner.operation, use.operand_number) for use in value.uses]
-    if is_cold or not users or any(op.name != "tt.dot" or number != 0 for op, number in users):
-        return ""
-    return lo.dot_operand(lo.wgmma(tt.shape_of(users[0][0].results[0])[1]), 0)
 
 
 def refuse(op: ir.Operation) -> PassFailure:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aecompiler.backends.nvidia.hopper.consumer import Consumer
 from aecompiler.backends.nvidia.hopper.producer import Producer
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
-from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
+from aecompiler.backends.nvidia.hopper.roles import LOAD, ROWS, STORE, Roles
 from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, numbers
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
@@ -102,26 +102,25 @@ def _launch_few(module: ir.Operation, name: str, programs: int) -> None:
 _MOST_REGISTERS = 240
 """The most that warps may ask for."""
 
-_OTHER_REGISTERS = 40
+_OTHER_REGISTERS = 30
 """What a thread needs beside tiles: addresses, numbers of rows, what is being computed."""
 
 
 def _check_registers(roles: Roles, most: int) -> None:
-    """Refuse tiles that a consumer has no registers for: what a loop carries, and the largest product beside it."""
+    """Refuse tiles that a consumer has no registers for.
+
+    Registers of all products are taken at the same time, and so are those of factors that are no tiles in shared memory.
+    """
     for loop in roles.loops:
-        block = loop.regions[0].blocks[0]
-        carried = sum(_registers_of(argument) for argument in list(block.arguments)[1:])
-        products = [
-            _registers_of(dot.results[0])
-            for dot in rw.walk_list(loop, "tt.dot")
-            if kir.definer(dot.operands[2]) is not None  # others take the registers of what they add to
-        ]
-        needed = carried + max(products, default=0) + _OTHER_REGISTERS
+        needed = _OTHER_REGISTERS
+        for dot in rw.walk_list(loop, "tt.dot"):
+            needed += _registers_of(dot.results[0])
+            factor = kir.definer(dot.operands[0])
+            if factor is None or factor.name != LOAD:
+                needed += _registers_of(dot.operands[0])
         if needed > most:
-            message = (
-                f"needs about {needed} registers of a thread, which may have {most}: tiles are too large"
-            )
-            raise PassFailure(loop, message)
+            rule = f"needs about {needed} registers of a thread, which may have {most}: tiles are too large"
+            raise PassFailure(loop, rule)
 
 
 def _registers_of(value: ir.Value) -> int:
