@@ -28,9 +28,9 @@ class SkewProducts(Pass):
     number n of the tile of v; a turn begins with a = c + w v_n. The first tile stands before the loops,
     where there is nothing to add yet, and the last sum after them.
 
-    The first tile takes the body of a loop that masks (attribute `attn.masked`), which is right for any tile:
-    where the mask leaves no tile at all, that body gets one whose elements are all masked, and changes nothing. A
-    loop around loops, over ranges of tiles, is unrolled.
+    Loops that mask (attribute `attn.masked`) come first: tiles may be merged in any order. The first tile takes the
+    body of one of them, which is right for any tile: where the mask leaves no tile at all, that body gets one whose
+    elements are all masked, and changes nothing. A loop around loops, over ranges of tiles, is unrolled.
 
     ```mlir
     %acc = scf.for %n = %lo to %hi step %c1 iter_args(%a = %zero) {
@@ -192,6 +192,9 @@ def _loops_over_tiles(function: ir.Operation, block: ir.Block, carry_rounded: bo
 
 
 def _skew(function: ir.Operation, loops: list[_Loop]) -> None:
+    chain = loops
+    # What a loop carries is merged from its tiles in any order; a masked one first needs no other as its first tile.
+    loops = sorted(chain, key=lambda loop: MASKED not in loop.op.attributes)
     general = next((loop for loop in loops if MASKED in loop.op.attributes), None)
     if general is None:
         general = loops[0]
@@ -200,17 +203,17 @@ def _skew(function: ir.Operation, loops: list[_Loop]) -> None:
             raise PassFailure(function, f"expects a loop over tiles with the attribute '{MASKED}'")
     positions = loops[0].positions
     kept = [at for at in range(len(loops[0].carried)) if at not in positions]
-    with ir.InsertionPoint(loops[-1].op):
+    with ir.InsertionPoint(chain[-1].op):
         first, starts = _first_tile(loops)
-        state = [*_turn(general, first, dict(enumerate(loops[0].inits)), None, kept), first]
+        state = [*_turn(general, first, dict(enumerate(chain[0].inits)), None, kept), first]
         for loop, start in zip(loops, starts, strict=True):
             state = _late_loop(loop, start, state, kept)
         *state, last = state
         accumulators = _late_products(loops[-1], state[len(kept) :], last)
     new = dict(zip(kept, state, strict=False)) | dict(zip(positions, accumulators, strict=True))
-    for at, result in enumerate(loops[-1].op.results):
+    for at, result in enumerate(chain[-1].op.results):
         result.replace_all_uses_with(new[at])
-    for loop in reversed(loops):
+    for loop in reversed(chain):
         loop.op.erase()
 
 
