@@ -20,6 +20,10 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
 
 
+def _word(value: bool) -> str:
+    return str(value).lower()
+
+
 @register_pipeline("attn-tt")
 def tt(
     *,
@@ -30,6 +34,7 @@ def tt(
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
     section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
+    pairs: Annotated[bool, "the tiles of a head come in the order first, last, second, last but one"] = False,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
     approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
@@ -48,8 +53,8 @@ def tt(
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",
-            f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
-            f"least-value-features={least_value_features} descriptors={str(descriptors).lower()}}}",
+            f"convert-tiles-to-tt{{precision={precision} library={library} section={section} pairs={_word(pairs)} "
+            f"least-value-features={least_value_features} descriptors={_word(descriptors)}}}",
             *(["tt-fold-exponents"] if fold_exponents else []),
             *(["tt-approximate-tanh"] if approximate_tanh else []),
         )
@@ -84,9 +89,9 @@ def hopper(
     return ",".join(
         (
             f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={_RETRY_BLOCK_KV} "
-            f"library={library} section={section} descriptors=true "
-            f"approximate-tanh={str(approximate_tanh).lower()}}}",
-            f"tt-skew-products{{carry-rounded={str(carry_rounded).lower()}}}",
+            f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
+            f"approximate-tanh={_word(approximate_tanh)}}}",
+            f"tt-skew-products{{carry-rounded={_word(carry_rounded)}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
             f"shared-bytes={shared_bytes} registers={registers}}}",
             "ttg-assign-layouts",

@@ -57,6 +57,10 @@ class ConvertTilesToTT(Pass):
     descriptors: bool = option(False, "copy tiles through descriptors of tensors where that can be done")
     section: int = option(8, "the number of heads whose tiles are started before those of the next")
 
+    pairs: bool = option(
+        False, "the tiles of a head come in the order first, last, second, last but one, ..."
+    )
+
     def __post_init__(self) -> None:
         for name, value, known in (
             ("precision", self.precision, tt.PRECISION),
@@ -78,6 +82,7 @@ class ConvertTilesToTT(Pass):
             precision=self.precision,
             library=self.library,
             section=self.section,
+            pairs=self.pairs,
             least_value_features=self.least_value_features,
             descriptors=self.descriptors,
         )

@@ -39,6 +39,7 @@ class KernelOptions:
     precision: str
     library: str
     section: int
+    pairs: bool
     least_value_features: int
     descriptors: bool
 
@@ -191,7 +192,23 @@ class KernelBuilder:
         ]
         pid = ln.number(tt.program_id(0), (), _PROGRAMS)
         everything = functools.reduce(_product, outer, ln.constant(1))
-        # of `everything`, sections of a few; in a section all tiles
+        if self.options.section == 1:
+            tiles = self._int("maxsi", last, ln.constant(1))
+            number, tile = self._int("divui", pid, tiles), self._int("remui", pid, tiles)
+        else:
+            number, tile = self._in_sections(pid, everything, last)
+        if self.options.pairs:
+            tile = self._paired(tile, last)
+        self.entries[self.positions[-1]] = _within(tile, last)
+        for position, bound in zip(self.positions[-2::-1], outer[::-1], strict=True):
+            self.entries[position] = _within(self._int("remui", number, bound), bound)
+            number = self._int("divui", number, bound)
+
+    def _in_sections(self, pid: Lanes, everything: Lanes, last: Lanes) -> tuple[Lanes, Lanes]:
+        """The number of a program among all but the last position, and its last position.
+
+        Of `everything` there are sections of a few, and in a section all tiles.
+        """
         few = self._int("minsi", ln.constant(self.options.section), everything)
         few = self._int("maxsi", few, ln.constant(1))
         in_section = self._int("maxsi", _product(few, last), ln.constant(1))
@@ -200,12 +217,15 @@ class KernelBuilder:
         first = _product(section, few)
         here = self._int("minsi", few, self._int("subi", everything, first))
         here = self._int("maxsi", here, ln.constant(1))
-        tile = self._int("divui", rest, here)
         number = _number_of_programs(arith.addi, first, self._int("remui", rest, here))
-        self.entries[self.positions[-1]] = _within(tile, last)
-        for position, bound in zip(self.positions[-2::-1], outer[::-1], strict=True):
-            self.entries[position] = _within(self._int("remui", number, bound), bound)
-            number = self._int("divui", number, bound)
+        return number, self._int("divui", rest, here)
+
+    def _paired(self, place: Lanes, last: Lanes) -> Lanes:
+        """The tile at a place of the order first, last, second, last but one, ..."""
+        half = self._int("divui", place, ln.constant(2))
+        from_end = self._int("subi", self._int("subi", last, ln.constant(1)), half)
+        is_even = ln.equal(self._int("remui", place, ln.constant(2)), ln.constant(0), ())
+        return ln.choose(is_even, half, from_end, ())
 
     def _int(self, op: str, a: Lanes, b: Lanes) -> Lanes:
         return ln.compute(op, a, b, ())

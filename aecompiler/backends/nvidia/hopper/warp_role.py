@@ -124,30 +124,23 @@ class WarpRole:
             self.build()
             return
         own, programs = tt.program_id(0), tt.num_programs(0)
-        rounds = arith.divsi(self.tiles, programs)
-        last = arith.cmpi(
-            arith.CmpIPredicate.slt, self._in_round(rounds, own, programs), arith.remsi(self.tiles, programs)
-        )
-        rounds = arith.addi(rounds, arith.extui(own.type, last))
-        loop = scf.ForOp(self.number(0), rounds, self.number(1), [self.step])
+        one, two = self.number(1), self.number(2)
+        # Tiles are taken in pairs: those of this program, and how many they have.
+        pairs = arith.divsi(arith.addi(self.tiles, one), two)
+        rounds = arith.divsi(arith.subi(arith.addi(pairs, arith.subi(programs, own)), one), programs)
+        is_last = arith.cmpi(arith.CmpIPredicate.eq, arith.remsi(arith.subi(pairs, one), programs), own)
+        is_alone = arith.andi(is_last, arith.trunci(tt.integer(1), self.tiles))
+        count = arith.subi(arith.muli(rounds, two), arith.extui(own.type, is_alone))
+        loop = scf.ForOp(self.number(0), count, one, [self.step])
         with ir.InsertionPoint(loop.body):
             (self.step,) = loop.inner_iter_args
             self.slots = {}
             self.turn_of_tile = loop.induction_variable
-            place = self._in_round(self.turn_of_tile, own, programs)
-            self.program = arith.addi(arith.muli(self.turn_of_tile, programs), place)
+            pair = arith.addi(arith.muli(arith.shrui(self.turn_of_tile, one), programs), own)
+            self.program = arith.addi(arith.muli(pair, two), arith.andi(self.turn_of_tile, one))
             self.build()
             # The last step of a tile is the first of the next, so that the ring stays full.
             scf.YieldOp([self.step])
-
-    def _in_round(self, number: ir.Value, own: ir.Value, programs: ir.Value) -> ir.Value:
-        """Which tile of a round of tiles is that of this program: every other round goes backwards.
-
-        Tiles come in the order of their lengths, so that the sums of lengths are nearly the same.
-        """
-        backwards = arith.subi(arith.subi(programs, own), self.number(1))
-        is_odd = arith.trunci(tt.integer(1), number)
-        return arith.select(is_odd, backwards, own)
 
     def parity_of_tile(self) -> ir.Value:
         """The parity of the phase that ends when this tile of rows has arrived."""
