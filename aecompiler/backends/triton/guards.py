@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_FROM_REGISTERS = re.compile(r"(%[\w#]+) = ttg\.local_alloc %")
-_SUM = re.compile(r"ttng\.warp_group_dot %[\w#]+, (%[\w#]+), .*: tensor<")
+_MADE = re.compile(r"\s*(%\w+)(?::\d+)? = (ttg\.local_alloc %)?")
+_SUM = re.compile(r"ttng\.warp_group_dot %[\w#]+, (%\w+)[#\d]*, .*: tensor<")
 
 
 def sums_registers_by_wgmma(ttgir: str) -> bool:
@@ -14,5 +14,11 @@ def sums_registers_by_wgmma(ttgir: str) -> bool:
     With Triton 3.6 on sm_90 its memory is that of k, and the sums come out wrong. Where v is copied
     asynchronously it has memory of its own. `ttgir` is a kernel as Triton prints it, with layouts.
     """
-    written = set(_FROM_REGISTERS.findall(ttgir))
-    return any(operand in written for operand in _SUM.findall(ttgir))
+    written: dict[str, bool] = {}  # of the values seen last: each region counts on from where it stands
+    for line in ttgir.splitlines():
+        product = _SUM.search(line)
+        if product and written.get(product[1]):
+            return True
+        if made := _MADE.match(line):
+            written[made[1]] = made[2] is not None
+    return False
