@@ -73,6 +73,8 @@ class FoldExponents(Pass):
     def run(self, op: ir.Operation) -> None:
         """Rewrite every kernel in `op`."""
         for kernel in rw.walk_list(op, "tt.func"):
+            if not len(kernel.regions[0].blocks):
+                continue  # a declaration
             block = kernel.regions[0].blocks[0]
             with kernel.location:
                 constants = Constants(block)

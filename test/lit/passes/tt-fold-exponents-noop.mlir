@@ -8,6 +8,10 @@ func.func @host(%x: f32) -> f32 {
   return %e : f32
 }
 
+// So do declarations.
+// CHECK-LABEL: sym_name = "declared"
+"tt.func"() ({}) {sym_name = "declared"} : () -> ()
+
 // So do numbers of 64 and of 16 bits, and logarithms.
 // CHECK-LABEL: "tt.func"
 // CHECK-NEXT:  ^bb0(%[[X:[^:]+]]: tensor<64xf64>, %[[Y:[^:]+]]: tensor<64xf16>, %[[Z:[^:]+]]: tensor<64xf32>)
