@@ -186,6 +186,35 @@ def test_a_result_that_can_be_described_is_computed_in_place():
     assert made.launches[0].values[-1] == (out.address, (2, 5, 32), (200, 40, 1))
 
 
+CHOSEN = FUNCTION.replace(
+    "%w: tensor<?x?x8xbf16>", "%w: tensor<?x?x8xbf16>, %y: tensor<?x?x128xbf16>, %c: i1"
+).replace(
+    '  %r = "tt_host.launch"(%n, %c1, %c1, %x',
+    """  %z = scf.if %c -> (tensor<?x?x128xbf16>) {
+    scf.yield %x : tensor<?x?x128xbf16>
+  } else {
+    scf.yield %y : tensor<?x?x128xbf16>
+  }
+  %r = "tt_host.launch"(%n, %c1, %c1, %z""",
+)
+
+
+def test_of_a_chosen_tensor_only_the_one_that_is_taken_is_copied():
+    made = plan(CHOSEN)
+    program, names = make_program(made), kernel_names(made)
+    x, w = tensors()
+    y = FakeTensor((2, 5, 128), address=(1 << 20) + 4)
+    first = Run(program, names, [x, w, y, 1], [None])
+    assert first.launches[0].values[-2][0] == x.address
+    assert [event[0] for event in first.events] == ["empty", "launch"]
+    second = Run(program, names, [x, w, y, 0], [None])
+    kinds = [event[0] for event in second.events]
+    assert sorted(kinds) == ["copy", "empty", "empty", "launch"]
+    (copied,) = [event for event in second.events if event[0] == "copy"]
+    assert copied[2] is y
+    assert second.launches[0].values[-2][0] == copied[1].address
+
+
 # ---- launches ----
 
 
