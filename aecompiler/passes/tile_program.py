@@ -27,6 +27,13 @@ beyond the last key, changes nothing.
 """
 
 
+RETRY = "attn.retry"
+"""The attribute of a branch that computes again, in another way, what the operand of its first region is.
+
+Its results are right whichever region is taken, if its condition is false for values that are not finite.
+"""
+
+
 class MaskedValues(enum.Enum):
     """How a tile program keeps what v holds at masked keys from o."""
 
@@ -321,7 +328,7 @@ class TileProgram:
             if keys != self.options.block_kv:
                 again = self.mask_analysis.build_ranges(*where, keys, self.kv_length)
                 ranges = [self._clip(bounds, part, keys) for bounds in (*again.full, *again.partial)]
-            small = TileStep(self, rows, kv_head, keys)
+            small = TileStep(self, rows, kv_head, keys, again=True)
 
             def masked(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
                 return small.advance(
@@ -388,27 +395,37 @@ class TileProgram:
 
         return rw.generic([(value, (1, 0))], [(empty, (0, 1))], "pp", body)[0]
 
-    def load_queries(self, rows: Rows) -> ir.Value:
-        """q of the tile, of the accumulator type: [features, rows] or [rows, features]."""
+    def load_queries(self, rows: Rows, again: bool = False) -> ir.Value:
+        """q of the tile, of the accumulator type: [features, rows] or [rows, features].
+
+        What is read `again` is no common subexpression with what was read before, which is not kept for it.
+        """
         q = rows.load(self.q, features=self.features, operand="q")
+        if again:
+            slice_ = q.owner
+            while slice_.name != "tensor.extract_slice":
+                slice_ = slice_.operands[0].owner
+            slice_.attributes[RETRY] = ir.UnitAttr.get()
         if self.block.rows_last:
             return self._transpose(q, self.acc)
         return q
 
 
 def _unless_finite(stream: Stream, otherwise: Callable[[], Stream]) -> Stream:
-    """`stream`, with the accumulators of another if its own are not finite.
+    """`stream`, or another if its accumulators are not finite.
 
     A value of v that is not finite leaves no accumulator finite that it is multiplied into, whatever its
-    weight: no rescale and no sum makes a number of an infinity or NaN again. The state knows nothing of v.
+    weight: no rescale and no sum makes a number of an infinity or NaN again. The state knows nothing of v, and is the
+    same in both.
     """
-    accumulators = rw.if_else(
+    values = rw.if_else(
         functools.reduce(arith.andi, map(is_finite, stream.accumulators)),
-        [value.type for value in stream.accumulators],
-        lambda: stream.accumulators,
-        lambda: otherwise().accumulators,
+        [value.type for value in stream.values],
+        lambda: stream.values,
+        lambda: otherwise().values,
     )
-    return dataclasses.replace(stream, accumulators=tuple(accumulators))
+    values[0].owner.attributes[RETRY] = ir.UnitAttr.get()
+    return stream.like(values)
 
 
 def _for_ranges(

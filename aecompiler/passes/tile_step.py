@@ -49,11 +49,11 @@ class Products(enum.Enum):
 class TileStep:
     """What happens to the rows of a q tile in one tile of `keys` keys."""
 
-    def __init__(self, program: TileProgram, rows: Rows, kv_head: ir.Value, keys: int):
+    def __init__(self, program: TileProgram, rows: Rows, kv_head: ir.Value, keys: int, again: bool = False):
         self.program, self.rows, self.kv_head = program, rows, kv_head
         self.block, self.acc = program.block, program.acc
         self.keys = keys
-        self.q = program.load_queries(rows)
+        self.q = program.load_queries(rows, again)
         element = Level.ELEMENT
         self.score = program.region("score", rows, [element])
         self.mask = program.region("mask", rows, [])

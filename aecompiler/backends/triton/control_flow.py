@@ -11,7 +11,7 @@ from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import ir, scf
 from aecompiler.passes.structured_ops import UnsupportedTile
-from aecompiler.passes.tile_program import MASKED
+from aecompiler.passes.tile_program import MASKED, RETRY
 
 if TYPE_CHECKING:
     from aecompiler.backends.triton.kernel import Entry, KernelBuilder
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_NUMBER = MOST_SIZE
 """Loops go no further to either side: they count tiles."""
 
-_KEPT = (MASKED,)
-"""Attributes of loops that the kernel's have as well."""
+_KEPT = (MASKED, RETRY)
+"""Attributes of loops and branches that the kernel's have as well."""
 
 
 def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -37,9 +37,7 @@ def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
     iv, *carried = block.arguments
     starts = [_carried(kernel, init) for init in inits]
     loop = scf.ForOp(*bounds, [each.value for each in starts])
-    for name in _KEPT:
-        if name in op.attributes:
-            loop.operation.attributes[name] = op.attributes[name]
+    _keep_attributes(op, loop.operation)
     with ir.InsertionPoint(loop.body):
         limits = (low.range[0], max(high.range[1] - 1, low.range[0]))
         kernel.entries[iv] = ln.number(loop.induction_variable, (), limits)
@@ -57,6 +55,7 @@ def _if(kernel: KernelBuilder, op: ir.Operation) -> None:
     types = [_carried_type(kernel, result.type) for result in op.results]
     has_else = len(op.regions[1].blocks) > 0
     branch = scf.IfOp(condition.value, types, has_else=has_else)
+    _keep_attributes(op, branch.operation)
     for region, new in zip(op.regions, (branch.then_block, branch.else_block), strict=True):
         if not len(region.blocks):
             continue
@@ -66,6 +65,12 @@ def _if(kernel: KernelBuilder, op: ir.Operation) -> None:
             scf.YieldOp([_carried(kernel, value).value for value in terminator.operands])
     for result, value in zip(op.results, branch.results, strict=True):
         kernel.entries[result] = _received(kernel, result.type, value)
+
+
+def _keep_attributes(op: ir.Operation, new: ir.Operation) -> None:
+    for name in _KEPT:
+        if name in op.attributes:
+            new.attributes[name] = op.attributes[name]
 
 
 def _carried(kernel: KernelBuilder, value: ir.Value) -> Lanes:

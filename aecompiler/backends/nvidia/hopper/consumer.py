@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild, splat_of
 from aecompiler.backends.nvidia.hopper.roles import LOAD, ROWS, STORE, Roles
@@ -11,7 +11,9 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.backends.triton.tile_axes import SOURCES
-from aecompiler.bindings import arith, ir
+from aecompiler.bindings import arith, ir, scf
+
+_MOST = (1 << 31) - 1
 
 
 class Consumer(WarpRole):
@@ -22,13 +24,16 @@ class Consumer(WarpRole):
         self.group = group
 
     def build(self) -> None:
-        """Build everything but the end of the region."""
+        """Build everything but the end of the region, and but what is computed again."""
+        self.is_right: ir.Value | None = None
         release = self.roles.release_after(self.roles.before) if self.roles.before else None
         for view in self.roles.block.operations:
             op = view.operation
             with op.location:
                 if op in self.roles.loops:
                     self._loop_over_steps(op)
+                elif op == self.roles.retry:
+                    self._take_first(op)
                 elif op.name != "tt.return":
                     self._operation(op)
                 if release is not None and op == release:
@@ -36,6 +41,83 @@ class Consumer(WarpRole):
                     self.next_step()
         for at in self.memory.resident_empty:
             ttg.arrive_barrier(ttg.memdesc_index(self.buffers[at], self.number(self.group)), self.true)
+
+    # ---- what may be computed again --------------------------------------------------------------
+
+    def _take_first(self, op: ir.Operation) -> None:
+        """The branch as if its first region were taken; where it is not, stores are left out."""
+        self.is_right = self._operand(op, 0)
+        *_, last = op.regions[0].blocks[0].operations
+        for number, result in enumerate(op.results):
+            self.mapping[result] = self._operand(last.operation, number)
+
+    def finish(self) -> None:
+        """Compute again, after everything else, what was not right: it hardly ever runs, and takes no registers."""
+        if self.is_right is None:
+            return
+        wrong = arith.xori(self.is_right, self.true)
+        again = scf.IfOp(wrong)
+        with ir.InsertionPoint(again.then_block):
+            self._again()
+            scf.YieldOp([])
+
+    def start_range(self) -> list[ir.Value]:
+        """Of several tiles, the first that is not right, the one after the last, and a bit for each: none yet."""
+        if self.roles.retry is None:
+            return []
+        return [self.number(_MOST), self.number(0), self.constant(tt.integer(64), 0)]
+
+    def add_to_range(self, carried: list[ir.Value], turn: ir.Value) -> list[ir.Value]:
+        """The range with this tile, if it is not right."""
+        if self.is_right is None:
+            return []
+        first, end, bits = carried
+        new = arith.minsi(first, turn)
+        marked = arith.ori(bits, arith.shli(self.constant(tt.integer(64), 1), self._bit(turn, new)))
+        changed = (new, arith.addi(turn, self.number(1)), marked)
+        return [arith.select(self.is_right, *each) for each in zip(carried, changed, strict=True)]
+
+    def _bit(self, turn: ir.Value, first: ir.Value) -> ir.Value:
+        """The place of a tile's bit; all from the 64th on share one."""
+        place = arith.minsi(arith.subi(turn, first), self.number(63))
+        return arith.extui(tt.integer(64), place)
+
+    def finish_range(self, carried: list[ir.Value], enter: Callable[[ir.Value], None]) -> None:
+        """Compute the tiles of the range again that are marked."""
+        if not carried:
+            return
+        first, end, bits = carried
+        again = scf.IfOp(arith.cmpi(arith.CmpIPredicate.slt, first, end))
+        with ir.InsertionPoint(again.then_block):
+            loop = scf.ForOp(first, end, self.number(1))
+            with ir.InsertionPoint(loop.body):
+                turn = loop.induction_variable
+                marked = scf.IfOp(arith.trunci(tt.integer(1), arith.shrui(bits, self._bit(turn, first))))
+                with ir.InsertionPoint(marked.then_block):
+                    enter(turn)
+                    self._again()
+                    scf.YieldOp([])
+                scf.YieldOp([])
+            scf.YieldOp([])
+
+    def _again(self) -> None:
+        """The results of a tile of rows by the second region of the branch."""
+        self.is_right = None
+        needed, retry = self.roles.needed_for_retry(), self.roles.retry
+        stores = self.roles.stores()
+        assert retry is not None
+        for view in self.roles.block.operations:
+            op = view.operation
+            if op == retry:
+                *body, last = retry.regions[1].blocks[0].operations
+                for each in body:
+                    self._operation(each.operation)
+                for number, result in enumerate(retry.results):
+                    self.mapping[result] = self._operand(last.operation, number)
+            elif op in stores or any(result in needed for result in op.results):
+                self._operation(op)
+
+    # ---- loops over tiles of keys ----------------------------------------------------------------
 
     def _loop_over_steps(self, op: ir.Operation) -> None:
         if op == self.roles.loops[0]:
@@ -63,7 +145,7 @@ class Consumer(WarpRole):
         with op.location:
             if op.name == LOAD:
                 self.mapping[op.results[0]] = self._load(op)
-            elif op.name == STORE:
+            elif op.name in (STORE, "tt.store"):
                 self._store(op)
             elif op.name == "tt.get_program_id" and self.program is not None:
                 self.mapping[op.results[0]] = self.program
@@ -132,8 +214,27 @@ class Consumer(WarpRole):
         return ttg.local_load(self.in_slot(self.memory.rings[at], behind))
 
     def _store(self, op: ir.Operation) -> None:
+        operands = [self._operand(op, number) for number in range(len(op.operands))]
+        if self.is_right is None:
+            self._write(op, operands)
+            return
+        # What is not right is written once, later: a copy by TMA could still be under way.
+        branch = scf.IfOp(self.is_right)
+        with ir.InsertionPoint(branch.then_block):
+            self._write(op, operands)
+            scf.YieldOp([])
+
+    def _write(self, op: ir.Operation, operands: list[ir.Value]) -> None:
+        if op.name == STORE:
+            descriptor, tile, *places = operands
+            self._copy_out(op, descriptor, tile, places)
+        else:
+            rebuild(op, operands, [])
+
+    def _copy_out(
+        self, op: ir.Operation, descriptor: ir.Value, tile: ir.Value, places: list[ir.Value]
+    ) -> None:
         buffer = ttg.memdesc_index(self.buffers[self.memory.stores[op]], self.number(self.group))
-        descriptor, tile, *places = (self._operand(op, number) for number in range(len(op.operands)))
         ttg.local_store(tile, buffer)
         ttg.fence()
         if self.group:

@@ -9,6 +9,7 @@ from aecompiler.backends.triton.tile_axes import TileAxes
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
+from aecompiler.passes.tile_program import RETRY
 
 LOAD, STORE = "tt.descriptor_load", "tt.descriptor_store"
 ROWS = 64
@@ -38,6 +39,9 @@ class Roles:
         ]
         if not self.loops:
             raise PassFailure(function, "expects a loop that reads tiles by descriptors")
+        self.retry = next(
+            (view.operation for view in self.block.operations if RETRY in view.operation.attributes), None
+        )
         self._find_loads()
         self._find_rows()
 
@@ -105,6 +109,35 @@ class Roles:
                 if op.name == "tt.trans":
                     reading.update(op.results)
         return last
+
+    def needed_for_retry(self) -> set[ir.Value]:
+        """The values of the kernel's block that its stores need, if the branch takes its second region."""
+        needed: set[ir.Value] = set()
+        todo: list[ir.Value] = []
+        for op in self.stores():
+            todo += op.operands
+        while todo:
+            value = todo.pop()
+            op = kir.definer(value)
+            if value in needed or op is None or op.block != self.block:
+                continue
+            needed.add(value)
+            if op == self.retry:
+                again = op.regions[1].blocks[0]
+                todo += [operand for view in again.operations for operand in kir.operands_of(view.operation)]
+            elif op in self.loops or op.name == LOAD:
+                raise PassFailure(
+                    op, "unsupported: what is computed again needs more than the kernel's arguments"
+                )
+            else:
+                todo += kir.operands_of(op)
+        return needed
+
+    def stores(self) -> list[ir.Operation]:
+        """The operations that write results."""
+        return [
+            view.operation for view in self.block.operations if view.operation.name in (STORE, "tt.store")
+        ]
 
     # ---- rows ------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
@@ -122,6 +122,7 @@ class WarpRole:
         """Build the role, for the tile of rows of this program or for one after the other of those it computes."""
         if self.tiles is None:
             self.build()
+            self.finish()
             return
         own, programs = tt.program_id(0), tt.num_programs(0)
         one, two = self.number(1), self.number(2)
@@ -131,16 +132,36 @@ class WarpRole:
         is_last = arith.cmpi(arith.CmpIPredicate.eq, arith.remsi(arith.subi(pairs, one), programs), own)
         is_alone = arith.andi(is_last, arith.trunci(tt.integer(1), self.tiles))
         count = arith.subi(arith.muli(rounds, two), arith.extui(own.type, is_alone))
-        loop = scf.ForOp(self.number(0), count, one, [self.step])
+
+        def enter(turn: ir.Value) -> None:
+            pair = arith.addi(arith.muli(arith.shrui(turn, one), programs), own)
+            self.program = arith.addi(arith.muli(pair, two), arith.andi(turn, one))
+
+        loop = scf.ForOp(self.number(0), count, one, [self.step, *self.start_range()])
         with ir.InsertionPoint(loop.body):
-            (self.step,) = loop.inner_iter_args
+            self.step, *carried = loop.inner_iter_args
             self.slots = {}
             self.turn_of_tile = loop.induction_variable
-            pair = arith.addi(arith.muli(arith.shrui(self.turn_of_tile, one), programs), own)
-            self.program = arith.addi(arith.muli(pair, two), arith.andi(self.turn_of_tile, one))
+            enter(self.turn_of_tile)
             self.build()
             # The last step of a tile is the first of the next, so that the ring stays full.
-            scf.YieldOp([self.step])
+            scf.YieldOp([self.step, *self.add_to_range(carried, self.turn_of_tile)])
+        self.step, *carried = loop.results
+        self.finish_range(carried, enter)
+
+    def finish(self) -> None:
+        """What comes after the tile of rows."""
+
+    def start_range(self) -> list[ir.Value]:
+        """What is carried from one tile of rows to the next."""
+        return []
+
+    def add_to_range(self, carried: list[ir.Value], turn: ir.Value) -> list[ir.Value]:
+        """What is carried after the tile of a turn."""
+        return carried
+
+    def finish_range(self, carried: list[ir.Value], enter: Callable[[ir.Value], None]) -> None:
+        """What comes after all tiles of rows; `enter` goes back to that of a turn."""
 
     def parity_of_tile(self) -> ir.Value:
         """The parity of the phase that ends when this tile of rows has arrived."""
