@@ -25,9 +25,7 @@ _KEPT = (MASKED, RETRY)
 
 def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
     lower, upper, step, *inits = op.operands
-    low, high = kernel.lanes(lower), kernel.lanes(upper)
-    low, high = (ln.compute("minsi", each, ln.constant(MOST_NUMBER), ()) for each in (low, high))
-    low, high = (ln.compute("maxsi", each, ln.constant(-MOST_NUMBER), ()) for each in (low, high))
+    low, high = (_clamped(kernel.lanes(bound)) for bound in (lower, upper))
     bounds = [ln.narrow(each) for each in (low, high, kernel.lanes(step))]
     if any(bound is None for bound in bounds):
         raise UnsupportedTile("a loop whose bounds do not fit 32 bits")
@@ -48,6 +46,14 @@ def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
         scf.YieldOp([_carried(kernel, value).value for value in terminator.operands])
     for result, value in zip(op.results, loop.results, strict=True):
         kernel.entries[result] = _received(kernel, result.type, value)
+
+
+def _clamped(bound: Lanes) -> Lanes:
+    """A bound of a loop, no further than loops go; one that is known to be near stays as it is."""
+    if bound.range is not None and -MOST_NUMBER <= bound.range[0] and bound.range[1] <= MOST_NUMBER:
+        return bound
+    bound = ln.compute("minsi", bound, ln.constant(MOST_NUMBER), ())
+    return ln.compute("maxsi", bound, ln.constant(-MOST_NUMBER), ())
 
 
 def _if(kernel: KernelBuilder, op: ir.Operation) -> None:
