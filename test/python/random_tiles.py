@@ -6,6 +6,7 @@ around those of tiles; the wild expressions are those of `random_programs.attent
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from random_programs import Draw, RandomProgram, Scalar, Tensor, Writer, dynamic
 LENGTHS = (5, 0, 1, 2, 16, 17, 63, 64, 65, 130)
 FEATURES = (3, 1, 16, 17, 33, 64, 65, 128)
 HEADS = ((1, 1), (2, 1), (3, 1), (4, 1), (2, 2), (4, 2), (6, 2), (3, 3))
+ELEMENTS = ("f32", "f32", "f32", "f64", "f16", "bf16")
 LAYOUTS = ("", "bshd", "every other feature", "features first", "backwards", "shared")
 
 STRETCHED = "x = (row - mean) / aec.sqrt(((row - mean) ** 2).sum() + 0.5)"
@@ -152,12 +154,17 @@ class TileWriter(Writer):
 
 
 @st.composite
-def tile_programs(draw: Draw, tempered: bool = False) -> RandomProgram:
+def tile_programs(
+    draw: Draw,
+    tempered: bool = False,
+    elements: Sequence[str] = ELEMENTS,
+    features: Sequence[int] = FEATURES,
+) -> RandomProgram:
     """A program with one `attention`, at sizes around those of tiles."""
-    element = draw(st.sampled_from(("f32", "f32", "f32", "f64", "f16", "bf16")))
+    element = draw(st.sampled_from(elements))
     writer = TileWriter(draw, "f64" if element == "f64" else "f32", False)
     writer.heads, kv_heads = draw(st.sampled_from(HEADS))
-    dqk, dv = draw(st.sampled_from(FEATURES)), draw(st.sampled_from(FEATURES))
+    dqk, dv = draw(st.sampled_from(features)), draw(st.sampled_from(features))
     writer.batch = batch = writer.pick("B", 1, 2)
     rows = writer.pick("Sq", "Sq", "S", draw(st.sampled_from(LENGTHS)))
     keys = writer.pick("Skv", "Skv", "S", draw(st.sampled_from(LENGTHS)))
