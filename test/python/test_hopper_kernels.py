@@ -112,6 +112,12 @@ def test_products_may_be_waited_for_anywhere(waits):
     compare(CAUSAL, data(130, 130), f"{SMALL} waits={waits}", seeds=range(3))
 
 
+@pytest.mark.parametrize("mask", [causal, lambda: aec.masks.window(20)])
+def test_weights_may_be_rounded_before_loops_carry_them(mask):
+    traced = program(data(), mask=mask, normalize=with_lse)
+    compare(traced, data(100, 100), f"{SMALL} carry-rounded=true")
+
+
 @pytest.mark.parametrize("programs", [1, 2, 3, 64])
 @pytest.mark.parametrize("sizes", [(3 * 64, 70), (5, 5), (0, 3), (64, 0)])
 def test_programs_compute_several_tiles_of_rows(programs, sizes):
