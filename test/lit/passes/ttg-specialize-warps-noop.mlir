@@ -1,0 +1,16 @@
+// RUN: aec-opt %s --allow-unregistered-dialect --ttg-specialize-warps | FileCheck %s
+
+// What the host does stays: only kernels are looked at.
+// CHECK-LABEL: func.func @host
+// CHECK-NEXT:    "tt_host.launch"
+// CHECK-NEXT:    scf.for
+// CHECK-NEXT:      arith.addf
+// CHECK-NEXT:      scf.yield
+func.func @host(%n: index, %x: f32) -> f32 {
+  "tt_host.launch"(%n) {kernel = @k} : (index) -> ()
+  %y = scf.for %i = %n to %n step %n iter_args(%a = %x) -> (f32) {
+    %b = arith.addf %a, %a : f32
+    scf.yield %b : f32
+  }
+  return %y : f32
+}
