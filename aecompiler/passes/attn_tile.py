@@ -85,13 +85,14 @@ class Tile(Pass):
     )
     retry_block_kv: int = option(
         0,
-        "the keys of a tile in a second pass for values that are not finite, a divisor of block-kv; 0: as many",
+        "the keys of a tile in a second pass over the keys, a divisor of block-kv; 0: as many",
     )
 
     def __post_init__(self) -> None:
         if self.retry_block_kv and (self.retry_block_kv < 0 or self.block_kv % self.retry_block_kv):
             raise ValueError(
-                f"expects retry-block-kv to be a divisor of block-kv ({self.block_kv}), got {self.retry_block_kv}"
+                f"expects retry-block-kv to be a divisor of block-kv ({self.block_kv}), "
+                f"got {self.retry_block_kv}"
             )
         for name, value, least, most in (
             ("block-q", self.block_q, 1, MAX_BLOCK),

@@ -18,12 +18,11 @@ from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Products, Stream, TileStep, is_finite
 
-
 MASKED = "attn.masked"
 """The attribute of a loop over tiles of keys whose body masks elements.
 
-Its body is right for any tile, also one that the loop does not reach: one of which the mask leaves nothing, or that is
-beyond the last key, changes nothing.
+Its body is right for any tile, also one that the loop does not reach: one of which the mask leaves nothing,
+or that is beyond the last key, changes nothing.
 """
 
 
@@ -342,7 +341,7 @@ class TileProgram:
     def _clip(
         self, bounds: tuple[ir.Value, ir.Value], part: tuple[ir.Value, ir.Value] | None, keys: int
     ) -> tuple[ir.Value, ir.Value]:
-        """What of a range of tiles of `keys` keys lies in a part of the keys, which counts tiles of block_kv."""
+        """What of a range of tiles of `keys` keys lies in a part, which counts tiles of block_kv."""
         if part is None:
             return bounds
         if keys != self.options.block_kv:
@@ -415,8 +414,8 @@ def _unless_finite(stream: Stream, otherwise: Callable[[], Stream]) -> Stream:
     """`stream`, or another if its accumulators are not finite.
 
     A value of v that is not finite leaves no accumulator finite that it is multiplied into, whatever its
-    weight: no rescale and no sum makes a number of an infinity or NaN again. The state knows nothing of v, and is the
-    same in both.
+    weight: no rescale and no sum makes a number of an infinity or NaN again. The state knows nothing of v,
+    and is the same in both.
     """
     values = rw.if_else(
         functools.reduce(arith.andi, map(is_finite, stream.accumulators)),

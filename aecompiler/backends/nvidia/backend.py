@@ -29,6 +29,8 @@ from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_text import FUNCTION, NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
+from aecompiler.dialect.attention import AttentionOp
+from aecompiler.dialect.online import OnlineAttentionOp
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError, CompileError, ResourceError
 
@@ -53,7 +55,8 @@ class NvidiaBackend:
 
     def emit(self, module: Any, entry: str, schedule: NvidiaSchedule) -> NvidiaArtifact:
         """Compile `module`, which is left as it is, unless the result is in the cache; needs no GPU."""
-        pipeline, chosen = self.pipeline(schedule), schedule.resolved(self.target)
+        chosen, *_ = attempts(schedule, self.target, _features_of(module))
+        pipeline = self.pipeline(chosen)
         cache, key = open_cache(), ""
         if cache is not None:
             key = self._key(module, entry, pipeline, chosen)
@@ -68,7 +71,7 @@ class NvidiaBackend:
         return artifact
 
     def _first_that_fits(self, module: Any, entry: str, schedule: NvidiaSchedule, key: str) -> NvidiaArtifact:
-        *tried, last = attempts(schedule, self.target)
+        *tried, last = attempts(schedule, self.target, _features_of(module))
         for attempt in tried:
             try:
                 return self._compile(module, entry, attempt, key)
@@ -215,6 +218,19 @@ def _triton_version() -> str:
     with open(found.origin, encoding="utf-8") as file:
         version = re.search(r"__version__ = '([^']+)'", file.read())
     return f"{version[1] if version else '?'} {found.origin}"
+
+
+def _features_of(module: Any) -> int:
+    """The most features of an operand of attention."""
+    found = [0]
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        if op.name in (AttentionOp.OPERATION_NAME, OnlineAttentionOp.OPERATION_NAME):
+            found.extend(ir.RankedTensorType(operand.type).shape[-1] for operand in op.operands)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    return max(found)
 
 
 # ---- the module after the pipeline ----

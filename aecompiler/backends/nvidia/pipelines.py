@@ -53,8 +53,9 @@ def tt(
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",
-            f"convert-tiles-to-tt{{precision={precision} library={library} section={section} pairs={_word(pairs)} "
-            f"least-value-features={least_value_features} descriptors={_word(descriptors)}}}",
+            f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
+            f"pairs={_word(pairs)} least-value-features={least_value_features} "
+            f"descriptors={_word(descriptors)}}}",
             *(["tt-fold-exponents"] if fold_exponents else []),
             *(["tt-approximate-tanh"] if approximate_tanh else []),
         )
@@ -82,7 +83,7 @@ def hopper(
     ] = "at-end",
     approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
 ) -> str:
-    """Lower programs to kernels in Triton's `ttg` dialect whose warps have roles, for chips with wgmma and TMA.
+    """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
 
     One warp copies tiles, groups of warps compute on them, and the products of neighbouring tiles overlap.
     """

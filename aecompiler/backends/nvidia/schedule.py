@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
 from aecompiler.backends.base import Schedule
+from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.errors import BackendError
 from aecompiler.passes.attn_tile import MAX_BLOCK
@@ -18,19 +19,21 @@ WARPS = (1, 2, 4, 8, 16)
 MAX_STAGES = 8
 MAX_CONSUMERS = 3
 
-_BLOCK_Q, _BLOCK_KV, _NUM_WARPS, _NUM_STAGES = 64, 64, 4, 3
+GRIDS = ("tiles", "persistent")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NvidiaSchedule(Schedule):
     """Options of the NVIDIA backend. What is 0 is chosen for the target, by `resolved`.
 
-    `block_q`, `block_kv`: the query rows and the keys of a tile.
-    `num_warps`: the warps of a block, each of 32 threads.
-    `num_stages`: the tiles of k and v that are on their way from memory at a time.
-    `consumers`: the groups of four warps that compute, each on 64 rows, beside a warp that copies tiles; for
-    chips with wgmma and TMA. It decides on the rows and the warps of a block; neither may be given beside it.
-    `approximate_tanh`: compute tanh, as of capped scores, by one instruction with errors of up to 2^-11.
+    `block_q`, `block_kv`: the query rows and the keys of a tile. `num_warps`: the warps of a block, each of
+    32 threads. `num_stages`: the tiles of k and v that are on their way from memory at a time. `consumers`:
+    the groups of four warps that compute, each on 64 rows, beside a warp that copies tiles; for chips with
+    wgmma and TMA. It decides on the rows and the warps of a block; neither may be given beside it. With them,
+    `grid` is "tiles", a block for each tile of rows, or "persistent", a block for each multiprocessor, which
+    computes one tile after the other; and `waits` says where the sum of the tile of keys before is waited for
+    (`ttg-overlap-products`). Both are chosen where they are "". `approximate_tanh`: compute tanh, as of
+    capped scores, by one instruction with errors of up to 2^-11.
     """
 
     block_q: int = 0
@@ -38,6 +41,8 @@ class NvidiaSchedule(Schedule):
     num_warps: int = 0
     num_stages: int = 0
     consumers: int = 0
+    grid: str = ""
+    waits: str = ""
     approximate_tanh: bool = False
 
     def __post_init__(self) -> None:
@@ -53,73 +58,93 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects num_stages to be 1 to {MAX_STAGES}, or 0 to choose, got {self.num_stages}"
             )
-
         if not 0 <= self.consumers <= MAX_CONSUMERS:
             raise ValueError(
                 f"expects consumers to be 1 to {MAX_CONSUMERS}, or 0 to choose, got {self.consumers}"
             )
+        for name, known in (("grid", GRIDS), ("waits", tuple(each.value for each in Waits))):
+            if (value := getattr(self, name)) not in ("", *known):
+                raise ValueError(
+                    f"expects {name} to be one of {', '.join(known)}, or '' to choose, got '{value}'"
+                )
         for name in ("block_q", "num_warps") if self.consumers else ():
             if given := getattr(self, name):
                 raise ValueError(f"expects {name} to be 0 beside consumers, which decides it, got {given}")
 
-    def resolved(self, target: NvidiaTarget) -> Self:
-        """The schedule with a choice for what is 0; warps without tasks of their own, unless consumers are given."""
+    def resolved(self, target: NvidiaTarget, features: int = 0) -> NvidiaSchedule:
+        """The schedule with a choice for what it says nothing of; consumers only where it has some.
+
+        `features` are the most of q and v, 0 if they are not known.
+        """
         if self.consumers:
-            _, block_kv, stages = _SPECIALIZED[0]
-            return dataclasses.replace(
-                self, block_kv=self.block_kv or block_kv, num_stages=self.num_stages or stages
-            )
-        return dataclasses.replace(
-            self,
-            block_q=self.block_q or _BLOCK_Q,
-            block_kv=self.block_kv or _BLOCK_KV,
-            num_warps=self.num_warps or _NUM_WARPS,
-            num_stages=self.num_stages or _NUM_STAGES,
-        )
+            return _completed(self, next(iter(_choices(features)), _SPECIALIZED[-1]))
+        return _completed(self, _PLAIN)
 
 
-_TILES = ("block_q", "block_kv", "num_warps", "num_stages")
-_SMALLER = ((64, 32, 4, 2), (32, 32, 4, 1), (16, 16, 4, 1))
-"""Tiles, warps and stages that are tried in turn where those before do not fit the target."""
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    """What is chosen where a schedule says nothing, for programs of so many features at most; 0: for any."""
 
-_ROLES = ("consumers", "block_kv", "num_stages")
-_SPECIALIZED = ((2, 128, 2), (2, 64, 2))
-"""Consumers, keys of a tile and stages that are tried in turn on chips whose warps may have tasks of their own."""
+    numbers: Mapping[str, int | str]
+    features: int = 0
 
 
-def attempts(schedule: NvidiaSchedule, target: NvidiaTarget) -> list[NvidiaSchedule]:
+_PLAIN = _Choice({"block_q": 64, "block_kv": 64, "num_warps": 4, "num_stages": 3})
+_SMALLER = [
+    _Choice({"block_q": 64, "block_kv": 32, "num_warps": 4, "num_stages": 2}),
+    _Choice({"block_q": 32, "block_kv": 32, "num_warps": 4, "num_stages": 1}),
+    _Choice({"block_q": 16, "block_kv": 16, "num_warps": 4, "num_stages": 1}),
+]
+"""What is tried in turn where `_PLAIN` does not fit the target."""
+
+_SPECIALIZED = [
+    _Choice(
+        {"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", "waits": "together"}, 128
+    ),
+    _Choice({"consumers": 2, "block_kv": 64, "num_stages": 2, "grid": "tiles", "waits": "at-end"}, 256),
+]
+"""What is tried in turn on chips whose warps may have tasks of their own: the fastest on one H100."""
+
+
+def _choices(features: int) -> list[_Choice]:
+    return [choice for choice in _SPECIALIZED if features <= choice.features]
+
+
+def attempts(schedule: NvidiaSchedule, target: NvidiaTarget, features: int = 0) -> list[NvidiaSchedule]:
     """The schedules that are tried, with a choice for what is 0: the fastest first, then smaller ones.
 
-    Those with consumers take only some programs; without, there is one that takes any.
+    Those with consumers take only some programs; without, there is one that takes any. `features` are the
+    most of q and v, 0 if they are not known.
     """
     found = []
     if target.specializes_warps and not (schedule.block_q or schedule.num_warps):
-        found += [_completed(schedule, _ROLES, numbers) for numbers in _SPECIALIZED]
+        found += [_completed(schedule, choice) for choice in _choices(features)]
     if schedule.consumers:
         found = found or [schedule]
     else:
-        found.append(schedule)
-        found += [_completed(schedule, _TILES, numbers) for numbers in _SMALLER]
-    return list(dict.fromkeys(each.resolved(target) for each in found))
+        found += [_completed(schedule, choice) for choice in (_PLAIN, *_SMALLER)]
+    return list(dict.fromkeys(each.resolved(target, features) for each in found))
 
 
-def _completed(schedule: NvidiaSchedule, names: Sequence[str], numbers: Sequence[int]) -> NvidiaSchedule:
-    """The schedule with these numbers for what is 0."""
+def _completed(schedule: NvidiaSchedule, choice: _Choice) -> NvidiaSchedule:
+    """The schedule with these numbers for what it says nothing of."""
     missing: dict[str, Any] = {
-        name: n for name, n in zip(names, numbers, strict=True) if not getattr(schedule, name)
+        name: value for name, value in choice.numbers.items() if not getattr(schedule, name)
     }
     return dataclasses.replace(schedule, **missing)
 
 
-def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
+def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, features: int = 0) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
-    chosen = schedule.resolved(target)
+    chosen = schedule.resolved(target, features)
     tanh = " approximate-tanh=true" if chosen.approximate_tanh else ""
     if chosen.consumers:
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")
+        is_persistent = chosen.grid == "persistent"
+        programs = f"programs={target.multiprocessors} section=1" if is_persistent else "programs=0"
         numbers = f"consumers={chosen.consumers} block-kv={chosen.block_kv} stages={chosen.num_stages}"
         limits = f"shared-bytes={target.shared_bytes_per_block} registers={target.registers}"
-        return f"builtin.module(attn-hopper{{{numbers} {limits}{tanh}}})"
+        return f"builtin.module(attn-hopper{{{numbers} {programs} waits={chosen.waits} {limits}{tanh}}})"
     tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
     return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}}})"

@@ -50,7 +50,7 @@ def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
 
 def _clamped(bound: Lanes) -> Lanes:
     """A bound of a loop, no further than loops go; one that is known to be near stays as it is."""
-    if bound.range is not None and -MOST_NUMBER <= bound.range[0] and bound.range[1] <= MOST_NUMBER:
+    if bound.range is not None and bound.range[0] >= -MOST_NUMBER and bound.range[1] <= MOST_NUMBER:
         return bound
     bound = ln.compute("minsi", bound, ln.constant(MOST_NUMBER), ())
     return ln.compute("maxsi", bound, ln.constant(-MOST_NUMBER), ())

@@ -57,6 +57,7 @@ def typed(shape: Sequence[int], element: ir.Type) -> ir.Type:
 
 
 def create(name: str, operands: Sequence[ir.Value], types: Sequence[ir.Type], **attributes: Any) -> Any:
+    """An operation with attributes, which may be text."""
     parsed = {
         key: each if isinstance(each, ir.Attribute) else ir.Attribute.parse(each)
         for key, each in attributes.items()
@@ -65,10 +66,12 @@ def create(name: str, operands: Sequence[ir.Value], types: Sequence[ir.Type], **
 
 
 def one(name: str, operands: Sequence[ir.Value], type_: ir.Type, **attributes: Any) -> ir.Value:
+    """The result of an operation that has one."""
     return create(name, operands, [type_], **attributes).results[0]
 
 
 def expect(holds: bool, op: str, rule: str, *values: ir.Value) -> None:
+    """Raise the error that `op` expects something else."""
     if not holds:
         raise TypeError(f"'{op}' expects {rule}, got {', '.join(str(value.type) for value in values)}")
 

@@ -353,10 +353,7 @@ def _product(a: Lanes, b: Lanes) -> Lanes:
 
 
 def _number_of_programs(operation: Callable[..., ir.Value], a: Lanes, b: Lanes) -> Lanes:
-    left, right = ln.narrow(a), ln.narrow(b)
-    if left is None or right is None:
-        raise UnsupportedTile("a grid whose bounds do not fit 32 bits")
-    return ln.number(operation(left, right), (), _PROGRAMS)
+    return ln.number(operation(*(ln.bits_32(each) for each in (a, b))), (), _PROGRAMS)
 
 
 def _within(position: Lanes, bound: Lanes) -> Lanes:

@@ -32,7 +32,7 @@ def definer(value: ir.Value) -> ir.Operation | None:
 
 
 def is_pure(op: ir.Operation) -> bool:
-    """Whether an operation may be left out where nobody uses its results. Kernels read what no kernel writes."""
+    """Whether an operation may be left out if nobody uses its results; what kernels read is not written."""
     if op.name in _EFFECTS:
         return False
     if op.name == "tt.elementwise_inline_asm":
@@ -60,7 +60,7 @@ def erase_dead(block: ir.Block) -> None:
 
 
 def slice_in(block: ir.Block, values: Iterable[ir.Value]) -> list[ir.Operation]:
-    """The operations of a block that `values` are computed from, in order; those of nested regions go with them."""
+    """The operations of a block that `values` are computed from, with their regions, in order."""
     needed: set[ir.Value] = set()
     todo = list(values)
     while todo:

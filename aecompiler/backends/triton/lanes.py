@@ -78,6 +78,11 @@ def narrow(lanes: Lanes) -> ir.Value | None:
     return _as_bits(lanes.value, 32) if lanes.range and _fits(lanes.range, _INT32) else None
 
 
+def bits_32(lanes: Lanes) -> ir.Value:
+    """The lower 32 bits of a number: all of one that is known to be no larger."""
+    return _as_bits(lanes.value, 32)
+
+
 # ---- broadcasting --------------------------------------------------------------------------------
 
 

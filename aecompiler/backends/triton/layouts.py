@@ -110,7 +110,7 @@ class MemDesc:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """A descriptor of a tensor in memory: the shape of the box it copies, element type, and layout ("": none)."""
+    """A descriptor of a tensor: the shape of the box it copies, element type, and layout ("": none)."""
 
     box: tuple[int, ...]
     element: str

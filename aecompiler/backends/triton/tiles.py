@@ -17,7 +17,8 @@ class Tile:
 
     `value` is the tensor, or `everywhere` the scalar that all its elements are. In elements beyond `shape`
     stands anything, or 0 if it is `clean`. `limits` are the sizes that are known in the kernel only, None for
-    those in `shape`: what is beyond them is not of the tensor, either, and 0 within `shape` if it is `filled`.
+    those in `shape`: what is beyond them is not of the tensor, either, and 0 within `shape` if it is
+    `filled`.
     """
 
     value: ir.Value | None

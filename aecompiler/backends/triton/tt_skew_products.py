@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
@@ -24,13 +25,14 @@ class SkewProducts(Pass):
 
     *Before*: kernels of `convert-tiles-to-tt{descriptors=true}`. In each there is a chain of loops over tiles
     of keys, whose bodies end in `tt.dot`s that add to carried accumulators. *After*: loops carry, in place of
-    an accumulator a, the factors of its last sum, w (a tile of weights) and c (the accumulator, rescaled), and the
-    number n of the tile of v; a turn begins with a = c + w v_n. The first tile stands before the loops,
-    where there is nothing to add yet, and the last sum after them.
+    an accumulator a, the factors of its last sum, w (a tile of weights) and c (the accumulator, rescaled),
+    and the number n of the tile of v; a turn begins with a = c + w v_n. The first tile stands before the
+    loops, where there is nothing to add yet, and the last sum after them.
 
-    Loops that mask (attribute `attn.masked`) come first: tiles may be merged in any order. The first tile takes the
-    body of one of them, which is right for any tile: where the mask leaves no tile at all, that body gets one whose
-    elements are all masked, and changes nothing. A loop around loops, over ranges of tiles, is unrolled.
+    Loops that mask (attribute `attn.masked`) come first: tiles may be merged in any order. The first tile
+    takes the body of one of them, which is right for any tile: where the mask leaves no tile at all, that
+    body gets one whose elements are all masked, and changes nothing. A loop around loops, over ranges of
+    tiles, is unrolled.
 
     ```mlir
     %acc = scf.for %n = %lo to %hi step %c1 iter_args(%a = %zero) {
@@ -183,7 +185,7 @@ def _loops_over_tiles(function: ir.Operation, block: ir.Block, carry_rounded: bo
             found.append(_Loop(op, carry_rounded))
     if not found or not found[0].late:
         raise PassFailure(function, "expects a loop over tiles that adds products to what it carries")
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in itertools.pairwise(found):
         if list(after.inits) != list(before.op.results) or after.positions != before.positions:
             raise PassFailure(after.op, "expects a loop over tiles to go on where the one before it stops")
         if any(len(list(result.uses)) != 1 for result in before.op.results):
@@ -193,7 +195,8 @@ def _loops_over_tiles(function: ir.Operation, block: ir.Block, carry_rounded: bo
 
 def _skew(function: ir.Operation, loops: list[_Loop]) -> None:
     chain = loops
-    # What a loop carries is merged from its tiles in any order; a masked one first needs no other as its first tile.
+    # What a loop carries is merged from its tiles in any order; a masked one first needs no other as its
+    # first tile.
     loops = sorted(chain, key=lambda loop: MASKED not in loop.op.attributes)
     general = next((loop for loop in loops if MASKED in loop.op.attributes), None)
     if general is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aecompiler.backends.nvidia.hopper.layout_choice import LayoutChoice
 from aecompiler.backends.nvidia.hopper.layout_builder import LayoutBuilder
+from aecompiler.backends.nvidia.hopper.layout_choice import LayoutChoice
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import ir
@@ -14,24 +14,25 @@ SPECIALIZE, PARTITIONS = "ttg.warp_specialize", "ttg.warp_specialize.partitions"
 
 @register_pass
 class AssignLayouts(Pass):
-    """Give every tensor of warp-specialised kernels a layout, and make products instructions of the tensor cores.
+    """Give tensors of warp-specialised kernels layouts, and make products those of the tensor cores.
 
-    *Before*: kernels of `ttg-specialize-warps`. *After*: all tensors have layouts of `ttg`, the module has the
-    attributes that Triton's last steps need, and products are `ttng.warp_group_dot`, each followed by
+    *Before*: kernels of `ttg-specialize-warps`. *After*: all tensors have layouts of `ttg`, the module has
+    the attributes that Triton's last steps need, and products are `ttng.warp_group_dot`, each followed by
     `ttng.warp_group_dot_wait`.
 
-    Results of products have the layout of wgmma's accumulators, in which a row belongs to four threads. What is
-    computed of them elementwise keeps it, and what is reduced along rows is a slice of it. All else, constants, numbers
-    of rows and keys, masks, values read at places (`tt.load`) and values of rows that are spread over a tile, is
-    computed in the layout in which it is used, once for each. So a function of scores and positions moves
-    nothing between threads. `ttg.convert_layout` stands where a value of rows goes from the scores to the
-    accumulator, whose rows belong to the same threads, and before a product whose first factor was computed.
+    Results of products have the layout of wgmma's accumulators, in which a row belongs to four threads. What
+    is computed of them elementwise keeps it, and what is reduced along rows is a slice of it. All else,
+    constants, numbers of rows and keys, masks, values read at places (`tt.load`) and values of rows that are
+    spread over a tile, is computed in the layout in which it is used, once for each. So a function of scores
+    and positions moves nothing between threads. `ttg.convert_layout` stands where a value of rows goes from
+    the scores to the accumulator, whose rows belong to the same threads, and before a product whose first
+    factor was computed.
 
     Second factors have to be tiles in shared memory. In branches, as that for values which are not finite,
     both factors are registers, of the warp-wide matrix instruction.
 
-    Refused, naming the operation: products whose second factor was computed; operations on tensors that are neither
-    elementwise nor reductions.
+    Refused, naming the operation: products whose second factor was computed; operations on tensors that are
+    neither elementwise nor reductions.
     """
 
     NAME = "ttg-assign-layouts"

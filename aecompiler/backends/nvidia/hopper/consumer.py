@@ -52,7 +52,7 @@ class Consumer(WarpRole):
             self.mapping[result] = self._operand(last.operation, number)
 
     def finish(self) -> None:
-        """Compute again, after everything else, what was not right: it hardly ever runs, and takes no registers."""
+        """Compute again, after everything else, what was not right: so it takes no registers from that."""
         if self.is_right is None:
             return
         wrong = arith.xori(self.is_right, self.true)
@@ -62,7 +62,7 @@ class Consumer(WarpRole):
             scf.YieldOp([])
 
     def start_range(self) -> list[ir.Value]:
-        """Of several tiles, the first that is not right, the one after the last, and a bit for each: none yet."""
+        """The first tile that is not right, the one after the last, and a bit for each: none yet."""
         if self.roles.retry is None:
             return []
         return [self.number(_MOST), self.number(0), self.constant(tt.integer(64), 0)]
@@ -71,7 +71,7 @@ class Consumer(WarpRole):
         """The range with this tile, if it is not right."""
         if self.is_right is None:
             return []
-        first, end, bits = carried
+        first, _, bits = carried
         new = arith.minsi(first, turn)
         marked = arith.ori(bits, arith.shli(self.constant(tt.integer(64), 1), self._bit(turn, new)))
         changed = (new, arith.addi(turn, self.number(1)), marked)

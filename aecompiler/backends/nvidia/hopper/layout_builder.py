@@ -25,7 +25,7 @@ class LayoutBuilder:
         self.made: dict[tuple[ir.Value, str, bool], ir.Value] = {}
         """Values made on demand, by layout, and whether they are transposed."""
         self.places: dict[ir.Value, ir.Operation] = {}
-        """Where values that are made on demand were defined: before these operations, which are erased at the end."""
+        """Where values that are made on demand were defined: before these, which are erased at the end."""
 
     def build(self, block: ir.Block, new: ir.Block) -> None:
         """Add the clones of all operations of `block` to `new`."""

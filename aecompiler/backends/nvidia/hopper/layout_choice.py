@@ -16,9 +16,9 @@ _LEAST_COLUMNS = 8
 class LayoutChoice:
     """The layouts of the values in a block and those nested in it, which must not change.
 
-    A value without one is made on demand: in the layout of what uses it, and for each again. The layouts of products
-    and of what is computed from them are found by going through the operations until nothing changes: a loop carries
-    what it yields.
+    A value without one is made on demand: in the layout of what uses it, and for each again. The layouts of
+    products and of what is computed from them are found by going through the operations until nothing
+    changes: a loop carries what it yields.
     """
 
     def __init__(self, block: ir.Block):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import enum
-
+from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.bindings import ir
@@ -13,25 +12,14 @@ from aecompiler.passes.infra import Pass, option, register_pass
 _DOT, _WAIT, _ARRIVE = "ttng.warp_group_dot", "ttng.warp_group_dot_wait", "ttng.arrive_barrier"
 
 
-class Waits(enum.Enum):
-    """Where a product is waited for."""
-
-    AT_USE = "at-use"
-    """Before the first operation that uses it."""
-    AT_END = "at-end"
-    """There, and what uses the last product of a turn stands at its end."""
-    TOGETHER = "together"
-    """Where the first product of a turn is used, for all that were begun."""
-
-
 @register_pass
 class OverlapProducts(Pass):
     """Wait for products where their results are used, so that the tensor cores work while threads compute.
 
-    *Before*: kernels of `ttg-assign-layouts`, where each `ttng.warp_group_dot` is waited for at once. *After*: the wait
-    stands before the first operation that uses the result, and leaves unfinished as many products as were
-    begun since: they end in order. A barrier that says that tiles may be overwritten is arrived at after the
-    waits for all products before it.
+    *Before*: kernels of `ttg-assign-layouts`, where each `ttng.warp_group_dot` is waited for at once.
+    *After*: the wait stands before the first operation that uses the result, and leaves unfinished as many
+    products as were begun since: they end in order. A barrier that says that tiles may be overwritten is
+    arrived at after the waits for all products before it.
 
     ```mlir
     %s0 = ttng.warp_group_dot %q, %k, ...       // scores of this tile

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aecompiler.backends.nvidia.hopper.consumer import Consumer
 from aecompiler.backends.nvidia.hopper.producer import Producer
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
@@ -12,7 +10,6 @@ from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, numbers
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
-from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.backends.triton.kernel_abi import LAUNCH
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
@@ -31,15 +28,16 @@ class SpecializeWarps(Pass):
 
     *Before*: kernels whose tiles are read by descriptors (`convert-tiles-to-tt{descriptors=true}`), the loops
     over tiles of keys skewed or not. *After*: the body of a kernel is a `ttg.warp_specialize`. Its default
-    region and all partitions but the last are consumers: `consumers` groups of four warps, which compute 64 rows each,
-    the tile of rows cut in pieces. The last partition is the producer, one warp that copies tiles by TMA.
+    region and all partitions but the last are consumers: `consumers` groups of four warps, which compute 64
+    rows each, the tile of rows cut in pieces. The last partition is the producer, one warp that copies tiles
+    by TMA.
 
     Tiles of rows have buffers of their own. Tiles of keys go through rings of `stages` buffers, one ring for
-    each load of a step; a step is a turn of a loop over tiles, or what stands before or after the loops.
-    The step with the number n uses the slot n mod `stages`. For each slot there are barriers: `full`, one for each
-    ring, whose phase ends when the copy has arrived, and `empty`, whose phase ends when all consumers have said
-    that they are through with the tiles of the step. The producer waits for `empty` of the step before in
-    that slot, the consumers for `full`.
+    each load of a step; a step is a turn of a loop over tiles, or what stands before or after the loops. The
+    step with the number n uses the slot n mod `stages`. For each slot there are barriers: `full`, one for
+    each ring, whose phase ends when the copy has arrived, and `empty`, whose phase ends when all consumers
+    have said that they are through with the tiles of the step. The producer waits for `empty` of the step
+    before in that slot, the consumers for `full`.
 
     All roles compute the grid and the bounds of loops themselves. A tile that is stored by a descriptor goes
     through shared memory, that of the rows of q if it has the same shape.
@@ -85,7 +83,7 @@ class SpecializeWarps(Pass):
 
 
 def _launch_few(module: ir.Operation, name: str, programs: int) -> None:
-    """Launch no more than so many programs of a kernel, and give it the number of all tiles after its arguments."""
+    """Launch so many programs of a kernel at most; its last argument is then the number of all tiles."""
     for launch in rw.walk_list(module, LAUNCH):
         if ir.FlatSymbolRefAttr(launch.attributes["kernel"]).value != name:
             continue
@@ -109,7 +107,8 @@ _OTHER_REGISTERS = 30
 def _check_registers(roles: Roles, most: int) -> None:
     """Refuse tiles that a consumer has no registers for.
 
-    Registers of all products are taken at the same time, and so are those of factors that are no tiles in shared memory.
+    Registers of all products are taken at the same time, and so are those of factors that are no tiles in
+    shared memory.
     """
     for loop in roles.loops:
         needed = _OTHER_REGISTERS
@@ -163,7 +162,7 @@ class _Specialized:
             tt.ret()
 
     def _parameter(self, argument: ir.Value) -> ir.Type:
-        """The type of a parameter: descriptors know the layout in shared memory, and those of rows copy 64."""
+        """The type of a parameter: descriptors know layouts in shared memory, and those of rows copy 64."""
         if not lo.is_descriptor(argument.type):
             return argument.type
         was = lo.Descriptor.of(argument.type)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.bindings import arith, ir, scf
@@ -76,15 +75,12 @@ def _barriers(count: int) -> lo.MemDesc:
 
 
 def numbers(values: Sequence[int]) -> ir.Attribute:
+    """An attribute of numbers of 32 bits."""
     return ir.DenseI32ArrayAttr.get(list(values))
 
 
 def _i32(value: int) -> ir.Value:
     return tt.constant(tt.integer(32), value)
-
-
-def true() -> ir.Value:
-    return tt.constant(tt.integer(1), 1)
 
 
 class Slot(NamedTuple):
@@ -119,7 +115,7 @@ class WarpRole:
         """Its place in rings, and those of steps before it, that were asked for."""
 
     def run(self) -> None:
-        """Build the role, for the tile of rows of this program or for one after the other of those it computes."""
+        """Build the role, for the tile of rows of this program or for all that it computes in turn."""
         if self.tiles is None:
             self.build()
             self.finish()
