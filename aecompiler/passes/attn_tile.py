@@ -87,6 +87,9 @@ class Tile(Pass):
         0,
         "the keys of a tile in a second pass over the keys, a divisor of block-kv; 0: as many",
     )
+    split_features: bool = option(
+        False, "products of q and k are sums over pieces of their features, whose sizes are powers of two"
+    )
 
     def __post_init__(self) -> None:
         if self.retry_block_kv and (self.retry_block_kv < 0 or self.block_kv % self.retry_block_kv):
@@ -114,6 +117,7 @@ class Tile(Pass):
             split_kv=self.split_kv,
             masked_values=self.masked_values,
             retry_block_kv=self.retry_block_kv,
+            split_features=self.split_features,
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:

@@ -33,6 +33,10 @@ Its results are right whichever region is taken, if its condition is false for v
 """
 
 
+LEAST_PIECE = 16
+"""The least features of a piece."""
+
+
 class MaskedValues(enum.Enum):
     """How a tile program keeps what v holds at masked keys from o."""
 
@@ -53,6 +57,7 @@ class TileOptions:
     split_kv: int
     masked_values: MaskedValues
     retry_block_kv: int = 0
+    split_features: bool = False
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
 
@@ -394,12 +399,26 @@ class TileProgram:
 
         return rw.generic([(value, (1, 0))], [(empty, (0, 1))], "pp", body)[0]
 
-    def load_queries(self, rows: Rows, again: bool = False) -> ir.Value:
+    def feature_pieces(self) -> list[tuple[int, int]]:
+        """Where the pieces of q's and k's features begin, and their sizes; one piece where they are not split."""
+        whole = [(0, self.features)]
+        is_given = all(isinstance(value.owner, ir.Block) for value in (self.q, self.k))
+        if not self.options.split_features or not is_given or self.features % LEAST_PIECE:
+            return whole
+        pieces, first = [], 0
+        while first < self.features:
+            size = 1 << ((self.features - first).bit_length() - 1)
+            pieces.append((first, size))
+            first += size
+        return pieces
+
+    def load_queries(self, rows: Rows, piece: tuple[int, int], again: bool = False) -> ir.Value:
         """q of the tile, of the accumulator type: [features, rows] or [rows, features].
 
         What is read `again` is no common subexpression with what was read before, which is not kept for it.
         """
-        q = rows.load(self.q, features=self.features, operand="q")
+        first, size = piece
+        q = rows.load(self.q, features=size, operand="q", first_feature=first)
         if again:
             slice_ = q.owner
             while slice_.name != "tensor.extract_slice":

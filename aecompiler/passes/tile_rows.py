@@ -63,15 +63,16 @@ class Rows:
         prefix: Sequence[ir.Value] = (),
         features: int | None = None,
         operand: str | None = None,
+        first_feature: int = 0,
     ) -> ir.Value:
         """The rows of `source`, `[prefix..., B, H, Sq, features]` or without features: `[rows, features]`.
 
-        `operand` is the name of the operand that is read.
+        `operand` is the name of the operand that is read, `first_feature` where its features begin.
         """
         real = self.real
         tail = [] if features is None else [features]
         lead = len(prefix) + 1
-        offsets = [*prefix, self.batch, self.head, self.first, *[0] * len(tail)]
+        offsets = [*prefix, self.batch, self.head, self.first, *[first_feature] * len(tail)]
         sizes = [*[1] * lead, self.group, real, *tail]
         axes = list(range(lead + 1, len(sizes)))
         if self.group > 1:

@@ -53,7 +53,8 @@ class TileStep:
         self.program, self.rows, self.kv_head = program, rows, kv_head
         self.block, self.acc = program.block, program.acc
         self.keys = keys
-        self.q = program.load_queries(rows, again)
+        self.pieces = program.feature_pieces()
+        self.queries = [program.load_queries(rows, piece, again) for piece in self.pieces]
         element = Level.ELEMENT
         self.score = program.region("score", rows, [element])
         self.mask = program.region("mask", rows, [])
@@ -89,10 +90,12 @@ class TileStep:
                 accumulators.append(self._accumulate(kept, weight, scores, v, all_products))
         return Stream(tuple(new_state), tuple(accumulators))
 
-    def _load(self, operand: str, first: ir.Value, features: int, full: bool) -> ir.Value:
+    def _load(
+        self, operand: str, first: ir.Value, features: int, full: bool, first_feature: int = 0
+    ) -> ir.Value:
         """A tile of k or v: [keys, features]; keys past the end are 0."""
         source = getattr(self.program, operand)
-        offsets = [self.rows.batch, self.kv_head, first, 0]
+        offsets = [self.rows.batch, self.kv_head, first, first_feature]
         if full:
             whole = rw.extract_slice(source, offsets, [1, 1, self.keys, features], (2, 3))
             return name_slice(whole, operand, once=self.program.options.one_tile)
@@ -103,18 +106,17 @@ class TileStep:
 
     def _products(self, first: ir.Value, full: bool) -> ir.Value:
         """q . k of the tile's elements."""
-        k = self._load("k", first, self.program.features, full)
-        zeros = rw.filled(self.block.ordered(self.keys, self.block.rows), self.acc, 0.0)
-        if self.block.rows_last:
-            ins = [(k, (0, 2)), (self.q, (2, 1))]
-        else:
-            ins = [(self.q, (0, 2)), (k, (1, 2))]
+        products = rw.filled(self.block.ordered(self.keys, self.block.rows), self.acc, 0.0)
 
         def multiply(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
             a, b = (rw.convert_float(each, self.acc) for each in inputs)
             return [arith.addf(outputs[0], arith.mulf(a, b))]
 
-        return rw.generic(ins, [(zeros, (0, 1))], "ppr", multiply)[0]
+        for q, (start, features) in zip(self.queries, self.pieces, strict=True):
+            k = self._load("k", first, features, full, start)
+            ins = [(k, (0, 2)), (q, (2, 1))] if self.block.rows_last else [(q, (0, 2)), (k, (1, 2))]
+            products = rw.generic(ins, [(products, (0, 1))], "ppr", multiply)[0]
+        return products
 
     def _scores(self, products: ir.Value, full: bool) -> ir.Value:
         """The scores; -inf where masked."""

@@ -30,6 +30,7 @@ def tt(
     block_q: Annotated[int, "query rows of a tile"] = 64,
     block_kv: Annotated[int, "keys of a tile"] = 64,
     retry_block_kv: Annotated[int, "keys of a tile in a second pass for values that are not finite"] = 0,
+    split_features: Annotated[bool, "products of q and k are sums over pieces of their features"] = False,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
@@ -44,6 +45,7 @@ def tt(
     The context must allow unregistered dialects. What is left of a function is what the host does.
     """
     retry = f" retry-block-kv={retry_block_kv}" if retry_block_kv else ""
+    retry += " split-features=true" if split_features else ""
     return ",".join(
         (
             "cpu-guard-operations",
@@ -90,6 +92,7 @@ def hopper(
     return ",".join(
         (
             f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={_RETRY_BLOCK_KV} "
+            "split-features=true "
             f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
             f"approximate-tanh={_word(approximate_tanh)}}}",
             f"tt-skew-products{{carry-rounded={_word(carry_rounded)}}}",

@@ -62,8 +62,8 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects consumers to be 1 to {MAX_CONSUMERS}, or 0 to choose, got {self.consumers}"
             )
-        for name, known in (("grid", GRIDS), ("waits", tuple(each.value for each in Waits))):
-            if (value := getattr(self, name)) not in ("", *known):
+        for name, words in (("grid", GRIDS), ("waits", tuple(each.value for each in Waits))):
+            if (word := getattr(self, name)) not in ("", *words):
                 raise ValueError(
                     f"expects {name} to be one of {', '.join(known)}, or '' to choose, got '{value}'"
                 )
@@ -99,7 +99,7 @@ _SMALLER = [
 
 _SPECIALIZED = [
     _Choice(
-        {"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", "waits": "together"}, 128
+        {"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", "waits": "together"}, 192
     ),
     _Choice({"consumers": 2, "block_kv": 64, "num_stages": 2, "grid": "tiles", "waits": "at-end"}, 256),
 ]

@@ -110,7 +110,12 @@ class Descriptors:
         rows, features = region.kept
         part = _Slice.of(op)
         tensor = self.kernel.arguments[region.memory.argument]
-        if part.offsets[features] != 0 or part.sizes[features] != size_of(tensor, features):
+        start, width, all_features = (
+            part.offsets[features],
+            part.sizes[features],
+            size_of(tensor, features),
+        )
+        if not all(isinstance(each, int) for each in (start, width, all_features)):
             return False
         size, offset, extent = part.sizes[rows], part.offsets[rows], size_of(tensor, rows)
         if isinstance(size, int):

@@ -79,6 +79,10 @@ def _overlap(block: ir.Block, together: bool) -> None:
     for view in list(block.operations):
         op = view.operation
         used = kir.operands_of(op)
+        if op.name == _DOT and op.operands[2] in running:
+            # The tensor cores add to what they still compute.
+            running.remove(op.operands[2])
+            used = [op.operands[0], op.operands[1]]
         first = next((at for at, value in enumerate(running) if value in used), None)
         if first is not None:
             # All that are used, and all begun before them, have ended when the last that is used has.
