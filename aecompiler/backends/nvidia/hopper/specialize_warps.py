@@ -113,7 +113,9 @@ def _check_registers(roles: Roles, most: int) -> None:
     for loop in roles.loops:
         needed = _OTHER_REGISTERS
         for dot in rw.walk_list(loop, "tt.dot"):
-            needed += _registers_of(dot.results[0])
+            begins = kir.definer(dot.operands[2])
+            if begins is None or begins.name != dot.name:  # others add to what is counted
+                needed += _registers_of(dot.results[0])
             factor = kir.definer(dot.operands[0])
             if factor is None or factor.name != LOAD:
                 needed += _registers_of(dot.operands[0])
