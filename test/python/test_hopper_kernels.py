@@ -267,6 +267,23 @@ def test_values_that_are_not_finite_are_seen_by_rows_that_keep_them(consumers, k
     compare(FEW_HEADS, (q, k, v), f"consumers={consumers} block-kv=32")
 
 
+@pytest.mark.parametrize("options", [f"{SMALL} programs=1", "consumers=2 block-kv=16 stages=3 programs=2"])
+def test_values_that_are_not_finite_in_some_of_several_tiles(options):
+    """A program computes tiles that were not right again after all others."""
+    q, k, v = data(5 * 64, 5 * 64, heads=1)
+    v[:, :, 70] = np.nan
+    v[:, :, 200, 3] = np.inf
+    compare(FEW_HEADS, (q, k, v), options, seeds=(0, 1))
+
+
+def test_values_that_are_not_finite_in_one_of_many_tiles():
+    """More tiles than a program has bits for."""
+    q, k, v = data(67 * 64, 67 * 64, 16, heads=1)
+    v[:, :, [100, 66 * 64]] = np.nan
+    few = program((q, k, v), mask=lambda: aec.masks.window(2), normalize=with_lse)
+    compare(few, (q, k, v), "consumers=1 block-kv=32 stages=2 programs=1")
+
+
 def test_masked_values_that_are_not_finite_are_left_out():
     q, k, v = data(20, 130)
     v[:, :, 20:] = np.nan
