@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.elementwise import LIBRARIES
 from aecompiler.backends.triton.kernel import KernelBuilder, KernelOptions
 from aecompiler.backends.triton.kernel_abi import DESCRIPTORS, LAUNCH
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.tile_program import RETRY
 
 
 @register_pass
@@ -89,9 +91,32 @@ class ConvertTilesToTT(Pass):
         for function in rw.walk_list(op, "func.func"):
             loops = [loop for loop in rw.walk_list(function, "scf.forall") if len(loop.results)]
             for number, loop in enumerate(loops):
+                if self.descriptors:
+                    _read_again(loop)
                 _convert(op, loop, f"{rw.symbol_name(function)}_{number}", options)
             if loops:
                 _erase_unused(function)
+
+
+def _read_again(loop: ir.Operation) -> None:
+    """Read in branches that compute something again what they need of tiles that were read before.
+
+    Programs may have merged reads that are the same. What a branch that hardly ever runs uses would be kept for it.
+    """
+    for branch in [each for each in rw.walk_list(loop, "scf.if") if RETRY in each.attributes]:
+        block = branch.regions[1].blocks[0]
+        users = [each for view in block.operations for each in rw.walk_list(view.operation)]
+        users += [view.operation for view in block.operations]
+        operands = [operand for op in users for operand in op.operands]
+        mapping: dict[ir.Value, ir.Value] = {}
+        with ir.InsertionPoint.at_block_begin(block):
+            for op in kir.slice_in(branch.block, operands):
+                if op.name.startswith(("tensor.", "linalg.")):
+                    rw.clone_op(op, mapping)
+        for op in users:
+            for number, operand in enumerate(op.operands):
+                if operand in mapping:
+                    op.operands[number] = mapping[operand]
 
 
 def _erase_unused(function: ir.Operation) -> None:
