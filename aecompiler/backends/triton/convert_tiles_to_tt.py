@@ -101,7 +101,7 @@ class ConvertTilesToTT(Pass):
 def _read_again(loop: ir.Operation) -> None:
     """Read in branches that compute something again what they need of tiles that were read before.
 
-    Programs may have merged reads that are the same. What a branch that hardly ever runs uses would be kept for it.
+    Programs may have merged reads that are the same. Tiles would be kept for a branch that hardly ever runs.
     """
     for branch in [each for each in rw.walk_list(loop, "scf.if") if RETRY in each.attributes]:
         block = branch.regions[1].blocks[0]
