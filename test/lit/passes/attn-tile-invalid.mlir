@@ -4,12 +4,16 @@
 // RUN: not aec-opt %s --attn-tile=rows-last=2 2>&1 | FileCheck %s --check-prefix=ROWS
 // RUN: not aec-opt %s --attn-tile=decode-rows=-1 2>&1 | FileCheck %s --check-prefix=DECODE
 // RUN: not aec-opt %s --attn-tile=masked-values=ignore 2>&1 | FileCheck %s --check-prefix=VALUES
+// RUN: not aec-opt %s '--attn-tile=block-kv=64 retry-block-kv=48' 2>&1 | FileCheck %s --check-prefix=RETRY
+// RUN: not aec-opt %s '--attn-tile=block-kv=64 retry-block-kv=-16' 2>&1 | FileCheck %s --check-prefix=NEGATIVE
 
 // DECODE: pass 'attn-tile': expects decode-rows to be 0 to 4096, got -1
 // QUERIES: pass 'attn-tile': expects block-q to be 1 to 4096, got 0
 // KEYS: pass 'attn-tile': expects block-kv to be 1 to 4096, got 100000
 // SPLIT: pass 'attn-tile': expects split-kv to be 1 to 1024, got 0
 // VALUES: option 'masked-values' of pass 'attn-tile' expects one of check-tiles, check-result, got 'ignore'
+// RETRY: pass 'attn-tile': expects retry-block-kv to be a divisor of block-kv (64), got 48
+// NEGATIVE: pass 'attn-tile': expects retry-block-kv to be a divisor of block-kv (64), got -16
 // ROWS: option 'rows-last' of pass 'attn-tile' expects true or false, got '2'
 func.func @f() {
   return

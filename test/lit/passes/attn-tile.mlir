@@ -4,6 +4,7 @@
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 split-kv=4},canonicalize,cse)' | FileCheck %s --check-prefix=SPLIT
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 decode-rows=12 decode-block-kv=32},canonicalize,cse)' | FileCheck %s --check-prefix=DECODE
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 masked-values=check-result},canonicalize,cse)' | FileCheck %s --check-prefix=RESULT
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 masked-values=check-result retry-block-kv=2},canonicalize,cse)' | FileCheck %s --check-prefix=RETRY
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 split-kv=4 masked-values=check-result},canonicalize,cse)' | FileCheck %s --check-prefix=BYPART
 
 // ReLU attention, causal: a sum of products without a state. Full tiles come first, without masking code; in partial
@@ -108,6 +109,23 @@
 // RESULT:               arith.select %[[MASKED]], %[[ZERO]], %[[PRODUCT]]
 // RESULT-NOT:       scf.for
 // RESULT:         ins(%[[ACC]]{{[ ,]}}
+
+// In the second pass tiles have two keys, and bounds of their own. Its results are right where the condition is false.
+// RETRY-LABEL: func.func @relu
+// RETRY:         scf.for
+// RETRY:           tensor.extract_slice {{.*}} : tensor<?x2x?x64xbf16> to tensor<8x64xbf16>
+// RETRY:         scf.for
+// RETRY:         %[[FINITE:[^ ]+]] = arith.cmpf oeq
+// RETRY:         scf.if %[[FINITE]]
+// RETRY-NEXT:      scf.yield
+// RETRY-NEXT:    } else {
+// RETRY:           tensor.extract_slice {{.*}} : tensor<?x6x?x64xbf16> to tensor<?x64xbf16>
+// RETRY:           scf.for
+// RETRY:             scf.for
+// RETRY:               tensor.pad
+// RETRY:               : tensor<?x64xbf16> to tensor<2x64xbf16>
+// RETRY-NOT:       tensor<8x64xbf16>
+// RETRY:         } {attn.retry}
 
 // Each part of the keys asks for its own accumulators, before they are merged.
 // BYPART-LABEL: func.func @relu
