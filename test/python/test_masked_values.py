@@ -92,9 +92,9 @@ CALLS = [
 ]
 
 
-def check(source, tile, rows=ROWS, dtype="f32", **options):
+def check(source, tile, rows=ROWS, dtype="f32", ways=WAYS, **options):
     """Both ways give the same, which is what the reference gives."""
-    kernels = [aec.compile(source, target="tiled", tile=f"{tile} {way}", **options) for way in WAYS]
+    kernels = [aec.compile(source, target="tiled", tile=f"{tile} {way}", **options) for way in ways]
     assert_same(kernels, dtype, rows)
 
 
@@ -127,6 +127,13 @@ def as_tuple(results):
 @pytest.mark.parametrize("normalize", NORMALIZERS.values(), ids=NORMALIZERS)
 def test_masked_values_stay_hidden_and_others_do_not(normalize, tile):
     check(program(normalize, WINDOW), tile)
+
+
+@pytest.mark.parametrize("mask", [WINDOW, DOTTED], ids=["ranges", "tests"])
+@pytest.mark.parametrize("tile", TILES.values(), ids=TILES)
+def test_a_second_pass_in_smaller_tiles(tile, mask):
+    """Of 4 keys, also where the tiles of the first pass are not all as large, or are parts of the keys."""
+    check(program(normalizers.softmax(lse=True), mask), tile, ways=(WAYS[0], f"{WAYS[1]} retry-block-kv=4"))
 
 
 @pytest.mark.parametrize(("mask", "loops"), [(WINDOW, 5), (DOTTED, 2)], ids=["ranges", "tests"])
