@@ -65,7 +65,7 @@ class NvidiaSchedule(Schedule):
         for name, words in (("grid", GRIDS), ("waits", tuple(each.value for each in Waits))):
             if (word := getattr(self, name)) not in ("", *words):
                 raise ValueError(
-                    f"expects {name} to be one of {', '.join(known)}, or '' to choose, got '{value}'"
+                    f"expects {name} to be one of {', '.join(words)}, or '' to choose, got '{word}'"
                 )
         for name in ("block_q", "num_warps") if self.consumers else ():
             if given := getattr(self, name):
