@@ -138,6 +138,19 @@ def test_tails_of_tiles(rows, keys):
         compare(traced, data(rows, keys))
 
 
+@pytest.mark.parametrize("normalize", [aec.normalizers.softmax(lse=True), aec.normalizers.sigmoid(-2.0)])
+def test_sizes_that_tiles_divide_need_no_second_pass(normalize):
+    def attention(q, k, v):
+        return aec.attention(q, k, v, score=aec.scores.scale(), normalize=normalize)
+
+    specs = {"q": aec.tensor(B, HEADS, 128, FEATURES, dtype="bf16")}
+    specs |= {name: aec.tensor(B, KV_HEADS, 64, FEATURES, dtype="bf16") for name in "kv"}
+    arrays = data(128, 64)
+    arrays[2][:, :, 5, 3] = np.inf
+    for options in (SMALL, f"{SMALL} programs=2"):
+        compare(aec.trace(attention, **specs), arrays, options)
+
+
 @pytest.mark.parametrize("mask", [None, causal])
 @pytest.mark.parametrize("dtype", ["bf16", "f16"])
 @pytest.mark.parametrize(("d", "dv"), [(32, 32), (64, 64), (64, 16), (16, 128)])

@@ -32,7 +32,7 @@ class Consumer(WarpRole):
             with op.location:
                 if op in self.roles.loops:
                     self._loop_over_steps(op)
-                elif op == self.roles.retry:
+                elif self.roles.retry is not None and op == self.roles.retry:
                     self._take_first(op)
                 elif op.name != "tt.return":
                     self._operation(op)
