@@ -38,7 +38,7 @@
 // CHECK:           "tt.dot"
 // Where the result is not finite, the keys are visited a second time, one by one, and those without weight left out.
 // CHECK:         %[[FINITE:[^ ]+]] = arith.cmpf oeq
-// CHECK:         %[[LAST:[^ ]+]] = scf.if %[[FINITE]] -> (tensor<16x64xf32>) {
+// CHECK:         %[[LAST:[^ :]+]]:3 = scf.if %[[FINITE]] -> (tensor<16xf32>, tensor<16xf32>, tensor<16x64xf32>) {
 // CHECK-NEXT:      scf.yield
 // CHECK-NEXT:    } else {
 // CHECK:           scf.for

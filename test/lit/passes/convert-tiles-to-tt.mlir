@@ -28,7 +28,7 @@
 // CHECK-DAG:     %[[C8:[^ ]+]] = arith.constant 8 : i32
 // The tiles of eight heads are started before those of the next eight.
 // CHECK:         %[[PROGRAM:[^ ]+]] = "tt.get_program_id"() {axis = 0 : i32}
-// CHECK:         arith.muli %{{[^ ]+}}, %[[C8]] : i32
+// CHECK:         arith.minsi %{{[^ ]+}}, %[[C8]] : i32
 // CHECK:         arith.divsi
 // CHECK:         arith.remsi
 // The row where the tile begins has 32 bits, offsets in memory have 64.
@@ -65,7 +65,7 @@
 // OPTIONS-LABEL: func.func @scaled
 // OPTIONS:         %[[C4:[^ ]+]] = arith.constant 4 : i32
 // OPTIONS:         "tt.get_program_id"()
-// OPTIONS:         arith.muli %{{[^ ]+}}, %[[C4]] : i32
+// OPTIONS:         arith.minsi %{{[^ ]+}}, %[[C4]] : i32
 #map = affine_map<(d0, d1) -> (d0, d1)>
 func.func @scaled(%x: tensor<?x6x?x24xf32>, %s: f32, %n: index) -> tensor<?x6x?x24xf32> {
   %c0 = arith.constant 0 : index
