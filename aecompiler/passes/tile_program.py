@@ -400,7 +400,7 @@ class TileProgram:
         return rw.generic([(value, (1, 0))], [(empty, (0, 1))], "pp", body)[0]
 
     def feature_pieces(self) -> list[tuple[int, int]]:
-        """Where the pieces of q's and k's features begin, and their sizes; one piece where they are not split."""
+        """Where pieces of q's and k's features begin, and their sizes; one piece if they are not split."""
         whole = [(0, self.features)]
         is_given = all(isinstance(value.owner, ir.Block) for value in (self.q, self.k))
         if not self.options.split_features or not is_given or self.features % LEAST_PIECE:
