@@ -159,7 +159,13 @@ def test_features(d, dv, dtype, mask):
     attend(data(d=d, dv=dv, dtype=dtype), dtype=dtype, **options)
 
 
-def test_features_that_are_computed_in_two_halves():
+@pytest.mark.parametrize(("d", "dv"), [(48, 16), (96, 32), (192, 128), (112, 64)])
+def test_features_in_pieces(d, dv):
+    """Scores are sums of products of pieces, of 32 and 16 features, for example, in tiles of their own."""
+    attend(data(70, 40, d, dv), mask=causal)
+
+
+def test_products_of_more_features_than_one_instruction_has_columns():
     attend(data(20, 20, 256, 256), mask=causal)
 
 

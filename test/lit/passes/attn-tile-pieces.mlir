@@ -1,0 +1,79 @@
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 rows-last=false split-features=true},canonicalize,cse)' | FileCheck %s
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 rows-last=false},canonicalize,cse)' | FileCheck %s --check-prefix=WHOLE
+
+// 192 features of q and k are pieces of 128 and 64: the second product adds to the first. Those of v stay together.
+// CHECK-LABEL: func.func @pieces
+// CHECK-SAME:    %[[Q:[^ ]+]]: tensor<?x2x?x192xbf16>, %[[K:[^ ]+]]: tensor<?x2x?x192xbf16>
+// CHECK-DAG:     tensor.extract_slice %[[Q]][%{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 1, %{{.+}}, 128]
+// CHECK-DAG:     tensor.extract_slice %[[Q]][%{{.+}}, %{{.+}}, %{{.+}}, 128] [1, 1, %{{.+}}, 64]
+// CHECK:         scf.for
+// CHECK:           %[[K0:[^ ]+]] = tensor.extract_slice %[[K]][%{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 1, 8, 128]
+// CHECK:           %[[S0:[^ ]+]] = linalg.generic {{.*}} ins(%{{[^ ]+}}, %[[K0]] : tensor<16x128x{{.+}}>, tensor<8x128xbf16>)
+// CHECK:           %[[K1:[^ ]+]] = tensor.extract_slice %[[K]][%{{.+}}, %{{.+}}, %{{.+}}, 128] [1, 1, 8, 64]
+// CHECK:           linalg.generic {{.*}} ins(%{{[^ ]+}}, %[[K1]] : tensor<16x64x{{.+}}>, tensor<8x64xbf16>) outs(%[[S0]] :
+// CHECK:           tensor<8x192xbf16>
+
+// WHOLE-LABEL: func.func @pieces
+// WHOLE-NOT:     [1, 1, 8, 64]
+// WHOLE:         return
+func.func @pieces(%q: tensor<?x2x?x192xbf16>, %k: tensor<?x2x?x192xbf16>, %v: tensor<?x2x?x192xbf16>) -> tensor<?x2x?x192xbf16> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  %o = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    %keep = arith.cmpi sge, %i, %j : index
+    "attn.yield"(%keep) : (i1) -> ()
+  }, {
+    "attn.yield"() : () -> ()
+  }, {
+  ^update(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    %w = arith.maximumf %s, %zero : f32
+    "attn.yield"(%one, %w) : (f32, f32) -> ()
+  }, {
+  ^merge(%b: index, %h: index, %i: index):
+    "attn.yield"(%one, %one) : (f32, f32) -> ()
+  }, {
+  ^finalize(%b: index, %h: index, %i: index):
+    "attn.yield"(%one) : (f32) -> ()
+  }) {accumulators = 1 : i64}
+    : (tensor<?x2x?x192xbf16>, tensor<?x2x?x192xbf16>, tensor<?x2x?x192xbf16>) -> tensor<?x2x?x192xbf16>
+  return %o : tensor<?x2x?x192xbf16>
+}
+
+// -----
+
+// 24 features would have a piece of 8, which matrix units do not multiply.
+// CHECK-LABEL: func.func @small
+// CHECK:         scf.for
+// CHECK:           [1, 1, 8, 24]
+// CHECK-NOT:       [1, 1, 8, 16]
+// CHECK:         return
+func.func @small(%q: tensor<?x2x?x24xbf16>, %k: tensor<?x2x?x24xbf16>, %v: tensor<?x2x?x24xbf16>) -> tensor<?x2x?x24xbf16> {
+  %zero = arith.constant 0.0 : f32
+  %one = arith.constant 1.0 : f32
+  %o = "attn.online_attention"(%q, %k, %v) ({
+  ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    "attn.yield"(%s) : (f32) -> ()
+  }, {
+  ^mask(%b: index, %h: index, %i: index, %j: index):
+    %keep = arith.cmpi sge, %i, %j : index
+    "attn.yield"(%keep) : (i1) -> ()
+  }, {
+    "attn.yield"() : () -> ()
+  }, {
+  ^update(%s: f32, %b: index, %h: index, %i: index, %j: index):
+    %w = arith.maximumf %s, %zero : f32
+    "attn.yield"(%one, %w) : (f32, f32) -> ()
+  }, {
+  ^merge(%b: index, %h: index, %i: index):
+    "attn.yield"(%one, %one) : (f32, f32) -> ()
+  }, {
+  ^finalize(%b: index, %h: index, %i: index):
+    "attn.yield"(%one) : (f32) -> ()
+  }) {accumulators = 1 : i64}
+    : (tensor<?x2x?x24xbf16>, tensor<?x2x?x24xbf16>, tensor<?x2x?x24xbf16>) -> tensor<?x2x?x24xbf16>
+  return %o : tensor<?x2x?x24xbf16>
+}
