@@ -309,3 +309,47 @@ func.func @names(%x: tensor<?x16xf16> {attn.dims = ["N", ""]}, %y: tensor<?x16xf
   }
   return %o : tensor<?x16xf16>
 }
+
+// -----
+
+// What a branch that computes something again needs of a tile it reads again, so that nothing is kept for it.
+// CHECK-LABEL: func.func @again
+// CHECK:       "tt.func"()
+// CHECK:         %[[TILE:[^ ]+]] = "tt.descriptor_load"
+// CHECK:         scf.if
+// CHECK-NEXT:      arith.mulf %[[TILE]], %[[TILE]]
+// CHECK:         } else {
+// CHECK-NOT:       %[[TILE]]
+// CHECK:           %[[SAME:[^ ]+]] = "tt.load"
+// CHECK:           arith.addf %[[SAME]], %[[SAME]]
+// CHECK-NOT:       %[[TILE]]
+// CHECK:         "tt.descriptor_store"
+#map = affine_map<(d0, d1) -> (d0, d1)>
+func.func @again(%x: tensor<2x64x64xbf16>, %yes: i1) -> tensor<2x64x64xbf16> {
+  %empty = tensor.empty() : tensor<2x64x64xbf16>
+  %o = scf.forall (%b, %t) in (2, 2) shared_outs(%out = %empty) -> (tensor<2x64x64xbf16>) {
+    %c32 = arith.constant 32 : index
+    %first = arith.muli %t, %c32 : index
+    %tile = tensor.extract_slice %x[%b, %first, 0] [1, 32, 64] [1, 1, 1] : tensor<2x64x64xbf16> to tensor<32x64xbf16>
+    %new = tensor.empty() : tensor<32x64xbf16>
+    %r = scf.if %yes -> (tensor<32x64xbf16>) {
+      %y = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]} ins(%tile : tensor<32x64xbf16>) outs(%new : tensor<32x64xbf16>) {
+      ^bb0(%a: bf16, %c: bf16):
+        %n = arith.mulf %a, %a : bf16
+        linalg.yield %n : bf16
+      } -> tensor<32x64xbf16>
+      scf.yield %y : tensor<32x64xbf16>
+    } else {
+      %y = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]} ins(%tile : tensor<32x64xbf16>) outs(%new : tensor<32x64xbf16>) {
+      ^bb0(%a: bf16, %c: bf16):
+        %n = arith.addf %a, %a : bf16
+        linalg.yield %n : bf16
+      } -> tensor<32x64xbf16>
+      scf.yield %y : tensor<32x64xbf16>
+    } {attn.retry}
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[%b, %first, 0] [1, 32, 64] [1, 1, 1] : tensor<32x64xbf16> into tensor<2x64x64xbf16>
+    }
+  }
+  return %o : tensor<2x64x64xbf16>
+}
