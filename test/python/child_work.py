@@ -15,6 +15,8 @@ def act(item):
         time.sleep(100)
     if item == "raise":
         raise ValueError("no")
+    if item == "exit":
+        os._exit(0)
     return item
 
 
