@@ -376,16 +376,17 @@ def cudnn_call(setting, inputs):
 
 def flex_call(setting, inputs):
     variant, extra = setting.variant, inputs.get("extra")
+    score, keep = variant.score, variant.keep
     score_mod = block_mask = None
-    if variant.score:
+    if score:
 
         def score_mod(x, b, h, i, j):
-            return variant.score(x, b, h, i, j, extra)
+            return score(x, b, h, i, j, extra)
 
-    if variant.keep:
+    if keep:
 
         def mask_mod(b, h, i, j):
-            return variant.keep(b, h, i, j, extra)
+            return keep(b, h, i, j, extra)
 
         batch = setting.batch if variant.extra[:1] == ("B",) else None
         block_mask = create_block_mask(

@@ -64,7 +64,7 @@ def _in_one_child(
         yield from _answers(ours, child, len(items), limit_s, end)
     finally:
         child.kill()
-        child.join()
+        child.join(20)  # one that a driver holds may never end
         ours.close()
 
 

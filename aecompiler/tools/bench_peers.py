@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import json
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from aecompiler.tools.bench_cuda import Call, event_batch_ms, interleaved_median
 from aecompiler.tools.bench_machine import versions
 from aecompiler.tools.bench_table import table
 from aecompiler.tools.benchmark import WrongResultError
+from aecompiler.tools.command_line import FAILED, OK, USAGE
 
 TARGET = "cuda"
 
@@ -88,7 +90,7 @@ class Measured:
 
 
 def run(cases: Sequence[Case], peers: Iterable[str], out: str, argv: Sequence[str] | None = None) -> int:
-    """The command; returns 1 if a case of ours failed."""
+    """The command; returns 0, 1 if a case of ours failed, or 2 without a GPU."""
     begin = time.monotonic()
     names = tuple(peers)
     args = arguments(names, out, argv)
@@ -96,7 +98,10 @@ def run(cases: Sequence[Case], peers: Iterable[str], out: str, argv: Sequence[st
     if args.list:
         for each in chosen:
             print(f"{each.key}  ({', '.join(each.peers)})")
-        return 0
+        return OK
+    if not _has_gpu():
+        print("expects a GPU that torch can use", file=sys.stderr)
+        return USAGE
     all_in_children(compile_ahead, _distinct(chosen), limit_s=120.0)
     print(f"compiled in {time.monotonic() - begin:.0f} s", flush=True)
     work = functools.partial(measure, rounds=args.rounds, peers=args.peers)
@@ -110,9 +115,15 @@ def run(cases: Sequence[Case], peers: Iterable[str], out: str, argv: Sequence[st
             found.append(dataclasses.asdict(line))
             file.write(json.dumps(_finite(found[-1]), allow_nan=False) + "\n")
             file.flush()
-            print("\n".join(table(found[-1:], names).splitlines()[2:3]), flush=True)
+            print("\n".join(filter(None, table(found[-1:], names).splitlines()[2:])), flush=True)
     print(table(found, names), flush=True)
-    return int(any(each["failed"] for each in found))
+    return FAILED if any(each["failed"] for each in found) else OK
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _finite(value: Any) -> Any:
@@ -251,6 +262,6 @@ def is_usable() -> bool:
     try:
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
-    except RuntimeError:
+    except (AssertionError, RuntimeError):  # the first, where torch finds no GPU
         return False
     return True

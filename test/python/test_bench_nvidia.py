@@ -287,6 +287,14 @@ def test_mistakes_are_usage_errors(argv, text, capsys):
     assert text in capsys.readouterr().err
 
 
+def test_machine_without_gpu_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    file = tmp_path / "out.jsonl"
+    assert command("--out", str(file)) == 2
+    assert capsys.readouterr().err == "expects a GPU that torch can use\n"
+    assert not file.exists()
+
+
 def test_results_are_flushed_as_they_come(tmp_path, monkeypatch, capsys):
     file = tmp_path / "out.jsonl"
 
@@ -295,6 +303,7 @@ def test_results_are_flushed_as_they_come(tmp_path, monkeypatch, capsys):
         assert [json.loads(line)["error"] for line in file.read_text().splitlines()] == [None]
         yield Failure("no answer within 60 s")
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(bench_peers, "all_in_children", lambda *_, **__: None)
     monkeypatch.setattr(bench_peers, "each_in_child", in_turn)
     assert command("--case", "^(sigmoid|relu)/B4", "--out", str(file)) == 1
