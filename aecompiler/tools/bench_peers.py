@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from aecompiler.tools.bench_children import Failure, all_in_children, each_in_child
 from aecompiler.tools.bench_cuda import Call, event_batch_ms, interleaved_medians, poisoned_call, row_error
 from aecompiler.tools.bench_machine import versions
-from aecompiler.tools.bench_table import table
+from aecompiler.tools.bench_table import failures, row, table
 from aecompiler.tools.benchmark import WrongResultError
 from aecompiler.tools.command_line import FAILED, OK, USAGE
 
@@ -102,7 +102,7 @@ def run(cases: Sequence[Case], peers: Iterable[str], out: str, argv: Sequence[st
     if not _has_gpu():
         print("expects a GPU that torch can use", file=sys.stderr)
         return USAGE
-    all_in_children(compile_ahead, _distinct(chosen), limit_s=120.0)
+    all_in_children(compile_ahead, _ahead(chosen), limit_s=120.0)
     print(f"compiled in {time.monotonic() - begin:.0f} s", flush=True)
     work = functools.partial(measure, rounds=args.rounds, peers=args.peers)
     found = []
@@ -115,7 +115,7 @@ def run(cases: Sequence[Case], peers: Iterable[str], out: str, argv: Sequence[st
             found.append(dataclasses.asdict(line))
             file.write(json.dumps(_finite(found[-1]), allow_nan=False) + "\n")
             file.flush()
-            print("\n".join(filter(None, table(found[-1:], names).splitlines()[2:])), flush=True)
+            print("\n".join([row(found[-1], names), *failures(found[-1])]), flush=True)
     print(table(found, names), flush=True)
     return FAILED if any(each["failed"] for each in found) else OK
 
@@ -160,20 +160,21 @@ def _pattern(text: str) -> re.Pattern[str]:
         raise argparse.ArgumentTypeError(f"no regular expression: {error}") from None
 
 
-def _distinct(cases: Sequence[Case]) -> list[Case]:
-    """Cases that together have all programs: lengths and batches don't make others."""
-    seen: dict[tuple[str, ...], Case] = {}
+def _ahead(cases: Sequence[Case]) -> list[tuple[Case, int]]:
+    """Each program once, as a case and which of its programs: lengths and batches don't make others."""
+    found: dict[str, tuple[Case, int]] = {}
     for each in cases:
-        seen.setdefault(tuple(str(program) for program in each.programs()), each)
-    return list(seen.values())
+        for number, program in enumerate(each.programs()):
+            found.setdefault(str(program), (each, number))
+    return list(found.values())
 
 
-def compile_ahead(case: Case) -> None:
-    """Compile what a case needs, which leaves it in the cache of kernels."""
+def compile_ahead(which: tuple[Case, int]) -> None:
+    """Compile a program of a case, which leaves it in the cache of kernels."""
     from aecompiler.compiler import compile
 
-    for program in case.programs():
-        compile(program, TARGET)
+    case, number = which
+    compile(case.programs()[number], TARGET)
 
 
 def measure(case: Case, rounds: int, peers: Sequence[str]) -> Measured:

@@ -17,14 +17,32 @@ def table(results: Sequence[Mapping[str, Any]], peers: Iterable[str]) -> str:
     head = ["case", "ms", "TFLOP/s", *(f"{name}, ms | ratio" for name in names), "cost", "largest error"]
     columns = " | ".join(head)
     lines = [f"| {columns} |", "|" + "---|" * (columns.count("|") + 1)]
-    for each in results:
-        cells = [each["case"], _time(each), _number(each["tflops"], ".0f")]
-        for name in names:
-            peer = each["peers"].get(name, {})
-            cells += [_time(peer), _number(peer.get("ratio"), ".2f")]
-        cells += [_number(each["cost"], ".2f"), _number(each["error"], ".1e")]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, *_summary(results, names), *_failures(results)])
+    lines += [row(each, names) for each in results]
+    failed = [line for each in results for line in failures(each)]
+    return "\n".join([*lines, *_block(_summary(results, names)), *_block(failed)])
+
+
+def row(result: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The line of a result."""
+    cells = [result["case"], _time(result), _number(result["tflops"], ".0f")]
+    for name in names:
+        peer = result["peers"].get(name, {})
+        cells += [_time(peer), _number(peer.get("ratio"), ".2f")]
+    cells += [_number(result["cost"], ".2f"), _number(result["error"], ".1e")]
+    return f"| {' | '.join(cells)} |"
+
+
+def failures(result: Mapping[str, Any]) -> list[str]:
+    """A line for ours, and for each of the peers, if it failed."""
+    lines = [f"{result['case']}: {result['failed']}"] if result["failed"] else []
+    for name, peer in result["peers"].items():
+        if peer.get("failed"):
+            lines.append(f"{result['case']}: {name}: {peer['failed']}")
+    return lines
+
+
+def _block(lines: list[str]) -> list[str]:
+    return ["", *lines] if lines else []
 
 
 def geometric_mean(numbers: Sequence[float]) -> float:
@@ -55,15 +73,4 @@ def _summary(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list
                 f"beside {name}: geometric mean {mean:.3f} of {len(ratios)} cases, "
                 f"least {ratios[least]:.3f} ({least})"
             )
-    return ["", *lines] if lines else []
-
-
-def _failures(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = []
-    for each in results:
-        if each["failed"]:
-            lines.append(f"{each['case']}: {each['failed']}")
-        for name, peer in each["peers"].items():
-            if peer.get("failed"):
-                lines.append(f"{each['case']}: {name}: {peer['failed']}")
-    return ["", *lines] if lines else []
+    return lines

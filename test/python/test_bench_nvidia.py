@@ -104,6 +104,11 @@ def test_formula_of_peer_agrees_with_reference(each, small_window, monkeypatch):
     assert row_error(found, nvidia.reference(each, inputs)) <= bench_peers.PEER_TOLERANCE
 
 
+def test_each_program_is_compiled_ahead_once():
+    cases = [setting("causal"), setting("causal", length=77), setting("sink", beside_plain=True)]
+    assert bench_peers._ahead(cases) == [(cases[0], 0), (cases[2], 0)]
+
+
 # ---- checking and timing -----------------------------------------------------------------------------
 
 
