@@ -128,6 +128,10 @@ class Memdesc:
         """The view with its dimensions in another order."""
         return replace(self, axes=tuple(self.axes[axis] for axis in order))
 
+    def overlaps(self, other: Memdesc) -> bool:
+        """Whether two views have an element in common."""
+        return self.allocation is other.allocation and _overlap(self.region, other.region)
+
     def read(self) -> np.ndarray:
         """What stands there now."""
         return self._elements().reshape(self.shape).copy()

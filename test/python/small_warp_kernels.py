@@ -65,8 +65,10 @@ class Region(Lines):
     def local_load(self, slot: int | str) -> str:
         return self.value(f'"ttg.local_load"({self.slot(slot)}) : ({SLOT}) -> {TILE}')
 
-    def local_store(self, value: str, slot: int | str) -> None:
+    def local_store(self, value: str, slot: int | str, *, fence: bool = True) -> None:
         self.add(f'"ttg.local_store"({value}, {self.slot(slot)}) : ({TILE}, {SLOT}) -> ()')
+        if fence:
+            self.add('"ttng.fence_async_shared"() {bCluster = false} : () -> ()')
 
     def tile(self, number: float) -> str:
         return self.value(f"arith.constant dense<{number}> : {TILE}")

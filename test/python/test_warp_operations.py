@@ -60,6 +60,20 @@ def test_a_result_that_is_read_too_early_is_an_error():
     fails(kernel(default, first_copy), Mistake, "which nothing wrote|not certain to follow the copy")
 
 
+@pytest.mark.parametrize("reads", ["copy", "product"])
+def test_what_threads_wrote_is_read_after_a_fence(reads):
+    def default(t):
+        t.local_store(t.tile(1.0), 1)
+        t.local_store(t.tile(1.0), 0, fence=False)
+        if reads == "copy":
+            t.copy_out(0, 0)
+        else:
+            acc = t.value(f"arith.constant dense<0.0> : {WIDE}")
+            t.done(t.dot(t.slot(1), 0, acc))
+
+    fails(kernel(default), Mistake, "does not follow a fence after what the default partition wrote there")
+
+
 def test_a_copy_to_memory_needs_a_wait():
     def default(t):
         t.local_store(t.tile(1.0), 0)

@@ -175,7 +175,19 @@ class _WarpFrame(Frame):
         assert value.shape == place.shape, f"a tensor of {value.shape} into a memdesc of {place.shape}"
         self.machine.access(self.warps, place, op.name, writes=True)
         place.write(value)
+        self.warps.unfenced.append(place)
         return []
+
+    def fence(self, op: ir.Operation, operands: list) -> list:
+        self.warps.unfenced = []
+        return []
+
+    def check_fence(self, place: Memdesc, what: str) -> None:
+        """Copies by TMA and products read what threads have written only after a fence."""
+        if any(place.overlaps(each) for each in self.warps.unfenced):
+            raise Mistake(
+                f"{what} {place.name} does not follow a fence after what {self.warps.name} wrote there"
+            )
 
     def barrier(self, place: Memdesc) -> Barrier:
         barrier = place.allocation.barriers.get(place.region)
@@ -231,6 +243,7 @@ class _WarpFrame(Frame):
     def copy_out(self, op: ir.Operation, operands: list) -> list:
         descriptor, *corner, source = operands
         box = _box_as(op.operands[0].type, source)
+        self.check_fence(source, "the copy from")
         flight = self.machine.launch(
             self.warps,
             f"the copy from {source.name}",
@@ -266,6 +279,7 @@ class _WarpFrame(Frame):
         product = Product(flight)
         for factor in (a, b):
             if isinstance(factor, Memdesc):
+                self.check_fence(factor, "a product of")
                 self.machine.touch(self.warps, flight, factor)
         self.warps.products.append(product)
         if ir.BoolAttr(op.attributes["isAsync"]).value:
@@ -343,7 +357,7 @@ _VIEWS: dict[str, Callable[[_WarpFrame, ir.Operation, list], list]] = {
     ),
     "ttg.convert_layout": lambda frame, op, operands: operands,
     "gpu.barrier": lambda frame, op, operands: [],
-    "ttng.fence_async_shared": lambda frame, op, operands: [],
+    "ttng.fence_async_shared": _WarpFrame.fence,
 }
 
 # The operands that may be products which are not waited for: accumulators, and what is waited for.

@@ -53,6 +53,7 @@ class Warps:
     waits: Wait | None = None
     products: list[Product] = field(default_factory=list)
     stores: list[Flight] = field(default_factory=list)
+    unfenced: list[Memdesc] = field(default_factory=list)  # what threads wrote since the last fence
     seen: dict[Barrier, int] = field(default_factory=dict)  # the last phase that it saw complete
     haste: float = 1.0
 
