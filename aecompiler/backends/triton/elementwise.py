@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from aecompiler.backends.triton import differences
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.bindings import arith, ir, math
@@ -78,12 +80,23 @@ def evaluate(
         return Lanes(ln.binary(name, *values), loops)
     if dialect == "math" and name not in _TRITON:
         return Lanes(_math(op, name, values, library), loops)
+    if name == "sitofp":
+        difference = differences.as_float(values[0], result)
+        if difference is not None:
+            return Lanes(difference, loops)
+        values = [_unextended(values[0])]
     type_ = tt.typed(tt.shape_of(values[0]), result)
     if name in _CASTS and tt.element_of(values[0]) == result:
         return Lanes(values[0], loops)
     attributes = {each: op.attributes[each] for each in op.attributes}
     new = ir.Operation.create(op.name, results=[type_], operands=values, attributes=attributes)
     return Lanes(new.results[0], loops)
+
+
+def _unextended(value: ir.Value) -> ir.Value:
+    """A signed number before it was extended, which is the same."""
+    made = kir.definer(value)
+    return made.operands[0] if made is not None and made.name == "arith.extsi" else value
 
 
 def _constant(op: ir.Operation) -> Lanes:
