@@ -380,3 +380,28 @@ def test_random_programs_agree_with_the_reference_or_are_refused(report_lines):
     )
     assert count >= SEEDS * COUNT
     assert total <= MOST_REFUSED, reasons
+
+
+# ---- operands that are one tensor ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [f"{SMALL} programs=2", "consumers=2 block-kv=16 stages=2 programs=1"])
+def test_keys_and_values_may_be_one_tensor(options):
+    """They have rings of their own, which begin at different steps."""
+    spec = aec.tensor("B", HEADS, "Skv", FEATURES, dtype="bf16")
+    one = random(B, HEADS, 130, FEATURES, number=1, dtype="bf16")
+    queries = aec.tensor("B", HEADS, "Sq", FEATURES, dtype="bf16")
+    rows = random(B, HEADS, 130, FEATURES, number=2, dtype="bf16")
+    shared = aec.trace(lambda q, k: aec.attention(q, k, k, mask=causal()), q=queries, k=spec)
+    compare(shared, [rows, one], options, seeds=(0, 1))
+    compare(aec.trace(lambda x: aec.attention(x, x, x, mask=causal()), x=spec), [one], options)
+
+
+def test_parts_of_one_tensor_as_keys_and_values_are_refused():
+    spec = aec.tensor("B", HEADS, "Skv", 2 * FEATURES, dtype="bf16")
+    queries = aec.tensor("B", HEADS, "Sq", FEATURES, dtype="bf16")
+    packed = aec.trace(
+        lambda q, kv: aec.attention(q, kv[..., :FEATURES], kv[..., FEATURES:]), q=queries, kv=spec
+    )
+    with pytest.raises(CompileError, match="a second load by a descriptor in a step"):
+        kernels_of(packed)

@@ -14,7 +14,7 @@ import aecompiler as aec
 from aecompiler.backends.base import get_backend
 from aecompiler.backends.nvidia import backend as module
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED
-from aecompiler.errors import BackendError, UnsupportedError
+from aecompiler.errors import BackendError, CompileError, UnsupportedError
 from aecompiler.library import masks
 
 pytest.importorskip("triton")
@@ -219,6 +219,13 @@ def test_kernel_comes_from_the_cache(cache, compiled):
     aec.compile(program(16), target=TARGET, **OPTIONS, num_stages=2)
     aec.compile(program(16), target="nvidia:sm_80", **OPTIONS)
     assert len(compiled) == 4, "another schedule or chip is another kernel"
+
+
+def test_what_was_compiled_otherwise_is_no_answer_to_what_was_asked(cache):
+    """Both begin with the same attempt; only one of them may go on to others."""
+    assert aec.compile(documents(), target=TARGET)
+    with pytest.raises(CompileError):
+        aec.compile(documents(), target=TARGET, consumers=2)
 
 
 def test_unaligned_form_comes_from_the_cache(cache, compiled):

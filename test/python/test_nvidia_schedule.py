@@ -227,3 +227,9 @@ def test_code_of_causal_attention(features, dtype, compiled):
     exponentials = min(loop.kinds["special functions"] for loop in loops)
     scores = 64 * numbers["block-kv"] // 128
     assert exponentials <= scores + 4, "one for each score of a thread, and for its rows"
+
+
+def test_keys_of_a_tile_that_no_role_takes_fall_back():
+    pytest.importorskip("triton")
+    kernel = aec.compile(causal(64), target="nvidia:sm_90", block_kv=100)
+    assert "attn-tt" in kernel.artifact.manifest["pipeline"]

@@ -59,7 +59,7 @@ class NvidiaBackend:
         pipeline = self.pipeline(chosen)
         cache, key = open_cache(), ""
         if cache is not None:
-            key = self._key(module, entry, pipeline, chosen)
+            key = self._key(module, entry, pipeline, schedule)
             if (blobs := cache.load(key)) is not None:
                 try:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
@@ -84,14 +84,26 @@ class NvidiaBackend:
 
     def _key(self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule) -> str:
         text = module.operation.get_asm(enable_debug_info=False)
-        options = f"{schedule.num_warps} {schedule.num_stages}"
-        return digest((text, entry, pipeline, options, self.target.name, _triton_version(), *versions()))
+        return digest(
+            (text, entry, pipeline, repr(schedule), self.target.name, _triton_version(), *versions())
+        )
 
     def lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
         """What the pipeline makes of `module`, which is left as it is: a host function and its kernels.
 
-        It is in a context of its own. Each kernel says how many warps and stages it is compiled with.
+        It is in a context of its own. Each kernel says how many warps and stages it is compiled with. Of the
+        schedules that are tried it is the first that takes the program, whatever its code needs.
         """
+        *tried, last = attempts(schedule, self.target, _features_of(module))
+        for attempt in tried:
+            try:
+                return self._lower(module, attempt)
+            except CompileError:
+                if not attempt.consumers:
+                    raise
+        return self._lower(module, last)
+
+    def _lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
         from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
         from aecompiler.passes.infra import run_pipeline
 
@@ -111,7 +123,7 @@ class NvidiaBackend:
     def _compile(self, module: Any, entry: str, schedule: NvidiaSchedule, key: str) -> NvidiaArtifact:
         from aecompiler.backends.nvidia.host_plan import read_plan
 
-        lowered = self.lower(module, schedule)
+        lowered = self._lower(module, schedule)
         with lowered.context:
             functions = _kernels_of(lowered)
             parameters = {name: _parameters_of(function) for name, function in functions.items()}

@@ -89,9 +89,10 @@ def hopper(
 
     One warp copies tiles, groups of warps compute on them, and the products of neighbouring tiles overlap.
     """
+    retry = 0 if block_kv % _RETRY_BLOCK_KV else _RETRY_BLOCK_KV
     return ",".join(
         (
-            f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={_RETRY_BLOCK_KV} "
+            f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
             "split-features=true "
             f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
             f"approximate-tanh={_word(approximate_tanh)}}}",

@@ -53,7 +53,7 @@ class Descriptors:
     def __init__(self, kernel: KernelBuilder):
         self.kernel = kernel
         self.arguments: list[int] = []
-        self._known: dict[tuple[int, tuple[int, ...]], ir.Value] = {}
+        self._known: dict[tuple[int, tuple[int, ...], str | None], ir.Value] = {}
 
     def load(self, op: ir.Operation, region: Region) -> ir.Value | None:
         """The tile that `op` reads, 0 where there is nothing; None where it has to be read by pointers."""
@@ -84,15 +84,17 @@ class Descriptors:
         found = [place for place in places if place is not None]
         if len(found) != len(places):
             return None
-        return self._descriptor(region, tuple(box)), found
+        return self._descriptor(region, tuple(box), _operand_of(op)), found
 
-    def _descriptor(self, region: Region, box: tuple[int, ...]) -> ir.Value:
+    def _descriptor(self, region: Region, box: tuple[int, ...], operand: str | None) -> ir.Value:
+        """The descriptor for boxes of a tensor; operands of attention that are one tensor have one each."""
         argument = region.memory.argument
-        if (argument, box) not in self._known:
+        key = (argument, box, operand)
+        if key not in self._known:
             type_ = ir.Type.parse(descriptor_type(box, str(region.memory.element)))
-            self._known[argument, box] = tt.add_parameter(self.kernel.function, type_)
+            self._known[key] = tt.add_parameter(self.kernel.function, type_)
             self.arguments.append(argument)
-        return self._known[argument, box]
+        return self._known[key]
 
     # ---- what may be copied ----------------------------------------------------------------------
 

@@ -2,10 +2,12 @@
 // RUN: not aec-opt %s --split-input-file --ttg-specialize-warps 2>&1 | FileCheck %s --check-prefix=STRICT
 // RUN: not aec-opt %s --ttg-specialize-warps=consumers=4 2>&1 | FileCheck %s --check-prefix=CONSUMERS
 // RUN: not aec-opt %s --ttg-specialize-warps=stages=0 2>&1 | FileCheck %s --check-prefix=STAGES
+// RUN: not aec-opt %s --ttg-specialize-warps=programs=-1 2>&1 | FileCheck %s --check-prefix=PROGRAMS
 
 // STRICT: error: 'builtin.module' op needs a context that allows unregistered dialects
 // CONSUMERS: pass 'ttg-specialize-warps': expects consumers to be 1 to 3, got 4
 // STAGES: pass 'ttg-specialize-warps': expects stages to be 1 to 8, got 0
+// PROGRAMS: pass 'ttg-specialize-warps': expects programs to be 0 or more, got -1
 func.func @no_kernel() {
   return
 }

@@ -23,7 +23,7 @@
 // PTX100: tcgen05.mma.cta_group::1.kind::f16
 
 // REPORT: kernel attention_0 for nvidia:sm_90
-// REPORT-NEXT: warps 4
+// REPORT-NEXT: warps 12
 // REPORT: main loop
 // REPORT: wgmma
 

@@ -15,9 +15,6 @@ LOAD, STORE = "tt.descriptor_load", "tt.descriptor_store"
 ROWS = 64
 """The rows of a warp group: those of one wgmma."""
 
-RingKey = tuple[ir.Value, int]
-"""A descriptor, and which of the loads by it in a step."""
-
 
 class Roles:
     """Reads a kernel, which must stay as it is: what is loaded when, and what its rows are.
@@ -73,24 +70,28 @@ class Roles:
             if len(loads) != len(rw.walk_list(loop, LOAD)):
                 raise PassFailure(loop, "unsupported: a load by a descriptor in a loop or branch of a loop")
             self.in_loop.append(loads)
-        self.keys: dict[ir.Operation, RingKey] = {}
-        self.rings: list[RingKey] = []
+        self.keys: dict[ir.Operation, ir.Value] = {}
+        self.rings: list[ir.Value] = []
         for step in (before, *self.in_loop, after):
-            seen: dict[ir.Value, int] = {}
+            seen: set[ir.Value] = set()
             for load in step:
                 descriptor = load.operands[0]
-                number = seen.get(descriptor, 0)
-                seen[descriptor] = number + 1
-                self.keys[load] = (descriptor, number)
-                if (descriptor, number) not in self.rings:
-                    self.rings.append((descriptor, number))
+                if descriptor in seen:
+                    # Which of two loads by one descriptor those of other steps belong to is not known.
+                    raise PassFailure(load, "unsupported: a second load by a descriptor in a step")
+                if tt.ROWS in load.attributes:
+                    raise PassFailure(load, "expects the number of keys of a tile to be a power of two")
+                seen.add(descriptor)
+                self.keys[load] = descriptor
+                if descriptor not in self.rings:
+                    self.rings.append(descriptor)
 
         self.behind = [int(bool(before) and self._of(key, before) is None) for key in self.rings]
         for loop, loads in zip(self.loops, self.in_loop, strict=True):
             if {self.keys[load] for load in loads} != set(self.rings):
                 raise PassFailure(loop, "unsupported: loops that read tiles of different tensors")
 
-    def _of(self, key: RingKey, loads: list[ir.Operation]) -> ir.Operation | None:
+    def _of(self, key: ir.Value, loads: list[ir.Operation]) -> ir.Operation | None:
         return next((load for load in loads if self.keys[load] == key), None)
 
     def is_resident(self, load: ir.Operation) -> bool:

@@ -62,6 +62,8 @@ class SpecializeWarps(Pass):
             raise ValueError(f"expects consumers to be 1 to 3, got {self.consumers}")
         if not 1 <= self.stages <= 8:
             raise ValueError(f"expects stages to be 1 to 8, got {self.stages}")
+        if self.programs < 0:
+            raise ValueError(f"expects programs to be 0 or more, got {self.programs}")
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""

@@ -123,7 +123,7 @@ class WarpRole:
         own, programs = tt.program_id(0), tt.num_programs(0)
         one, two = self.number(1), self.number(2)
         # Tiles are taken in pairs: those of this program, and how many they have.
-        pairs = arith.divsi(arith.addi(self.tiles, one), two)
+        pairs = arith.addi(arith.shrui(self.tiles, one), arith.andi(self.tiles, one))
         rounds = arith.divsi(arith.subi(arith.addi(pairs, arith.subi(programs, own)), one), programs)
         is_last = arith.cmpi(arith.CmpIPredicate.eq, arith.remsi(arith.subi(pairs, one), programs), own)
         is_alone = arith.andi(is_last, arith.trunci(tt.integer(1), self.tiles))
