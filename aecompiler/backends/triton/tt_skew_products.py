@@ -279,8 +279,12 @@ def _late_products(loop: _Loop, factors: list[ir.Value], number: ir.Value) -> li
     """The accumulators, with the products of `factors` (weights, then accumulators) and tiles of v."""
     count = len(loop.late)
     found = []
+    tiles: dict[ir.Value, ir.Value] = {}  # products of one tile read it once
     for late, weights, into in zip(loop.late, factors[:count], factors[count:], strict=True):
-        operands = (late.rounded(weights), loop.tile_of_v(late, number), into)
+        rounded, tile = late.rounded(weights), late.dot.operands[1]
+        if tile not in tiles:
+            tiles[tile] = loop.tile_of_v(late, number)
+        operands = (rounded, tiles[tile], into)
         dot = late.dot.clone()
         for at, operand in enumerate(operands):
             dot.operands[at] = operand
