@@ -7,8 +7,8 @@ import importlib.util
 import io
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, TypeVar
 
 from aecompiler import diagnostics
 from aecompiler.backends.base import Executable
@@ -26,13 +26,16 @@ from aecompiler.backends.nvidia.host_program import kernel_names
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule, attempts, pipeline_for
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
-from aecompiler.backends.triton.kernel_text import FUNCTION, NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
+from aecompiler.backends.triton.kernel_ir import FUNCTION
+from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.dialect.attention import AttentionOp
 from aecompiler.dialect.online import OnlineAttentionOp
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError, CompileError, ResourceError
+
+Made = TypeVar("Made")
 
 _ARTIFACT, _CODE = "artifact", ("cubin", "ptx", "facts")
 
@@ -65,22 +68,23 @@ class NvidiaBackend:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
                 except (BackendError, KeyError):
                     cache.drop(key)
-        artifact = self._first_that_fits(module, entry, schedule, key)
+        artifact = self._first(module, schedule, lambda attempt: self._compile(module, entry, attempt, key))
         if cache is not None:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
 
-    def _first_that_fits(self, module: Any, entry: str, schedule: NvidiaSchedule, key: str) -> NvidiaArtifact:
+    def _first(self, module: Any, schedule: NvidiaSchedule, make: Callable[[NvidiaSchedule], Made]) -> Made:
+        """What `make` makes of the first schedule that takes the program and fits the target."""
         *tried, last = attempts(schedule, self.target, _features_of(module))
         for attempt in tried:
             try:
-                return self._compile(module, entry, attempt, key)
+                return make(attempt)
             except ResourceError:
                 continue
             except CompileError:
                 if not attempt.consumers:  # which take only some programs
                     raise
-        return self._compile(module, entry, last, key)
+        return make(last)
 
     def _key(self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule) -> str:
         text = module.operation.get_asm(enable_debug_info=False)
@@ -94,14 +98,7 @@ class NvidiaBackend:
         It is in a context of its own. Each kernel says how many warps and stages it is compiled with. Of the
         schedules that are tried it is the first that takes the program, whatever its code needs.
         """
-        *tried, last = attempts(schedule, self.target, _features_of(module))
-        for attempt in tried:
-            try:
-                return self._lower(module, attempt)
-            except CompileError:
-                if not attempt.consumers:
-                    raise
-        return self._lower(module, last)
+        return self._first(module, schedule, lambda attempt: self._lower(module, attempt))
 
     def _lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
         from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)

@@ -11,6 +11,7 @@ from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
     overlap_products,
     specialize_warps,
 )
+from aecompiler.backends.nvidia.hopper.roles import ROWS
 from aecompiler.backends.triton import (  # noqa: F401  (registers)
     convert_tiles_to_tt,
     tt_approximate_tanh,
@@ -64,7 +65,6 @@ def tt(
     )
 
 
-_ROWS = 64
 _RETRY_BLOCK_KV = 16
 
 
@@ -92,7 +92,7 @@ def hopper(
     retry = 0 if block_kv % _RETRY_BLOCK_KV else _RETRY_BLOCK_KV
     return ",".join(
         (
-            f"attn-tt{{block-q={_ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
+            f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
             "split-features=true "
             f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
             f"approximate-tanh={_word(approximate_tanh)}}}",

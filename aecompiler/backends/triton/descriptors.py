@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.host_sizes import Size, size_as, size_of
 from aecompiler.backends.triton.kernel_abi import descriptor_type
@@ -160,13 +161,9 @@ def _operand_of(slice_: ir.Operation) -> str | None:
     return slice_.attributes[OPERAND].value if OPERAND in slice_.attributes else None
 
 
-def _definition(value: ir.Value) -> ir.Operation | None:
-    return None if isinstance(value.owner, ir.Block) else value.owner.operation
-
-
 def _other_operand(value: ir.Value, names: Sequence[str], number: int) -> ir.Value | None:
     """What an operation of two operands takes beside a number, if that is what makes the value."""
-    op = _definition(value)
+    op = kir.definer(value)
     if op is None or op.name not in names:
         return None
     left, right = op.operands
@@ -177,7 +174,7 @@ def _other_operand(value: ir.Value, names: Sequence[str], number: int) -> ir.Val
 
 def _minuend(value: ir.Value, subtrahend: int | ir.Value) -> ir.Value | None:
     """a, if the value is a - `subtrahend`."""
-    op = _definition(value)
+    op = kir.definer(value)
     if op is None or op.name != "arith.subi":
         return None
     less = op.operands[1]

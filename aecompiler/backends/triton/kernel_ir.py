@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -59,8 +59,16 @@ def erase_dead(block: ir.Block) -> None:
                 erase_dead(nested)
 
 
-def slice_in(block: ir.Block, values: Iterable[ir.Value]) -> list[ir.Operation]:
-    """The operations of a block that `values` are computed from, with their regions, in order."""
+def slice_in(
+    block: ir.Block,
+    values: Iterable[ir.Value],
+    operands: Callable[[ir.Operation], Sequence[ir.Value]] | None = None,
+) -> list[ir.Operation]:
+    """The operations of a block that `values` are computed from, in order.
+
+    `operands` says what an operation is computed from; if it is not given, all that it and its regions use.
+    """
+    operands = operands or operands_of
     needed: set[ir.Value] = set()
     todo = list(values)
     while todo:
@@ -69,7 +77,7 @@ def slice_in(block: ir.Block, values: Iterable[ir.Value]) -> list[ir.Operation]:
         if value in needed or op is None or op.block != block:
             continue
         needed.add(value)
-        todo += operands_of(op)
+        todo += operands(op)
     return [view.operation for view in block.operations if any(r in needed for r in view.operation.results)]
 
 

@@ -7,10 +7,10 @@ import re
 from typing import Any
 
 from aecompiler.backends.triton.compiler import Stage
+from aecompiler.backends.triton.kernel_ir import FUNCTION
 from aecompiler.bindings import ir
 from aecompiler.diagnostics import error_at
 
-FUNCTION = "tt.func"
 NUM_WARPS, NUM_STAGES = "tt_host.num_warps", "tt_host.num_stages"
 """Attributes of a kernel that are options of its compilation, which Triton does not see."""
 

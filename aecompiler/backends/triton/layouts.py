@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aecompiler.backends.triton import kernel_abi
 from aecompiler.bindings import ir
 
 BARRIER = "#ttg.swizzled_shared<{vec = 1, perPhase = 1, maxPhase = 1, order = [0]}>"
@@ -134,7 +135,7 @@ class Descriptor:
 
 def is_descriptor(type_: ir.Type) -> bool:
     """Whether a type is that of a descriptor."""
-    return str(type_).startswith("!tt.tensordesc<")
+    return kernel_abi.is_descriptor(str(type_))
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
@@ -121,7 +122,7 @@ class Structured:
         self, yielded: ir.Value, argument: ir.Value
     ) -> tuple[Combine, list[ir.Value], int | float]:
         """How a result is reduced: the operation, what of each element, and the identity."""
-        op = _defining(yielded)
+        op = kir.definer(yielded)
         name = op.name.removeprefix("arith.") if op is not None else ""
         elements = _others(yielded, argument, op.name) if op is not None else None
         if elements is None:
@@ -187,12 +188,12 @@ class Structured:
 
     def _adds_products(self) -> bool:
         """Whether the body is out + a * b, with a and b widened at most."""
-        total = _defining(self.generic.yielded[0])
+        total = kir.definer(self.generic.yielded[0])
         out = self.generic.argument_of_out(0)
         if total is None or total.name != "arith.addf" or out not in list(total.operands):
             return False
         left, right = total.operands
-        product = _defining(right if left == out else left)
+        product = kir.definer(right if left == out else left)
         if product is None or product.name != "arith.mulf":
             return False
         found = [_widened(factor) for factor in product.operands]
@@ -329,7 +330,7 @@ class _Body:
 
 def _others(value: ir.Value, argument: ir.Value, name: str) -> list[ir.Value] | None:
     """The operands beside `argument` of operations called `name`, one of whose operands it is."""
-    op = _defining(value)
+    op = kir.definer(value)
     if op is None or op.name != name or len(op.operands) != 2:
         return None
     left, right = op.operands
@@ -342,13 +343,9 @@ def _others(value: ir.Value, argument: ir.Value, name: str) -> list[ir.Value] | 
     return None
 
 
-def _defining(value: ir.Value) -> ir.Operation | None:
-    return None if isinstance(value.owner, ir.Block) else value.owner.operation
-
-
 def _widened(value: ir.Value) -> ir.Value:
     """What a value is the widening of, if it is one."""
-    op = _defining(value)
+    op = kir.definer(value)
     return op.operands[0] if op is not None and op.name == "arith.extf" else value
 
 
@@ -360,7 +357,7 @@ def _order(loops: Sequence[int]) -> list[int]:
 
 def _source(value: ir.Value) -> ir.Value:
     """A matrix as it was before it was widened: the product is the same."""
-    op = _defining(value)
+    op = kir.definer(value)
     if op is None:
         return value
     if op.name == "arith.extf":
@@ -383,16 +380,16 @@ def _converted(value: ir.Value, element: ir.Type) -> ir.Value:
 def _is_shifted_power(operand: Operand) -> bool:
     """Whether weights are powers of scores that something of the row is subtracted from: some are about 1."""
     value = operand.value
-    producer = _defining(value)
+    producer = kir.definer(value)
     if producer is None or producer.name != "linalg.generic":
         return False
     *_, terminator = producer.regions[0].blocks[0].operations
-    op = _defining(terminator.operands[list(producer.results).index(value)])
+    op = kir.definer(terminator.operands[list(producer.results).index(value)])
     if op is None or op.name not in ("math.exp", "math.exp2"):
         return False
-    inner = _defining(op.operands[0])
+    inner = kir.definer(op.operands[0])
     while inner is not None and inner.name == "arith.mulf":
-        factors = [_defining(factor) for factor in inner.operands]
+        factors = [kir.definer(factor) for factor in inner.operands]
         inner = next((f for f in factors if f is not None and f.name != "arith.constant"), None)
     return inner is not None and inner.name == "arith.subf"
 
@@ -401,7 +398,7 @@ def _is_constant(tile: Tile, number: int | float) -> bool:
     """Whether all elements are a constant."""
     if tile.everywhere is None:
         return False
-    op = _defining(tile.everywhere.value)
+    op = kir.definer(tile.everywhere.value)
     if op is None or op.name != "arith.constant":
         return False
     attribute = op.attributes["value"]

@@ -103,18 +103,16 @@ class Consumer(WarpRole):
     def _again(self) -> None:
         """The results of a tile of rows by the second region of the branch."""
         self.is_right = None
-        needed, retry = self.roles.needed_for_retry(), self.roles.retry
-        stores = self.roles.stores()
+        retry = self.roles.retry
         assert retry is not None
-        for view in self.roles.block.operations:
-            op = view.operation
+        for op in self.roles.needed_for_retry():
             if op == retry:
                 *body, last = retry.regions[1].blocks[0].operations
                 for each in body:
                     self._operation(each.operation)
                 for number, result in enumerate(retry.results):
                     self.mapping[result] = self._operand(last.operation, number)
-            elif op in stores or any(result in needed for result in op.results):
+            else:
                 self._operation(op)
 
     # ---- loops over tiles of keys ----------------------------------------------------------------
@@ -208,7 +206,7 @@ class Consumer(WarpRole):
             full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], own)
             ttg.wait_barrier(full, self.parity_of_tile(), self.true)
             return ttg.local_load(ttg.memdesc_index(self.buffers[self.memory.resident[at]], own))
-        at = self.roles.rings.index(self.roles.keys[op])
+        at = self.roles.ring_of(op)
         behind = self.roles.behind[at]
         ttg.wait_barrier(self.in_slot(self.memory.full[at], behind), self.slot(behind).parity, self.true)
         return ttg.local_load(self.in_slot(self.memory.rings[at], behind))

@@ -12,8 +12,6 @@ from aecompiler.backends.triton.tile_axes import is_elementwise
 from aecompiler.bindings import arith, ir
 from aecompiler.passes.registry import PassFailure
 
-_KEEP_LAYOUT = ("scf.yield", "tt.store", "ttg.local_store")
-
 
 class LayoutBuilder:
     """Clones the operations of a block with the layouts of a `LayoutChoice`."""
@@ -67,10 +65,8 @@ class LayoutBuilder:
 
     def _put_off(self, op: ir.Operation) -> None:
         """Note where an operation stands whose results are made on demand."""
-        marker = tt.constant(tt.integer(1), 0)
         for result in op.results:
-            self.places[result] = marker.owner.operation
-            marker = tt.constant(tt.integer(1), 0) if len(op.results) > 1 else marker
+            self.places[result] = tt.constant(tt.integer(1), 0).owner.operation
 
     # ---- operations that stay where they are -----------------------------------------------------
 

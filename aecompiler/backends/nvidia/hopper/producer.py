@@ -124,7 +124,7 @@ class Producer(WarpRole):
             # A fresh barrier counts as one whose phase before the first has ended.
             before = arith.xori(self.slot(0).parity, self.number(1))
             ttg.wait_barrier(self.in_slot(self.memory.empty), before, self.true)
-        at = self.roles.rings.index(self.roles.keys[op])
+        at = self.roles.ring_of(op)
         behind = self.roles.behind[at]
         descriptor, *places = (self.mapping[value] for value in op.operands)
         full, buffer = (self.in_slot(each[at], behind) for each in (self.memory.full, self.memory.rings))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aecompiler.bindings import ir
-
-Retype = Callable[[ir.Value], ir.Type]
 
 
 def rebuild(

@@ -21,7 +21,8 @@ class Roles:
 
     `resident` are loads of tiles of rows, each for a buffer of its own. All other loads by descriptors go
     through rings. Those that share a slot are a step: the loads `before` the loops, those `in_loop` by loop,
-    and those `after` the loops. `behind` says of each ring how many steps later than others it begins.
+    and those `after` the loops. `rings` are the descriptors of their tiles; `behind` says of each how many
+    steps later than others it begins.
     """
 
     def __init__(self, function: ir.Operation, consumers: int):
@@ -70,7 +71,6 @@ class Roles:
             if len(loads) != len(rw.walk_list(loop, LOAD)):
                 raise PassFailure(loop, "unsupported: a load by a descriptor in a loop or branch of a loop")
             self.in_loop.append(loads)
-        self.keys: dict[ir.Operation, ir.Value] = {}
         self.rings: list[ir.Value] = []
         for step in (before, *self.in_loop, after):
             seen: set[ir.Value] = set()
@@ -82,17 +82,13 @@ class Roles:
                 if tt.ROWS in load.attributes:
                     raise PassFailure(load, "expects the number of keys of a tile to be a power of two")
                 seen.add(descriptor)
-                self.keys[load] = descriptor
                 if descriptor not in self.rings:
                     self.rings.append(descriptor)
-
-        self.behind = [int(bool(before) and self._of(key, before) is None) for key in self.rings]
+        begun = [load.operands[0] for load in before]
+        self.behind = [int(bool(begun) and descriptor not in begun) for descriptor in self.rings]
         for loop, loads in zip(self.loops, self.in_loop, strict=True):
-            if {self.keys[load] for load in loads} != set(self.rings):
+            if {load.operands[0] for load in loads} != set(self.rings):
                 raise PassFailure(loop, "unsupported: loops that read tiles of different tensors")
-
-    def _of(self, key: ir.Value, loads: list[ir.Operation]) -> ir.Operation | None:
-        return next((load for load in loads if self.keys[load] == key), None)
 
     def is_resident(self, load: ir.Operation) -> bool:
         """Whether a load is of rows."""
@@ -111,28 +107,26 @@ class Roles:
                     reading.update(op.results)
         return last
 
-    def needed_for_retry(self) -> set[ir.Value]:
-        """The values of the kernel's block that its stores need, if the branch takes its second region."""
-        needed: set[ir.Value] = set()
-        todo: list[ir.Value] = []
-        for op in self.stores():
-            todo += op.operands
-        while todo:
-            value = todo.pop()
-            op = kir.definer(value)
-            if value in needed or op is None or op.block != self.block:
-                continue
-            needed.add(value)
-            if op == self.retry:
-                again = op.regions[1].blocks[0]
-                todo += [operand for view in again.operations for operand in kir.operands_of(view.operation)]
-            elif op in self.loops or op.name == LOAD:
-                raise PassFailure(
-                    op, "unsupported: what is computed again needs more than the kernel's arguments"
-                )
-            else:
-                todo += kir.operands_of(op)
-        return needed
+    def ring_of(self, load: ir.Operation) -> int:
+        """The number of the ring that a load goes through."""
+        return self.rings.index(load.operands[0])
+
+    def needed_for_retry(self) -> list[ir.Operation]:
+        """What the stores of the kernel need, in order, if the branch takes its second region; and they."""
+        stores = self.stores()
+        roots = [operand for store in stores for operand in store.operands]
+        needed = kir.slice_in(self.block, roots, self._operands_of_retry)
+        return [view.operation for view in self.block.operations if view.operation in (*needed, *stores)]
+
+    def _operands_of_retry(self, op: ir.Operation) -> list[ir.Value]:
+        if op == self.retry:
+            again = op.regions[1].blocks[0]
+            return [operand for view in again.operations for operand in kir.operands_of(view.operation)]
+        if op in self.loops or op.name == LOAD:
+            raise PassFailure(
+                op, "unsupported: what is computed again needs more than the kernel's arguments"
+            )
+        return kir.operands_of(op)
 
     def stores(self) -> list[ir.Operation]:
         """The operations that write results."""

@@ -26,9 +26,9 @@ class SharedMemory:
         self.resident_empty = [self._add(_barriers(roles.consumers)) for _ in roles.resident if is_persistent]
         self.rings: list[int] = []
         self.full: list[int] = []
-        by_key = {key: load for load, key in roles.keys.items()}
-        for key in roles.rings:
-            self.rings.append(self._add(_buffer(stages, by_key[key].results[0])))
+        tiles = {load.operands[0]: load.results[0] for loads in roles.in_loop for load in loads}
+        for descriptor in roles.rings:
+            self.rings.append(self._add(_buffer(stages, tiles[descriptor])))
             self.full.append(self._add(_barriers(stages)))
         self.empty = self._add(_barriers(stages))
         self.stores: dict[ir.Operation, int] = {}
