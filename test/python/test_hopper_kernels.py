@@ -90,6 +90,7 @@ def with_lse(**_):
 
 
 CAUSAL = program(data(), mask=causal, normalize=with_lse)
+CAUSAL_HEADS = program(data(heads=3, kv_heads=3), mask=causal, normalize=with_lse)
 AT_END = program(data(), mask=lambda: aec.masks.causal(align="end"), normalize=with_lse)
 
 FEW_HEADS = program(data(heads=1), mask=lambda: aec.masks.window(100), normalize=with_lse)
@@ -113,15 +114,39 @@ def test_products_may_be_waited_for_anywhere(waits):
 
 
 @pytest.mark.parametrize("mask", [causal, lambda: aec.masks.window(20)])
-def test_weights_may_be_rounded_before_loops_carry_them(mask):
-    traced = program(data(), mask=mask, normalize=with_lse)
-    compare(traced, data(100, 100), f"{SMALL} carry-rounded=true")
+@pytest.mark.parametrize("dtype", ["bf16", "f16"])
+@pytest.mark.parametrize("is_rounded", ["true", "false"])
+def test_weights_may_be_rounded_before_loops_carry_them(is_rounded, dtype, mask):
+    traced = program(data(dtype=dtype), mask=mask, normalize=with_lse, dtype=dtype)
+    compare(traced, data(100, 100, dtype=dtype), f"{SMALL} carry-rounded={is_rounded}")
+
+
+@pytest.mark.parametrize("programs", [0, 2])
+@pytest.mark.parametrize("consumers", [1, 2, 3])
+def test_groups_take_turns_in_beginning_products(consumers, programs):
+    options = f"consumers={consumers} block-kv=16 stages=2 programs={programs} waits=at-use ping-pong=true"
+    compare(CAUSAL, data(64 * consumers + 70, 80), options, seeds=range(3))
 
 
 @pytest.mark.parametrize("programs", [1, 2, 3, 64])
 @pytest.mark.parametrize("sizes", [(3 * 64, 70), (5, 5), (0, 3), (64, 0)])
 def test_programs_compute_several_tiles_of_rows(programs, sizes):
     compare(CAUSAL, data(*sizes), f"{SMALL} programs={programs}", seeds=(0, 1))
+
+
+@pytest.mark.parametrize("buffers", [0, 1, 2])
+def test_rows_have_a_buffer_or_two(buffers):
+    options = f"consumers=2 block-kv=16 stages=2 programs=2 row-buffers={buffers}"
+    compare(CAUSAL, data(500, 80), options, seeds=range(3))
+
+
+@pytest.mark.parametrize("programs", [1, 2, 5])
+@pytest.mark.parametrize("section", [1, 2, 4])
+@pytest.mark.parametrize("tiles", [1, 4, 5])
+def test_each_tile_of_rows_is_computed_by_one_program(tiles, section, programs):
+    """Pairs of tiles are those of one head; an odd tile, and heads that fill no section, are alone."""
+    options = f"{SMALL} programs={programs} section={section}"
+    compare(CAUSAL_HEADS, data(64 * tiles - 3, 40, heads=3, kv_heads=3), options)
 
 
 def test_programs_of_several_consumers_compute_several_tiles_of_rows():

@@ -16,7 +16,7 @@ import tensor_descriptors
 import triton_interpreter
 from shared_memory import Memdesc, Mistake, Race, allocate, memdesc_type
 from triton_interpreter import DTYPES, Frame, dtype_of
-from warp_machine import Barrier, Deadlock, Machine, Product, Steps, Wait, Warps
+from warp_machine import Barrier, Deadlock, Machine, NamedBarrier, Product, Steps, Wait, Warps
 
 from aecompiler.bindings import ir
 
@@ -74,8 +74,9 @@ class _WarpFrame(Frame):
             operands = [self.values[operand] for operand in op.operands]
             if op.name in _ENDS:
                 return operands
-            if op.name in _CONTROL:
-                self.bind(op, (yield from _CONTROL[op.name](self, op, operands)))
+            control = _WarpFrame.named_barrier if _is_named_barrier(op) else _CONTROL.get(op.name)
+            if control is not None:
+                self.bind(op, (yield from control(self, op, operands)))
                 continue
             if op.name in _SHARED:
                 yield None
@@ -157,6 +158,16 @@ class _WarpFrame(Frame):
             yield barrier.wait(self.warps, int(parity))
             barrier.saw(self.warps)
         return []
+
+    def named_barrier(self, op: ir.Operation, operands: list) -> Steps:
+        number, threads = (int(each) for each in operands)
+        yield None
+        barrier = self.machine.named.setdefault(number, NamedBarrier(number))
+        phase = barrier.arrive(self.warps, threads)
+        if "bar.sync" in ir.StringAttr(op.attributes["asm_string"]).value:
+            yield barrier.wait(self.warps, phase)
+            self.warps.known |= barrier.published[phase]
+        return [np.int32(0)]
 
     # ---- shared memory and barriers ----------------------------------------------------------------
 
@@ -299,6 +310,10 @@ class _WarpFrame(Frame):
         for product in done:
             product.is_waited = True
         self.warps.products = products[len(done) :]
+
+
+def _is_named_barrier(op: ir.Operation) -> bool:
+    return op.name == "tt.elementwise_inline_asm" and not ir.BoolAttr(op.attributes["pure"]).value
 
 
 def _integer(op: ir.Operation, name: str) -> int:

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from shared_memory import Access, Memdesc, Mistake
 
+GROUP_THREADS = 128
+
 
 class Deadlock(Mistake):
     """All warps wait, and nothing is in flight."""
@@ -138,6 +140,34 @@ class Barrier:
         who.known |= self.published
 
 
+@dataclass(eq=False)
+class NamedBarrier:
+    """One of the barriers of a block that have numbers, at which groups of four warps wait or only arrive."""
+
+    number: int
+    phase: int = 0
+    arrived: list[Warps] = field(default_factory=list)
+    known: int = 0
+    published: dict[int, int] = field(default_factory=dict)  # what was known at the end of each phase
+
+    def arrive(self, who: Warps, threads: int) -> int:
+        """An arrival of a group; the phase, which ends with that of all `threads`."""
+        phase = self.phase
+        if who in self.arrived:
+            raise Mistake(f"{who.name} arrives twice in phase {phase} of the named barrier {self.number}")
+        self.arrived.append(who)
+        self.known |= who.known
+        if len(self.arrived) * GROUP_THREADS == threads:
+            self.published[phase] = self.known
+            self.phase, self.arrived = phase + 1, []
+        return phase
+
+    def wait(self, who: Warps, phase: int) -> Wait:
+        """The wait for the end of a phase."""
+        text = f"{who.name} waits for phase {phase} of the named barrier {self.number}"
+        return Wait(lambda: self.phase > phase, lambda: text)
+
+
 class Machine:
     """What runs the warps of one program."""
 
@@ -147,6 +177,7 @@ class Machine:
         self.flights: list[Flight] = []
         self.loads: list[Flight] = []
         self.barriers: list[Barrier] = []
+        self.named: dict[int, NamedBarrier] = {}
         self.events = 0
 
     def event(self) -> int:

@@ -8,6 +8,7 @@ import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.backends.cpu.passes import guard_operations  # noqa: F401  (registers)
 from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
     assign_layouts,
+    order_groups,
     overlap_products,
     specialize_warps,
 )
@@ -35,8 +36,8 @@ def tt(
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
-    section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
-    pairs: Annotated[bool, "the tiles of a head come in the order first, last, second, last but one"] = False,
+    section: Annotated[int, "of how many heads uneven tiles are started before those of the next"] = 8,
+    pairs: Annotated[bool, "uneven tiles of a head come in the order first, last, second, ..."] = False,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
     approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
@@ -75,14 +76,16 @@ def hopper(
     block_kv: Annotated[int, "keys of a tile"] = 128,
     stages: Annotated[int, "tiles of k and v that have room in shared memory"] = 2,
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
-    section: Annotated[int, "the number of heads whose tiles are started before those of the next"] = 8,
+    section: Annotated[int, "of how many heads uneven tiles are started before those of the next"] = 8,
     programs: Annotated[int, "programs that compute all tiles of rows in turn; 0: one for each tile"] = 0,
+    row_buffers: Annotated[int, "buffers for a tile's rows, 1 or 2, if programs > 0; 0: by their size"] = 0,
     shared_bytes: Annotated[int, "shared memory that a block may have"] = 232448,
     registers: Annotated[int, "registers of a multiprocessor"] = 65536,
-    carry_rounded: Annotated[bool, "loops carry weights that are rounded to the type of v"] = False,
+    carry_rounded: Annotated[bool, "loops carry weights that are rounded to the type of v"] = True,
     waits: Annotated[
         str, "where the sum of the tile before is waited for: at-use, at-end or together"
     ] = "at-end",
+    ping_pong: Annotated[bool, "groups take turns in beginning products"] = False,
     approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
 ) -> str:
     """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
@@ -98,8 +101,9 @@ def hopper(
             f"approximate-tanh={_word(approximate_tanh)}}}",
             f"tt-skew-products{{carry-rounded={_word(carry_rounded)}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
-            f"shared-bytes={shared_bytes} registers={registers}}}",
+            f"row-buffers={row_buffers} shared-bytes={shared_bytes} registers={registers}}}",
             "ttg-assign-layouts",
             f"ttg-overlap-products{{waits={waits}}}",
+            *(["ttg-order-groups"] if ping_pong else []),
         )
     )

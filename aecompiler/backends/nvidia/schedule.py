@@ -20,6 +20,7 @@ MAX_STAGES = 8
 MAX_CONSUMERS = 3
 
 GRIDS = ("tiles", "persistent")
+ORDERS = ("free", "ping-pong")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,10 @@ class NvidiaSchedule(Schedule):
     the groups of four warps that compute, each on 64 rows, beside a warp that copies tiles; for chips with
     wgmma and TMA. It decides on the rows and the warps of a block; neither may be given beside it. With them,
     `grid` is "tiles", a block for each tile of rows, or "persistent", a block for each multiprocessor, which
-    computes one tile after the other; and `waits` says where the sum of the tile of keys before is waited for
-    (`ttg-overlap-products`). Both are chosen where they are "". `approximate_tanh`: compute tanh, as of
-    capped scores, by one instruction with errors of up to 2^-11.
+    computes one tile after the other; `waits` says where the sum of the tile of keys before is waited for
+    (`ttg-overlap-products`); with the `order` "ping-pong" groups take turns in beginning products
+    (`ttg-order-groups`), with "free" they begin them when they can. These are chosen where they are "".
+    `approximate_tanh`: compute tanh, as of capped scores, by one instruction with errors of up to 2^-11.
     """
 
     block_q: int = 0
@@ -43,6 +45,7 @@ class NvidiaSchedule(Schedule):
     consumers: int = 0
     grid: str = ""
     waits: str = ""
+    order: str = ""
     approximate_tanh: bool = False
 
     def __post_init__(self) -> None:
@@ -62,7 +65,8 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects consumers to be 1 to {MAX_CONSUMERS}, or 0 to choose, got {self.consumers}"
             )
-        for name, words in (("grid", GRIDS), ("waits", tuple(each.value for each in Waits))):
+        waits = tuple(each.value for each in Waits)
+        for name, words in (("grid", GRIDS), ("waits", waits), ("order", ORDERS)):
             if (word := getattr(self, name)) not in ("", *words):
                 raise ValueError(
                     f"expects {name} to be one of {', '.join(words)}, or '' to choose, got '{word}'"
@@ -97,11 +101,11 @@ _SMALLER = [
 ]
 """What is tried in turn where `_PLAIN` does not fit the target."""
 
+_PING_PONG = {"waits": "at-use", "order": "ping-pong"}
 _SPECIALIZED = [
-    _Choice(
-        {"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", "waits": "together"}, 192
-    ),
-    _Choice({"consumers": 2, "block_kv": 64, "num_stages": 2, "grid": "tiles", "waits": "at-end"}, 256),
+    _Choice({"consumers": 3, "block_kv": 128, "num_stages": 3, "grid": "persistent", **_PING_PONG}, 64),
+    _Choice({"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", **_PING_PONG}, 192),
+    _Choice({"consumers": 2, "block_kv": 64, "num_stages": 2, "grid": "tiles", **_PING_PONG}, 256),
 ]
 """What is tried in turn on chips whose warps may have tasks of their own: the fastest on one H100."""
 
@@ -142,9 +146,10 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, features: int =
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")
         is_persistent = chosen.grid == "persistent"
-        programs = f"programs={target.multiprocessors} section=1" if is_persistent else "programs=0"
+        programs = f"programs={target.multiprocessors} section=4" if is_persistent else "programs=0"
         numbers = f"consumers={chosen.consumers} block-kv={chosen.block_kv} stages={chosen.num_stages}"
         limits = f"shared-bytes={target.shared_bytes_per_block} registers={target.registers}"
-        return f"builtin.module(attn-hopper{{{numbers} {programs} waits={chosen.waits} {limits}{tanh}}})"
+        order = f"waits={chosen.waits} ping-pong={str(chosen.order == 'ping-pong').lower()}"
+        return f"builtin.module(attn-hopper{{{numbers} {programs} {order} {limits}{tanh}}})"
     tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
     return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}}})"

@@ -57,10 +57,11 @@ class ConvertTilesToTT(Pass):
     library: str = option("libdevice", "the device's library of math functions: libdevice or ocml")
     least_value_features: int = option(16, "what the features of v are padded to at least, in 16 bits")
     descriptors: bool = option(False, "copy tiles through descriptors of tensors where that can be done")
-    section: int = option(8, "the number of heads whose tiles are started before those of the next")
-
+    section: int = option(
+        8, "of how many heads tiles are started before those of the next, where some take longer than others"
+    )
     pairs: bool = option(
-        False, "the tiles of a head come in the order first, last, second, last but one, ..."
+        False, "such tiles of a head come in the order first, last, second, last but one, ..., in pairs"
     )
 
     def __post_init__(self) -> None:

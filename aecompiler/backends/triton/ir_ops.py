@@ -268,13 +268,32 @@ def library_call(name: str, operands: Sequence[ir.Value], type_: ir.Type, librar
 def assembly(instruction: str, value: ir.Value) -> ir.Value:
     """A pure instruction from f32 to f32, $1 to $0, element by element."""
     expect(str(element_of(value)) == "f32", "tt.elementwise_inline_asm", "numbers of f32", value)
+    return _assembly(instruction, value, value.type, constraints="=f,f", packed=1)
+
+
+WIDENED = {
+    "bf16": "{ shl.b32 $0, $2, 16; and.b32 $1, $2, 0xffff0000; }",
+    "f16": "{ .reg .b16 %lo, %hi; mov.b32 {%lo, %hi}, $2; cvt.f32.f16 $0, %lo; cvt.f32.f16 $1, %hi; }",
+}
+"""How two numbers of 16 bits in the register $2 become f32 in $0 and $1."""
+
+
+def widened_pairs(value: ir.Value) -> ir.Value:
+    """A tile of 16-bit numbers as f32, by code that takes pairs in a register and is opaque to LLVM."""
+    element = str(element_of(value))
+    expect(element in WIDENED, "tt.elementwise_inline_asm", f"numbers of {' or '.join(WIDENED)}", value)
+    type_ = typed(shape_of(value), ir.F32Type.get())
+    return _assembly(WIDENED[element], value, type_, constraints="=r,=r,r", packed=2)
+
+
+def _assembly(code: str, value: ir.Value, type_: ir.Type, *, constraints: str, packed: int) -> ir.Value:
     return one(
         "tt.elementwise_inline_asm",
         [value],
-        value.type,
-        asm_string=ir.StringAttr.get(instruction),
-        constraints=ir.StringAttr.get("=f,f"),
-        packed_element="1 : i32",
+        type_,
+        asm_string=ir.StringAttr.get(code),
+        constraints=ir.StringAttr.get(constraints),
+        packed_element=f"{packed} : i32",
         pure="true",
     )
 

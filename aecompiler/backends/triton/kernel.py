@@ -184,25 +184,37 @@ class KernelBuilder:
     def _enter_grid(self) -> None:
         """The positions of this program in the grid of the loop, from its number.
 
-        The last position moves slowest within a section of some of the others: neighbours read the same keys,
-        and the tiles that come first, which are the longest, are started first.
+        Where the last position decides how much a program has to do, it moves slowest within a section of
+        some of the others: neighbours read the same keys, and the tiles that come first, which are the
+        longest, are started first. Otherwise it moves fastest.
         """
         *outer, last = [
             ln.constant(bound) if isinstance(bound, int) else self.lanes(bound) for bound in self.bounds
         ]
         pid = ln.number(tt.program_id(0), (), _PROGRAMS)
         everything = functools.reduce(_product, outer, ln.constant(1))
-        if self.options.section == 1:
+        is_even = not self._is_uneven()
+        if is_even or self.options.section == 1:
             tiles = self._int("maxsi", last, ln.constant(1))
             number, tile = self._int("divui", pid, tiles), self._int("remui", pid, tiles)
         else:
             number, tile = self._in_sections(pid, everything, last)
-        if self.options.pairs:
+        if self.options.pairs and not is_even:
             tile = self._paired(tile, last)
         self.entries[self.positions[-1]] = _within(tile, last)
         for position, bound in zip(self.positions[-2::-1], outer[::-1], strict=True):
             self.entries[position] = _within(self._int("remui", number, bound), bound)
             number = self._int("divui", number, bound)
+
+    def _is_uneven(self) -> bool:
+        """Whether a loop turns as often as the last position of the grid says."""
+        dependent = {self.positions[-1]}
+        for op in rw.walk_list(self.loop):
+            if op.name == "scf.for" and any(bound in dependent for bound in list(op.operands)[:2]):
+                return True
+            if any(operand in dependent for operand in op.operands):
+                dependent.update(op.results)
+        return False
 
     def _in_sections(self, pid: Lanes, everything: Lanes, last: Lanes) -> tuple[Lanes, Lanes]:
         """The number of a program among all but the last position, and its last position.
@@ -217,8 +229,23 @@ class KernelBuilder:
         first = _product(section, few)
         here = self._int("minsi", few, self._int("subi", everything, first))
         here = self._int("maxsi", here, ln.constant(1))
-        number = _number_of_programs(arith.addi, first, self._int("remui", rest, here))
-        return number, self._int("divui", rest, here)
+        number, place = self._int("remui", rest, here), self._int("divui", rest, here)
+        if self.options.pairs:
+            number, place = self._pairs_in_section(rest, here, last)
+        return _number_of_programs(arith.addi, first, number), place
+
+    def _pairs_in_section(self, rest: Lanes, here: Lanes, last: Lanes) -> tuple[Lanes, Lanes]:
+        """The same, where programs 2 n and 2 n + 1 have neighbouring places of one number.
+
+        Of an odd number of places the last ones come last.
+        """
+        two, one = ln.constant(2), ln.constant(1)
+        paired = _product(here, self._int("subi", last, self._int("remui", last, two)))
+        is_paired = ln.less(rest, paired, ())
+        pair, other = self._int("divui", rest, two), self._int("remui", rest, two)
+        number = ln.choose(is_paired, self._int("remui", pair, here), self._int("subi", rest, paired), ())
+        place = self._int("addi", _product(self._int("divui", pair, here), two), other)
+        return number, ln.choose(is_paired, place, self._int("subi", last, one), ())
 
     def _paired(self, place: Lanes, last: Lanes) -> Lanes:
         """The tile at a place of the order first, last, second, last but one, ..."""

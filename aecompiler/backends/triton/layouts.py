@@ -133,6 +133,11 @@ class Descriptor:
         return ir.Type.parse(f"!tt.tensordesc<tensor<{shape}x{self.element}{layout}>>")
 
 
+def is_memdesc(type_: ir.Type) -> bool:
+    """Whether a type is that of a buffer in shared memory."""
+    return str(type_).startswith("!ttg.memdesc<")
+
+
 def is_descriptor(type_: ir.Type) -> bool:
     """Whether a type is that of a descriptor."""
     return kernel_abi.is_descriptor(str(type_))

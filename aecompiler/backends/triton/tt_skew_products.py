@@ -210,6 +210,8 @@ def _skew(function: ir.Operation, loops: list[_Loop]) -> None:
         first, starts = _first_tile(loops)
         state = [*_turn(general, first, dict(enumerate(chain[0].inits)), None, kept), first]
         for loop, start in zip(loops, starts, strict=True):
+            if loop is not loops[0]:
+                state = _detached(loop, state, kept)
             state = _late_loop(loop, start, state, kept)
         *state, last = state
         accumulators = _late_products(loops[-1], state[len(kept) :], last)
@@ -232,6 +234,20 @@ def _first_tile(loops: list[_Loop]) -> tuple[ir.Value, list[ir.Value]]:
         is_first = arith.extui(first.type, arith.andi(has_tiles, is_first))
         starts.append(arith.addi(loop.lower, is_first))
     return first, starts
+
+
+def _detached(loop: _Loop, state: list[ir.Value], kept: list[int]) -> list[ir.Value]:
+    """The state with rounded weights rounded anew, so that LLVM does not see that they were.
+
+    What a loop carries as the rounded value of one operation, LLVM carries as it was and rounds first thing
+    in a turn, two numbers at a time. Of a loop that begins with what another one carries it can't tell, and
+    carries each number in a register of its own, where the products need them in pairs.
+    """
+    state = list(state)
+    for at, late in enumerate(loop.late, start=len(kept)):
+        if late.is_rounded and str(tt.element_of(state[at])) in tt.WIDENED:
+            state[at] = arith.truncf(state[at].type, tt.widened_pairs(state[at]))
+    return state
 
 
 def _turn(

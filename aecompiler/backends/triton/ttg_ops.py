@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecompiler.backends.triton import layouts as lo
-from aecompiler.backends.triton.ir_ops import create, element_of, expect, integer, one, shape_of
+from aecompiler.backends.triton.ir_ops import constant, create, element_of, expect, integer, one, shape_of
 from aecompiler.bindings import ir
 
 _FENCE = "ttng.fence_async_shared"
@@ -104,6 +104,33 @@ def barrier_expect(barrier: ir.Value, size: int, always: ir.Value) -> None:
     """One arrival, and the phase ends only when `size` bytes were copied as well."""
     _expect_barrier("ttng.barrier_expect", barrier)
     create("ttng.barrier_expect", [barrier, always], [], size=f"{size} : i32")
+
+
+_GROUP_THREADS = 128
+
+
+def named_barrier_wait(number: int) -> None:
+    """Wait at a named barrier of two groups of four warps, until the other has arrived there."""
+    _named_barrier("bar.sync", number)
+
+
+def named_barrier_arrive(number: int) -> None:
+    """Arrive at a named barrier of two groups of four warps, and go on."""
+    _named_barrier("bar.arrive", number)
+
+
+def _named_barrier(instruction: str, number: int) -> None:
+    # Triton's assembly has a result, and takes operands: here constants.
+    i32 = integer(32)
+    create(
+        "tt.elementwise_inline_asm",
+        [constant(i32, number), constant(i32, 2 * _GROUP_THREADS)],
+        [i32],
+        asm_string=ir.StringAttr.get(f"{instruction} $1, $2; mov.u32 $0, 0;"),
+        constraints=ir.StringAttr.get("=r,n,n"),
+        packed_element="1 : i32",
+        pure="false",
+    )
 
 
 # ---- copies by TMA -------------------------------------------------------------------------------

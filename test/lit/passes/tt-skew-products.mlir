@@ -81,6 +81,13 @@
 // CHECK:         scf.for {{.*}} to %[[MIDDLE]] step {{.*}} iter_args(%{{[^ ]+}} = %[[A]]#0, %{{[^ ]+}} = %[[A]]#1, %{{[^ ]+}} = %[[A]]#2)
 // CHECK-NOT:       "test.mask"
 // CHECK:         "test.use"
+
+// Rounded weights go from one loop to the next as f32, by code that LLVM can't see through, and are rounded again.
+// ROUNDED-LABEL: "tt.func"
+// ROUNDED:         %[[A:[^ :]+]]:3 = scf.for
+// ROUNDED:         %[[WIDE:[^ ]+]] = "tt.elementwise_inline_asm"(%[[A]]#0) {asm_string = "{ shl.b32 $0, $2, 16; and.b32 $1, $2, 0xffff0000; }", constraints = "=r,=r,r", packed_element = 2 : i32, pure = true} : (tensor<64x16xbf16>) -> tensor<64x16xf32>
+// ROUNDED-NEXT:    %[[W:[^ ]+]] = arith.truncf %[[WIDE]]
+// ROUNDED:         scf.for {{.*}} iter_args(%{{[^ ]+}} = %[[W]],
 "tt.func"() ({
 ^bb0(%q: tensor<64x32xbf16>, %d: !tt.tensordesc<tensor<16x32xbf16>>, %middle: i32, %end: i32):
   %c0 = arith.constant 0 : i32

@@ -1,5 +1,6 @@
 // RUN: aec-opt %s --split-input-file --allow-unregistered-dialect --ttg-specialize-warps=stages=3 | FileCheck %s
-// RUN: aec-opt %s --split-input-file --allow-unregistered-dialect '--ttg-specialize-warps=stages=2 programs=132' | FileCheck %s --check-prefix=FEW
+// RUN: aec-opt %s --split-input-file --allow-unregistered-dialect '--ttg-specialize-warps=stages=2 programs=132 row-buffers=1' | FileCheck %s --check-prefix=FEW
+// RUN: aec-opt %s --split-input-file --allow-unregistered-dialect '--ttg-specialize-warps=stages=2 programs=132' | FileCheck %s --check-prefix=TWO
 
 // Two groups of warps with 64 of 128 rows each. The kernel has buffers for both halves of q, which the result goes
 // through as well, a ring of three tiles of keys, and barriers: one copy completes a phase of `full`, two groups one of
@@ -92,6 +93,23 @@
 // FEW:             "ttng.arrive_barrier"(%[[OWN]],
 // FEW:           "ttg.warp_yield"
 // FEW:       {arg_attrs = [{}, {}, {}, {}, {}],
+
+// With room for it, each group has two buffers for rows, of which tiles take turns, and barriers for both.
+// TWO:       "tt.func"
+// TWO:         "ttg.local_alloc"() : () -> !ttg.memdesc<4x64x32xbf16,
+// TWO-NEXT:    "ttg.local_alloc"() : () -> !ttg.memdesc<4x1xi64,
+// TWO-NEXT:    "ttg.local_alloc"() : () -> !ttg.memdesc<4x1xi64,
+// TWO-NEXT:    "ttg.local_alloc"() : () -> !ttg.memdesc<2x16x32xbf16,
+// TWO:         "ttg.warp_specialize"
+// TWO:           scf.for %[[TILE:[^ ]+]] = {{.*}} iter_args(%{{[^ ]+}} = %{{[^ ]+}}) -> (i32)
+// TWO-DAG:         %[[TURN:[^ ]+]] = arith.shrui %[[TILE]], %{{[^ ]+}} : i32
+// TWO-DAG:         %[[PLACE:[^ ]+]] = arith.andi %[[TILE]], %{{[^ ]+}} : i32
+// TWO:             %[[PLACE2:[^ ]+]] = arith.andi %[[TILE]], %{{[^ ]+}} : i32
+// TWO:             %[[SECOND:[^ ]+]] = arith.muli %[[PLACE2]], %{{[^ ]+}} : i32
+// TWO:             %[[OWN:[^ ]+]] = arith.addi %[[SECOND]], %{{[^ ]+}} : i32
+// TWO:             %[[PARITY:[^ ]+]] = arith.andi %{{[^ ]+}}, %{{[^ ]+}} : i32
+// TWO:             %[[FULL:[^ ]+]] = "ttg.memdesc_index"(%{{[^ ]+}}, %[[OWN]])
+// TWO:             "ttng.wait_barrier"(%[[FULL]], %[[PARITY]],
 func.func @host(%n: index, %x: tensor<128x32xbf16>, %o: tensor<128x32xbf16>) -> tensor<128x32xbf16> {
   %r = "tt_host.launch"(%n, %n, %n, %n, %x, %o) {kernel = @k, outputs = array<i64: 2>, descriptors = array<i64: 1, 2>} : (index, index, index, index, tensor<128x32xbf16>, tensor<128x32xbf16>) -> tensor<128x32xbf16>
   return %r : tensor<128x32xbf16>

@@ -39,8 +39,25 @@ class Consumer(WarpRole):
                 if release is not None and op == release:
                     self._release()
                     self.next_step()
+                    if self._releases_rows_late:
+                        ttg.tma_store_wait()
+                        self._release_rows(behind=1)
+        if not self._releases_rows_late:
+            self._release_rows()
+
+    @property
+    def _releases_rows_late(self) -> bool:
+        """Whether the next tile of rows is begun before the results of this one are out of shared memory."""
+        return self.memory.row_buffers > 1 and bool(self.roles.before)
+
+    def _release_rows(self, behind: int = 0) -> None:
+        """Say that the buffers of the rows of this tile, or of so many before, may be overwritten."""
+        always = self.true
+        if behind and self.turn_of_tile is not None:
+            always = arith.cmpi(arith.CmpIPredicate.sge, self.turn_of_tile, self.number(behind))
+        number = self.rows_slot(self.group, behind).number
         for at in self.memory.resident_empty:
-            ttg.arrive_barrier(ttg.memdesc_index(self.buffers[at], self.number(self.group)), self.true)
+            ttg.arrive_barrier(ttg.memdesc_index(self.buffers[at], number), always)
 
     # ---- what may be computed again --------------------------------------------------------------
 
@@ -84,6 +101,8 @@ class Consumer(WarpRole):
 
     def finish_range(self, carried: list[ir.Value], enter: Callable[[ir.Value], None]) -> None:
         """Compute the tiles of the range again that are marked."""
+        if self._releases_rows_late:
+            ttg.tma_store_wait()
         if not carried:
             return
         first, end, bits = carried
@@ -202,9 +221,9 @@ class Consumer(WarpRole):
     def _load(self, op: ir.Operation) -> ir.Value:
         if self.roles.is_resident(op):
             at = self.roles.resident.index(op)
-            own = self.number(self.group)
+            own, parity = self.rows_slot(self.group)
             full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], own)
-            ttg.wait_barrier(full, self.parity_of_tile(), self.true)
+            ttg.wait_barrier(full, parity, self.true)
             return ttg.local_load(ttg.memdesc_index(self.buffers[self.memory.resident[at]], own))
         at = self.roles.ring_of(op)
         behind = self.roles.behind[at]
@@ -232,13 +251,15 @@ class Consumer(WarpRole):
     def _copy_out(
         self, op: ir.Operation, descriptor: ir.Value, tile: ir.Value, places: list[ir.Value]
     ) -> None:
-        buffer = ttg.memdesc_index(self.buffers[self.memory.stores[op]], self.number(self.group))
+        number = self.rows_slot(self.group).number
+        buffer = ttg.memdesc_index(self.buffers[self.memory.stores[op]], number)
         ttg.local_store(tile, buffer)
         ttg.fence()
         if self.group:
             places[-2] = arith.addi(places[-2], self.number(ROWS * self.group))
         ttg.tma_store(descriptor, places, buffer)
-        ttg.tma_store_wait()
+        if self.turn_of_tile is None or not self._releases_rows_late:
+            ttg.tma_store_wait()
 
 
 def _of_rows(type_: ir.Type, rows: Sequence[bool]) -> ir.Type:

@@ -106,14 +106,13 @@ class Producer(WarpRole):
         at = self.roles.resident.index(op)
         descriptor, *places = (self.mapping[value] for value in op.operands)
         for group in range(self.roles.consumers):
-            number = self.number(group)
+            number, parity = self.rows_slot(group)
             own = [*places]
             if group:
                 own[-2] = arith.addi(own[-2], self.number(ROWS * group))
             if self.memory.resident_empty:
                 empty = ttg.memdesc_index(self.buffers[self.memory.resident_empty[at]], number)
-                before = arith.xori(self.parity_of_tile(), self.number(1))
-                ttg.wait_barrier(empty, before, self.true)
+                ttg.wait_barrier(empty, arith.xori(parity, self.number(1)), self.true)
             full = ttg.memdesc_index(self.buffers[self.memory.resident_full[at]], number)
             self._copy(
                 descriptor, own, full, ttg.memdesc_index(self.buffers[self.memory.resident[at]], number)

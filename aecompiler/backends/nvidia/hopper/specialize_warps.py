@@ -54,6 +54,9 @@ class SpecializeWarps(Pass):
     programs: int = option(
         0, "the programs that compute all tiles of rows, one after the other; 0: one for each"
     )
+    row_buffers: int = option(
+        0, "buffers for the rows of a tile, 1 or 2, where a program computes several; 0: 2 if they have room"
+    )
     shared_bytes: int = option(232448, "the shared memory that a block may have")
     registers: int = option(65536, "the registers of a multiprocessor")
 
@@ -64,6 +67,8 @@ class SpecializeWarps(Pass):
             raise ValueError(f"expects stages to be 1 to 8, got {self.stages}")
         if self.programs < 0:
             raise ValueError(f"expects programs to be 0 or more, got {self.programs}")
+        if not 0 <= self.row_buffers <= 2:
+            raise ValueError(f"expects row-buffers to be 0 to 2, got {self.row_buffers}")
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
@@ -74,14 +79,22 @@ class SpecializeWarps(Pass):
             roles = Roles(function, self.consumers)
             _check_registers(roles, many)
             with ir.InsertionPoint(function), function.location:
-                kernel = _Specialized(roles, self.stages, (many, few), self.programs > 0)
-                kernel.build()
-            if (needed := kernel.memory.bytes) > self.shared_bytes:
-                message = f"needs {needed} bytes of shared memory, a block may have {self.shared_bytes}"
-                raise PassFailure(function, message)
+                self._build(_Specialized(roles, self.stages, (many, few), self.programs > 0))
             if self.programs:
                 _launch_few(op, rw.symbol_name(function), self.programs)
             function.erase()
+
+    def _build(self, kernel: _Specialized) -> None:
+        """Build the kernel with as many buffers as have room."""
+        least = self.row_buffers or 1
+        most = (self.row_buffers or 2) if self.programs else 1
+        for row_buffers in range(most, min(least, most) - 1, -1):
+            new = kernel.build(row_buffers)
+            if (needed := kernel.memory.bytes) <= self.shared_bytes:
+                return
+            new.erase()
+        message = f"needs {needed} bytes of shared memory, a block may have {self.shared_bytes}"
+        raise PassFailure(kernel.roles.function, message)
 
 
 def _launch_few(module: ir.Operation, name: str, programs: int) -> None:
@@ -141,7 +154,7 @@ class _Specialized:
         self.roles, self.stages, self.registers = roles, stages, registers
         self.is_persistent = is_persistent
 
-    def build(self) -> None:
+    def build(self, row_buffers: int) -> ir.Operation:
         """Add the kernel at the insertion point."""
         roles = self.roles
         old = roles.function
@@ -159,11 +172,12 @@ class _Specialized:
         new = rebuild(old, [], [], attributes)
         block = new.regions[0].blocks.append(*types)
         with ir.InsertionPoint(block):
-            self.memory = SharedMemory(roles, self.stages, self.is_persistent)
+            self.memory = SharedMemory(roles, self.stages, row_buffers, self.is_persistent)
             arguments = list(block.arguments)
             tiles = [arguments.pop(at) for _ in more]
             self._partitions([*arguments, *self.memory.values, *tiles])
             tt.ret()
+        return new
 
     def _parameter(self, argument: ir.Value) -> ir.Type:
         """The type of a parameter: descriptors know layouts in shared memory, and those of rows copy 64."""

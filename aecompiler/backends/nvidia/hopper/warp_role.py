@@ -14,16 +14,19 @@ from aecompiler.passes import rewriting as rw
 
 
 class SharedMemory:
-    """The buffers and barriers of a kernel, by their place among `values`."""
+    """The buffers and barriers of a kernel, by their place among `values`.
 
-    def __init__(self, roles: Roles, stages: int, is_persistent: bool):
-        self.stages, self.is_persistent = stages, is_persistent
+    Each group has `row_buffers` buffers, 1 or 2, for each tile of rows: the first of all groups, then the
+    second.
+    """
+
+    def __init__(self, roles: Roles, stages: int, row_buffers: int, is_persistent: bool):
+        self.stages, self.row_buffers, self.is_persistent = stages, row_buffers, is_persistent
         self.values: list[ir.Value] = []
-        self.resident = [
-            self._add(_buffer(roles.consumers, load.results[0], ROWS)) for load in roles.resident
-        ]
-        self.resident_full = [self._add(_barriers(roles.consumers)) for _ in roles.resident]
-        self.resident_empty = [self._add(_barriers(roles.consumers)) for _ in roles.resident if is_persistent]
+        count = roles.consumers * row_buffers
+        self.resident = [self._add(_buffer(count, load.results[0], ROWS)) for load in roles.resident]
+        self.resident_full = [self._add(_barriers(count)) for _ in roles.resident]
+        self.resident_empty = [self._add(_barriers(count)) for _ in roles.resident if is_persistent]
         self.rings: list[int] = []
         self.full: list[int] = []
         tiles = {load.operands[0]: load.results[0] for loads in roles.in_loop for load in loads}
@@ -50,7 +53,7 @@ class SharedMemory:
         return len(self.values) - 1
 
     def _buffer_of_store(self, roles: Roles, store: ir.Operation) -> int:
-        needed = _buffer(roles.consumers, store.operands[1], ROWS)
+        needed = _buffer(roles.consumers * self.row_buffers, store.operands[1], ROWS)
         for at in self.resident:
             if lo.MemDesc.of(self.values[at].type) == needed:
                 return at
@@ -122,16 +125,21 @@ class WarpRole:
             return
         own, programs = tt.program_id(0), tt.num_programs(0)
         one, two = self.number(1), self.number(2)
-        # Tiles are taken in pairs: those of this program, and how many they have.
-        pairs = arith.addi(arith.shrui(self.tiles, one), arith.andi(self.tiles, one))
-        rounds = arith.divsi(arith.subi(arith.addi(pairs, arith.subi(programs, own)), one), programs)
-        is_last = arith.cmpi(arith.CmpIPredicate.eq, arith.remsi(arith.subi(pairs, one), programs), own)
-        is_alone = arith.andi(is_last, arith.trunci(tt.integer(1), self.tiles))
-        count = arith.subi(arith.muli(rounds, two), arith.extui(own.type, is_alone))
+        # Tiles are taken in pairs, as many by each program; of the rest, one by each if that is enough.
+        share = arith.divsi(arith.shrui(self.tiles, one), programs)
+        paired = arith.muli(share, two)
+        rest = arith.subi(self.tiles, arith.muli(paired, programs))
+        in_pairs = arith.cmpi(arith.CmpIPredicate.sgt, rest, programs)
+        first = arith.select(in_pairs, arith.muli(own, two), own)
+        left = arith.maxsi(arith.subi(rest, first), self.number(0))
+        count = arith.addi(paired, arith.minsi(left, arith.addi(arith.extui(own.type, in_pairs), one)))
 
         def enter(turn: ir.Value) -> None:
             pair = arith.addi(arith.muli(arith.shrui(turn, one), programs), own)
-            self.program = arith.addi(arith.muli(pair, two), arith.andi(turn, one))
+            in_pair = arith.addi(arith.muli(pair, two), arith.andi(turn, one))
+            is_rest = arith.cmpi(arith.CmpIPredicate.sge, turn, paired)
+            alone = arith.addi(arith.muli(paired, programs), arith.addi(first, arith.subi(turn, paired)))
+            self.program = arith.select(is_rest, alone, in_pair)
 
         loop = scf.ForOp(self.number(0), count, one, [self.step, *self.start_range()])
         with ir.InsertionPoint(loop.body):
@@ -143,6 +151,7 @@ class WarpRole:
             # The last step of a tile is the first of the next, so that the ring stays full.
             scf.YieldOp([self.step, *self.add_to_range(carried, self.turn_of_tile)])
         self.step, *carried = loop.results
+        self.turn_of_tile = None
         self.finish_range(carried, enter)
 
     def finish(self) -> None:
@@ -159,11 +168,18 @@ class WarpRole:
     def finish_range(self, carried: list[ir.Value], enter: Callable[[ir.Value], None]) -> None:
         """What comes after all tiles of rows; `enter` goes back to that of a turn."""
 
-    def parity_of_tile(self) -> ir.Value:
-        """The parity of the phase that ends when this tile of rows has arrived."""
-        if self.turn_of_tile is None:
-            return self.number(0)
-        return arith.andi(self.turn_of_tile, self.number(1))
+    def rows_slot(self, group: int, behind: int = 0) -> Slot:
+        """The place of a group's rows of this tile, or of so many before, among the buffers of rows."""
+        own, turn = self.number(group), self.turn_of_tile
+        if turn is None:
+            return Slot(own, self.number(0))
+        if behind:
+            turn = arith.subi(turn, self.number(behind))
+        if self.memory.row_buffers == 1:
+            return Slot(own, arith.andi(turn, self.number(1)))
+        round_, place = arith.shrui(turn, self.number(1)), arith.andi(turn, self.number(1))
+        place = arith.muli(place, self.number(self.roles.consumers))
+        return Slot(arith.addi(place, own), arith.andi(round_, self.number(1)))
 
     def build(self) -> None:
         """Build the role for one tile of rows."""

@@ -1,5 +1,5 @@
 // The options are those of schedules, and what a chip has.
-// RUN: aec-opt %s --allow-unregistered-dialect '--attn-hopper=consumers=1 block-kv=64 stages=3 programs=132 library=ocml section=4 shared-bytes=200000 registers=32768 waits=together' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
+// RUN: aec-opt %s --allow-unregistered-dialect '--attn-hopper=consumers=1 block-kv=64 stages=3 programs=132 library=ocml section=4 shared-bytes=200000 registers=32768 row-buffers=1 waits=together ping-pong=true' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-hopper | FileCheck %s
 // RUN: not aec-opt %s --attn-hopper 2>&1 | FileCheck %s --check-prefix=STRICT
 // RUN: not aec-opt %s --allow-unregistered-dialect --attn-hopper=shared-bytes=1000 2>&1 | FileCheck %s --check-prefix=SHARED
@@ -10,10 +10,11 @@
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{library=ocml descriptors=true section=4 pairs=true},
 // PIPELINE-SAME: tt-fold-exponents,
-// PIPELINE-SAME: tt-skew-products,
-// PIPELINE-SAME: ttg-specialize-warps{consumers=1 stages=3 programs=132 shared-bytes=200000 registers=32768},
+// PIPELINE-SAME: tt-skew-products{carry-rounded=true},
+// PIPELINE-SAME: ttg-specialize-warps{consumers=1 stages=3 programs=132 row-buffers=1 shared-bytes=200000 registers=32768},
 // PIPELINE-SAME: ttg-assign-layouts,
-// PIPELINE-SAME: ttg-overlap-products{waits=together})
+// PIPELINE-SAME: ttg-overlap-products{waits=together},
+// PIPELINE-SAME: ttg-order-groups)
 
 // STRICT: needs a context that allows unregistered dialects
 // SHARED: error: 'tt.func' op needs {{[0-9]+}} bytes of shared memory, a block may have 1000
