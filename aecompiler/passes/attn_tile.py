@@ -16,6 +16,9 @@ MAX_BLOCK = 4096
 TILE_ATTRIBUTE = "attn.tile"
 """The attribute of a streaming form that says how many rows and keys its tiles have."""
 
+FIRST_TILE_FIRST_ATTRIBUTE = "attn.first_tile_first"
+"""The attribute of a streaming form whose tiles of rows are computed from the first to the last."""
+
 MAX_SPLIT = 1024
 """The largest number of parts of the keys."""
 
@@ -30,12 +33,13 @@ class Tile(Pass):
     *Before*: verified IR. *After*: no `attn.online_attention` or `attn.online_reduce` is left; all else,
     `attn.attention` included, is as it was.
 
-    The grid is an `scf.forall` over batch, query head and q tile, the last q tile first. A q tile streams
-    over tiles of keys, with the state and the accumulators as carried values: first the tiles in which no
-    element is masked by its position, then those in which some are, so that masking code stands in the second
-    loop only. Tiles whose elements are all masked are skipped. The bounds come from the mask
-    (`attn-analyze-mask`); where they are not exact, each tile is tested. Lengths that are no multiple of a
-    tile are padded with zeros, and what is padding is masked (keys) or not stored (rows).
+    The grid is an `scf.forall` over batch, query head and q tile, the last q tile first, unless a form has
+    the attribute `attn.first_tile_first`. A q tile streams over tiles of keys, with the state and the
+    accumulators as carried values: first the tiles in which no element is masked by its position, then those
+    in which some are, so that masking code stands in the second loop only. Tiles whose elements are all
+    masked are skipped. The bounds come from the mask (`attn-analyze-mask`); where they are not exact, each
+    tile is tested. Lengths that are no multiple of a tile are padded with zeros, and what is padding is
+    masked (keys) or not stored (rows).
 
     What v holds at masked keys never reaches o. A weight of 0 leaves out all but NaN and infinities, and
     `masked-values` says how these are found. With `check-tiles` each tile of v is asked whether it is finite;
@@ -125,7 +129,8 @@ class Tile(Pass):
 
 
 def _as_chosen(form: ir.Operation, options: TileOptions) -> TileOptions:
-    """The options, with the sizes that the attribute of a form says."""
+    """The options, with the order and the sizes that the attributes of a form say."""
+    options = dataclasses.replace(options, first_tile_first=FIRST_TILE_FIRST_ATTRIBUTE in form.attributes)
     if TILE_ATTRIBUTE not in form.attributes:
         return options
     attribute = form.attributes[TILE_ATTRIBUTE]

@@ -58,6 +58,7 @@ class TileOptions:
     masked_values: MaskedValues
     retry_block_kv: int = 0
     split_features: bool = False
+    first_tile_first: bool = False
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
 
@@ -163,7 +164,10 @@ class TileProgram:
         outs: list[ir.Value],
         body: Callable[[Rows, list[ir.Value], list[ir.Value]], list],
     ) -> list[ir.Value]:
-        """`scf.forall` over batch, head and q tile, the last tile first: a causal mask makes it longest."""
+        """`scf.forall` over batch, head and q tile, the last tile first: a causal mask makes it longest.
+
+        The other way round with `first_tile_first`.
+        """
         heads = self.heads
         if self.group > 1:
             heads = arith.divui(heads, rw.index(self.group))
@@ -173,7 +177,8 @@ class TileProgram:
             batch, head, number, *rest = loop.induction_variables
             if self.group > 1:
                 head = arith.muli(head, rw.index(self.group))
-            number = arith.subi(arith.subi(self.n_tiles, rw.index(1)), number)
+            if not self.options.first_tile_first:
+                number = arith.subi(arith.subi(self.n_tiles, rw.index(1)), number)
             first = arith.muli(number, rw.index(self.options.block_q))
             rows = Rows.of_tile(batch, head, self.group, self.options.block_q, first, self.length)
             parts = body(rows, rest, list(loop.inner_iter_args))

@@ -162,6 +162,42 @@ def test_lengths_are_not_counted_one_by_one(mask, length):
         assert "attn.tile = array<i64: " in str(module)
 
 
+def of_documents(ids):
+    return masks.document(ids)
+
+
+@pytest.mark.parametrize(
+    ("mask", "length", "first"),
+    [
+        (None, "S", True),
+        (masks.window(100), "S", True),
+        (masks.window(100), 1024, True),
+        (masks.causal(), "S", False),
+        (masks.prefix_lm(64), "S", False),
+        # Half of the rows have fewer keys than the window.
+        (masks.window(100), 128, False),
+        # One tile of rows, or none.
+        (None, 1, False),
+        (None, 0, False),
+        # Known when it is called.
+        (of_documents, "S", False),
+    ],
+)
+def test_the_first_tile_of_rows_comes_first_unless_the_last_may_take_longest(mask, length, first):
+    q = aec.tensor("B", 2, length, 64)
+
+    @aec.program(q=q, k=q, v=q, ids=aec.tensor("B", length, dtype="i32"))
+    def program(q, k, v, ids):
+        given = of_documents(ids) if mask is of_documents else mask
+        chosen = {} if given is None else {"mask": given}
+        return aec.attention(q, k, v, normalize=normalizers.softmax(), **chosen)
+
+    with make_context():
+        module = ir.Module.parse(str(program.module))
+        run_pipeline(module, "builtin.module(attn-derive-online,func.func(cpu-choose-tiles))")
+        assert ("attn.first_tile_first" in str(module)) == first
+
+
 def expanded(schedule, target):
     """The passes of the pipeline for a processor, as text."""
     return str(Pipeline(pipeline_for(schedule, target)))
