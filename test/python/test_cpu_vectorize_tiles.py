@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from example_files import FOLDER, load
+from guarded_memory import Guarded
 from vectorization import count_tiles
 
 import aecompiler as aec
@@ -123,6 +124,18 @@ def test_v_at_masked_keys_does_not_reach_the_output(compile_for, width, value):
     clean, other = kernel(q, k, v)[0], kernel(q, k, changed)[0]
     np.testing.assert_allclose(other[:, :, :40], clean[:, :, :40], rtol=1e-5, atol=1e-6)
     assert not np.isfinite(other[:, :, 40:]).any()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_what_is_asked_for_behind_a_tensor_is_not_read(compile_for, width, dtype):
+    kernel = compile_for(causal(dtype, 64, 64), width)
+    assert "llvm.intr.prefetch" in kernel.artifact.text
+    memory = Guarded("end")
+    arrays = demo.draw(kernel, {}, {"B": 1, "Sq": 128, "Skv": 128}).values()
+    guarded = [memory.copy(array) for array in arrays]
+    for got, want in zip(kernel(*guarded), kernel(*arrays), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def test_scores_beyond_every_bound(compile_for):

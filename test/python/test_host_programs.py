@@ -13,7 +13,6 @@ import collections
 import ctypes
 import faulthandler
 import json
-import mmap
 import os
 import signal
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from guarded_memory import Guarded
 from host_programs import HostProgram, host_programs
 from hypothesis import HealthCheck, given, reject, settings
 
@@ -41,45 +41,12 @@ COMPILED, EXAMPLES_RAN, CALLS_RAN = 0.6, 0.6, 0.4
 Far below what is usual, and asked of many programs only: chance must not decide.
 """
 
-_PROT_NONE, _M_PERTURB = 0, -6
+_M_PERTURB = -6
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Guarded:
-    """Memory for arrays whose last (`side` is "end") or first ("start") byte is next to a forbidden page."""
-
-    def __init__(self, side: str):
-        self.side = side
-        self._maps: list[mmap.mmap] = []  # what must stay mapped
-
-    def memory(self, size: int) -> int:
-        """The address of `size` bytes."""
-        pages = -(-size // mmap.PAGESIZE)
-        map_ = mmap.mmap(-1, (pages + 2) * mmap.PAGESIZE)
-        self._maps.append(map_)
-        start = ctypes.addressof(ctypes.c_char.from_buffer(map_))
-        for page in (0, pages + 1):
-            if _libc.mprotect(ctypes.c_void_p(start + page * mmap.PAGESIZE), mmap.PAGESIZE, _PROT_NONE):
-                raise OSError(ctypes.get_errno(), "mprotect")
-        inside = start + mmap.PAGESIZE
-        return inside if self.side == "start" else inside + pages * mmap.PAGESIZE - size
-
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """A new array, of bytes that are no number anyone computed."""
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if size == 0:
-            return np.empty(shape, dtype)
-        data = (ctypes.c_char * size).from_address(self.memory(size))
-        ctypes.memset(data, 0x7F, size)
-        return np.frombuffer(data, dtype).reshape(shape)
-
-    def copy(self, value: Any) -> Any:
-        """A copy of an array; a number as it is."""
-        if not isinstance(value, np.ndarray):
-            return value
-        made = self.empty(value.shape, value.dtype)
-        made[...] = value
-        return made
+class GuardedResults(Guarded):
+    """Guarded memory for results, too."""
 
     def allocate(self, dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buffer, np.ndarray]:
         """In place of `arrays.allocate`."""
@@ -92,7 +59,7 @@ def run_call(kernel: Any, inputs: list[Any]) -> str:
     """Run one call in both places; returns what became of it."""
     outcomes = []
     for side in ("end", "start"):
-        memory = Guarded(side)
+        memory = GuardedResults(side)
         arrays.allocate = memory.allocate  # this is a process of its own
         launch._DUMMY = (ctypes.c_char * 0).from_address(memory.memory(0))
         placed = [memory.copy(value) for value in inputs]

@@ -109,6 +109,7 @@ def cpu(
     pair_products: Annotated[bool, "multiply bf16 by the instruction for pairs (avx512_bf16)"] = False,
     l1_bytes: Annotated[int, "the size of the first cache"] = 32 << 10,
     l2_bytes: Annotated[int, "the size of the second cache"] = 1 << 20,
+    prefetch: Annotated[bool, "ask the caches for the rows that follow a tile of q, k or v"] = True,
     x86: Annotated[bool, "the processor is an x86-64"] = True,
 ) -> str:
     """Lower programs to LLVM through their streaming and tile forms, for execution in this process.
@@ -129,6 +130,10 @@ def cpu(
             "convert-attn-to-linalg",
             "canonicalize",
             "cse",
-            lower_tensors(f"cpu-vectorize-tiles{{{registers}}}", vector_bits=vector_bits, x86=x86),
+            lower_tensors(
+                f"cpu-vectorize-tiles{{{registers} prefetch={str(prefetch).lower()}}}",
+                vector_bits=vector_bits,
+                x86=x86,
+            ),
         )
     )

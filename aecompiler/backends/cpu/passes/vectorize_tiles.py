@@ -54,6 +54,7 @@ class VectorizeTiles(Pass):
     tile_kv: int = option(4, "keys in a register tile of the first product")
     tile_d: int = option(4, "features in a register tile of the second product")
     pair_products: bool = option(False, "multiply bf16 by the instruction for pairs (avx512_bf16)")
+    prefetch: bool = option(False, "ask the caches for the rows that follow a tile of q, k or v")
 
     def __post_init__(self) -> None:
         if self.vector_bits not in (128, 256, 512):
@@ -70,6 +71,7 @@ class VectorizeTiles(Pass):
             tile_kv=self.tile_kv,
             tile_d=self.tile_d,
             pair_products=self.pair_products,
+            prefetch=self.prefetch,
         )
         names = symbols(op)
         for function in rw.walk_list(op, "func.func"):

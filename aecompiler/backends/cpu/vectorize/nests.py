@@ -22,6 +22,7 @@ from aecompiler.backends.cpu.vectorize.contractions import (
     plain_operands,
 )
 from aecompiler.backends.cpu.vectorize.positions import Spread
+from aecompiler.backends.cpu.vectorize.prefetch import next_keys, next_values
 from aecompiler.backends.cpu.vectorize.storage import Storage
 from aecompiler.backends.cpu.vectorize.values import Deferred, Memory, Pairs, Rows, Splat, TileValue
 from aecompiler.bindings import arith, ir, memref
@@ -395,6 +396,8 @@ class Nests:
 
         def step(k: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             accumulators = dict(zip(keys, carried, strict=True))
+            if self.machine.prefetch:
+                self._prefetch(prepared, x, k, count)
             if prepared.paired:
                 return multiply_pairs(prepared.paired, x, k, keys, accumulators, self.lanes)
             uniform: list[dict[ir.Value, ir.Value]] = [{} for _ in range(count)]
@@ -421,6 +424,20 @@ class Nests:
 
         size = contraction.size // 2 if prepared.paired else contraction.size
         return dict(zip(keys, vec.loop(0, size, 1, inits, step), strict=True))
+
+    def _prefetch(self, prepared: Prepared, x: ir.Value, k: ir.Value, count: int) -> None:
+        """Ask for a part of the next tile of k or v, in a step of a register tile that reads this one."""
+        contraction, paired = prepared.contraction, prepared.paired
+        for operand in plain_operands(contraction):
+            memory = self.memory(operand.value)
+            is_read = operand.value not in prepared.wide and not (paired and paired.interleaved)
+            if not is_read or memory.owned:
+                continue
+            if operand.loops[0] == contraction.x:
+                keys = contraction.generic.sizes[contraction.x]
+                next_keys(memory.memref, keys, x, count, k, 2 if paired else 1)
+            else:
+                next_values(memory.memref, contraction.size, k, x)
 
     def packed(self, value: ir.Value) -> Pairs | None:
         """The packed form of a tensor, if it was made."""

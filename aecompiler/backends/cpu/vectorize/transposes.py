@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.nests import Nests, Point
+from aecompiler.backends.cpu.vectorize.prefetch import next_rows
 from aecompiler.backends.cpu.vectorize.values import Memory, Pairs
 from aecompiler.bindings import ir, memref, vector
 from aecompiler.passes import rewriting as rw
@@ -32,7 +33,8 @@ class Transposes:
         loops = generic.outs[0].loops
         source = generic.ins[0]
         if len(generic.ins) == 1 and source.loops == loops[::-1] and _is_conversion(generic):
-            self.copy(self.nests.memory(source.value).memref, target.memref)
+            memory = self.nests.memory(source.value)
+            self.copy(memory.memref, target.memref, self._asks_ahead(memory))
             return
         # Computed without transposing, in the type that is narrowed at the end.
         result, shape = generic.yielded[0], [generic.sizes[loop] for loop in loops[::-1]]
@@ -41,6 +43,10 @@ class Transposes:
         scratch = self.nests.storage.allocate(shape, result.type)
         self._compute(generic, result, scratch)
         self.copy(scratch, target.memref)
+
+    def _asks_ahead(self, memory: Memory) -> bool:
+        """Whether to ask for the rows that follow: those of a tensor, not of scratch memory."""
+        return self.nests.machine.prefetch and not memory.owned
 
     def _compute(self, generic: Generic, result: ir.Value, scratch: ir.Value) -> None:
         """Store `result` of the body in the order of the transposed operands."""
@@ -58,8 +64,11 @@ class Transposes:
 
         vec.loop(0, generic.sizes[row], 1, [], strip)
 
-    def copy(self, source: ir.Value, target: ir.Value) -> None:
-        """Transpose static memory, by squares of vectors; what is left over element by element."""
+    def copy(self, source: ir.Value, target: ir.Value, prefetch: bool = False) -> None:
+        """Transpose static memory, by squares of vectors; what is left over element by element.
+
+        With `prefetch` the rows that follow `source` are asked for.
+        """
         rows, columns = ir.MemRefType(source.type).shape
         have, want = (ir.MemRefType(buffer.type).element_type for buffer in (source, target))
         lanes = self.lanes
@@ -67,6 +76,8 @@ class Transposes:
         whole_rows, whole_columns = rows - rows % lanes, columns - columns % lanes
 
         def square(r: ir.Value, c: ir.Value) -> None:
+            if prefetch:
+                next_rows(source, r, c, lanes)
             loaded = [vec.load(source, [vec.plus(r, lane), c], lanes) for lane in range(lanes)]
             for lane, value in enumerate(vec.transpose([vec.convert(v, wide) for v in loaded])):
                 vec.store(vec.convert(value, want), target, [vec.plus(c, lane), r])
@@ -80,7 +91,8 @@ class Transposes:
 
     def pairs(self, generic: Generic, target: Pairs) -> None:
         """A widening transposition of bf16 [rows, features], as pairs of features: [features / 2, rows]."""
-        memory = self.nests.memory(generic.ins[0].value).memref
+        memory = self.nests.memory(generic.ins[0].value)
+        prefetch = self._asks_ahead(memory)
         size, length = (generic.sizes[loop] for loop in generic.outs[0].loops)
         words, lanes = size // 2, self.lanes
         f32, i32 = ir.F32Type.get(), ir.IntegerType.get_signless(32)
@@ -88,14 +100,16 @@ class Transposes:
 
         def square(r: ir.Value, m: ir.Value) -> None:
             column = vec.twice(m)
-            rows = [vec.load(memory, [vec.plus(r, lane), column], 2 * lanes) for lane in range(lanes)]
+            if prefetch:
+                next_rows(memory.memref, r, column, lanes)
+            rows = [vec.load(memory.memref, [vec.plus(r, lane), column], 2 * lanes) for lane in range(lanes)]
             floats = vec.vector_type(f32, lanes)
             for offset, word in enumerate(vec.transpose([vector.bitcast(floats, row) for row in rows])):
                 value = vector.bitcast(vec.vector_type(i32, lanes), word)
                 vec.store(value, target.memref, [vec.plus(m, offset), r])
 
         def single(r: ir.Value, m: ir.Value) -> None:
-            word = vector.bitcast(vec.vector_type(i32, 1), vec.load(memory, [r, vec.twice(m)], 2))
+            word = vector.bitcast(vec.vector_type(i32, 1), vec.load(memory.memref, [r, vec.twice(m)], 2))
             memref.store(vec.extract(word, 0), target.memref, [m, r])
 
         vec.nest((0, length, lanes), (0, whole, lanes), square)

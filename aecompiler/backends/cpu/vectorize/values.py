@@ -14,7 +14,8 @@ class Machine:
 
     `vector_bits`: the width of a vector register. `tile_q`: vectors of queries in a register tile. `tile_kv`
     and `tile_d`: keys and features in it, for the first and the second product. `pair_products`: whether
-    there is an instruction that multiplies pairs of bf16 and adds to f32 (avx512_bf16).
+    there is an instruction that multiplies pairs of bf16 and adds to f32 (avx512_bf16). `prefetch`: whether
+    the caches are asked for what follows the tiles of q, k and v.
     """
 
     vector_bits: int
@@ -22,6 +23,7 @@ class Machine:
     tile_kv: int
     tile_d: int
     pair_products: bool
+    prefetch: bool
 
 
 @dataclasses.dataclass(frozen=True)

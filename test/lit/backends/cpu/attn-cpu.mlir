@@ -13,7 +13,7 @@
 // PIPELINE-SAME: attn-tile{decode-rows=32 decode-block-kv=64},
 // PIPELINE-SAME: attn-fuse-elementwise,convert-attn-to-linalg,canonicalize,cse,
 // PIPELINE-SAME: cpu-prepare-functions,func.func(cpu-sink-results),
-// PIPELINE-SAME: cpu-vectorize-tiles{tile-q=2 pair-products=true},
+// PIPELINE-SAME: cpu-vectorize-tiles{tile-q=2 pair-products=true prefetch=true},
 // PIPELINE-SAME: convert-elementwise-to-linalg,canonicalize,cse,eliminate-empty-tensors,
 // PIPELINE-SAME: one-shot-bufferize{allow-return-allocs-from-loops=true bufferize-function-boundaries=true},
 // PIPELINE-SAME: cpu-outline-parallel,func.func(scf-forall-to-for),
@@ -24,6 +24,7 @@
 // Vectors are those of the processor, and so are the instructions that only some have. Nothing but LLVM is left.
 // AVX512-NOT:   {{vector<(4|8)xf32>|attn\.|unrealized_conversion_cast}}
 // AVX512:       llvm.func @aec.softmax.tile
+// AVX512:       llvm.intr.prefetch
 // AVX512:       llvm.x86.avx512bf16.dpbf16ps.512
 // AVX512:       llvm.x86.avx512.mask.scalef.ps.512
 // AVX512:       llvm.func @aec.softmax(

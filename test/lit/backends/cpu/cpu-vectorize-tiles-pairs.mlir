@@ -1,4 +1,5 @@
 // RUN: aec-opt %s '--cpu-vectorize-tiles=vector-bits=512 tile-q=1 tile-kv=4 tile-d=4 pair-products=true' --canonicalize --cse | FileCheck %s
+// RUN: aec-opt %s '--cpu-vectorize-tiles=vector-bits=512 tile-q=1 tile-kv=4 tile-d=4 pair-products=true prefetch=true' --canonicalize --cse | FileCheck %s --check-prefix=PREFETCH
 
 // Queries are packed as pairs of features, a pair of a key is one word in memory, weights are rounded and packed
 // as pairs of keys, and rows of v are interleaved.
@@ -14,6 +15,17 @@
 // CHECK:           x86.avx512.dot
 // CHECK-NOT:     vector.fma
 // CHECK:       func.func @pairs(
+
+// A step reads two features of a key, and asks for two of the next tile. Rows of v are interleaved in scratch memory.
+// PREFETCH-LABEL: func.func private @pairs.tile0(
+// PREFETCH:      scf.for
+// PREFETCH:        scf.for %[[F:[^ ]+]] =
+// PREFETCH:          %[[ROW:[^ ]+]] = arith.remui %[[F]], %{{.+}} : index
+// PREFETCH:          %[[PAIR:[^ ]+]] = arith.subi %[[F]], %[[ROW]] : index
+// PREFETCH:          %[[COLUMN:[^ ]+]] = arith.muli %[[PAIR]], %{{.+}} : index
+// PREFETCH:          memref.prefetch %{{.+}}[%{{.+}}, %[[COLUMN]]], read, locality<3>, data : memref<4x4xbf16
+// PREFETCH-NOT:  memref.prefetch
+// PREFETCH:      return
 #q = affine_map<(d0, d1) -> (d1, d0)>
 #e = affine_map<(d0, d1) -> (d0, d1)>
 #nd = affine_map<(d0, d1, d2) -> (d0, d2)>

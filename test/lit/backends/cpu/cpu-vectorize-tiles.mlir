@@ -1,5 +1,7 @@
 // RUN: aec-opt %s --split-input-file '--cpu-vectorize-tiles=vector-bits=128 tile-q=2 tile-kv=2 tile-d=2' --canonicalize --cse | FileCheck %s
+// RUN: aec-opt %s --split-input-file '--cpu-vectorize-tiles=vector-bits=128 tile-q=2 tile-kv=2 tile-d=2' | FileCheck %s --check-prefix=UNASKED
 // RUN: aec-opt %s --split-input-file '--cpu-vectorize-tiles=vector-bits=256 tile-q=1 tile-kv=4 tile-d=4' --canonicalize --cse | FileCheck %s --check-prefix=WIDE
+// RUN: aec-opt %s --split-input-file '--cpu-vectorize-tiles=vector-bits=128 tile-q=2 tile-kv=2 tile-d=2 prefetch=true' --canonicalize --cse | FileCheck %s --check-prefix=PREFETCH
 
 // A tile of 8 rows is 2 vectors of 4 lanes, or 1 of 8. The score is scaled in the registers of the first product,
 // and the accumulator stays where it is. Results go straight to the destination.
@@ -30,6 +32,29 @@
 // WIDE-LABEL:  func.func private @linear.tile0(
 // WIDE:          scf.for {{.*}} -> (vector<8xf32>, vector<8xf32>, vector<8xf32>, vector<8xf32>)
 // WIDE-COUNT-4:    vector.fma {{.*}} : vector<8xf32>
+
+// Where q is read, the rows that follow are asked for, 4 for a square of vectors. A step of a register tile asks for
+// an element of k, 4 keys further on, of one of its 2 rows, and for one of v. No other memory is asked for,
+// and none without the option.
+// UNASKED-NOT:   memref.prefetch
+// UNASKED:       func.func @linear(
+// PREFETCH-LABEL: func.func private @linear.tile0(
+// PREFETCH-DAG:  %[[C4:[^ ]+]] = arith.constant 4 : index
+// PREFETCH-COUNT-4: memref.prefetch {{.*}}, read, locality<2>, data : memref<8x4xf32, strided<[?, 1], offset: ?>>
+// PREFETCH-COUNT-8: vector.shuffle
+// PREFETCH:      scf.for
+// PREFETCH:        scf.for %[[X:[^ ]+]] = {{.*}} step
+// PREFETCH:          scf.for %[[F:[^ ]+]] = {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// PREFETCH:            %[[ROW:[^ ]+]] = arith.remui %[[F]], %{{.+}} : index
+// PREFETCH:            %[[COLUMN:[^ ]+]] = arith.subi %[[F]], %[[ROW]] : index
+// PREFETCH:            %[[KEY:[^ ]+]] = arith.addi %[[X]], %[[ROW]] : index
+// PREFETCH:            %[[NEXT:[^ ]+]] = arith.addi %[[KEY]], %[[C4]] : index
+// PREFETCH:            memref.prefetch %{{.+}}[%[[NEXT]], %[[COLUMN]]], read, locality<3>, data : memref<4x4xf32, strided<[?, 1], offset: ?>>
+// PREFETCH:          scf.for %[[J:[^ ]+]] = {{.*}} -> (vector<4xf32>, vector<4xf32>, vector<4xf32>, vector<4xf32>)
+// PREFETCH:            %[[NEXT:[^ ]+]] = arith.addi %[[J]], %[[C4]] : index
+// PREFETCH:            memref.prefetch %{{.+}}[%[[NEXT]], %{{.+}}], read, locality<3>, data
+// PREFETCH-NOT:  memref.prefetch
+// PREFETCH:      return
 #q = affine_map<(d0, d1) -> (d1, d0)>
 #e = affine_map<(d0, d1) -> (d0, d1)>
 #nd = affine_map<(d0, d1, d2) -> (d0, d2)>
