@@ -200,8 +200,7 @@ def test_attempts_that_do_not_fit_are_followed_by_others(compiled, monkeypatch):
 
 
 MOST_SPILLS = {64: 48, 128: 4, 256: 20}
-"""Instructions for want of registers in a loop with products, by the number of features; with 64 there are three
-groups, and only loops with masks have any."""
+"""Instructions for want of registers in a loop with products, by features; with 64 there are three groups."""
 
 
 @pytest.mark.parametrize(("features", "dtype"), [(64, "bf16"), (64, "f16"), (128, "bf16"), (256, "bf16")])
@@ -225,9 +224,6 @@ def test_code_of_causal_attention(features, dtype, compiled):
         assert loop.kinds["block barriers"] <= 2 + 2 * ("ping-pong=true" in pipeline)
         assert loop.kinds["shared stores"] == loop.kinds["global loads"] == 0
         assert loop.kinds["spill stores"] + loop.kinds["spill loads"] <= MOST_SPILLS[features]
-    if features == 64:
-        shortest = min(loops, key=lambda loop: loop.instructions)
-        assert shortest.kinds["spill stores"] + shortest.kinds["spill loads"] == 0
     exponentials = min(loop.kinds["special functions"] for loop in loops)
     scores = 64 * numbers["block-kv"] // 128
     assert exponentials <= scores + 4, "one for each score of a thread, and for its rows"
