@@ -11,7 +11,7 @@ from triton_programs import Kernels
 
 import aecompiler as aec
 
-TILE = "block-q=16 block-kv=16 approximate-tanh="
+TILE = "block-q=16 block-kv=16 tanh="
 
 
 def capped(cap, dtype="f32"):
@@ -26,7 +26,9 @@ def results(module, inputs, tile):
 def test_error_of_capped_scores(cap):
     """Scores have errors of cap / 2^11; those of weights and of their sum add up."""
     inputs = data(4.0)
-    exact, approximate = (error(results(capped(cap), inputs, TILE + on)) for on in ("false", "true"))
+    exact, approximate = (
+        error(results(capped(cap), inputs, TILE + tanh)) for tanh in ("library", "approximate")
+    )
     most = float(np.abs(inputs[2]).max())
     assert exact < 1e-5
     assert exact < approximate < 2 * math.expm1(2 * cap / 2**11) * most
@@ -35,10 +37,15 @@ def test_error_of_capped_scores(cap):
 @pytest.mark.parametrize("chip", ["sm_80", "sm_90"])
 def test_option_of_the_schedule_makes_one_instruction_of_it(chip):
     pytest.importorskip("triton")
-    texts = [
-        aec.compile(capped(20.0), target=f"nvidia:{chip}", **options).artifact.text
-        for options in ({}, {"approximate_tanh": True})
-    ]
-    assert "tanh.approx.f32" not in texts[0]
-    assert texts[1].count("tanh.approx.f32") >= 32
-    assert len(texts[1]) < len(texts[0])
+
+    def code(dtype, **options):
+        program = capped(20.0, dtype)
+        return aec.compile(program, target=f"nvidia:{chip}", **options).artifact.text
+
+    exact = {dtype: code(dtype, tanh="library") for dtype in ("f32", "bf16")}
+    assert not any("tanh.approx.f32" in text for text in exact.values())
+    assert "tanh.approx.f32" not in code("f32")
+    assert code("f32", tanh="approximate").count("tanh.approx.f32") >= 32
+    fast = code("bf16")
+    assert fast.count("tanh.approx.f32") >= 32
+    assert len(fast) < len(exact["bf16"])

@@ -19,11 +19,19 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_fold_exponents,
     tt_skew_products,
 )
+from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.passes.infra import register_pipeline
 
 
 def _word(value: bool) -> str:
     return str(value).lower()
+
+
+_TANH = {
+    Tanh.LIBRARY: [],
+    Tanh.APPROXIMATE: ["tt-approximate-tanh"],
+    Tanh.NARROW: ["tt-approximate-tanh{narrow=true}"],
+}
 
 
 @register_pipeline("attn-tt")
@@ -40,7 +48,7 @@ def tt(
     pairs: Annotated[bool, "uneven tiles of a head come in the order first, last, second, ..."] = False,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
-    approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
+    tanh: Annotated[Tanh, "the library's, or NVIDIA's instruction with errors of 2^-11"] = Tanh.LIBRARY,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
@@ -61,7 +69,7 @@ def tt(
             f"pairs={_word(pairs)} least-value-features={least_value_features} "
             f"descriptors={_word(descriptors)}}}",
             *(["tt-fold-exponents"] if fold_exponents else []),
-            *(["tt-approximate-tanh"] if approximate_tanh else []),
+            *_TANH[tanh],
         )
     )
 
@@ -86,7 +94,7 @@ def hopper(
         str, "where the sum of the tile before is waited for: at-use, at-end or together"
     ] = "at-end",
     ping_pong: Annotated[bool, "groups take turns in beginning products"] = False,
-    approximate_tanh: Annotated[bool, "compute tanh by NVIDIA's instruction, with errors of 2^-11"] = False,
+    tanh: Annotated[Tanh, "the library's, or NVIDIA's instruction with errors of 2^-11"] = Tanh.LIBRARY,
 ) -> str:
     """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
 
@@ -98,7 +106,7 @@ def hopper(
             f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
             "split-features=true "
             f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
-            f"approximate-tanh={_word(approximate_tanh)}}}",
+            f"tanh={tanh.value}}}",
             f"tt-skew-products{{carry-rounded={_word(carry_rounded)}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
             f"row-buffers={row_buffers} shared-bytes={shared_bytes} registers={registers}}}",

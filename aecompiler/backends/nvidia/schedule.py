@@ -9,6 +9,7 @@ from typing import Any
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.nvidia.target import NvidiaTarget
+from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.errors import BackendError
 from aecompiler.passes.attn_tile import MAX_BLOCK
 
@@ -35,7 +36,8 @@ class NvidiaSchedule(Schedule):
     computes one tile after the other; `waits` says where the sum of the tile of keys before is waited for
     (`ttg-overlap-products`); with the `order` "ping-pong" groups take turns in beginning products
     (`ttg-order-groups`), with "free" they begin them when they can. These are chosen where they are "".
-    `approximate_tanh`: compute tanh, as of capped scores, by one instruction with errors of up to 2^-11.
+    `tanh`: "library", or "approximate", by one instruction with errors of up to 2^-11, as of capped scores;
+    "narrow", which is chosen for "", is that where products are of factors of 16 bits.
     """
 
     block_q: int = 0
@@ -46,7 +48,7 @@ class NvidiaSchedule(Schedule):
     grid: str = ""
     waits: str = ""
     order: str = ""
-    approximate_tanh: bool = False
+    tanh: str = ""
 
     def __post_init__(self) -> None:
         for name, value in (("block_q", self.block_q), ("block_kv", self.block_kv)):
@@ -65,8 +67,8 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects consumers to be 1 to {MAX_CONSUMERS}, or 0 to choose, got {self.consumers}"
             )
-        waits = tuple(each.value for each in Waits)
-        for name, words in (("grid", GRIDS), ("waits", waits), ("order", ORDERS)):
+        waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
+        for name, words in (("grid", GRIDS), ("waits", waits), ("order", ORDERS), ("tanh", tanhs)):
             if (word := getattr(self, name)) not in ("", *words):
                 raise ValueError(
                     f"expects {name} to be one of {', '.join(words)}, or '' to choose, got '{word}'"
@@ -141,7 +143,7 @@ def _completed(schedule: NvidiaSchedule, choice: _Choice) -> NvidiaSchedule:
 def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, features: int = 0) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved(target, features)
-    tanh = " approximate-tanh=true" if chosen.approximate_tanh else ""
+    tanh = f" tanh={chosen.tanh or Tanh.NARROW.value}"
     if chosen.consumers:
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")
