@@ -246,6 +246,8 @@ class Frame:
         if op.attributes["packed_element"].value == 2:  # a pair of numbers in a register, as f32
             assert "$2" in instruction, instruction
             return [operands[0].astype(np.float32)]
+        if instruction == "rcp.approx.ftz.f32 $0, $1;":
+            return [np.float32(1) / operands[0]]
         assert instruction == "tanh.approx.f32 $0, $1;", instruction
         fraction, exponent = np.frexp(np.tanh(operands[0].astype(np.float64)))
         return [np.ldexp(np.round(fraction * 2**10) / 2**10, exponent)]  # relative errors of up to 2^-11

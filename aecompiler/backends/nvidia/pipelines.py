@@ -15,6 +15,7 @@ from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
 from aecompiler.backends.nvidia.hopper.roles import ROWS
 from aecompiler.backends.triton import (  # noqa: F401  (registers)
     convert_tiles_to_tt,
+    tt_approximate_reciprocals,
     tt_approximate_tanh,
     tt_fold_exponents,
     tt_skew_products,
@@ -48,6 +49,7 @@ def tt(
     pairs: Annotated[bool, "uneven tiles of a head come in the order first, last, second, ..."] = False,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
+    approximate_reciprocals: Annotated[bool, "compute 1 / d by NVIDIA's instruction where it can"] = True,
     tanh: Annotated[Tanh, "the library's, or NVIDIA's instruction with errors of 2^-11"] = Tanh.LIBRARY,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
@@ -69,6 +71,7 @@ def tt(
             f"pairs={_word(pairs)} least-value-features={least_value_features} "
             f"descriptors={_word(descriptors)}}}",
             *(["tt-fold-exponents"] if fold_exponents else []),
+            *(["tt-approximate-reciprocals"] if approximate_reciprocals else []),
             *_TANH[tanh],
         )
     )

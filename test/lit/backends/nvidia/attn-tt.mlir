@@ -1,6 +1,6 @@
 // The options are those of schedules; the others say how the device computes.
 // RUN: aec-opt %s --allow-unregistered-dialect '--attn-tt=block-q=32 block-kv=128 precision=tf32 library=ocml' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
-// RUN: aec-opt %s --allow-unregistered-dialect --attn-tt=fold-exponents=false --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=NATURAL
+// RUN: aec-opt %s --allow-unregistered-dialect --attn-tt="fold-exponents=false approximate-reciprocals=false" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=NATURAL
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt | FileCheck %s
 // RUN: not aec-opt %s --attn-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 
@@ -9,7 +9,7 @@
 // PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},
-// PIPELINE-SAME: tt-fold-exponents)
+// PIPELINE-SAME: tt-fold-exponents,tt-approximate-reciprocals)
 
 // NATURAL: convert-tiles-to-tt)
 
