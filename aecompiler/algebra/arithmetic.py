@@ -180,7 +180,10 @@ Span = tuple[Int, Int]
 
 
 def span(value: Linear, on: Arithmetic, symbols: Mapping[str, Span]) -> Span:
-    """Bounds of an expression whose symbols lie in ranges; each atom on its own, so they may be wide."""
+    """Bounds of an expression whose symbols lie in ranges; each atom on its own, so they may be wide.
+
+    Elements of tensors whose extremes are known are among the symbols, by how they are written.
+    """
     low: Int = value.constant
     high: Int = value.constant
     for atom, k in value.terms:
@@ -194,6 +197,8 @@ def _span_of_atom(atom: Any, on: Arithmetic, symbols: Mapping[str, Span]) -> Spa
     if isinstance(atom, Symbol):
         return symbols[atom.name]
     if isinstance(atom, Read):
+        if (known := symbols.get(str(atom))) is not None:
+            return known
         return on.extremes(atom.tensor, [span(index, on, symbols) for index in atom.indices])
     if isinstance(atom, (Quotient, Remainder)):
         by = evaluate(atom.by, on, {name: ends[0] for name, ends in symbols.items()})

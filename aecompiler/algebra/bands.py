@@ -15,7 +15,7 @@ row by row. Literals that read tensors are evaluated on ranges: they may be foun
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from aecompiler.algebra.arithmetic import (
@@ -56,7 +56,8 @@ class Rows:
     """The rows of a tile, none of them padding, and the number of keys.
 
     `symbols` has a value for each name but i and j. Where a tile has rows of several heads, `symbols` has the
-    first of them, and `last_head` is the last.
+    first of them, and `last_head` is the last. `reads` has the extremes of elements that the tile reads, as
+    far as they are known, by how the elements are written.
     """
 
     on: Arithmetic
@@ -65,6 +66,7 @@ class Rows:
     last: Int
     keys: Int
     last_head: Int | None = None
+    reads: Mapping[str, Span] = field(default_factory=dict)
 
     def at(self, row: Int) -> dict[str, Int]:
         """The values of all names but j in a row."""
@@ -75,7 +77,7 @@ class Rows:
         ends = {name: (value, value) for name, value in self.symbols.items()}
         if self.last_head is not None:
             ends[HEAD] = (self.symbols[HEAD], self.last_head)
-        return {**ends, ROW: (self.first, self.last), KEY: (first_key, last_key)}
+        return {**self.reads, **ends, ROW: (self.first, self.last), KEY: (first_key, last_key)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +183,7 @@ class Band:
         spans = rows.spans(first_key, last_key)
         for literal in self.ranged:
             result = on.both(result, _may_hold(literal, on, spans))
-        if self._is_interval and not (self.divisibility or self.row_conditions):
+        if self._bounds_decide:
             low, high = self.interval(rows)
             low, high = on.maximum(low, first_key), on.minimum(high, last_key)
             return on.both(result, on.at_most(low, high))
@@ -191,6 +193,24 @@ class Band:
         return on.both(
             result, on.any_of(first, last, lambda row: self._meets_in_row(rows, row, first_key, last_key))
         )
+
+    @cached_property
+    def takes_loop(self) -> bool:
+        """Whether `meets` has a loop: over rows, or over what meets the literals on divisibility."""
+        if self._bounds_decide:
+            return False
+        return not self._is_of_diagonals or self._tries_many
+
+    @cached_property
+    def _bounds_decide(self) -> bool:
+        """Whether nothing but bounds, and what is ranged, says which tiles are met."""
+        return self._is_interval and not (self.divisibility or self.row_conditions)
+
+    @cached_property
+    def _tries_many(self) -> bool:
+        """Whether `_some_divides` tries numbers in a loop."""
+        must = sum(each.holds for each in self.divisibility)
+        return must > 1 or len(self.divisibility) - must > _FEW
 
     @cached_property
     def _is_of_diagonals(self) -> bool:
@@ -263,7 +283,7 @@ class Band:
                 result = on.both(result, divides if holds else on.opposite(divides))
             return result
 
-        if len(residues[True]) > 1 or len(others) > _FEW:
+        if self._tries_many:
             return on.any_of(0, last, fits)
         found: Bool = False
         for n in range(1 << len(others)):

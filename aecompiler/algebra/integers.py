@@ -11,7 +11,7 @@ max(a, b), |x|          are split where they are compared (`formulas.py`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -433,6 +433,34 @@ def without(value: Linear, name: str) -> tuple[int, Linear]:
         if isinstance(atom, Symbol) and atom.name == name:
             return k, value - of(atom) * k
     return 0, value
+
+
+def extent(value: Linear, blocks: Mapping[str, int]) -> int | None:
+    """How far apart values are at most where symbols run over a block; None if nobody knows.
+
+    A block is so many numbers, the first of them a multiple of how many they are. Other symbols are fixed.
+    """
+    total = 0
+    for atom, k in value.terms:
+        found = _extent_of_atom(atom, blocks)
+        if found is None:
+            return None
+        total += abs(k) * found
+    return total
+
+
+def _extent_of_atom(atom: Atom, blocks: Mapping[str, int]) -> int | None:
+    if not atom.names & blocks.keys():
+        return 0
+    if isinstance(atom, Symbol):
+        return blocks[atom.name] - 1
+    if isinstance(atom, Quotient) and not atom.by.names & blocks.keys():
+        for name, size in blocks.items():
+            if atom.value == of(Symbol(name, 0, 0)) and atom.by.number and size % atom.by.number == 0:
+                return size // atom.by.number - 1
+        found = extent(atom.value, blocks)
+        return None if found is None else -(-found // max(atom.by.low, 1))
+    return None
 
 
 def reads(value: Linear) -> list[Read]:

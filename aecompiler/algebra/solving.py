@@ -10,6 +10,7 @@ from aecompiler.algebra.formulas import Divides, Literal, NotPositive, Unknown
 from aecompiler.algebra.integers import (
     Linear,
     Quotient,
+    Read,
     Symbol,
     multiply,
     number,
@@ -94,8 +95,13 @@ def _place_divides(literal: Divides) -> tuple[str, Any] | None:
 
 def reads_vary(literal: Literal) -> bool:
     """Whether a literal reads tensors at positions; values of the whole head are symbols instead."""
+    return bool(reads_of(literal))
+
+
+def reads_of(literal: Literal) -> list[Read]:
+    """The elements of tensors at positions that a literal is about."""
     assert isinstance(literal, (NotPositive, Divides))
-    return bool(reads(literal.value))
+    return reads(literal.value)
 
 
 def solve(value: Linear, name: str) -> tuple[str, Linear] | None:

@@ -14,8 +14,9 @@ from functools import cached_property, reduce
 from aecompiler.algebra.arithmetic import Bool, Int, subtract
 from aecompiler.algebra.bands import Band, Rows, literal_holds
 from aecompiler.algebra.formulas import Formula, Literal, alternatives, negation
+from aecompiler.algebra.integers import Read
 from aecompiler.algebra.ranges import Range, Union, intersection
-from aecompiler.algebra.solving import band_of
+from aecompiler.algebra.solving import band_of, reads_of
 
 _ALTERNATIVES = 32
 """Formulas of more alternatives count as unknown."""
@@ -52,6 +53,19 @@ class TileClasses:
             return True
         full, partial = self._counts
         return full > _MOST_FULL or partial > _MOST_PARTIAL
+
+    @cached_property
+    def takes_loop(self) -> bool:
+        """Whether `test` has a loop, but for what is read of tensors."""
+        return any(band.takes_loop for band in (*self.unmasked, *self.masked))
+
+    @cached_property
+    def reads(self) -> tuple[Read, ...]:
+        """The elements of tensors at positions that `test` asks for the extremes of."""
+        bands = (*self.unmasked, *self.masked)
+        literals = (literal for band in bands for literal in band.ranged)
+        found = (read for literal in literals for read in reads_of(literal))
+        return tuple(dict.fromkeys(found))
 
     @property
     def is_guarded(self) -> bool:

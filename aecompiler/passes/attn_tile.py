@@ -41,6 +41,13 @@ class Tile(Pass):
     tile is tested. Lengths that are no multiple of a tile are padded with zeros, and what is padding is
     masked (keys) or not stored (rows).
 
+    With `tile-lists`, tiles are not tested in the loops over them, whose bodies would be branches, but in
+    grids before. One writes, for each tile of rows, a list of i32: the positions of its full tiles from the
+    beginning on, those of its partial tiles from the end on, and how far both go. Others write the extremes,
+    over each tile of keys, of tensors that a test reads at keys. The mask decides on which of batches and
+    heads lists depend. The loops go over places of a list. Where a test would take a loop itself, and with
+    `pack-gqa` and `split-kv`, tiles are tested in the loops.
+
     What v holds at masked keys never reaches o. A weight of 0 leaves out all but NaN and infinities, and
     `masked-values` says how these are found. With `check-tiles` each tile of v is asked whether it is finite;
     where it is not, products with masked elements are left out one by one. With `check-result` the loops have
@@ -95,6 +102,10 @@ class Tile(Pass):
         False, "products of q and k are sums over pieces of their features, whose sizes are powers of two"
     )
 
+    tile_lists: bool = option(
+        False, "tiles are tested in programs of their own, which write lists of those that are not empty"
+    )
+
     def __post_init__(self) -> None:
         if self.retry_block_kv and (self.retry_block_kv < 0 or self.block_kv % self.retry_block_kv):
             raise ValueError(
@@ -122,6 +133,7 @@ class Tile(Pass):
             masked_values=self.masked_values,
             retry_block_kv=self.retry_block_kv,
             split_features=self.split_features,
+            tile_lists=self.tile_lists,
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:

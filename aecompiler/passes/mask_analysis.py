@@ -22,11 +22,10 @@ values of the region: build before the region changes. It never fails: what it d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aecompiler.algebra.bands import HEAD, Rows
-from aecompiler.algebra.solving import reads_vary
 from aecompiler.algebra.tile_classes import TileClasses, tile_classes
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
@@ -46,6 +45,10 @@ class Ranges:
 
     full: tuple[Range, ...]
     partial: tuple[Range, ...]
+
+    def position(self, number: ir.Value) -> ir.Value:
+        """The position of the tile with a number of the ranges."""
+        return number
 
 
 def analyze(op: ir.Operation, *, packed: bool = False) -> MaskAnalysis:
@@ -84,8 +87,19 @@ class MaskAnalysis:
     @property
     def reads_tensors(self) -> bool:
         """Whether the class of a tile depends on elements of tensors at its positions."""
-        bands = (*self.classes.unmasked, *self.classes.masked)
-        return any(reads_vary(literal) for band in bands for literal in band.ranged)
+        return bool(self.classes.reads)
+
+    def depends_on(self, index: int) -> bool:
+        """Whether the mask depends on the batch (0) or the head (1)."""
+        *_, terminator = self.block.operations
+        return any(_depends(self.block, value, index) for value in terminator.operation.operands)
+
+    def names_depend_on(self, names: Iterable[str], index: int) -> bool:
+        """Whether what names in formulas stand for depends on the batch (0) or the head (1)."""
+        own = ("b", HEAD)[index]
+        symbols, tensors = self.reading.symbols, self.reading.tensors
+        values = [source[name] for name in names for source in (symbols, tensors) if name in source]
+        return own in names or any(_depends(self.block, value, index) for value in values)
 
     @property
     def segments(self) -> int:
@@ -103,7 +117,7 @@ class MaskAnalysis:
         kv_len: ir.Value,
     ) -> Ranges:
         """The ranges of tiles for rows `i_first` to `i_last`, which must exist, of each of the heads."""
-        rows = self._rows(batch, (head_first, head_last), i_first, i_last, kv_len)
+        rows = self.build_rows(batch, (head_first, head_last), i_first, i_last, kv_len)
         ranges = self.classes.ranges(rows, block_kv)
         full, partial = (
             tuple((materialize(begin), materialize(end)) for begin, end in found)
@@ -123,7 +137,7 @@ class MaskAnalysis:
         kv_len: ir.Value,
     ) -> tuple[ir.Value, ir.Value]:
         """Whether a tile is not empty, and whether it is full, as i1; `tile` counts in blocks of keys."""
-        rows = self._rows(batch, (head_first, head_last), i_first, i_last, kv_len)
+        rows = self.build_rows(batch, (head_first, head_last), i_first, i_last, kv_len)
         nonempty, full = self.classes.test(rows, tile, block_kv)
         return materialize_bool(nonempty), materialize_bool(full)
 
@@ -134,7 +148,7 @@ class MaskAnalysis:
         tensors = {name: builder.value(value) for name, value in self.reading.tensors.items()}
         return {**symbols, "b": batch, HEAD: head}, tensors
 
-    def _rows(
+    def build_rows(
         self,
         batch: ir.Value,
         heads: tuple[ir.Value, ir.Value],
@@ -142,9 +156,27 @@ class MaskAnalysis:
         i_last: ir.Value,
         kv_len: ir.Value,
     ) -> Rows:
+        """The rows of a tile, for formulas that are built at the insertion point."""
         symbols, tensors = self.build_names(batch, heads[0])
         last_head = heads[1] if self.packed else None
         return Rows(IndexArithmetic(tensors), symbols, i_first, i_last, kv_len, last_head)
+
+
+def _depends(block: ir.Block, value: ir.Value, index: int) -> bool:
+    """Whether a value of a region is computed from the argument with that number."""
+    operands = [operand for op in _slice(block, value) for operand in op.operands]
+    return block.arguments[index] in (value, *operands)
+
+
+def _slice(block: ir.Block, value: ir.Value) -> list[ir.Operation]:
+    """The operations of a block that compute `value`, in their order."""
+    wanted = {value}
+    found = []
+    for op in reversed(list(block.operations)):
+        if any(result in wanted for result in op.operation.results):
+            found.append(op.operation)
+            wanted.update(op.operation.operands)
+    return found[::-1]
 
 
 class _Symbols:
@@ -161,7 +193,7 @@ class _Symbols:
         if isinstance(value.owner, ir.Block) or value.owner.operation.block != self._block:
             return value
         mapping = dict(self._arguments)
-        clones = [rw.clone_op(op, mapping).operation for op in self._slice(value)]
+        clones = [rw.clone_op(op, mapping).operation for op in _slice(self._block, value)]
         # A guard may put something else in the place of a result: a user shows what.
         true = rw.constant(ir.IntegerType.get_signless(1), 1)
         user = arith.SelectOp(true, mapping[value], mapping[value]).operation
@@ -169,16 +201,6 @@ class _Symbols:
         guarded = user.operands[1]
         user.erase()
         return guarded
-
-    def _slice(self, value: ir.Value) -> list[ir.Operation]:
-        """The operations of the region that compute `value`, in their order."""
-        wanted = {value}
-        found = []
-        for op in reversed(list(self._block.operations)):
-            if any(result in wanted for result in op.operation.results):
-                found.append(op.operation)
-                wanted.update(op.operation.operands)
-        return found[::-1]
 
     def index(self, value: ir.Value) -> ir.Value:
         """`value` as an index; an i1 is 0 or 1."""

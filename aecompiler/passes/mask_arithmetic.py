@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.region_safety import guard_operations
 
 Int: TypeAlias = int | ir.Value
 Bool: TypeAlias = bool | ir.Value
@@ -157,6 +158,15 @@ class IndexArithmetic:
         low, high = nest([], [rw.index((1 << 63) - 1), rw.index(-(1 << 63))])
         return self.choose(is_empty, 0, low), self.choose(is_empty, 0, high)
 
+    def element(self, tensor_name: str, at: Sequence[Int]) -> Int:
+        """The element at clamped indices, without a loop; 0 if the tensor is empty."""
+        source = self._tensors[tensor_name]
+        if 0 in source.type.shape:
+            return 0
+        element = self._element(source, [materialize(each) for each in at])
+        guard_operations([_read(element)])
+        return element
+
     def _clamp(self, at: Int, size: ir.Value) -> Int:
         return self.maximum(self.minimum(at, self.add(size, -1)), 0)
 
@@ -167,3 +177,9 @@ class IndexArithmetic:
         is_truth = element.type.width == 1
         cast = arith.index_castui if is_truth else arith.index_cast
         return partial(cast, ir.IndexType.get())(element)
+
+
+def _read(element: ir.Value) -> ir.Operation:
+    """The `tensor.extract` that an element was read by."""
+    op = element.owner.operation
+    return op if op.name == "tensor.extract" else op.operands[0].owner.operation

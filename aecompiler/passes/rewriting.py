@@ -205,6 +205,28 @@ def for_loop(
     return list(loop.results)
 
 
+Part = tuple[ir.Value, ir.Value, Sequence[int | ir.Value], Sequence[int | ir.Value]]
+"""A tensor, and where it is inserted: into which, at which offsets, with which sizes."""
+
+
+def forall(
+    bounds: Sequence[ir.Value],
+    outs: Sequence[ir.Value],
+    body: Callable[[list[ir.Value], list[ir.Value]], Sequence[Part]],
+) -> list[ir.Value]:
+    """`scf.forall` from 0 by 1 to each of `bounds`; `body(indices, outs)` returns what is inserted."""
+    loop = scf.ForallOp([0] * len(bounds), list(bounds), [1] * len(bounds), list(outs))
+    with ir.InsertionPoint(loop.body):
+        parts = body(list(loop.induction_variables), list(loop.inner_iter_args))
+        ending = scf.InParallelOp()
+        region = ending.operation.regions[0]
+        block = region.blocks[0] if len(region.blocks) else region.blocks.append()
+        with ir.InsertionPoint(block):
+            for value, into, offsets, sizes in parts:
+                parallel_insert_slice(value, into, offsets, sizes)
+    return list(loop.results)
+
+
 def hoist_invariants(loop_body: ir.Block) -> None:
     """Move the operations of a loop's body that use nothing of the loop before it.
 

@@ -7,7 +7,7 @@ import enum
 import functools
 from collections.abc import Callable, Sequence
 
-from aecompiler.bindings import arith, ir, scf, tensor
+from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.online import REGIONS, accumulators_of, state_size
 from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
@@ -15,6 +15,7 @@ from aecompiler.passes.block_regions import Block, RegionOnBlock
 from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
+from aecompiler.passes.tile_lists import Tiling, build_lists
 from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Products, Stream, TileStep, is_finite
 
@@ -59,6 +60,7 @@ class TileOptions:
     retry_block_kv: int = 0
     split_features: bool = False
     first_tile_first: bool = False
+    tile_lists: bool = False
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
 
@@ -142,14 +144,30 @@ class TileProgram:
         self.kv_length = rw.dim(self.k, 2)
         self.minus_infinity = rw.constant(self.acc, float("-inf"))
         self.n_tiles = arith.ceildivui(self.length, rw.index(self.options.block_q))
+        self.lists = None
         if self.options.split_kv > 1:
             return self._build_split(outs)
+        if self.options.tile_lists:
+            self.lists = build_lists(self.mask_analysis, self._tiling())
 
         def body(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
             stream = self._stream(rows, None)
             return self._finish(rows, stream, outs)
 
         return self._grid([], outs, body)
+
+    def _tiling(self) -> Tiling:
+        block_kv = self.options.block_kv
+        return Tiling(
+            batch=self.batch,
+            heads=self.heads,
+            length=self.length,
+            block_q=self.options.block_q,
+            tiles_q=self.n_tiles,
+            kv_length=self.kv_length,
+            block_kv=block_kv,
+            tiles_kv=arith.ceildivui(self.kv_length, rw.index(block_kv)),
+        )
 
     def _empty(self, shaped: ir.RankedTensorType, prefix: Sequence[int] = ()) -> ir.Value:
         """A tensor of a result's type; its dynamic sizes are those of q."""
@@ -172,23 +190,18 @@ class TileProgram:
         if self.group > 1:
             heads = arith.divui(heads, rw.index(self.group))
         bounds = [self.batch, heads, self.n_tiles, *more]
-        loop = scf.ForallOp([0] * len(bounds), bounds, [1] * len(bounds), outs)
-        with ir.InsertionPoint(loop.body):
-            batch, head, number, *rest = loop.induction_variables
+
+        def at(indices: list[ir.Value], outs: list[ir.Value]) -> list[rw.Part]:
+            batch, head, number, *rest = indices
             if self.group > 1:
                 head = arith.muli(head, rw.index(self.group))
             if not self.options.first_tile_first:
                 number = arith.subi(arith.subi(self.n_tiles, rw.index(1)), number)
             first = arith.muli(number, rw.index(self.options.block_q))
             rows = Rows.of_tile(batch, head, self.group, self.options.block_q, first, self.length)
-            parts = body(rows, rest, list(loop.inner_iter_args))
-            ending = scf.InParallelOp()
-            region = ending.operation.regions[0]
-            block = region.blocks[0] if len(region.blocks) else region.blocks.append()
-            with ir.InsertionPoint(block):
-                for value, into, offsets, sizes in parts:
-                    rw.parallel_insert_slice(value, into, offsets, sizes)
-        return list(loop.results)
+            return body(rows, rest, outs)
+
+        return rw.forall(bounds, outs, at)
 
     # ---- splitting the keys ----------------------------------------------------------------------
 
@@ -291,7 +304,10 @@ class TileProgram:
         where = (rows.batch, rows.head, last_head, rows.first, rows.last())
         step = TileStep(self, rows, kv_head, self.options.block_kv)
         start = self._start()
-        found = self.mask_analysis.build_ranges(*where, self.options.block_kv, self.kv_length)
+        if self.lists is None:
+            found = self.mask_analysis.build_ranges(*where, self.options.block_kv, self.kv_length)
+        else:
+            found = self.lists.of_rows(rows.batch, rows.head, rows.first)
         full, partial = (
             [self._clip(bounds, part, self.options.block_kv) for bounds in ranges]
             for ranges in (found.full, found.partial)
@@ -303,6 +319,7 @@ class TileProgram:
         def advance(
             number: ir.Value, carried: list[ir.Value], *, full: bool, products: Products = products
         ) -> list[ir.Value]:
+            number = found.position(number)
             return step.advance(number, start.like(carried), full=full, products=products).values
 
         def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
@@ -320,7 +337,7 @@ class TileProgram:
                 ),
             )
 
-        if self.mask_analysis.needs_test:
+        if self.mask_analysis.needs_test and self.lists is None:
             values = _for_ranges([*full, *partial], start.values, test)
         else:
             values = _for_ranges(full, start.values, functools.partial(advance, full=True))
@@ -334,7 +351,7 @@ class TileProgram:
             keys = self.options.retry_block_kv or self.options.block_kv
             keys = self.options.block_kv if self.options.block_kv % keys else keys
             ranges = [*full, *partial]
-            if keys != self.options.block_kv:
+            if keys != self.options.block_kv or self.lists is not None:
                 again = self.mask_analysis.build_ranges(*where, keys, self.kv_length)
                 ranges = [self._clip(bounds, part, keys) for bounds in (*again.full, *again.partial)]
             small = TileStep(self, rows, kv_head, keys, again=True)

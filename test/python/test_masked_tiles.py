@@ -63,7 +63,14 @@ def program(mask, specs):
 
 @pytest.mark.parametrize(
     "tile",
-    ["block-q=16 block-kv=16", "block-q=8 block-kv=16 pack-gqa=true", "block-q=16 block-kv=8 split-kv=3"],
+    [
+        "block-q=16 block-kv=16",
+        "block-q=8 block-kv=16 pack-gqa=true",
+        "block-q=16 block-kv=8 split-kv=3",
+        "block-q=16 block-kv=16 tile-lists=true",
+        "block-q=16 block-kv=8 tile-lists=true masked-values=check-result",
+        "block-q=16 block-kv=8 tile-lists=true decode-rows=8",
+    ],
 )
 @pytest.mark.parametrize("name", [*CASES])
 def test_results_are_those_of_the_reference(name, tile):
