@@ -3,7 +3,8 @@
 Where ranges can't tell which tiles are empty, full or partial, a program of its own tests all of them, before
 the one that streams over keys. For each tile of rows it writes a list of positions of tiles of keys, as i32:
 those of full tiles from its beginning on, in order, and those of partial tiles from its end on, backwards.
-What lies between is 0. A loop over a part of the list needs no branch.
+What lies between is 0, so that the first place holds a tile that exists, or 0, also where all are empty. A
+loop over a part of the list needs no branch.
 
 Tests ask for the extremes of tensors over a tile. What they read of the keys alone stands in tables, of the
 extremes over each tile of keys, which programs before write; what they read of the rows alone is asked once

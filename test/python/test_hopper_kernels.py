@@ -219,11 +219,9 @@ def test_results_of_32_bits():
 
 REFUSED = {
     "nothing": "a loop over tiles with the attribute 'attn.masked'",
-    "document": "a loop around loops over tiles",
     "block-sparse": "a loop around loops over tiles",
-    "dilated": "a loop over tiles that adds products",
 }
-"""Masks with nothing to do, or with tiles that are skipped one by one, in the loop over tiles."""
+"""A mask with nothing to do, and one with many blocks in a tile, which is tested in the loop over tiles."""
 
 
 @pytest.mark.parametrize("case", sorted(MASKS.keys() - REFUSED.keys()))

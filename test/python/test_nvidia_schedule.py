@@ -32,6 +32,22 @@ def causal(features=64, dtype="bf16", heads=4, value_features=None, **how):
     return attention
 
 
+def not_listed():
+    """A mask for which a test of a tile takes a loop: there are no lists of tiles."""
+    return masks.dilated(3) & masks.dilated(5)
+
+
+def documents(features=128):
+    """A program of causal attention within documents."""
+    x = aec.tensor("B", 4, "S", features, dtype="bf16")
+
+    @aec.program(q=x, k=x, v=x, ids=aec.tensor("B", "S", dtype="i32"))
+    def attention(q, k, v, ids):
+        return aec.attention(q, k, v, score=aec.scores.scale(), mask=masks.causal() & masks.document(ids))
+
+    return attention
+
+
 def roles(found):
     return [each.consumers for each in found]
 
@@ -147,11 +163,11 @@ def test_more_consumers_have_fewer_registers():
     ("program", "reason"),
     [
         (causal(dtype="f32"), "expects tiles of v to be read by 'tt.descriptor_load'"),
-        (causal(mask=masks.dilated(3)), "expects a loop over tiles that adds products"),
+        (causal(mask=not_listed()), "a loop around loops over tiles that can't be unrolled"),
         (causal(48), "expects a tile of rows that is read by a descriptor|tt.descriptor_load"),
         (causal(dtype="f16", normalize=normalizers.relu()), "second factor is no tile in shared memory"),
     ],
-    ids=["f32", "dilated", "features", "large weights"],
+    ids=["f32", "tested in loops", "features", "large weights"],
 )
 def test_programs_that_are_not_for_roles_are_refused_with_a_reason(program, reason):
     with pytest.raises(CompileError, match=reason):
@@ -176,9 +192,7 @@ def compiled(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize(
-    "program", [causal(16, "f32", mask=masks.causal()), causal(16, mask=masks.dilated(3))]
-)
+@pytest.mark.parametrize("program", [causal(16, "f32", mask=masks.causal()), causal(16, mask=not_listed())])
 def test_other_programs_take_the_other_road(program, compiled):
     manifest = aec.compile(program, target="nvidia:sm_90").artifact.manifest
     assert manifest["pipeline"].startswith("builtin.module(attn-tt{")
@@ -227,6 +241,29 @@ def test_code_of_causal_attention(features, dtype, compiled):
     exponentials = min(loop.kinds["special functions"] for loop in loops)
     scores = 64 * numbers["block-kv"] // 128
     assert exponentials <= scores + 4, "one for each score of a thread, and for its rows"
+
+
+def test_code_of_documents(compiled):
+    """Kernels before write lists of tiles; a loop over a list of full tiles is that of causal attention."""
+    manifest = aec.compile(documents(), target="nvidia:sm_90").artifact.manifest
+    assert manifest["pipeline"].startswith("builtin.module(attn-hopper{")
+    assert [facts["stage"] for facts in manifest["kernels"].values()] == ["ttir", "ttir", "ttgir"]
+    main = report_of(compiled[-1], HOPPER)
+    for each in compiled[:-1]:
+        assert each.spill_stores == each.spill_loads == 0
+    aec.compile(causal(128), target="nvidia:sm_90")
+    of_causal = report_of(compiled[-1], HOPPER)
+    loops, plain = (
+        sorted((loop for loop in report.loops if loop.kinds["wgmma"]), key=lambda loop: loop.instructions)
+        for report in (main, of_causal)
+    )
+    assert len(loops) == len(plain) == 4
+    for loop, other in zip(loops[:2], plain[:2], strict=True):
+        assert loop.kinds["global loads"] == 0
+        assert loop.instructions <= other.instructions + 8
+    for loop in loops:
+        assert loop.kinds["spill stores"] + loop.kinds["spill loads"] <= MOST_SPILLS[128]
+        assert loop.kinds["block barriers"] <= 2
 
 
 def test_keys_of_a_tile_that_no_role_takes_fall_back():

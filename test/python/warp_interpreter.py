@@ -18,6 +18,7 @@ from shared_memory import Memdesc, Mistake, Race, allocate, memdesc_type
 from triton_interpreter import DTYPES, Frame, dtype_of
 from warp_machine import Barrier, Deadlock, Machine, NamedBarrier, Product, Steps, Wait, Warps
 
+from aecompiler.backends.triton.kernel_text import WITHOUT_LAYOUTS
 from aecompiler.bindings import ir
 
 __all__ = ["Deadlock", "Mistake", "Race", "run"]
@@ -38,6 +39,9 @@ class _Host(Frame):
         self.seed = seed
 
     def program(self, kernel: ir.Operation, parameters: list, ids: tuple[int, ...]) -> None:
+        if WITHOUT_LAYOUTS in kernel.attributes:
+            Frame(self.symbols).program(kernel, parameters, ids)
+            return
         block = kernel.regions[0].blocks[0]
         machine = Machine(f"{self.seed} {ids[:3]}")
         frame = _WarpFrame(self.symbols, ids, machine, Warps("the default partition"))

@@ -42,6 +42,7 @@ def tt(
     block_kv: Annotated[int, "keys of a tile"] = 64,
     retry_block_kv: Annotated[int, "keys of a tile in a second pass for values that are not finite"] = 0,
     split_features: Annotated[bool, "products of q and k are sums over pieces of their features"] = False,
+    tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
@@ -63,7 +64,7 @@ def tt(
             "cpu-guard-operations",
             "attn-derive-online",
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
-            f"masked-values=check-result{retry}}}",
+            f"masked-values=check-result tile-lists={_word(tile_lists)}{retry}}}",
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",

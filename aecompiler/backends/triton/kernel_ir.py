@@ -21,6 +21,16 @@ def kernels(op: ir.Operation) -> list[ir.Operation]:
     return [each for each in rw.walk_list(op, FUNCTION) if each.name == FUNCTION]
 
 
+def kernels_with_products(op: ir.Operation) -> list[ir.Operation]:
+    """The kernels in a module that multiply matrices; others compute what those read."""
+    return [each for each in kernels(op) if rw.walk_list(each, "tt.dot")]
+
+
+def is_scalar_load(op: ir.Operation) -> bool:
+    """Whether an operation reads one number from memory."""
+    return op.name == "tt.load" and not isinstance(op.results[0].type, ir.RankedTensorType)
+
+
 def body_of(function: ir.Operation) -> ir.Block:
     """The block of a kernel."""
     return function.regions[0].blocks[0]

@@ -14,10 +14,13 @@ from aecompiler.diagnostics import error_at
 NUM_WARPS, NUM_STAGES = "tt_host.num_warps", "tt_host.num_stages"
 """Attributes of a kernel that are options of its compilation, which Triton does not see."""
 
+WITHOUT_LAYOUTS = "tt_host.without_layouts"
+"""The attribute of a kernel without layouts in a module whose other kernels have them."""
+
 DEFAULT_NUM_WARPS, DEFAULT_NUM_STAGES = 4, 3
 
 _HAS_LAYOUTS = "ttg.num-warps"
-_OURS = "tt_host."
+_OURS, _OF_LAYOUTS = "tt_host.", "ttg."
 _NAME = re.compile(r'tt\.func\s+(?:public\s+)?@(?P<pretty>[\w.$-]+)|sym_name = "(?P<generic>[^"]+)"')
 
 
@@ -34,12 +37,12 @@ class KernelText:
 
 def kernel_texts(module: Any) -> list[KernelText]:
     """The kernels of a module, in its order; the host's functions are left out."""
-    stage: Stage = "ttgir" if _HAS_LAYOUTS in module.operation.attributes else "ttir"
     functions = [op.operation for op in module.body.operations if op.operation.name == FUNCTION]
-    return [_cut_out(module, function, stage) for function in functions]
+    return [_cut_out(module, function) for function in functions]
 
 
-def _cut_out(module: Any, function: Any, stage: Stage) -> KernelText:
+def _cut_out(module: Any, function: Any) -> KernelText:
+    has_layouts = _HAS_LAYOUTS in module.operation.attributes and WITHOUT_LAYOUTS not in function.attributes
     name = ir.StringAttr(function.attributes["sym_name"]).value
     num_warps = _number(function, NUM_WARPS, DEFAULT_NUM_WARPS)
     num_stages = _number(function, NUM_STAGES, DEFAULT_NUM_STAGES)
@@ -47,6 +50,8 @@ def _cut_out(module: Any, function: Any, stage: Stage) -> KernelText:
         alone = ir.Module.create()
         for attribute in module.operation.attributes:
             key = _key(attribute)
+            if key.startswith(_OF_LAYOUTS) and not has_layouts:
+                continue
             alone.operation.attributes[key] = module.operation.attributes[key]
         with ir.InsertionPoint(alone.body):
             copy = function.clone()
@@ -55,7 +60,7 @@ def _cut_out(module: Any, function: Any, stage: Stage) -> KernelText:
                 if key.startswith(_OURS):
                     del holder.attributes[key]
         text = alone.operation.get_asm(print_generic_op_form=True, enable_debug_info=True)
-    return KernelText(name, text, num_warps, num_stages, stage)
+    return KernelText(name, text, num_warps, num_stages, "ttgir" if has_layouts else "ttir")
 
 
 def _key(attribute: Any) -> str:

@@ -31,8 +31,9 @@ class SkewProducts(Pass):
 
     Loops that mask (attribute `attn.masked`) come first: tiles may be merged in any order. The first tile
     takes the body of one of them, which is right for any tile: where the mask leaves no tile at all, that
-    body gets one whose elements are all masked, and changes nothing. A loop around loops, over ranges of
-    tiles, is unrolled.
+    body gets one whose elements are all masked, and changes nothing. Its number is then where the last of the
+    loops begins, so that what bodies read at a number, as the place of a tile in a list, has to be there. A
+    loop around loops, over ranges of tiles, is unrolled. Kernels without products stay as they are.
 
     ```mlir
     %acc = scf.for %n = %lo to %hi step %c1 iter_args(%a = %zero) {
@@ -57,8 +58,8 @@ class SkewProducts(Pass):
     %acc = tt.dot %1#0, %v_(1#2), %1#1
     ```
 
-    Refused, naming the operation: kernels without such loops; accumulators that are used otherwise; tiles of
-    v that are no `tt.descriptor_load` (others are not readable beyond the tensor).
+    Refused, naming the operation: kernels with products but without such loops; accumulators that are used
+    otherwise; tiles of v that are no `tt.descriptor_load` (others are not readable beyond the tensor).
     """
 
     NAME = "tt-skew-products"
@@ -67,7 +68,7 @@ class SkewProducts(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
-        for function in kir.kernels(op):
+        for function in kir.kernels_with_products(op):
             block = kir.body_of(function)
             _unroll_ranges(block)
             with function.location:
@@ -157,7 +158,7 @@ class _Loop:
         if last != dot or any(op not in own for op in others):
             raise PassFailure(dot, "expects the value that a product adds to to be used by nothing else")
         for op in kir.slice_in(self.block, [dot.operands[1]]):
-            if op.name == "tt.load":
+            if op.name == "tt.load" and not kir.is_scalar_load(op):
                 raise PassFailure(op, "expects tiles of v to be read by 'tt.descriptor_load'")
             if any(value in self.carried for value in op.operands):
                 raise PassFailure(op, "expects tiles of v to depend on nothing that is carried")

@@ -149,3 +149,37 @@
   "test.use"(%0) : (tensor<64x32xf32>) -> ()
   "tt.return"() : () -> ()
 }) {sym_name = "ranges"} : () -> ()
+
+// -----
+
+// The number of a tile may be its place in a list. The list is read for k of this turn, and for v of the turn before.
+// CHECK-LABEL: "tt.func"
+// CHECK-NEXT:  ^bb0(%{{[^:]+}}: tensor<64x32xbf16>, %{{[^:]+}}: !tt.tensordesc<tensor<16x32xbf16>>, %[[V:[^:]+]]: !tt.tensordesc<tensor<16x16xbf16>>, %[[LIST:[^:]+]]: !tt.ptr<i32>)
+// CHECK:         scf.for %[[N:[^ ]+]] = {{.*}}%[[LAST:[^ ]+]] = %{{[^ ]+}}) -> (tensor<64x16xf32>, tensor<64x16xf32>, i32)
+// CHECK:           %[[AT:[^ ]+]] = "tt.addptr"(%[[LIST]], %[[N]])
+// CHECK:           %[[P:[^ ]+]] = "tt.load"(%[[AT]])
+// CHECK:           "tt.descriptor_load"(%{{[^ ]+}}, %[[P]]) : {{.*}} -> tensor<16x32xbf16>
+// CHECK:           %[[BEFORE:[^ ]+]] = "tt.addptr"(%[[LIST]], %[[LAST]])
+// CHECK:           %[[Q:[^ ]+]] = "tt.load"(%[[BEFORE]])
+// CHECK:           "tt.descriptor_load"(%[[V]], %[[Q]])
+// CHECK:           scf.yield %{{[^ ]+}}, %{{[^ ]+}}, %[[N]]
+"tt.func"() ({
+^bb0(%q: tensor<64x32xbf16>, %dk: !tt.tensordesc<tensor<16x32xbf16>>, %dv: !tt.tensordesc<tensor<16x16xbf16>>, %list: !tt.ptr<i32>):
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %c9 = arith.constant 9 : i32
+  %zero = arith.constant dense<0.0> : tensor<64x16xf32>
+  %0 = scf.for %n = %c0 to %c9 step %c1 iter_args(%a = %zero) -> (tensor<64x16xf32>) : i32 {
+    %at = "tt.addptr"(%list, %n) : (!tt.ptr<i32>, i32) -> !tt.ptr<i32>
+    %tile = "tt.load"(%at) {operandSegmentSizes = array<i32: 1, 0, 0>} : (!tt.ptr<i32>) -> i32
+    %k = "tt.descriptor_load"(%dk, %tile) : (!tt.tensordesc<tensor<16x32xbf16>>, i32) -> tensor<16x32xbf16>
+    %kt = "tt.trans"(%k) {order = array<i32: 1, 0>} : (tensor<16x32xbf16>) -> tensor<32x16xbf16>
+    %s = "tt.dot"(%q, %kt, %zero) {inputPrecision = 0 : i32} : (tensor<64x32xbf16>, tensor<32x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    %w = arith.truncf %s : tensor<64x16xf32> to tensor<64x16xbf16>
+    %v = "tt.descriptor_load"(%dv, %tile) : (!tt.tensordesc<tensor<16x16xbf16>>, i32) -> tensor<16x16xbf16>
+    %o = "tt.dot"(%w, %v, %a) {inputPrecision = 0 : i32} : (tensor<64x16xbf16>, tensor<16x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    scf.yield %o : tensor<64x16xf32>
+  }
+  "test.use"(%0) : (tensor<64x16xf32>) -> ()
+  "tt.return"() : () -> ()
+}) {sym_name = "listed"} : () -> ()

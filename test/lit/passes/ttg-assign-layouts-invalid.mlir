@@ -11,9 +11,10 @@ func.func @no_kernel() {
 // A kernel must have its roles already.
 // expected-error @+1 {{'tt.func' op expects a kernel with one 'ttg.warp_specialize'}}
 "tt.func"() ({
-^bb0(%n: i32):
+^bb0(%q: tensor<64x32xbf16>, %k: tensor<32x16xbf16>, %zero: tensor<64x16xf32>):
+  %s = "tt.dot"(%q, %k, %zero) : (tensor<64x32xbf16>, tensor<32x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
   "tt.return"() : () -> ()
-}) {function_type = (i32) -> (), sym_name = "k"} : () -> ()
+}) {function_type = () -> (), sym_name = "k"} : () -> ()
 
 // -----
 

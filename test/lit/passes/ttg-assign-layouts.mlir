@@ -143,3 +143,16 @@
   }) {partitionNumWarps = array<i32: 1>, requestedRegisters = array<i32: 24>} : (i32, !rows, !keys) -> ()
   "tt.return"() : () -> ()
 }) {function_type = (i32, i1) -> (), sym_name = "k"} : () -> ()
+
+// -----
+
+// Triton gives layouts to kernels without products.
+// CHECK:       "tt.func"
+// CHECK:         "tt.make_range"() {end = 16 : i32, start = 0 : i32} : () -> tensor<16xi32>
+// CHECK:         sym_name = "lists", tt_host.without_layouts
+"tt.func"() ({
+^bb0(%to: tensor<16x!tt.ptr<i32>>):
+  %n = "tt.make_range"() {end = 16 : i32, start = 0 : i32} : () -> tensor<16xi32>
+  "tt.store"(%to, %n) : (tensor<16x!tt.ptr<i32>>, tensor<16xi32>) -> ()
+  "tt.return"() : () -> ()
+}) {function_type = () -> (), sym_name = "lists"} : () -> ()

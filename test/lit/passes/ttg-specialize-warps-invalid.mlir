@@ -21,6 +21,10 @@ func.func @no_kernel() {
   %c0 = arith.constant 0 : i32
   %c1 = arith.constant 1 : i32
   %q = "tt.descriptor_load"(%dq, %c0, %c0) : (!tt.tensordesc<tensor<128x32xbf16>>, i32, i32) -> tensor<128x32xbf16>
+  %k = "tt.descriptor_load"(%dk, %c0, %c0) : (!tt.tensordesc<tensor<16x32xbf16>>, i32, i32) -> tensor<16x32xbf16>
+  %kt = "tt.trans"(%k) {order = array<i32: 1, 0>} : (tensor<16x32xbf16>) -> tensor<32x16xbf16>
+  %zero = arith.constant dense<0.0> : tensor<128x16xf32>
+  %s = "tt.dot"(%q, %kt, %zero) : (tensor<128x32xbf16>, tensor<32x16xbf16>, tensor<128x16xf32>) -> tensor<128x16xf32>
   "tt.return"() : () -> ()
 }) {arg_attrs = [], function_type = () -> (), sym_name = "f"} : () -> ()
 

@@ -14,3 +14,14 @@ func.func @host(%n: index, %x: f32) -> f32 {
   }
   return %y : f32
 }
+
+// A kernel without products stays as it is: it has nothing for groups of warps to overlap.
+// CHECK-LABEL: "tt.func"
+// CHECK-NOT:     ttg.
+// CHECK:         "tt.store"
+// CHECK:         sym_name = "lists"
+"tt.func"() ({
+^bb0(%to: !tt.ptr<i32>, %n: i32):
+  "tt.store"(%to, %n) : (!tt.ptr<i32>, i32) -> ()
+  "tt.return"() : () -> ()
+}) {arg_attrs = [], function_type = () -> (), sym_name = "lists"} : () -> ()

@@ -6,6 +6,7 @@ from aecompiler.backends.nvidia.hopper.layout_builder import LayoutBuilder
 from aecompiler.backends.nvidia.hopper.layout_choice import LayoutChoice
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
 from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton.kernel_text import WITHOUT_LAYOUTS
 from aecompiler.bindings import ir
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 
@@ -31,6 +32,9 @@ class AssignLayouts(Pass):
     Second factors have to be tiles in shared memory. In branches, as that for values which are not finite,
     both factors are registers, of the warp-wide matrix instruction.
 
+    Kernels without products stay as they are, and get the attribute `tt_host.without_layouts`: Triton gives
+    them layouts.
+
     Refused, naming the operation: products whose second factor was computed; operations on tensors that are
     neither elementwise nor reductions.
     """
@@ -41,7 +45,11 @@ class AssignLayouts(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
+        with_products = kir.kernels_with_products(op)
         for function in kir.kernels(op):
+            if function not in with_products:
+                function.attributes[WITHOUT_LAYOUTS] = ir.UnitAttr.get()
+        for function in with_products:
             found = [
                 view.operation
                 for view in kir.body_of(function).operations

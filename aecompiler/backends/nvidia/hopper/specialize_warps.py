@@ -39,12 +39,13 @@ class SpecializeWarps(Pass):
     have said that they are through with the tiles of the step. The producer waits for `empty` of the step
     before in that slot, the consumers for `full`.
 
-    All roles compute the grid and the bounds of loops themselves. A tile that is stored by a descriptor goes
-    through shared memory, that of the rows of q if it has the same shape.
+    All roles compute the grid, the bounds of loops and the places of tiles themselves; places may be numbers
+    that are read from memory, as those of a list of tiles. A tile that is stored by a descriptor goes through
+    shared memory, that of the rows of q if it has the same shape. Kernels without products stay as they are.
 
-    Refused, naming the operation: kernels without such loads; tiles of rows of another size than 64 for each
-    group; reductions over rows, unless they only decide on a branch, as that for values which are not finite;
-    loads by descriptors in branches.
+    Refused, naming the operation: kernels with products but without such loads; tiles of rows of another size
+    than 64 for each group; reductions over rows, unless they only decide on a branch, as that for values that
+    are not finite; loads by descriptors in branches.
     """
 
     NAME = "ttg-specialize-warps"
@@ -75,7 +76,7 @@ class SpecializeWarps(Pass):
         few = _PRODUCER_REGISTERS[self.consumers]
         many = (self.registers // _THREADS - few) // self.consumers
         many = min(many // 8 * 8, _MOST_REGISTERS)
-        for function in kir.kernels(op):
+        for function in kir.kernels_with_products(op):
             roles = Roles(function, self.consumers)
             _check_registers(roles, many)
             with ir.InsertionPoint(function), function.location:

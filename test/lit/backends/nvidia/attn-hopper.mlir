@@ -6,7 +6,7 @@
 
 // PIPELINE:      builtin.module(
 // PIPELINE-SAME: cpu-guard-operations,attn-derive-online,
-// PIPELINE-SAME: attn-tile{{{.*}}rows-last=false masked-values=check-result retry-block-kv=16{{[^,]*}},
+// PIPELINE-SAME: attn-tile{{{.*}}rows-last=false masked-values=check-result retry-block-kv=16 split-features=true tile-lists=true},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{library=ocml descriptors=true section=4 pairs=true},
 // PIPELINE-SAME: tt-fold-exponents,tt-approximate-reciprocals,

@@ -6,7 +6,7 @@
 
 // PIPELINE:      builtin.module(
 // PIPELINE-SAME: cpu-guard-operations,attn-derive-online,
-// PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result},
+// PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result tile-lists=true},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},
 // PIPELINE-SAME: tt-fold-exponents,tt-approximate-reciprocals)
