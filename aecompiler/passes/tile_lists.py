@@ -19,15 +19,18 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 from aecompiler.algebra.arithmetic import Span, evaluate, largest, smallest, span
-from aecompiler.algebra.bands import KEY, ROW
+from aecompiler.algebra.bands import KEY, ROW, Rows
 from aecompiler.algebra.integers import Read, extent
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.mask_analysis import MaskAnalysis, Ranges
+from aecompiler.passes.mask_analysis import MaskAnalysis, Range, Ranges
 from aecompiler.passes.mask_arithmetic import IndexArithmetic, materialize, materialize_bool
 
-CHUNK = 64
-"""The tiles of keys that are tested at a time, and the places of a list that one program fills."""
+TESTED = 64
+"""The tiles of keys that are tested at a time."""
+
+PLACES = 128
+"""The places of a list that one program fills."""
 
 _FEW = 9
 """So many elements that a tile reads are compared one by one, where it is tested."""
@@ -134,21 +137,27 @@ class _Lister:
             if self._of_one(read) == KEY and not self._is_few(read)
         }
         tiling = self.tiling
-        chunks = arith.maxui(arith.ceildivui(tiling.tiles_kv, rw.index(CHUNK)), rw.index(1))
+        chunks = arith.maxui(arith.ceildivui(tiling.tiles_kv, rw.index(PLACES)), rw.index(1))
         bounds = [*_bounds(tiling, self.varies), tiling.tiles_q, chunks]
         i32 = ir.IntegerType.get_signless(32)
-        lists = tensor.empty([*bounds[:3], arith.muli(chunks, rw.index(CHUNK))], i32)
+        lists = tensor.empty([*bounds[:3], arith.muli(chunks, rw.index(PLACES))], i32)
         ends = tensor.empty(bounds, i32)
 
         def body(at: list[ir.Value], outs: list[ir.Value]) -> list[rw.Part]:
             batch, head, tile, chunk = at
-            first_place = arith.muli(chunk, rw.index(CHUNK))
-            test = self._test(batch, head, tile, tables)
-            places, full, partial = _Compaction(tiling.tiles_kv, first_place, test).build()
+            first_place = arith.muli(chunk, rw.index(PLACES))
+            first = arith.muli(tile, rw.index(tiling.block_q))
+            last = _last(first, tiling.block_q, tiling.length)
+            (hull,) = self.analysis.build_ranges(
+                batch, head, head, first, last, tiling.block_kv, tiling.kv_length
+            ).partial
+            rows = self.analysis.build_rows(batch, (head, head), first, last, tiling.kv_length)
+            test = self._test(batch, head, tile, rows, tables)
+            places, full, partial = _Compaction(tiling.tiles_kv, hull, first_place, test).build()
             begin = arith.subi(arith.index_cast(i32, tiling.tiles_kv), partial)
             values = [places, *(rw.fill(value, tensor.empty([1], i32)) for value in (full, begin))]
             offsets = [[batch, head, tile, first_place], *[[batch, head, tile, chunk]] * 2]
-            sizes = [[1, 1, 1, CHUNK], *[[1] * 4] * 2]
+            sizes = [[1, 1, 1, PLACES], *[[1] * 4] * 2]
             return list(zip(values, outs, offsets, sizes, strict=True))
 
         return TileLists(tiling, self.varies, *rw.forall(bounds, [lists, ends, ends], body))
@@ -156,13 +165,10 @@ class _Lister:
     # ---- the test of a tile ----------------------------------------------------------------------
 
     def _test(
-        self, batch: ir.Value, head: ir.Value, tile: ir.Value, tables: Mapping[Read, _Table]
+        self, batch: ir.Value, head: ir.Value, tile: ir.Value, rows: Rows, tables: Mapping[Read, _Table]
     ) -> Callable[[ir.Value], tuple[ir.Value, ir.Value]]:
         """Whether a tile of keys is not empty for a tile of rows, and whether it is full."""
         tiling = self.tiling
-        first = arith.muli(tile, rw.index(tiling.block_q))
-        last = _last(first, tiling.block_q, tiling.length)
-        rows = self.analysis.build_rows(batch, (head, head), first, last, tiling.kv_length)
         on = IndexArithmetic(self.analysis.build_names(batch, head)[1])
         of_rows: dict[str, Span] = {}
         for read in self.counts:
@@ -257,22 +263,23 @@ class _Table:
 
 
 class _Compaction:
-    """Tests all tiles of keys for one tile of rows, and fills a part of its list, in chunks."""
+    """Tests the tiles of keys in a range for one tile of rows, and fills a part of its list, in chunks."""
 
     def __init__(
         self,
         tiles: ir.Value,
+        hull: Range,
         first_place: ir.Value,
         test: Callable[[ir.Value], tuple[ir.Value, ir.Value]],
     ):
-        self.tiles, self.first_place, self.test = tiles, first_place, test
+        self.tiles, self.hull, self.first_place, self.test = tiles, hull, first_place, test
         self.i32 = ir.IntegerType.get_signless(32)
 
     def build(self) -> list[ir.Value]:
         """The places of the list from `first_place` on, and the numbers of full and of partial tiles."""
         zero = rw.constant(self.i32, 0)
-        starts = [rw.filled([CHUNK], self.i32, 0), zero, zero]
-        return rw.for_loop(rw.index(0), self.tiles, rw.index(CHUNK), starts, self._add)
+        starts = [rw.filled([PLACES], self.i32, 0), zero, zero]
+        return rw.for_loop(*self.hull, rw.index(TESTED), starts, self._add)
 
     def _add(self, first: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
         """Add the chunk of tiles that begins with tile `first`."""
@@ -286,14 +293,14 @@ class _Compaction:
         ]
 
     def _empty(self) -> rw.Indexed:
-        return tensor.empty([CHUNK], self.i32), (0,)
+        return tensor.empty([TESTED], self.i32), (0,)
 
     def _kinds(self, first: ir.Value) -> list[ir.Value]:
         """1 for each tile that is full, and for each that is partial, and else 0."""
 
         def kind(_inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
             tile = arith.addi(first, rw.loop_index(0))
-            exists = arith.cmpi(arith.CmpIPredicate.slt, tile, self.tiles)
+            exists = arith.cmpi(arith.CmpIPredicate.slt, tile, self.hull[1])
             nonempty, is_full = self.test(arith.minsi(tile, arith.subi(self.tiles, rw.index(1))))
             is_partial = arith.andi(nonempty, arith.xori(is_full, materialize_bool(True)))
             return [arith.extui(self.i32, arith.andi(exists, each)) for each in (is_full, is_partial)]
@@ -311,7 +318,7 @@ class _Compaction:
                 for kind, total in zip(inputs, outputs, strict=True)
             ]
 
-        outs: list[rw.Indexed] = [(rw.filled([CHUNK], self.i32, 0), (0,)) for _ in kinds]
+        outs: list[rw.Indexed] = [(rw.filled([TESTED], self.i32, 0), (0,)) for _ in kinds]
         return rw.generic([(kind, (1,)) for kind in kinds], outs, "pr", count)
 
     def _wanted(

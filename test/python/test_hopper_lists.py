@@ -91,8 +91,8 @@ def test_values_that_are_not_finite(number, options):
 
 
 def test_lists_of_several_chunks():
-    """More tiles of keys than are tested at a time."""
-    q, k, v = data(3, 70 * 16 + 5, 16, heads=1)
+    """More tiles of keys than are tested at a time, and than one program lists."""
+    q, k, v = data(3, 130 * 16 + 5, 16, heads=1)
     captured = {
         "ids": (ids, np.zeros((1, 3), np.int32)),
         "of_keys": (

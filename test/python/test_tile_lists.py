@@ -16,7 +16,7 @@ from aecompiler.passes.tile_lists import Tiling, build_lists
 
 BATCH, ROWS = 2, 21
 MANY_KEYS = 150
-"""Tiles of 1 key fill more than two chunks."""
+"""As tiles of 1 key they are tested in three steps, and their lists are written by two programs."""
 
 
 def documents(count, seed=1):
