@@ -32,6 +32,9 @@ TESTED = 64
 PLACES = 128
 """The places of a list that one program fills."""
 
+ROW_SIZE = 4
+"""Last dimensions are multiples of it: GPUs read faster where strides are multiples of 16 bytes."""
+
 _FEW = 9
 """So many elements that a tile reads are compared one by one, where it is tested."""
 
@@ -78,7 +81,7 @@ class TileLists:
     positions: ir.Value
     full_ends: ir.Value
     partial_begins: ir.Value
-    """Where full tiles end, and where partial ones begin, for each program that wrote a part of a list."""
+    """Where full tiles end, and where partial ones begin: several times, the first of which is read."""
 
     def of_rows(self, batch: ir.Value, head: ir.Value, first: ir.Value) -> Ranges:
         """The list of the tile of rows that begins with row `first`."""
@@ -141,7 +144,7 @@ class _Lister:
         bounds = [*_bounds(tiling, self.varies), tiling.tiles_q, chunks]
         i32 = ir.IntegerType.get_signless(32)
         lists = tensor.empty([*bounds[:3], arith.muli(chunks, rw.index(PLACES))], i32)
-        ends = tensor.empty(bounds, i32)
+        ends = tensor.empty([*bounds[:3], arith.muli(chunks, rw.index(ROW_SIZE))], i32)
 
         def body(at: list[ir.Value], outs: list[ir.Value]) -> list[rw.Part]:
             batch, head, tile, chunk = at
@@ -155,9 +158,10 @@ class _Lister:
             test = self._test(batch, head, tile, rows, tables)
             places, full, partial = _Compaction(tiling.tiles_kv, hull, first_place, test).build()
             begin = arith.subi(arith.index_cast(i32, tiling.tiles_kv), partial)
-            values = [places, *(rw.fill(value, tensor.empty([1], i32)) for value in (full, begin))]
-            offsets = [[batch, head, tile, first_place], *[[batch, head, tile, chunk]] * 2]
-            sizes = [[1, 1, 1, PLACES], *[[1] * 4] * 2]
+            values = [places, *(rw.fill(value, tensor.empty([ROW_SIZE], i32)) for value in (full, begin))]
+            first_end = arith.muli(chunk, rw.index(ROW_SIZE))
+            offsets = [[batch, head, tile, place] for place in (first_place, first_end, first_end)]
+            sizes = [[1, 1, 1, size] for size in (PLACES, ROW_SIZE, ROW_SIZE)]
             return list(zip(values, outs, offsets, sizes, strict=True))
 
         return TileLists(tiling, self.varies, *rw.forall(bounds, [lists, ends, ends], body))
@@ -214,7 +218,8 @@ class _Lister:
             ends = [rw.fill(end, tensor.empty([1], element)) for end in self._extremes(read, *at)]
             return [(end, out, at, [1] * 3) for end, out in zip(ends, outs, strict=True)]
 
-        empty = tensor.empty(bounds, element)
+        rows = arith.ceildivui(self.tiling.tiles_kv, rw.index(ROW_SIZE))
+        empty = tensor.empty([*bounds[:2], arith.muli(rows, rw.index(ROW_SIZE))], element)
         return _Table(varies, *rw.forall(bounds, [empty, empty], body))
 
     def _element_of(self, read: Read) -> ir.Type:

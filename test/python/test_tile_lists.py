@@ -4,10 +4,15 @@ import mask_tiles as mt
 import numpy as np
 import pytest
 import triton_interpreter
+from device_fakes import FakeTensor, Run
 
 import aecompiler as aec
 from aecompiler import masks
+from aecompiler.backends.base import get_backend
 from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
+from aecompiler.backends.nvidia.host_plan import read_plan
+from aecompiler.backends.nvidia.host_program import kernel_names, make_program
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import arith, func, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.mask_analysis import analyze
@@ -203,3 +208,27 @@ def test_lists_are_written_once_for_what_they_depend_on(name, varies, prepared):
 def test_no_lists_where_ranges_tell_or_a_test_takes_a_loop(mask, specs, block_q):
     program = mt.program(mask if specs else lambda: mask, **specs)
     assert Lists(program, block_q, 16).lists is None
+
+
+@pytest.mark.parametrize("length", [8192, 3 * 64 + 40, 200 * 64 + 8])
+def test_strides_of_lists_and_tables_are_multiples_of_16_bytes(length):
+    """Or kernels would be compiled in a second form, which loads no vectors."""
+
+    def attention(q, k, v, d):
+        return aec.attention(q, k, v, mask=masks.document(d) & masks.causal())
+
+    x = aec.tensor("B", 2, "S", 16, dtype="bf16")
+    program = aec.trace(attention, q=x, k=x, v=x, d=of("i32", "B", "S"))
+    backend = get_backend("nvidia:sm_80")
+    module = backend.lower(program.module, backend.schedule({}))
+    with module.context:
+        function = next(iter(rw.walk_list(module.operation, "func.func")))
+        types = {
+            rw.symbol_name(each): [str(type_) for type_ in kir.body_of(each).arguments.types]
+            for each in kir.kernels(module.operation)
+        }
+        plan = read_plan(function, types)
+    arrays = [FakeTensor((BATCH, 2, length, 16)) for _ in "qkv"] + [FakeTensor((BATCH, length))]
+    run = Run(make_program(plan), kernel_names(plan), arrays, [None])
+    assert len(run.launches) == 3
+    assert not any(launch.misaligned for launch in run.launches)
