@@ -59,18 +59,21 @@ def kernel(features: int, v_features: int, dtype: str, mask: str, kv_heads: int 
     return made
 
 
-def reference(q, k, v, mask: str):
+def kept(mask: str, rows: int, keys: int):
+    """Which keys each row attends to."""
+    i, j = torch.arange(rows, device="cuda")[:, None], torch.arange(keys, device="cuda")
+    if MASKS[mask] is None:
+        return torch.ones(rows, keys, dtype=torch.bool, device="cuda")
+    return MASKS[mask](i, j)
+
+
+def reference(q, k, v, keep):
     """o and the log-sum-exp in f64; values at masked keys are ignored."""
     shared = q.shape[1] // k.shape[1]
     q, k, v = (each.double() for each in (q, k.repeat_interleave(shared, 1), v.repeat_interleave(shared, 1)))
-    rows, keys = q.shape[2], k.shape[2]
     scores = q @ k.transpose(-1, -2) * q.shape[3] ** -0.5
-    i, j = torch.arange(rows, device=q.device)[:, None], torch.arange(keys, device=q.device)
-    keep = torch.ones(rows, keys, dtype=torch.bool, device=q.device)
-    if MASKS[mask] is not None:
-        keep = MASKS[mask](i, j)
     scores = scores.masked_fill(~keep, -torch.inf)
-    lse = torch.logsumexp(scores, -1) if keys else scores.sum(-1) - torch.inf
+    lse = torch.logsumexp(scores, -1) if k.shape[2] else scores.sum(-1) - torch.inf
     weights = torch.exp(scores - lse[..., None].clamp(min=-1e300)).masked_fill(~keep, 0)
     o = weights @ v.nan_to_num(0.0, 0.0, 0.0)
     unseen = torch.isnan(v).any(-1)  # a key whose values are NaN makes every row NaN that attends to it
@@ -79,7 +82,7 @@ def reference(q, k, v, mask: str):
 
 
 def check(made, dtype: str, mask: str, features: int, v_features: int, sizes, kv_heads: int = 2) -> None:
-    """Compare results whole, without and with values that are NaN at the last key."""
+    """Compare results whole, without and with values that are NaN at some keys."""
     rows, keys = sizes
     generator = torch.Generator("cuda").manual_seed(rows + keys)
 
@@ -87,18 +90,24 @@ def check(made, dtype: str, mask: str, features: int, v_features: int, sizes, kv
         return torch.randn(2, heads, length, width, device="cuda", dtype=DTYPES[dtype], generator=generator)
 
     q, k, v = draw(4, rows, features), draw(kv_heads, keys, features), draw(kv_heads, keys, v_features)
+    compare(made, dtype, (q, k, v), kept(mask, rows, keys))
+
+
+def compare(made, dtype: str, operands, keep, *captured) -> None:
+    """Compare results whole, with v as it is and with values that are NaN at some keys."""
+    q, k, v = operands
     spoiled = v.clone()
-    spoiled[:, :, keys // 2 :: 97] = torch.nan
+    spoiled[:, :, v.shape[2] // 2 :: 97] = torch.nan
     for values in (v, spoiled):
         out = [
-            torch.full((2, 4, rows, v_features), 77.0, device="cuda", dtype=DTYPES[dtype]),
-            torch.full((2, 4, rows), 77.0, device="cuda"),
+            torch.full((*q.shape[:3], v.shape[3]), 77.0, device="cuda", dtype=DTYPES[dtype]),
+            torch.full(q.shape[:3], 77.0, device="cuda"),
         ]
-        made(q, k, values, out=out)
-        o, lse = reference(q, k, values, mask)
+        made(q, k, values, *captured, out=out)
+        o, lse = reference(q, k, values, keep)
         assert torch.equal(torch.isnan(out[0]), torch.isnan(o)), "other rows are NaN"
         scale = o.nan_to_num(0.0).abs().amax(-1, keepdim=True).clamp(min=1e-3)
-        error = ((out[0].double() - o).nan_to_num(0.0).abs() / scale).max().item() if rows else 0.0
+        error = ((out[0].double() - o).nan_to_num(0.0).abs() / scale).max().item() if q.shape[2] else 0.0
         assert error <= ERROR[dtype]
         torch.testing.assert_close(out[1].double(), lse, atol=1e-4, rtol=1e-5)
 
