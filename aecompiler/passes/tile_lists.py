@@ -52,6 +52,21 @@ class Tiling:
     block_kv: int
     tiles_kv: ir.Value
 
+    @classmethod
+    def of_operands(cls, q: ir.Value, k: ir.Value, block_q: int, block_kv: int) -> Tiling:
+        """The tiles of attention over q and k."""
+        length, kv_length = rw.dim(q, 2), rw.dim(k, 2)
+        return cls(
+            batch=rw.dim(q, 0),
+            heads=rw.dim(q, 1),
+            length=length,
+            block_q=block_q,
+            tiles_q=arith.ceildivui(length, rw.index(block_q)),
+            kv_length=kv_length,
+            block_kv=block_kv,
+            tiles_kv=arith.ceildivui(kv_length, rw.index(block_kv)),
+        )
+
     def of(self, name: str) -> tuple[ir.Value, int]:
         """The number of positions, and of those in a tile: of rows or of keys."""
         return (self.length, self.block_q) if name == ROW else (self.kv_length, self.block_kv)

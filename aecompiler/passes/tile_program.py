@@ -148,26 +148,14 @@ class TileProgram:
         if self.options.split_kv > 1:
             return self._build_split(outs)
         if self.options.tile_lists:
-            self.lists = build_lists(self.mask_analysis, self._tiling())
+            tiling = Tiling.of_operands(self.q, self.k, self.options.block_q, self.options.block_kv)
+            self.lists = build_lists(self.mask_analysis, tiling)
 
         def body(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
             stream = self._stream(rows, None)
             return self._finish(rows, stream, outs)
 
         return self._grid([], outs, body)
-
-    def _tiling(self) -> Tiling:
-        block_kv = self.options.block_kv
-        return Tiling(
-            batch=self.batch,
-            heads=self.heads,
-            length=self.length,
-            block_q=self.options.block_q,
-            tiles_q=self.n_tiles,
-            kv_length=self.kv_length,
-            block_kv=block_kv,
-            tiles_kv=arith.ceildivui(self.kv_length, rw.index(block_kv)),
-        )
 
     def _empty(self, shaped: ir.RankedTensorType, prefix: Sequence[int] = ()) -> ir.Value:
         """A tensor of a result's type; its dynamic sizes are those of q."""

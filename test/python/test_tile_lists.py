@@ -13,7 +13,7 @@ from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
 from aecompiler.backends.nvidia.host_plan import read_plan
 from aecompiler.backends.nvidia.host_program import kernel_names, make_program
 from aecompiler.backends.triton import kernel_ir as kir
-from aecompiler.bindings import arith, func, ir
+from aecompiler.bindings import func, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.mask_analysis import analyze
 from aecompiler.passes.pipeline import run_pipeline
@@ -100,20 +100,7 @@ class Lists:
             terminator = list(block.operations)[-1].operation
             with ir.InsertionPoint(terminator):
                 q, k, _ = op.operands
-                length, kv_length = rw.dim(q, 2), rw.dim(k, 2)
-                self.lists = build_lists(
-                    analyze(op),
-                    Tiling(
-                        batch=rw.dim(q, 0),
-                        heads=rw.dim(q, 1),
-                        length=length,
-                        block_q=block_q,
-                        tiles_q=arith.ceildivui(length, rw.index(block_q)),
-                        kv_length=kv_length,
-                        block_kv=block_kv,
-                        tiles_kv=arith.ceildivui(kv_length, rw.index(block_kv)),
-                    ),
-                )
+                self.lists = build_lists(analyze(op), Tiling.of_operands(q, k, block_q, block_kv))
                 if self.lists is None:
                     return
                 self.varies = self.lists.varies
