@@ -25,12 +25,11 @@
 // CHECK-DAG:     %[[ZEROS:[^ ]+]] = arith.constant dense<0.000000e+00> : tensor<16x32xf32>
 // CHECK-DAG:     %[[C24:[^ ]+]] = arith.constant 24 : i32
 // CHECK-DAG:     %[[C16:[^ ]+]] = arith.constant 16 : i32
-// CHECK-DAG:     %[[C8:[^ ]+]] = arith.constant 8 : i32
-// The tiles of eight heads are started before those of the next eight.
+// All tiles have as much to do: those of a head come one after the other.
 // CHECK:         %[[PROGRAM:[^ ]+]] = "tt.get_program_id"() {axis = 0 : i32}
-// CHECK:         arith.minsi %{{[^ ]+}}, %[[C8]] : i32
-// CHECK:         arith.divsi
-// CHECK:         arith.remsi
+// CHECK-NOT:     arith.minsi
+// CHECK:         arith.divsi %[[PROGRAM]]
+// CHECK-NEXT:    arith.remsi %[[PROGRAM]]
 // The row where the tile begins has 32 bits, offsets in memory have 64.
 // CHECK:         %[[FIRST:[^ ]+]] = arith.muli %{{[^ ]+}}, %[[C16]] : i32
 // CHECK:         %[[LEFT:[^ ]+]] = arith.subi %[[ROWS]], %[[FIRST]] : i32
@@ -63,9 +62,7 @@
 // CHECK-SAME:  sym_name = "scaled_0", sym_visibility = "public"
 
 // OPTIONS-LABEL: func.func @scaled
-// OPTIONS:         %[[C4:[^ ]+]] = arith.constant 4 : i32
-// OPTIONS:         "tt.get_program_id"()
-// OPTIONS:         arith.minsi %{{[^ ]+}}, %[[C4]] : i32
+// OPTIONS:         "tt.return"
 #map = affine_map<(d0, d1) -> (d0, d1)>
 func.func @scaled(%x: tensor<?x6x?x24xf32>, %s: f32, %n: index) -> tensor<?x6x?x24xf32> {
   %c0 = arith.constant 0 : index
@@ -101,6 +98,42 @@ func.func @scaled(%x: tensor<?x6x?x24xf32>, %s: f32, %n: index) -> tensor<?x6x?x
     }
   }
   return %o : tensor<?x6x?x24xf32>
+}
+
+// -----
+
+// A loop turns as often as the number of the tile says: the tiles of eight heads, or of `section`, are started before those
+// of the next.
+// CHECK-LABEL: func.func @uneven
+// CHECK:         %[[C8:[^ ]+]] = arith.constant 8 : i32
+// CHECK:         "tt.get_program_id"() {axis = 0 : i32}
+// CHECK:         arith.minsi %{{[^ ]+}}, %[[C8]] : i32
+// CHECK:         scf.for
+// OPTIONS-LABEL: func.func @uneven
+// OPTIONS:         %[[C4:[^ ]+]] = arith.constant 4 : i32
+// OPTIONS:         "tt.get_program_id"()
+// OPTIONS:         arith.minsi %{{[^ ]+}}, %[[C4]] : i32
+// OPTIONS:         scf.for
+#map = affine_map<(d0, d1) -> (d0, d1)>
+func.func @uneven(%x: tensor<16x32xf32>, %heads: index, %tiles: index) -> tensor<?x?x16x32xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %empty = tensor.empty(%heads, %tiles) : tensor<?x?x16x32xf32>
+  %o = scf.forall (%h, %t) in (%heads, %tiles) shared_outs(%out = %empty) -> (tensor<?x?x16x32xf32>) {
+    %sum = scf.for %n = %c0 to %t step %c1 iter_args(%a = %x) -> (tensor<16x32xf32>) {
+      %new = tensor.empty() : tensor<16x32xf32>
+      %r = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<16x32xf32>) outs(%new : tensor<16x32xf32>) {
+      ^bb0(%e: f32, %u: f32):
+        %m = arith.addf %e, %e : f32
+        linalg.yield %m : f32
+      } -> tensor<16x32xf32>
+      scf.yield %r : tensor<16x32xf32>
+    }
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %sum into %out[%h, %t, 0, 0] [1, 1, 16, 32] [1, 1, 1, 1] : tensor<16x32xf32> into tensor<?x?x16x32xf32>
+    }
+  }
+  return %o : tensor<?x?x16x32xf32>
 }
 
 // -----
