@@ -245,6 +245,18 @@ def _minimal(found: Iterable[frozenset[Literal]]) -> list[frozenset[Literal]]:
     return [each for each in candidates if not any(other < each for other in candidates)]
 
 
+def without_implied(literals: Iterable[Literal]) -> frozenset[Literal]:
+    """The literals without those comparisons that another of them implies."""
+    every = frozenset(literals)
+    values = {literal: literal.value for literal in every if isinstance(literal, NotPositive)}
+    implied = {
+        literal
+        for literal, value in values.items()
+        if any(other != value and lower_bound(other - value) >= 0 for other in values.values())
+    }
+    return every - implied
+
+
 def _is_contradiction(literals: frozenset[Literal]) -> bool:
     """Whether two literals exclude each other: a + b > 0 for two that must not be positive."""
     for literal in literals:

@@ -22,6 +22,9 @@ FIRST_TILE_FIRST_ATTRIBUTE = "attn.first_tile_first"
 MAX_SPLIT = 1024
 """The largest number of parts of the keys."""
 
+MAX_SCORE_RANGES = 3
+"""One beside those that reach to the first and to the last key."""
+
 
 @register_pass
 class Tile(Pass):
@@ -54,6 +57,13 @@ class Tile(Pass):
     no branches, and the accumulators of a tile of rows are asked at their end; where they are not finite, a
     second pass over the keys leaves out the products with masked elements. Results agree to rounding, also
     where they are infinite or NaN: what a key holds that is attended to does reach o.
+
+    Comparisons of positions in the score that come out the same for all positions are decided, those that a
+    minimum or maximum implies among them. With `score-ranges` above 1 they are decided in ranges of tiles,
+    too: where that makes a read of a captured tensor one for the whole tile or for each row, in place of one
+    for each element, the full tiles that come first, or last, have a loop of their own, after the other full
+    tiles. So a table of distances whose ends hold beyond it is read at each element near the diagonal only.
+    Which tiles these are follows from the comparisons as it does from a mask.
 
     A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says.
     With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
@@ -101,6 +111,9 @@ class Tile(Pass):
     split_features: bool = option(
         False, "products of q and k are sums over pieces of their features, whose sizes are powers of two"
     )
+    score_ranges: int = option(
+        1, "the most ranges of tiles without a mask, in each of which the score may need less"
+    )
 
     tile_lists: bool = option(
         False, "tiles are tested in programs of their own, which write lists of those that are not empty"
@@ -118,6 +131,7 @@ class Tile(Pass):
             ("decode-rows", self.decode_rows, 0, MAX_BLOCK),
             ("decode-block-kv", self.decode_block_kv, 1, MAX_BLOCK),
             ("split-kv", self.split_kv, 1, MAX_SPLIT),
+            ("score-ranges", self.score_ranges, 1, MAX_SCORE_RANGES),
         ):
             if not least <= value <= most:
                 raise ValueError(f"expects {name} to be {least} to {most}, got {value}")
@@ -134,6 +148,7 @@ class Tile(Pass):
             retry_block_kv=self.retry_block_kv,
             split_features=self.split_features,
             tile_lists=self.tile_lists,
+            score_ranges=self.score_ranges,
         )
         forms = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
         for form in [each for each in rw.walk_list(op, "attn.") if each.name in forms]:

@@ -30,7 +30,7 @@ from aecompiler.algebra.tile_classes import TileClasses, tile_classes
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.mask_arithmetic import IndexArithmetic, materialize, materialize_bool
-from aecompiler.passes.mask_reading import MaskReading, read_mask
+from aecompiler.passes.mask_reading import POSITIONS, MaskReading, read_mask
 from aecompiler.passes.region_safety import guard_operations
 
 ATTENTION_OPS = ("attn.attention", "attn.online_attention", "attn.online_reduce")
@@ -143,10 +143,7 @@ class MaskAnalysis:
 
     def build_names(self, batch: ir.Value, head: ir.Value) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
         """What the names in formulas stand for, in one batch and head: indices, and tensors."""
-        builder = _Symbols(self.block, {0: batch, 1: head})
-        symbols = {name: builder.index(value) for name, value in self.reading.symbols.items()}
-        tensors = {name: builder.value(value) for name, value in self.reading.tensors.items()}
-        return {**symbols, "b": batch, HEAD: head}, tensors
+        return build_names(self.block, self.reading, batch, head)
 
     def build_rows(
         self,
@@ -179,12 +176,23 @@ def _slice(block: ir.Block, value: ir.Value) -> list[ir.Operation]:
     return found[::-1]
 
 
-class _Symbols:
-    """Computes values of the mask region for one batch and head, at the insertion point."""
+def build_names(
+    block: ir.Block, reading: MaskReading, batch: ir.Value, head: ir.Value
+) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
+    """What the names in formulas of a region stand for, in one batch and head: indices, and tensors."""
+    b, h, *_ = list(block.arguments)[-POSITIONS:]
+    builder = _Symbols(block, {b: batch, h: head})
+    symbols = {name: builder.index(value) for name, value in reading.symbols.items()}
+    tensors = {name: builder.value(value) for name, value in reading.tensors.items()}
+    return {**symbols, "b": batch, HEAD: head}, tensors
 
-    def __init__(self, block: ir.Block, arguments: Mapping[int, ir.Value]):
+
+class _Symbols:
+    """Computes values of a region for one batch and head, at the insertion point."""
+
+    def __init__(self, block: ir.Block, arguments: Mapping[ir.Value, ir.Value]):
         self._block = block
-        self._arguments = {block.arguments[n]: value for n, value in arguments.items()}
+        self._arguments = dict(arguments)
 
     def value(self, value: ir.Value) -> ir.Value:
         """`value` itself if it is from outside, else a clone of what computes it."""

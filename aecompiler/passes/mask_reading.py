@@ -22,6 +22,8 @@ _WIDE, _NARROW = 1 << 40, 1 << 28
 _ATOMS, _LITERALS, _DEPTH = 100, 64, 100
 """What is larger is not understood."""
 _ARGUMENTS = ("b", HEAD, ROW, KEY)
+POSITIONS = len(_ARGUMENTS)
+"""The number of a region's last arguments: batch, head, row and key."""
 Q_LEN, KV_LEN = "q_len", "kv_len"
 
 
@@ -41,13 +43,35 @@ class MaskReading:
 
 def read_mask(op: ir.Operation, *, packed: bool = False) -> MaskReading:
     """Read region 1 of `op`; `packed`: what depends on h varies within a tile."""
-    return _Reader(op.operation, packed).read()
+    reader = _Reader(op.operation, 1, packed)
+    *_, terminator = reader.block.operations
+    reader.result.formula = reader.truth(terminator.operation.operands[0])
+    return reader.result
+
+
+def read_comparisons(
+    op: ir.Operation, *, packed: bool = False
+) -> tuple[MaskReading, dict[ir.Value, fm.Formula]]:
+    """What comparisons in region 0 of `op`, the score, say of positions; by their results.
+
+    A minimum or maximum compares, too: its formula says whether it is its first operand. The reading has no
+    formula of its own.
+    """
+    reader = _Reader(op.operation, 0, packed)
+    found = {
+        view.operation.results[0]: reader.comparison(view.operation)
+        for view in reader.block.operations
+        if view.operation.name in _COMPARISONS and reader.levels[view.operation.results[0]]
+    }
+    return reader.result, {value: formula for value, formula in found.items() if formula != fm.UNKNOWN}
 
 
 class _Reader:
-    def __init__(self, op: ir.Operation, packed: bool):
+    """Reads a region whose last arguments are the positions, on demand."""
+
+    def __init__(self, op: ir.Operation, region: int, packed: bool):
         self.op = op
-        self.block = op.regions[1].blocks[0]
+        self.block = op.regions[region].blocks[0]
         self.varying = frozenset({ROW, KEY, HEAD} if packed else {ROW, KEY})
         self.result = MaskReading(fm.UNKNOWN)
         self.known: dict[ir.Value, it.Linear | fm.Formula | None] = {}
@@ -57,28 +81,27 @@ class _Reader:
         self.limit = _WIDE
         self.guarded: set[fm.Formula] = set()
         self.depth = 0
+        self._enter()
 
-    def read(self) -> MaskReading:
-        *body, terminator = list(self.block.operations)
+    def _enter(self) -> None:
+        *body, _ = list(self.block.operations)
+        first = len(self.block.arguments) - POSITIONS
+        elements, positions = self.block.arguments[:first], self.block.arguments[first:]
+        self.levels.update(dict.fromkeys(elements, True))
         self.levels.update(
-            {
-                value: name in self.varying
-                for value, name in zip(self.block.arguments, _ARGUMENTS, strict=True)
-            }
+            {value: name in self.varying for value, name in zip(positions, _ARGUMENTS, strict=True)}
         )
         for child in body:
             varies = any(self.levels.get(value, False) for value in child.operation.operands)
             self.levels.update(dict.fromkeys(child.operation.results, varies))
         if any(self._is_narrow(child.operation) for child in body):
             self.limit = self.result.limit = _NARROW
-        for value, name in zip(self.block.arguments, _ARGUMENTS, strict=True):
+        for value, name in zip(positions, _ARGUMENTS, strict=True):
             self.known[value] = it.of(it.Symbol(name, 0, self.limit))
         for child in body:
             for value in child.operation.results:
                 if self.levels[value]:  # one after the other: long chains would recurse deeply
                     self._value(value)
-        self.result.formula = self.truth(terminator.operation.operands[0])
-        return self.result
 
     def _is_narrow(self, op: ir.Operation) -> bool:
         """Whether `op` computes with positions in integers of 32 bits or less."""
@@ -88,6 +111,15 @@ class _Reader:
             self.levels[value] and isinstance(value.type, ir.IntegerType) and 1 < value.type.width <= 32
             for value in op.results
         )
+
+    def comparison(self, op: ir.Operation) -> fm.Formula:
+        """What a comparison says; of a minimum or maximum, that it is its first operand."""
+        if op.name == "arith.cmpi":
+            return self.truth(op.results[0])
+        a, b = (self.integer(value) for value in op.operands)
+        if a is None or b is None or (op.name.endswith("ui") and (a.low < 0 or b.low < 0)):
+            return fm.UNKNOWN
+        return fm.at_most(a, b) if "min" in op.name else fm.at_most(b, a)
 
     # ---- values ----
 
@@ -374,6 +406,8 @@ _INTEGERS: dict[str, Callable[..., it.Linear | None]] = {
     "math.absi": lambda reader, op, a: it.maximum(a, -a),
 }
 """What integer operations compute, given that nothing overflows."""
+
+_COMPARISONS = ("arith.cmpi", *(f"arith.{name}" for name in ("minsi", "maxsi", "minui", "maxui")))
 
 _LOGIC: dict[str, Callable[[fm.Formula, fm.Formula], fm.Formula]] = {
     "arith.andi": fm.conjunction,

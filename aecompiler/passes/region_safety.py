@@ -132,9 +132,15 @@ def guard_operations(candidates: list[ir.Operation]) -> None:
                 readable = _nonempty(source, group)
             for read in group:
                 read.operands[0] = readable
-    for op in ops:
-        with ir.InsertionPoint(op), op.location:
-            _GUARDS[op.name](op)
+    guard_again(ops)
+
+
+def guard_again(candidates: list[ir.Operation]) -> None:
+    """Guard operations of a total region whose operands have changed, in their order."""
+    for op in candidates:
+        if op.name in _GUARDS:
+            with ir.InsertionPoint(op), op.location:
+                _GUARDS[op.name](op)
 
 
 _READS = ("tensor.extract", "tensor.extract_slice")

@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.online import REGIONS, accumulators_of, state_size
@@ -15,6 +16,7 @@ from aecompiler.passes.block_regions import Block, RegionOnBlock
 from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
+from aecompiler.passes.score_ranges import ScoreRanges, decide_everywhere
 from aecompiler.passes.tile_lists import Tiling, build_lists
 from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Products, Stream, TileStep, is_finite
@@ -25,7 +27,6 @@ MASKED = "attn.masked"
 Its body is right for any tile, also one that the loop does not reach: one of which the mask leaves nothing,
 or that is beyond the last key, changes nothing.
 """
-
 
 RETRY = "attn.retry"
 """The attribute of a branch that computes again, in another way, what the operand of its first region is.
@@ -61,6 +62,7 @@ class TileOptions:
     split_features: bool = False
     first_tile_first: bool = False
     tile_lists: bool = False
+    score_ranges: int = 1
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
 
@@ -74,6 +76,7 @@ def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block
         # The analysis reads the mask as it was written, and holds on to it.
         written = op.operation.clone()
         make_total(op.operation)
+        decide_everywhere(op.operation)
         program = TileProgram(op, options, written)
         outs = program.outputs()
         few = _for_decoding(program, decode_rows, decode_block_kv) if decode_rows else None
@@ -126,6 +129,8 @@ class TileProgram:
         self.shared = max(shared, 1)
         self.group = self.shared if options.pack_gqa else 1
         self.block = Block(self.group * options.block_q, options.rows_last)
+        # of batch, head, row and key
+        self.levels = [Level.HEAD, Level.ROW if self.group > 1 else Level.HEAD, Level.ROW, Level.ELEMENT]
         self.mask_analysis: MaskAnalysis = analyze(written, packed=self.group > 1)
         update = self.blocks["update"]
         self.changed, nonzero = masked_reductions(update, update.arguments[self.n_state])
@@ -254,14 +259,18 @@ class TileProgram:
 
     # ---- streaming -------------------------------------------------------------------------------
 
-    def region(self, name: str, rows: Rows, leading: Sequence[Level], keys: bool = False) -> RegionOnBlock:
-        """A region on the rows of a tile; `leading` are the levels of the arguments before the indices."""
-        block = self.blocks[name]
+    def region(
+        self, name: str, rows: Rows, leading: Sequence[Level], other: ir.Block | None = None
+    ) -> RegionOnBlock:
+        """A region on the rows of a tile, or another block in the place of that region.
+
+        `leading` are the levels of the arguments before the indices.
+        """
+        block = other or self.blocks[name]
         b, h, i, *j = block.arguments[len(leading) :]
         packed = self.group > 1
-        argument_levels = [*leading, Level.HEAD, Level.ROW if packed else Level.HEAD, Level.ROW]
         heads = {b: rows.batch} if packed else {b: rows.batch, h: rows.head}
-        region = RegionOnBlock(block, self.block, [*argument_levels, *[Level.ELEMENT] * len(j)], heads)
+        region = RegionOnBlock(block, self.block, [*leading, *self.levels[: 3 + len(j)]], heads)
         region.enter({i: rows.position, **({h: rows.head_of} if packed else {})}, {})
         return region
 
@@ -304,11 +313,9 @@ class TileProgram:
         ask_result = self.options.masked_values == MaskedValues.CHECK_RESULT and self.n_accumulators > 0
         products = Products.ALL if ask_result else Products.BY_TILE
 
-        def advance(
-            number: ir.Value, carried: list[ir.Value], *, full: bool, products: Products = products
-        ) -> list[ir.Value]:
+        def advance(number: ir.Value, carried: list[ir.Value], **how: Any) -> list[ir.Value]:
             number = found.position(number)
-            return step.advance(number, start.like(carried), full=full, products=products).values
+            return step.advance(number, start.like(carried), products=products, **how).values
 
         def test(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
             nonempty, all_left = self.mask_analysis.build_test(
@@ -328,7 +335,12 @@ class TileProgram:
         if self.mask_analysis.needs_test and self.lists is None:
             values = _for_ranges([*full, *partial], start.values, test)
         else:
-            values = _for_ranges(full, start.values, functools.partial(advance, full=True))
+            values = start.values
+            scores = ScoreRanges(self.op, [Level.ELEMENT, *self.levels], self.mask_analysis, self.options)
+            for run in scores.cut(full, where[:3], rows.first, self.kv_length):
+                region = run.block and self.region("score", rows, [Level.ELEMENT], run.block)
+                body = functools.partial(advance, full=True, score=region)
+                values = _for_ranges(run.ranges, values, body, run.attribute)
             values = _for_ranges(partial, values, functools.partial(advance, full=False), MASKED)
         stream = start.like(values)
         if not ask_result:

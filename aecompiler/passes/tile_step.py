@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.block_regions import reduction_of
+from aecompiler.passes.block_regions import RegionOnBlock, reduction_of
 from aecompiler.passes.tile_rows import Rows, name_slice, pad
 
 if TYPE_CHECKING:
@@ -60,14 +60,26 @@ class TileStep:
         self.mask = program.region("mask", rows, [])
         self.update = program.region("update", rows, [*[Level.ROW] * program.n_state, element])
 
-    def advance(self, number: ir.Value, stream: Stream, *, full: bool, products: Products) -> Stream:
-        """The stream after tile `number`; in a full tile no element is masked by its position."""
+    def advance(
+        self,
+        number: ir.Value,
+        stream: Stream,
+        *,
+        full: bool,
+        products: Products,
+        score: RegionOnBlock | None = None,
+    ) -> Stream:
+        """The stream after tile `number`; in a full tile no element is masked by its position.
+
+        `score` is a region that is right for this tile, if another one than for all.
+        """
         program, n_state = self.program, self.program.n_state
+        score = score or self.score
         first = arith.muli(number, rw.index(self.keys))
-        for region in (self.score, self.mask, self.update):
+        for region in (score, self.mask, self.update):
             j = region.region.arguments[-1]
             region.enter(region.rows, {j: lambda key: arith.addi(first, key)})
-        scores = self._scores(self._products(first, full), full)
+        scores = self._scores(self._products(first, full), full, score)
         update = self.update
         arguments = list(update.region.arguments)
         update.of_row.update(zip(arguments[:n_state], stream.state, strict=True))
@@ -118,9 +130,9 @@ class TileStep:
             products = rw.generic(ins, [(products, (0, 1))], "ppr", multiply)[0]
         return products
 
-    def _scores(self, products: ir.Value, full: bool) -> ir.Value:
+    def _scores(self, products: ir.Value, full: bool, score: RegionOnBlock) -> ir.Value:
         """The scores; -inf where masked."""
-        score, mask, element = self.score, self.mask, self.block.element
+        mask, element = self.mask, self.block.element
         argument = score.region.arguments[0]
         value = score.prepare(score.yielded)
         keep = None if full else mask.prepare(mask.yielded)

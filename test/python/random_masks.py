@@ -1,4 +1,5 @@
-"""Random mask regions, as text: integer and boolean operations on i, j, h and a number %w, of any values."""
+"""Random mask and score regions, as text: integer and boolean operations on i, j, h and a number %w, of any
+values; scores read a table `%table: tensor<?x5xf64>` at such integers."""
 
 from __future__ import annotations
 
@@ -50,6 +51,14 @@ class _Writer:
                 self.emit(f"cmpi {self.rng.choice(_PREDICATES)}, {a}, {self.operand()} : index")
             )
 
+    def bounded(self) -> str:
+        """An integer, perhaps of a distance, that is kept between two numbers."""
+        rng = self.rng
+        value = rng.choice([*self.integers[-3:], self.emit("subi %i, %j : index"), "%h"])
+        low, high = self.emit(f"constant {rng.choice((-3, 0, 1))} : index"), self.operand()
+        value = self.emit(f"maxsi {value}, {low} : index") if rng.random() < 0.8 else value
+        return self.emit(f"minsi {value}, {high} : index") if rng.random() < 0.8 else value
+
 
 def mask(seed: int) -> str:
     """The text of a mask region with a capture `%w: index`."""
@@ -61,3 +70,20 @@ def mask(seed: int) -> str:
     for other in writer.truths[:-1][-2:]:
         kept = writer.emit(f"{writer.rng.choice(['andi', 'ori'])} {kept}, {other} : i1")
     return "\n".join([*writer.lines, f"yield {kept}"])
+
+
+def score(seed: int, reads: int) -> str:
+    """The text of a score region that adds elements of the table, most of them at bounded indices."""
+    writer = _Writer(random.Random(seed))
+    total = "%s"
+    for _ in range(reads):
+        for _ in range(writer.rng.randint(1, 4)):
+            writer.integer() if writer.rng.random() < 0.7 else writer.truth()
+        indices = [writer.bounded(), writer.bounded()]
+        element = f"%e{len(writer.lines)}"
+        writer.lines.append(f"{element} = tensor.extract %table[{', '.join(indices)}] : tensor<?x5xf64>")
+        if writer.truths and writer.rng.random() < 0.3:
+            zero = writer.emit("constant 0.0 : f64")
+            element = writer.emit(f"select {writer.rng.choice(writer.truths)}, {element}, {zero} : f64")
+        total = writer.emit(f"addf {total}, {element} : f64")
+    return "\n".join([*writer.lines, f"yield {total}"])

@@ -226,6 +226,7 @@ def tile_options(draw: Draw) -> str:
         "split-kv": (1, 1, 1, 2, 3, 5),
         "decode-rows": (0, 0, 0, 3, 8, 16),
         "masked-values": ("check-tiles", "check-result"),
+        "score-ranges": (3, 1, 2),
     }
     options = {name: draw(st.sampled_from(values)) for name, values in choices.items()}
     if options["decode-rows"]:

@@ -176,6 +176,20 @@ def test_sizes_that_tiles_divide_need_no_second_pass(normalize):
         compare(aec.trace(attention, **specs), arrays, options)
 
 
+@pytest.mark.parametrize("keys", [16, 80])
+def test_sizes_that_tiles_divide_need_no_loop_with_a_mask(keys):
+    """Of the loops over ranges of tiles, any may have the first tile."""
+    table = random(HEADS, 11, number=6)
+
+    def attention(q, k, v, table):
+        return aec.attention(q, k, v, score=aec.scores.relative_bias(table), normalize=with_lse())
+
+    specs = {"q": aec.tensor(B, HEADS, 128, FEATURES, dtype="bf16")}
+    specs |= {name: aec.tensor(B, KV_HEADS, keys, FEATURES, dtype="bf16") for name in "kv"}
+    traced = aec.trace(attention, **specs, table=aec.tensor(*table.shape))
+    compare(traced, [*data(128, keys), table], f"{SMALL} programs=2", seeds=(0, 1))
+
+
 @pytest.mark.parametrize("mask", [None, causal])
 @pytest.mark.parametrize("dtype", ["bf16", "f16"])
 @pytest.mark.parametrize(("d", "dv"), [(32, 32), (64, 64), (64, 16), (16, 128)])
@@ -254,6 +268,10 @@ SCORES = {
     "bias": (
         lambda bias: lambda s, h, i, j: s * 0.2 + bias[h, i, j],
         {"bias": (aec.tensor(HEADS, "Sq", "Skv"), random(HEADS, ROWS, KEYS, number=5))},
+    ),
+    "relative": (
+        lambda table: lambda s, h, i, j: s * 0.2 + table[h, aec.minimum(aec.maximum(j - i, -5), 5) + 5],
+        {"table": (aec.tensor(HEADS, 11), random(HEADS, 11, number=6))},
     ),
     "masked-by-the-score": (lambda: lambda s, i, j: aec.where((i + j) % 3 == 0, s, -np.inf), {}),
 }

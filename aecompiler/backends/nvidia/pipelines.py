@@ -18,6 +18,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_approximate_reciprocals,
     tt_approximate_tanh,
     tt_fold_exponents,
+    tt_move_addends,
     tt_skew_products,
 )
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
@@ -43,6 +44,7 @@ def tt(
     retry_block_kv: Annotated[int, "keys of a tile in a second pass for values that are not finite"] = 0,
     split_features: Annotated[bool, "products of q and k are sums over pieces of their features"] = False,
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
+    score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
@@ -64,13 +66,15 @@ def tt(
             "cpu-guard-operations",
             "attn-derive-online",
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
-            f"masked-values=check-result tile-lists={_word(tile_lists)}{retry}}}",
+            f"masked-values=check-result score-ranges={score_ranges} "
+            f"tile-lists={_word(tile_lists)}{retry}}}",
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
             f"pairs={_word(pairs)} least-value-features={least_value_features} "
             f"descriptors={_word(descriptors)}}}",
+            "tt-move-addends",
             *(["tt-fold-exponents"] if fold_exponents else []),
             *(["tt-approximate-reciprocals"] if approximate_reciprocals else []),
             *_TANH[tanh],

@@ -10,6 +10,7 @@ from aecompiler.backends.triton.kernel_abi import MOST_SIZE
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import ir, scf
+from aecompiler.passes.score_ranges import GENERAL
 from aecompiler.passes.structured_ops import UnsupportedTile
 from aecompiler.passes.tile_program import MASKED, RETRY
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MOST_NUMBER = MOST_SIZE
 """Loops go no further to either side: they count tiles."""
 
-_KEPT = (MASKED, RETRY)
+_KEPT = (GENERAL, MASKED, RETRY)
 """Attributes of loops and branches that the kernel's have as well."""
 
 

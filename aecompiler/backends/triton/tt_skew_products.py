@@ -10,6 +10,7 @@ from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.score_ranges import GENERAL
 from aecompiler.passes.tile_program import MASKED
 
 _MOST_COPIES = 4
@@ -32,8 +33,10 @@ class SkewProducts(Pass):
     Loops that mask (attribute `attn.masked`) come first: tiles may be merged in any order. The first tile
     takes the body of one of them, which is right for any tile: where the mask leaves no tile at all, that
     body gets one whose elements are all masked, and changes nothing. Its number is then where the last of the
-    loops begins, so that what bodies read at a number, as the place of a tile in a list, has to be there. A
-    loop around loops, over ranges of tiles, is unrolled. Kernels without products stay as they are.
+    loops begins, so that what bodies read at a number, as the place of a tile in a list, has to be there.
+    Where none masks, it takes the body of the loop with the attribute `attn.general`, which is right for the
+    tiles of all. A loop around loops, over ranges of tiles, is unrolled. Kernels without products stay as
+    they are.
 
     ```mlir
     %acc = scf.for %n = %lo to %hi step %c1 iter_args(%a = %zero) {
@@ -199,7 +202,7 @@ def _skew(function: ir.Operation, loops: list[_Loop]) -> None:
     # What a loop carries is merged from its tiles in any order; a masked one first needs no other as its
     # first tile.
     loops = sorted(chain, key=lambda loop: MASKED not in loop.op.attributes)
-    general = next((loop for loop in loops if MASKED in loop.op.attributes), None)
+    general = next((loop for name in (MASKED, GENERAL) for loop in loops if name in loop.op.attributes), None)
     if general is None:
         general = loops[0]
         lower, upper = rw.constant_value(general.lower), rw.constant_value(general.upper)

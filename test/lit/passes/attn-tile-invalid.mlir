@@ -6,6 +6,7 @@
 // RUN: not aec-opt %s --attn-tile=masked-values=ignore 2>&1 | FileCheck %s --check-prefix=VALUES
 // RUN: not aec-opt %s '--attn-tile=block-kv=64 retry-block-kv=48' 2>&1 | FileCheck %s --check-prefix=RETRY
 // RUN: not aec-opt %s '--attn-tile=block-kv=64 retry-block-kv=-16' 2>&1 | FileCheck %s --check-prefix=NEGATIVE
+// RUN: not aec-opt %s --attn-tile=score-ranges=4 2>&1 | FileCheck %s --check-prefix=RANGES
 
 // DECODE: pass 'attn-tile': expects decode-rows to be 0 to 4096, got -1
 // QUERIES: pass 'attn-tile': expects block-q to be 1 to 4096, got 0
@@ -14,6 +15,7 @@
 // VALUES: option 'masked-values' of pass 'attn-tile' expects one of check-tiles, check-result, got 'ignore'
 // RETRY: pass 'attn-tile': expects retry-block-kv to be a divisor of block-kv (64), got 48
 // NEGATIVE: pass 'attn-tile': expects retry-block-kv to be a divisor of block-kv (64), got -16
+// RANGES: pass 'attn-tile': expects score-ranges to be 1 to 3, got 4
 // ROWS: option 'rows-last' of pass 'attn-tile' expects true or false, got '2'
 func.func @f() {
   return

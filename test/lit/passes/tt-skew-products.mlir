@@ -117,6 +117,46 @@
 
 // -----
 
+// Where no loop masks, the first tile takes the body that is right for the tiles of all loops; here those of the first
+// loop come first.
+// CHECK-LABEL: "tt.func"
+// CHECK-NEXT:  ^bb0(%{{[^:]+}}: tensor<64x32xbf16>, %{{[^:]+}}: !tt.tensordesc<tensor<16x32xbf16>>, %[[MIDDLE:[^:]+]]: i32, %[[END:[^:]+]]: i32)
+// CHECK-DAG:     %[[HAS:[^ ]+]] = arith.cmpi slt, %[[ZERO:[^ ]+]], %[[MIDDLE]] : i32
+// CHECK:         %[[FIRST:[^ ]+]] = arith.select %[[HAS]], %[[ZERO]], %{{[^ ]+}} : i32
+// CHECK:         "test.general"(%{{[^ ]+}}, %[[FIRST]])
+// CHECK:         scf.for {{.*}} to %[[MIDDLE]] step
+// CHECK-NOT:       "test.general"
+// CHECK:         scf.for {{.*}} to %[[END]] step
+// CHECK:           "test.general"
+"tt.func"() ({
+^bb0(%q: tensor<64x32xbf16>, %d: !tt.tensordesc<tensor<16x32xbf16>>, %middle: i32, %end: i32):
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %none = arith.constant dense<0.0> : tensor<64x16xf32>
+  %zero = arith.constant dense<0.0> : tensor<64x32xf32>
+  %0 = scf.for %n = %c0 to %middle step %c1 iter_args(%a = %zero) -> (tensor<64x32xf32>) : i32 {
+    %k = "tt.descriptor_load"(%d, %n) : (!tt.tensordesc<tensor<16x32xbf16>>, i32) -> tensor<16x32xbf16>
+    %kt = "tt.trans"(%k) {order = array<i32: 1, 0>} : (tensor<16x32xbf16>) -> tensor<32x16xbf16>
+    %s = "tt.dot"(%q, %kt, %none) : (tensor<64x32xbf16>, tensor<32x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    %w = arith.truncf %s : tensor<64x16xf32> to tensor<64x16xbf16>
+    %o = "tt.dot"(%w, %k, %a) : (tensor<64x16xbf16>, tensor<16x32xbf16>, tensor<64x32xf32>) -> tensor<64x32xf32>
+    scf.yield %o : tensor<64x32xf32>
+  }
+  %1 = scf.for %n = %middle to %end step %c1 iter_args(%a = %0) -> (tensor<64x32xf32>) : i32 {
+    %k = "tt.descriptor_load"(%d, %n) : (!tt.tensordesc<tensor<16x32xbf16>>, i32) -> tensor<16x32xbf16>
+    %kt = "tt.trans"(%k) {order = array<i32: 1, 0>} : (tensor<16x32xbf16>) -> tensor<32x16xbf16>
+    %s = "tt.dot"(%q, %kt, %none) : (tensor<64x32xbf16>, tensor<32x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    %general = "test.general"(%s, %n) : (tensor<64x16xf32>, i32) -> tensor<64x16xf32>
+    %w = arith.truncf %general : tensor<64x16xf32> to tensor<64x16xbf16>
+    %o = "tt.dot"(%w, %k, %a) : (tensor<64x16xbf16>, tensor<16x32xbf16>, tensor<64x32xf32>) -> tensor<64x32xf32>
+    scf.yield %o : tensor<64x32xf32>
+  } {attn.general}
+  "test.use"(%1) : (tensor<64x32xf32>) -> ()
+  "tt.return"() : () -> ()
+}) {sym_name = "general"} : () -> ()
+
+// -----
+
 // A loop around loops over ranges of tiles is unrolled, with the bounds of each range.
 // CHECK-LABEL: "tt.func"
 // CHECK:         %[[C0:[^ ]+]] = arith.constant 0 : i32
