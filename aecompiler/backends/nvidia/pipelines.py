@@ -19,6 +19,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_approximate_tanh,
     tt_fold_exponents,
     tt_move_addends,
+    tt_narrow_bits,
     tt_skew_products,
 )
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
@@ -74,6 +75,7 @@ def tt(
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
             f"pairs={_word(pairs)} least-value-features={least_value_features} "
             f"descriptors={_word(descriptors)}}}",
+            "tt-narrow-bits",
             "tt-move-addends",
             *(["tt-fold-exponents"] if fold_exponents else []),
             *(["tt-approximate-reciprocals"] if approximate_reciprocals else []),

@@ -9,9 +9,9 @@
 // PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result score-ranges=3 tile-lists=true},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},
-// PIPELINE-SAME: tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals)
+// PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals)
 
-// NATURAL: convert-tiles-to-tt,tt-move-addends)
+// NATURAL: convert-tiles-to-tt,tt-narrow-bits,tt-move-addends)
 
 // STRICT: needs a context that allows unregistered dialects
 
