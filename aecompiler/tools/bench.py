@@ -116,6 +116,7 @@ def _load(folder: Path, report: Reporter) -> tuple[list[Case], int]:
     """
     cases: list[Case] = []
     status = OK
+    sys.path.append(str(folder))  # a file may import one beside it
     for path in sorted(folder.glob("*.py")):
         report("doing", f"loading {path}")
         spec = importlib.util.spec_from_file_location(f"aecompiler_bench_{path.stem}", path)

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
@@ -101,18 +101,26 @@ def _serve(function: Callable, items: Sequence[Any], is_usable: Callable[[], boo
     answers.close()
 
 
-def all_in_children(function: Callable[[Any], Any], items: Sequence[Any], *, limit_s: float) -> None:
-    """Run `function` of each item in as many processes as there are cores, for what it leaves behind.
+def all_in_children(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    limit_s: float,
+    item_limit_s: float = float("inf"),
+) -> list[Any]:
+    """`function` of each item, or a `Failure`, in as many processes as there are cores.
 
-    Failures are nobody's concern here; what is not done within `limit_s` is ended.
+    A process that crashes, or takes more than `item_limit_s` for an item, is replaced, as in `each_in_child`.
+    What is not done within `limit_s` seconds is not done.
     """
-    if not items:
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(len(items), os.cpu_count() or 1), mp_context=context)
-    running = [pool.submit(function, item) for item in items]
-    wait(running, timeout=limit_s)
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()
+    lanes = min(len(items), os.cpu_count() or 1)
+    end = time.monotonic() + limit_s
+    found: list[Any] = [None] * len(items)
+
+    def work(lane: int) -> None:
+        mine = items[lane::lanes]
+        found[lane::lanes] = each_in_child(function, mine, limit_s=min(item_limit_s, limit_s), end=end)
+
+    with ThreadPoolExecutor(max(lanes, 1)) as pool:
+        list(pool.map(work, range(lanes)))
+    return found

@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from aecompiler.backends.nvidia.timing import Call, event_batch_ms, interleaved_medians
 from aecompiler.tools.bench_children import Failure, all_in_children, each_in_child
-from aecompiler.tools.bench_cuda import Call, event_batch_ms, interleaved_medians, poisoned_call, row_error
+from aecompiler.tools.bench_cuda import poisoned_call, row_error
 from aecompiler.tools.bench_machine import versions
 from aecompiler.tools.bench_table import failures, row, table
 from aecompiler.tools.benchmark import WrongResultError
@@ -138,7 +139,7 @@ def arguments(peers: Sequence[str], out: str, argv: Sequence[str] | None) -> arg
     parser = argparse.ArgumentParser(description="Time kernels on a GPU beside their peers.")
     add = parser.add_argument
     add("--list", action="store_true", help="print the cases and their peers; run nothing")
-    add("--case", metavar="REGEX", type=_pattern, default="", help="run the cases in whose names this is")
+    add("--case", metavar="REGEX", type=pattern, default="", help="run the cases in whose names this is")
     add("--peers", default=",".join(peers), help="some of %(default)s, or none (default: all)")
     add("--rounds", type=int, default=15, help="rounds in which all take turns (default: 15)")
     add("--out", default=out, help="a line of JSON for each case, as they come (default: %(default)s)")
@@ -153,7 +154,8 @@ def arguments(peers: Sequence[str], out: str, argv: Sequence[str] | None) -> arg
     return args
 
 
-def _pattern(text: str) -> re.Pattern[str]:
+def pattern(text: str) -> re.Pattern[str]:
+    """The regular expression that an option gives."""
     try:
         return re.compile(text)
     except re.error as error:

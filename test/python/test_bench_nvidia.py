@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
-import sys
 import time
-from pathlib import Path
 
 import pytest
+from bench_files import load
 from child_work import act, leave_file, never, own_process
 
 from aecompiler import arrays
+from aecompiler.backends.nvidia.timing import interleaved_medians
 from aecompiler.reference.evaluate import evaluate
 from aecompiler.tools import bench_peers
 from aecompiler.tools.bench_children import Failure, all_in_children, each_in_child
-from aecompiler.tools.bench_cuda import interleaved_medians, row_error
+from aecompiler.tools.bench_cuda import row_error
 from aecompiler.tools.bench_table import geometric_mean, table
 
 torch = pytest.importorskip("torch")
 
 
-def load():
-    path = Path(__file__).parents[2] / "bench" / "nvidia.py"
-    spec = importlib.util.spec_from_file_location("bench_nvidia", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-nvidia = load()
+peers, nvidia = load("nvidia_peers"), load("nvidia_cases")
 LENGTH = 300
 
 
@@ -95,12 +85,12 @@ def test_reference_is_what_the_program_says(each, small_window, monkeypatch):
     assert row_error(found, torch.from_numpy(expected)) < 1e-6  # some scalars of programs are of f32
 
 
-@pytest.mark.parametrize("each", [p for p in SHAPES if nvidia.CUDNN not in p.values[0].peers])
+@pytest.mark.parametrize("each", [p for p in SHAPES if peers.CUDNN not in p.values[0].peers])
 def test_formula_of_peer_agrees_with_reference(each, small_window, monkeypatch):
-    monkeypatch.setattr(nvidia, "compiled", lambda function, *args: lambda: function(*args))
+    monkeypatch.setattr(peers, "compiled", lambda function, *args: lambda: function(*args))
     inputs = nvidia.make_inputs(each, "cpu")
     (name,) = each.peers
-    found = nvidia.PEERS[name](each, inputs)()
+    found = peers.PEERS[name](each, inputs)()
     assert row_error(found, nvidia.reference(each, inputs)) <= bench_peers.PEER_TOLERANCE
 
 
@@ -151,18 +141,18 @@ def on_the_cpu(monkeypatch):
     monkeypatch.setattr(bench_peers, "TARGET", "cpu")
     monkeypatch.setattr(bench_peers, "event_batch_ms", lambda call, count: count * 2.0)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "none")
-    monkeypatch.setattr(nvidia, "compiled", lambda function, *args: lambda: function(*args))
+    monkeypatch.setattr(peers, "compiled", lambda function, *args: lambda: function(*args))
     make = nvidia.make_inputs
     monkeypatch.setattr(nvidia, "make_inputs", lambda each, device: make(each, "cpu"))
 
 
 def test_case_is_checked_and_timed_beside_its_peer_and_the_plain_kernel(on_the_cpu):
     each = setting("documents", beside_plain=True)
-    found = bench_peers.measure(each, 2, [nvidia.FLEX])
+    found = bench_peers.measure(each, 2, [peers.FLEX])
     assert found.failed is None
     assert 0 < found.error <= found.tolerance
     assert (found.ms, found.tflops) == (2.0, pytest.approx(each.flops / 2e9))
-    assert found.peers[nvidia.FLEX]["ratio"] == 1.0
+    assert found.peers[peers.FLEX]["ratio"] == 1.0
     assert found.cost == pytest.approx(each.plain().flops / each.flops)
 
 
@@ -170,23 +160,23 @@ def test_wrong_result_is_not_timed_and_the_peer_is(on_the_cpu, monkeypatch):
     job = setting("causal").prepare()
     other = dataclasses.replace(job, program=nvidia.build(setting("full")))
     monkeypatch.setattr(nvidia.Setting, "prepare", lambda self: other)
-    found = bench_peers.measure(setting("causal"), 2, [nvidia.FLEX])
+    found = bench_peers.measure(setting("causal"), 2, [peers.FLEX])
     assert found.failed.startswith("WrongResultError: off by ")
     assert (found.ms, found.cost) == (None, None)
     assert found.error > found.tolerance
-    assert found.peers[nvidia.FLEX]["ms"] == 2.0
-    assert "ratio" not in found.peers[nvidia.FLEX]
+    assert found.peers[peers.FLEX]["ms"] == 2.0
+    assert "ratio" not in found.peers[peers.FLEX]
 
 
 def test_peer_that_fails_is_named_with_its_error(on_the_cpu, monkeypatch):
     def broken(setting, inputs):
         raise RuntimeError("no kernel\nfor this")
 
-    monkeypatch.setitem(nvidia.PEERS, nvidia.FLEX, broken)
-    found = bench_peers.measure(setting("window"), 2, [nvidia.FLEX])
+    monkeypatch.setitem(peers.PEERS, peers.FLEX, broken)
+    found = bench_peers.measure(setting("window"), 2, [peers.FLEX])
     assert found.failed is None
     assert found.ms == 2.0
-    assert found.peers == {nvidia.FLEX: {"failed": "RuntimeError: no kernel for this"}}
+    assert found.peers == {peers.FLEX: {"failed": "RuntimeError: no kernel for this"}}
 
 
 # ---- processes ---------------------------------------------------------------------------------------
@@ -265,7 +255,7 @@ def test_geometric_mean():
 
 
 def command(*argv):
-    return bench_peers.run(nvidia.all_settings(), nvidia.PEERS, "nvidia.jsonl", argv)
+    return bench_peers.run(nvidia.all_settings(), peers.PEERS, "nvidia.jsonl", argv)
 
 
 def test_list_prints_chosen_cases_and_their_peers(capsys):

@@ -6,9 +6,6 @@ compiled, and receives the result.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import os
 import pickle
 import signal
 import subprocess
@@ -18,6 +15,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from aecompiler.backends import processes
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton import complaints
 from aecompiler.backends.triton.compiler import WRITTEN, CompiledKernel, compile_kernel, refuse
@@ -26,7 +24,6 @@ from aecompiler.diagnostics import Diagnostic
 from aecompiler.errors import AecError
 
 _REQUEST, _RESULT = "request", "result"
-_PR_SET_PDEATHSIG = 1
 
 
 def compile_isolated(
@@ -54,45 +51,24 @@ def compile_isolated(
 
 def _run(folder: Path, timeout: float) -> str:
     """Run the process to its end, and say which it was."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    command = [sys.executable, "-P", "-m", __name__, str(folder)]
+    command = processes.module_command(__name__, str(folder))
     with open(folder / WRITTEN, "wb") as written:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(folder)},
-            start_new_session=True,  # so that what it starts can be ended with it
-        )
+        child = processes.start(command, more={"TMPDIR": str(folder)}, stdout=written, stderr=written)
         try:
             status = child.wait(timeout or None)
         except subprocess.TimeoutExpired:
-            _end(child)
+            processes.end(child)
             return f"the compilation did not finish within {timeout:g} s"
         except BaseException:
-            _end(child)
+            processes.end(child)
             raise
     if status < 0:
         return f"the compiler crashed ({signal.Signals(-status).name})"
     return f"the compiler ended with status {status}"
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """End a process that has not been waited for, and those that it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, in native code as well."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _serve(folder: Path) -> None:
-    _end_with_parent()
+    processes.end_with_parent()
     text, name, target, options = pickle.loads((folder / _REQUEST).read_bytes())
     try:
         result: Any = compile_kernel(text, name, target, **options)
