@@ -67,6 +67,18 @@ class TileOptions:
     """Whether one tile has room for all queries: k and v are read once."""
 
 
+def pieces_of(features: int) -> list[tuple[int, int]]:
+    """Where pieces of features begin, and their sizes, which are powers of two; else one piece."""
+    if features % LEAST_PIECE:
+        return [(0, features)]
+    pieces, first = [], 0
+    while first < features:
+        size = 1 << ((features - first).bit_length() - 1)
+        pieces.append((first, size))
+        first += size
+    return pieces
+
+
 def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block_kv: int = 0) -> None:
     """Replace a streaming form by its tile program; its regions become total (`make_total`).
 
@@ -425,14 +437,7 @@ class TileProgram:
         """Where pieces of q's and k's features begin, and their sizes; one piece if they are not split."""
         whole = [(0, self.features)]
         is_given = all(isinstance(value.owner, ir.Block) for value in (self.q, self.k))
-        if not self.options.split_features or not is_given or self.features % LEAST_PIECE:
-            return whole
-        pieces, first = [], 0
-        while first < self.features:
-            size = 1 << ((self.features - first).bit_length() - 1)
-            pieces.append((first, size))
-            first += size
-        return pieces
+        return pieces_of(self.features) if self.options.split_features and is_given else whole
 
     def load_queries(self, rows: Rows, piece: tuple[int, int], again: bool = False) -> ir.Value:
         """q of the tile, of the accumulator type: [features, rows] or [rows, features].

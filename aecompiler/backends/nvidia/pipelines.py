@@ -12,7 +12,7 @@ from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
     overlap_products,
     specialize_warps,
 )
-from aecompiler.backends.nvidia.hopper.roles import ROWS
+from aecompiler.backends.nvidia.hopper.limits import ROWS
 from aecompiler.backends.triton import (  # noqa: F401  (registers)
     convert_tiles_to_tt,
     tt_approximate_reciprocals,

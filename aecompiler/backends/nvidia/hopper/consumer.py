@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from aecompiler.backends.nvidia.hopper.limits import ROWS
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild, splat_of
-from aecompiler.backends.nvidia.hopper.roles import LOAD, ROWS, STORE, Roles
+from aecompiler.backends.nvidia.hopper.roles import LOAD, STORE, Roles
 from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, WarpRole
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir

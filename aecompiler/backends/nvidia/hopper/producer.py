@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aecompiler.backends.nvidia.hopper.roles import LOAD, ROWS
+from aecompiler.backends.nvidia.hopper.limits import ROWS
+from aecompiler.backends.nvidia.hopper.roles import LOAD
 from aecompiler.backends.nvidia.hopper.warp_role import WarpRole
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.nvidia.hopper.limits import ROWS
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
@@ -12,8 +13,6 @@ from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.tile_program import RETRY
 
 LOAD, STORE = "tt.descriptor_load", "tt.descriptor_store"
-ROWS = 64
-"""The rows of a warp group: those of one wgmma."""
 
 
 class Roles:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from aecompiler.backends.nvidia.hopper.consumer import Consumer
+from aecompiler.backends.nvidia.hopper.limits import (
+    PRODUCER_REGISTERS,
+    ROWS,
+    needed_registers,
+    registers_of_roles,
+)
 from aecompiler.backends.nvidia.hopper.producer import Producer
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
-from aecompiler.backends.nvidia.hopper.roles import LOAD, ROWS, STORE, Roles
-from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, numbers
+from aecompiler.backends.nvidia.hopper.roles import LOAD, STORE, Roles
+from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, numbers, tile_of
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
@@ -14,12 +20,6 @@ from aecompiler.backends.triton.kernel_abi import LAUNCH
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
-
-_PRODUCER_REGISTERS = {1: 24, 2: 24, 3: 32}
-"""Registers of a thread of the producer by the number of groups: what its share has room for."""
-
-_THREADS = 128
-"""Threads of a group of four warps, of which the producer takes as many registers."""
 
 
 @register_pass
@@ -62,7 +62,7 @@ class SpecializeWarps(Pass):
     registers: int = option(65536, "the registers of a multiprocessor")
 
     def __post_init__(self) -> None:
-        if self.consumers not in _PRODUCER_REGISTERS:
+        if self.consumers not in PRODUCER_REGISTERS:
             raise ValueError(f"expects consumers to be 1 to 3, got {self.consumers}")
         if not 1 <= self.stages <= 8:
             raise ValueError(f"expects stages to be 1 to 8, got {self.stages}")
@@ -73,9 +73,7 @@ class SpecializeWarps(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite all kernels in `op`."""
-        few = _PRODUCER_REGISTERS[self.consumers]
-        many = (self.registers // _THREADS - few) // self.consumers
-        many = min(many // 8 * 8, _MOST_REGISTERS)
+        many, few = registers_of_roles(self.registers, self.consumers)
         for function in kir.kernels_with_products(op):
             roles = Roles(function, self.consumers)
             _check_registers(roles, many)
@@ -113,13 +111,6 @@ def _launch_few(module: ir.Operation, name: str, programs: int) -> None:
         launch.erase()
 
 
-_MOST_REGISTERS = 240
-"""The most that warps may ask for."""
-
-_OTHER_REGISTERS = 30
-"""What a thread needs beside tiles: addresses, numbers of rows, what is being computed."""
-
-
 def _check_registers(roles: Roles, most: int) -> None:
     """Refuse tiles that a consumer has no registers for.
 
@@ -127,25 +118,18 @@ def _check_registers(roles: Roles, most: int) -> None:
     shared memory.
     """
     for loop in roles.loops:
-        needed = _OTHER_REGISTERS
+        tiles = []
         for dot in rw.walk_list(loop, "tt.dot"):
             begins = kir.definer(dot.operands[2])
             if begins is None or begins.name != dot.name:  # others add to what is counted
-                needed += _registers_of(dot.results[0])
+                tiles.append(tile_of(dot.results[0]))
             factor = kir.definer(dot.operands[0])
             if factor is None or factor.name != LOAD:
-                needed += _registers_of(dot.operands[0])
+                tiles.append(tile_of(dot.operands[0]))
+        needed = needed_registers(tiles)
         if needed > most:
             rule = f"needs about {needed} registers of a thread, which may have {most}: tiles are too large"
             raise PassFailure(loop, rule)
-
-
-def _registers_of(value: ir.Value) -> int:
-    """Registers of each of a group's threads for 64 rows of a tile."""
-    shape = tt.shape_of(value)
-    if len(shape) != 2:
-        return len(shape)
-    return ROWS * shape[1] * lo.bits_of(str(tt.element_of(value))) // 32 // _THREADS
 
 
 class _Specialized:

@@ -5,76 +5,45 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from aecompiler.backends.nvidia.hopper.roles import ROWS, STORE, Roles
+from aecompiler.backends.nvidia.hopper.limits import Buffers, Tile
+from aecompiler.backends.nvidia.hopper.roles import STORE, Roles
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
 
 
-class SharedMemory:
-    """The buffers and barriers of a kernel, by their place among `values`.
-
-    Each group has `row_buffers` buffers, 1 or 2, for each tile of rows: the first of all groups, then the
-    second.
-    """
+class SharedMemory(Buffers):
+    """The buffers and barriers of a kernel as values; `stores` are places of buffers by what writes them."""
 
     def __init__(self, roles: Roles, stages: int, row_buffers: int, is_persistent: bool):
         self.stages, self.row_buffers, self.is_persistent = stages, row_buffers, is_persistent
-        self.values: list[ir.Value] = []
-        count = roles.consumers * row_buffers
-        self.resident = [self._add(_buffer(count, load.results[0], ROWS)) for load in roles.resident]
-        self.resident_full = [self._add(_barriers(count)) for _ in roles.resident]
-        self.resident_empty = [self._add(_barriers(count)) for _ in roles.resident if is_persistent]
-        self.rings: list[int] = []
-        self.full: list[int] = []
         tiles = {load.operands[0]: load.results[0] for loads in roles.in_loop for load in loads}
-        for descriptor in roles.rings:
-            self.rings.append(self._add(_buffer(stages, tiles[descriptor])))
-            self.full.append(self._add(_barriers(stages)))
-        self.empty = self._add(_barriers(stages))
-        self.stores: dict[ir.Operation, int] = {}
-        for store in rw.walk_list(roles.function, STORE):
-            self.stores[store] = self._buffer_of_store(roles, store)
+        stores = rw.walk_list(roles.function, STORE)
+        super().__init__(
+            resident=[tile_of(load.results[0]) for load in roles.resident],
+            rings=[tile_of(tiles[descriptor]) for descriptor in roles.rings],
+            stored=[tile_of(store.operands[1]) for store in stores],
+            consumers=roles.consumers,
+            stages=stages,
+            row_buffers=row_buffers,
+            is_persistent=is_persistent,
+        )
+        self.stores: dict[ir.Operation, int] = dict(zip(stores, self.stored, strict=True))
+        self.values: list[ir.Value] = [ttg.local_alloc(buffer) for buffer in self.all]
         for at in (*self.resident_full, *self.resident_empty, *self.full):
             self._init(at, 1)
         self._init(self.empty, roles.consumers)
         ttg.fence()
 
-    @property
-    def bytes(self) -> int:
-        """The bytes of all buffers and barriers."""
-        buffers = [lo.MemDesc.of(value.type) for value in self.values]
-        return sum(lo.tile_bytes(buffer.shape, buffer.element) for buffer in buffers)
-
-    def _add(self, buffer: lo.MemDesc) -> int:
-        self.values.append(ttg.local_alloc(buffer))
-        return len(self.values) - 1
-
-    def _buffer_of_store(self, roles: Roles, store: ir.Operation) -> int:
-        needed = _buffer(roles.consumers * self.row_buffers, store.operands[1], ROWS)
-        for at in self.resident:
-            if lo.MemDesc.of(self.values[at].type) == needed:
-                return at
-        return self._add(needed)
-
     def _init(self, at: int, count: int) -> None:
-        barriers = self.values[at]
-        for number in range(lo.MemDesc.of(barriers.type).shape[0]):
-            ttg.init_barrier(ttg.memdesc_index(barriers, _i32(number)), count)
+        for number in range(self.all[at].shape[0]):
+            ttg.init_barrier(ttg.memdesc_index(self.values[at], _i32(number)), count)
 
 
-def _buffer(count: int, tile: ir.Value, rows: int = 0) -> lo.MemDesc:
-    """Buffers for tiles such as `tile`, or for `rows` rows of it."""
-    shape, element = tt.shape_of(tile), str(tt.element_of(tile))
-    shape = (rows or shape[0], *shape[1:])
-    layout = lo.shared(lo.row_bytes(shape, element), lo.bits_of(element))
-    return lo.MemDesc((count, *shape), element, layout)
-
-
-def _barriers(count: int) -> lo.MemDesc:
-    return lo.MemDesc((count, 1), "i64", lo.BARRIER)
+def tile_of(value: ir.Value) -> Tile:
+    """The shape and element type of a value."""
+    return Tile(tt.shape_of(value), str(tt.element_of(value)))
 
 
 def numbers(values: Sequence[int]) -> ir.Attribute:
