@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from aecompiler.algebra.arithmetic import Numbers
-from aecompiler.algebra.bands import HEAD, Rows
-from aecompiler.algebra.tile_classes import tile_map
 from aecompiler.backends.cpu import cost_model
-from aecompiler.backends.cpu.cost_model import Core, Program, Tiles, Visits
+from aecompiler.backends.cpu.cost_model import Core, Count, Program, Tiles, Visits
 from aecompiler.bindings import ir
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp, accumulators_of
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.attn_tile import FIRST_TILE_FIRST_ATTRIBUTE, MAX_BLOCK, TILE_ATTRIBUTE
 from aecompiler.passes.infra import Pass, option, register_pass
-from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
-from aecompiler.passes.mask_reading import KV_LEN, Q_LEN
+from aecompiler.passes.tile_counts import MaskTiles
 
 _FORMS = (OnlineAttentionOp.OPERATION_NAME, OnlineReduceOp.OPERATION_NAME)
-_SAMPLES = 16
-"""Tiles of rows whose tiles of keys are counted: they stand for the others."""
-
-_MOST_TESTED = 1 << 14
-"""Keys up to which tiles are tested one by one."""
 
 
 @register_pass
@@ -86,10 +76,10 @@ class ChooseTiles(Pass):
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
         for form, core, program, mask in self._forms(op):
-            tiles = cost_model.choose(core, program, mask.count, self.block_q, self.block_kv)
+            tiles = cost_model.choose(core, program, _counts(mask), self.block_q, self.block_kv)
             sizes = [tiles.block_q, tiles.block_kv]
             form.attributes[TILE_ATTRIBUTE] = ir.DenseI64ArrayAttr.get(sizes, context=op.context)
-            if not mask.last_may_be_longest(tiles):
+            if not mask.last_may_be_longest(tiles.block_q, tiles.block_kv):
                 form.attributes[FIRST_TILE_FIRST_ATTRIBUTE] = ir.UnitAttr.get(op.context)
 
     def explain(self, op: ir.Operation) -> str:
@@ -97,17 +87,17 @@ class ChooseTiles(Pass):
         parts = []
         for form, core, program, mask in self._forms(op):
             lines = [f"'{form.name}' op in @{rw.symbol_name(op)}"]
-            chosen = cost_model.choose(core, program, mask.count, self.block_q, self.block_kv)
-            least = cost_model.cycles(core, program, chosen, mask.count(chosen))
+            chosen = cost_model.choose(core, program, _counts(mask), self.block_q, self.block_kv)
+            least = cost_model.cycles(core, program, chosen, _counts(mask)(chosen))
             for tiles in cost_model.candidates(core, program, self.block_q, self.block_kv):
-                ratio = cost_model.cycles(core, program, tiles, mask.count(tiles)) / max(least, 1.0)
+                ratio = cost_model.cycles(core, program, tiles, _counts(mask)(tiles)) / max(least, 1.0)
                 scratch = cost_model.scratch_bytes(program, tiles) >> 10
                 mark = ", chosen" if tiles == chosen else ""
                 lines.append(f"  {tiles}: cost {ratio:.3f}, scratch memory {scratch} KiB{mark}")
             parts.append("\n".join(lines))
         return "\n\n".join(parts)
 
-    def _forms(self, op: ir.Operation) -> Iterator[tuple[ir.Operation, Core, Program, _Mask]]:
+    def _forms(self, op: ir.Operation) -> Iterator[tuple[ir.Operation, Core, Program, MaskTiles]]:
         for form in rw.walk_list(op, "attn."):
             if form.name in _FORMS:
                 program = _program(form)
@@ -120,67 +110,18 @@ class ChooseTiles(Pass):
                     l1_bytes=self.l1_bytes,
                     l2_bytes=self.l2_bytes,
                 )
-                yield form, core, program, self._mask(form)
-
-    def _mask(self, form: ir.Operation) -> _Mask:
-        q_len, kv_len = (
-            self.length if shaped.is_dynamic_dim(2) else shaped.shape[2]
-            for shaped in (value.type for value in list(form.operands)[:2])
-        )
-        return _Mask(analyze(form), q_len, kv_len)
+                yield form, core, program, MaskTiles.of(form, self.length)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Mask:
-    """The tiles that a mask leaves of so many rows and keys."""
+def _counts(mask: MaskTiles) -> Count:
+    """How many tiles a mask leaves."""
 
-    analysis: MaskAnalysis
-    q_len: int
-    kv_len: int
+    def count(tiles: Tiles) -> Visits:
+        found = mask.visits(tiles.block_q, tiles.block_kv)
+        full, partial = sum(each.full for each in found), sum(each.partial for each in found)
+        return Visits(len(found), full, partial)
 
-    @property
-    def is_known(self) -> bool:
-        """Whether that can be told before a call, without testing too many tiles."""
-        if self.analysis.reads_tensors or (self.analysis.needs_test and self.kv_len > _MOST_TESTED):
-            return False
-        return all(name in self._symbols for name in self.analysis.reading.symbols)
-
-    @property
-    def _symbols(self) -> dict[str, int]:
-        return {"b": 0, HEAD: 0, Q_LEN: self.q_len, KV_LEN: self.kv_len}
-
-    def count(self, tiles: Tiles) -> Visits:
-        """How many tiles are left."""
-        q_tiles = -(-self.q_len // tiles.block_q)
-        if not self.is_known:
-            return Visits(q_tiles, q_tiles * -(-self.kv_len // tiles.block_kv), 0)
-        return self._count_of(range(0, q_tiles, max(1, q_tiles // _SAMPLES)), tiles)
-
-    def last_may_be_longest(self, tiles: Tiles) -> bool:
-        """Whether more keys may be left of the last tile of rows than of the middle one."""
-        last = -(-self.q_len // tiles.block_q) - 1
-        if not self.is_known or last < 1:
-            return True
-        middle, end = (self._count_of([number], tiles) for number in (last // 2, last))
-        return middle.full + middle.partial < end.full + end.partial
-
-    def _count_of(self, numbers: Sequence[int], tiles: Tiles) -> Visits:
-        """How many tiles of keys are left of the tiles of rows with these numbers."""
-        firsts = [number * tiles.block_q for number in numbers]
-        rows = [
-            Rows(Numbers(), self._symbols, first, min(first + tiles.block_q, self.q_len) - 1, self.kv_len)
-            for first in firsts
-        ]
-        classes = self.analysis.classes
-        if self.analysis.needs_test:
-            kinds = [kind for line in tile_map(classes, rows, tiles.block_kv) for kind in line]
-            return Visits(len(rows), kinds.count("full"), kinds.count("partial"))
-        ranges = [classes.ranges(each, tiles.block_kv) for each in rows]
-        full, partial = (
-            sum(end - begin for each in ranges for begin, end in kind(each))
-            for kind in (lambda each: each.full, lambda each: each.partial)
-        )
-        return Visits(len(rows), full, partial)
+    return count
 
 
 def _program(form: ir.Operation) -> Program:
