@@ -31,7 +31,7 @@ def versions() -> tuple[str, ...]:
     libraries = Path(load_bindings("_mlir_libs").__file__ or "").parent
     return (
         aecompiler.__version__,
-        *(line for part in _PARTS for line in list_files(package / part, ".py")),
+        *(line for part in _PARTS for line in list_files(package / part, ".py", ".json")),
         *list_files(libraries, ".so", ".dylib", ".pyd", ".dll"),
     )
 

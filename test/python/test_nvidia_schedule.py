@@ -9,7 +9,9 @@ import pytest
 
 import aecompiler as aec
 from aecompiler.backends.nvidia import backend
-from aecompiler.backends.nvidia.schedule import NvidiaSchedule, attempts, pipeline_for
+from aecompiler.backends.nvidia.program_facts import read_forms
+from aecompiler.backends.nvidia.schedule import PLAIN, WITH_ROLES, NvidiaSchedule, pipeline_for
+from aecompiler.backends.nvidia.schedule_choice import attempts, ranked
 from aecompiler.backends.nvidia.target import named_target
 from aecompiler.backends.triton import compiler
 from aecompiler.backends.triton.report import report_of
@@ -48,6 +50,9 @@ def documents(features=128):
     return attention
 
 
+FORMS = read_forms(causal().module)
+
+
 def roles(found):
     return [each.consumers for each in found]
 
@@ -56,12 +61,18 @@ def roles(found):
 
 
 def test_roles_of_warps_are_tried_first_where_the_chip_has_them():
-    found = attempts(NvidiaSchedule(), HOPPER, 64)
+    found = attempts(NvidiaSchedule(), HOPPER, FORMS)
     count = sum(map(bool, roles(found)))
     assert count >= 1
     assert all(roles(found)[:count])
     assert not any(roles(found)[count:])
-    assert found[count:] == attempts(NvidiaSchedule(), AMPERE, 64)
+    assert found[count:] == [NvidiaSchedule(**numbers) for numbers in PLAIN]
+
+
+def test_other_chips_begin_with_what_the_model_says():
+    first, *others = attempts(NvidiaSchedule(), AMPERE, FORMS)
+    assert first == next(each for each in ranked(NvidiaSchedule(), AMPERE, FORMS) if not each.consumers)
+    assert others == [NvidiaSchedule(**numbers) for numbers in PLAIN if NvidiaSchedule(**numbers) != first]
 
 
 def test_tiles_become_smaller_from_attempt_to_attempt():
@@ -72,27 +83,27 @@ def test_tiles_become_smaller_from_attempt_to_attempt():
 
 
 def test_programs_of_many_features_are_given_no_roles():
-    assert not any(roles(attempts(NvidiaSchedule(), HOPPER, 512)))
-    assert any(roles(attempts(NvidiaSchedule(), HOPPER, 256)))
+    assert not any(roles(attempts(NvidiaSchedule(), HOPPER, read_forms(causal(512).module))))
+    assert any(roles(attempts(NvidiaSchedule(), HOPPER, read_forms(causal(256).module))))
 
 
 @pytest.mark.parametrize("given", [{"block_q": 32}, {"num_warps": 8}])
 def test_what_only_other_warps_have_means_them(given):
-    found = attempts(NvidiaSchedule(**given), HOPPER, 64)
+    found = attempts(NvidiaSchedule(**given), HOPPER, FORMS)
     assert not any(roles(found))
     assert all(getattr(each, name) == value for each in found for name, value in given.items())
 
 
 @pytest.mark.parametrize("given", [{"block_kv": 32}, {"num_stages": 1}])
 def test_numbers_that_are_given_stand_in_all_attempts(given):
-    found = attempts(NvidiaSchedule(**given), HOPPER, 64)
+    found = attempts(NvidiaSchedule(**given), HOPPER, FORMS)
     assert roles(found)[0]
     assert not roles(found)[-1]
     assert all(getattr(each, name) == value for each in found for name, value in given.items())
 
 
 def test_consumers_that_are_given_are_not_replaced():
-    found = attempts(NvidiaSchedule(consumers=1, num_stages=3), HOPPER, 64)
+    found = attempts(NvidiaSchedule(consumers=1, num_stages=3), HOPPER, FORMS)
     assert found
     assert {(each.consumers, each.num_stages) for each in found} == {(1, 3)}
 
@@ -245,13 +256,14 @@ def test_code_of_causal_attention(features, dtype, compiled):
 
 def test_code_of_documents(compiled):
     """Kernels before write lists of tiles; loops over lists are nearly those of causal attention."""
-    manifest = aec.compile(documents(), target="nvidia:sm_90").artifact.manifest
+    same = WITH_ROLES[1]
+    manifest = aec.compile(documents(), target="nvidia:sm_90", **same).artifact.manifest
     assert manifest["pipeline"].startswith("builtin.module(attn-hopper{")
     assert [facts["stage"] for facts in manifest["kernels"].values()] == ["ttir", "ttir", "ttgir"]
     main = report_of(compiled[-1], HOPPER)
     for each in compiled[:-1]:
         assert each.spill_stores == each.spill_loads == 0
-    aec.compile(causal(128), target="nvidia:sm_90")
+    aec.compile(causal(128), target="nvidia:sm_90", **same)
     of_causal = report_of(compiled[-1], HOPPER)
     loops, plain = (
         sorted((loop for loop in report.loops if loop.kinds["wgmma"]), key=lambda loop: loop.instructions)

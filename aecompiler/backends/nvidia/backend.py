@@ -23,15 +23,15 @@ from aecompiler.backends.nvidia.artifact import (
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
-from aecompiler.backends.nvidia.schedule import NvidiaSchedule, attempts, pipeline_for
+from aecompiler.backends.nvidia.program_facts import read_forms
+from aecompiler.backends.nvidia.schedule import NvidiaSchedule, pipeline_for
+from aecompiler.backends.nvidia.schedule_choice import attempts
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_ir import FUNCTION
 from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
-from aecompiler.dialect.attention import AttentionOp
-from aecompiler.dialect.online import OnlineAttentionOp
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError, CompileError, ResourceError
 
@@ -57,12 +57,13 @@ class NvidiaBackend:
         return pipeline_for(schedule, self.target)
 
     def emit(self, module: Any, entry: str, schedule: NvidiaSchedule) -> NvidiaArtifact:
-        """Compile `module`, which is left as it is, unless the result is in the cache; needs no GPU."""
-        chosen, *_ = attempts(schedule, self.target, _features_of(module))
-        pipeline = self.pipeline(chosen)
+        """Compile `module`, which is left as it is, unless the result is in the cache.
+
+        A GPU is needed only where the schedule says that some are timed.
+        """
         cache, key = open_cache(), ""
         if cache is not None:
-            key = self._key(module, entry, pipeline, schedule)
+            key = self._key(module, entry, schedule)
             if (blobs := cache.load(key)) is not None:
                 try:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
@@ -75,7 +76,7 @@ class NvidiaBackend:
 
     def _first(self, module: Any, schedule: NvidiaSchedule, make: Callable[[NvidiaSchedule], Made]) -> Made:
         """What `make` makes of the first schedule that takes the program and fits the target."""
-        *tried, last = attempts(schedule, self.target, _features_of(module))
+        *tried, last = attempts(schedule, self.target, read_forms(module, schedule.length))
         for attempt in tried:
             try:
                 return make(attempt)
@@ -86,11 +87,11 @@ class NvidiaBackend:
                     raise
         return make(last)
 
-    def _key(self, module: Any, entry: str, pipeline: str, schedule: NvidiaSchedule) -> str:
+    def _key(self, module: Any, entry: str, schedule: NvidiaSchedule) -> str:
+        """What the kernel is known by; the schedule that is chosen follows from it, and from the versions."""
         text = module.operation.get_asm(enable_debug_info=False)
-        return digest(
-            (text, entry, pipeline, repr(schedule), self.target.name, _triton_version(), *versions())
-        )
+        asked = (repr(schedule), self.pipeline(schedule))
+        return digest((text, entry, *asked, self.target.name, _triton_version(), *versions()))
 
     def lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
         """What the pipeline makes of `module`, which is left as it is: a host function and its kernels.
@@ -106,7 +107,7 @@ class NvidiaBackend:
 
         source = io.BytesIO()
         module.operation.write_bytecode(source)
-        chosen = schedule.resolved(self.target)
+        chosen = schedule.resolved()
         with make_context(allow_unregistered_dialects=True):
             lowered = ir.Module.parse(source.getvalue())
             run_pipeline(lowered, self.pipeline(schedule))
@@ -227,19 +228,6 @@ def _triton_version() -> str:
     with open(found.origin, encoding="utf-8") as file:
         version = re.search(r"__version__ = '([^']+)'", file.read())
     return f"{version[1] if version else '?'} {found.origin}"
-
-
-def _features_of(module: Any) -> int:
-    """The most features of an operand of attention."""
-    found = [0]
-
-    def visit(op: ir.Operation) -> ir.WalkResult:
-        if op.name in (AttentionOp.OPERATION_NAME, OnlineAttentionOp.OPERATION_NAME):
-            found.extend(ir.RankedTensorType(operand.type).shape[-1] for operand in op.operands)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(visit)
-    return max(found)
 
 
 # ---- the module after the pipeline ----

@@ -20,13 +20,15 @@ WARPS = (1, 2, 4, 8, 16)
 MAX_STAGES = 8
 MAX_CONSUMERS = 3
 
+MAX_LENGTH = 1 << 30
+
 GRIDS = ("tiles", "persistent")
 ORDERS = ("free", "ping-pong")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NvidiaSchedule(Schedule):
-    """Options of the NVIDIA backend. What is 0 is chosen for the target, by `resolved`.
+    """Options of the NVIDIA backend. What is 0 is chosen, by `schedule_choice.py`.
 
     `block_q`, `block_kv`: the query rows and the keys of a tile. `num_warps`: the warps of a block, each of
     32 threads. `num_stages`: the tiles of k and v that are on their way from memory at a time. `consumers`:
@@ -38,6 +40,9 @@ class NvidiaSchedule(Schedule):
     (`ttg-order-groups`), with "free" they begin them when they can. These are chosen where they are "".
     `tanh`: "library", or "approximate", by one instruction with errors of up to 2^-11, as of capped scores;
     "narrow", which is chosen for "", is that where products are of factors of 16 bits.
+
+    `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
+    4096. It changes nothing of what is computed.
     """
 
     block_q: int = 0
@@ -49,6 +54,7 @@ class NvidiaSchedule(Schedule):
     waits: str = ""
     order: str = ""
     tanh: str = ""
+    length: int = 0
 
     def __post_init__(self) -> None:
         for name, value in (("block_q", self.block_q), ("block_kv", self.block_kv)):
@@ -67,6 +73,10 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects consumers to be 1 to {MAX_CONSUMERS}, or 0 to choose, got {self.consumers}"
             )
+        if not 0 <= self.length <= MAX_LENGTH:
+            raise ValueError(
+                f"expects length to be 1 to {MAX_LENGTH}, or 0 for a usual one, got {self.length}"
+            )
         waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
         for name, words in (("grid", GRIDS), ("waits", waits), ("order", ORDERS), ("tanh", tanhs)):
             if (word := getattr(self, name)) not in ("", *words):
@@ -77,72 +87,42 @@ class NvidiaSchedule(Schedule):
             if given := getattr(self, name):
                 raise ValueError(f"expects {name} to be 0 beside consumers, which decides it, got {given}")
 
-    def resolved(self, target: NvidiaTarget, features: int = 0) -> NvidiaSchedule:
-        """The schedule with a choice for what it says nothing of; consumers only where it has some.
+    def resolved(self) -> NvidiaSchedule:
+        """The schedule with a number for what it says nothing of; consumers only where it has some."""
+        return self.completed(WITH_ROLES[0] if self.consumers else PLAIN[0])
 
-        `features` are the most of q and v, 0 if they are not known.
-        """
-        if self.consumers:
-            return _completed(self, next(iter(_choices(features)), _SPECIALIZED[-1]))
-        return _completed(self, _PLAIN)
+    def completed(self, numbers: Mapping[str, Any]) -> NvidiaSchedule:
+        """The schedule with these numbers for what it says nothing of."""
+        missing = {name: value for name, value in numbers.items() if not getattr(self, name)}
+        return dataclasses.replace(self, **missing)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What it says, as options of `compile`."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if value}
 
-@dataclasses.dataclass(frozen=True)
-class _Choice:
-    """What is chosen where a schedule says nothing, for programs of so many features at most; 0: for any."""
-
-    numbers: Mapping[str, int | str]
-    features: int = 0
-
-
-_PLAIN = _Choice({"block_q": 64, "block_kv": 64, "num_warps": 4, "num_stages": 3})
-_SMALLER = [
-    _Choice({"block_q": 64, "block_kv": 32, "num_warps": 4, "num_stages": 2}),
-    _Choice({"block_q": 32, "block_kv": 32, "num_warps": 4, "num_stages": 1}),
-    _Choice({"block_q": 16, "block_kv": 16, "num_warps": 4, "num_stages": 1}),
-]
-"""What is tried in turn where `_PLAIN` does not fit the target."""
 
 _PING_PONG = {"waits": "at-use", "order": "ping-pong"}
-_SPECIALIZED = [
-    _Choice({"consumers": 3, "block_kv": 128, "num_stages": 3, "grid": "persistent", **_PING_PONG}, 64),
-    _Choice({"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", **_PING_PONG}, 192),
-    _Choice({"consumers": 2, "block_kv": 64, "num_stages": 2, "grid": "tiles", **_PING_PONG}, 256),
-]
-"""What is tried in turn on chips whose warps may have tasks of their own: the fastest on one H100."""
+WITH_ROLES: tuple[Mapping[str, Any], ...] = (
+    {"consumers": 3, "block_kv": 128, "num_stages": 3, "grid": "persistent", **_PING_PONG},
+    {"consumers": 2, "block_kv": 128, "num_stages": 2, "grid": "persistent", **_PING_PONG},
+    {"consumers": 2, "block_kv": 64, "num_stages": 2, "grid": "tiles", **_PING_PONG},
+)
+"""What is tried in turn where nothing is known of a program, on chips whose warps may have tasks of their
+own. Of those that have room, the first was the fastest on one H100."""
+
+PLAIN: tuple[Mapping[str, Any], ...] = (
+    {"block_q": 64, "block_kv": 64, "num_warps": 4, "num_stages": 3},
+    {"block_q": 64, "block_kv": 32, "num_warps": 4, "num_stages": 2},
+    {"block_q": 32, "block_kv": 32, "num_warps": 4, "num_stages": 1},
+    {"block_q": 16, "block_kv": 16, "num_warps": 4, "num_stages": 1},
+)
+"""What is tried in turn without such tasks: smaller tiles fit where larger ones do not."""
 
 
-def _choices(features: int) -> list[_Choice]:
-    return [choice for choice in _SPECIALIZED if features <= choice.features]
-
-
-def attempts(schedule: NvidiaSchedule, target: NvidiaTarget, features: int = 0) -> list[NvidiaSchedule]:
-    """The schedules that are tried, with a choice for what is 0: the fastest first, then smaller ones.
-
-    Those with consumers take only some programs; without, there is one that takes any. `features` are the
-    most of q and v, 0 if they are not known.
-    """
-    found = []
-    if target.specializes_warps and not (schedule.block_q or schedule.num_warps):
-        found += [_completed(schedule, choice) for choice in _choices(features)]
-    if schedule.consumers:
-        found = found or [schedule]
-    else:
-        found += [_completed(schedule, choice) for choice in (_PLAIN, *_SMALLER)]
-    return list(dict.fromkeys(each.resolved(target, features) for each in found))
-
-
-def _completed(schedule: NvidiaSchedule, choice: _Choice) -> NvidiaSchedule:
-    """The schedule with these numbers for what it says nothing of."""
-    missing: dict[str, Any] = {
-        name: value for name, value in choice.numbers.items() if not getattr(schedule, name)
-    }
-    return dataclasses.replace(schedule, **missing)
-
-
-def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, features: int = 0) -> str:
+def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
-    chosen = schedule.resolved(target, features)
+    chosen = schedule.resolved()
     tanh = f" tanh={chosen.tanh or Tanh.NARROW.value}"
     if chosen.consumers:
         if not target.specializes_warps:

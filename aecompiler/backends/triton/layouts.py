@@ -5,6 +5,7 @@ The bindings take them as opaque: an attribute or type is known by its text, in 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -156,6 +157,7 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(int(size) for size in text.removesuffix("x").split("x"))
 
 
+@functools.cache
 def bits_of(element: str) -> int:
     """The bits of an element type by its name."""
     return int(re.sub(r"\D", "", element))

@@ -1,0 +1,187 @@
+"""What the choice of a schedule knows of a program: sizes, types, operations of an element, tiles of masks.
+
+Operations are counted in the regions of attention, not known by the name of a variant: what varies along a
+row of scores is computed for each element of a tile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from aecompiler.bindings import ir
+from aecompiler.dialect.attention import ROW_PROGRAMS, AttentionOp
+from aecompiler.dialect.online import OnlineAttentionOp
+from aecompiler.dialect.regions import Level, levels
+from aecompiler.passes.tile_counts import MaskTiles, Visits
+
+LENGTH = 4096
+"""What lengths of a program are taken for where neither its types nor a person says them."""
+
+TOKENS = 16384
+"""How many rows all sequences have together, where batches are not known."""
+
+_FORMS = (AttentionOp.OPERATION_NAME, OnlineAttentionOp.OPERATION_NAME)
+_ELEMENT = (Level.ELEMENT, Level.HEAD, Level.HEAD, Level.ROW, Level.ELEMENT)
+"""Of the last arguments of a region: the score, batch, head, row and key."""
+
+_FREE = (
+    "arith.constant",
+    "arith.index_cast",
+    "arith.index_castui",
+    "attn.yield",
+    "tensor.cast",
+    "tensor.dim",
+)
+_SPECIAL = {
+    "math.exp": (1, 1),
+    "math.exp2": (1, 0),
+    "math.log": (1, 2),
+    "math.log2": (1, 0),
+    "math.log1p": (1, 20),
+    "math.expm1": (1, 20),
+    "math.sqrt": (1, 2),
+    "math.rsqrt": (1, 1),
+    "math.sin": (1, 20),
+    "math.cos": (1, 20),
+    "math.tanh": (1, 1),
+    "math.erf": (1, 20),
+    "math.powf": (2, 40),
+    "arith.divf": (1, 2),
+}
+"""Instructions of an operation: of the special function unit, and of others, where inputs have 16 bits."""
+
+_TWICE = ("arith.maximumf", "arith.minimumf", "arith.maxnumf", "arith.minnumf", "max", "min")
+"""Of these a multiprocessor starts half as many as of other operations."""
+
+_INTEGER_DIVISION = ("arith.divsi", "arith.divui", "arith.remsi", "arith.remui", "arith.floordivsi")
+_DIVISION_OPERATIONS = 25
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProgramFacts:
+    """What schedules depend on: the features of q and of v, the type of all operands, and what is computed.
+
+    `operations`: instructions for each element of a tile, beside both products; `special` of them: those of
+    the special function unit; `loads`: elements of captured tensors that are read for each. `mask_operations`
+    are added in tiles with masked elements.
+    """
+
+    features: int
+    value_features: int
+    element: str
+    operations: float = 0.0
+    special: float = 0.0
+    loads: float = 0.0
+    mask_operations: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of a call: all heads of queries of all batches, and the lengths of q and of k."""
+
+    heads: int
+    rows: int
+    keys: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """An attention op: its facts, sizes, the text of its mask, and the tiles that this leaves."""
+
+    facts: ProgramFacts
+    shape: Shape
+    mask: str
+    visits: Visits = dataclasses.field(compare=False, repr=False)
+
+
+def read_forms(module: Any, length: int = 0) -> list[Form]:
+    """The attention ops of a module; lengths that it does not say are taken for `length` (0: `LENGTH`)."""
+    found: list[ir.Operation] = []
+
+    def visit(op: ir.Operation) -> ir.WalkResult:
+        if op.name in _FORMS:
+            found.append(op)
+        return ir.WalkResult.ADVANCE
+
+    with module.context:
+        module.operation.walk(visit)
+        return [_form_of(op, length or LENGTH) for op in found]
+
+
+def _form_of(op: ir.Operation, length: int) -> Form:
+    q, k, v = (ir.RankedTensorType(value.type) for value in list(op.operands)[:3])
+    rows, keys = (length if type_.is_dynamic_dim(2) else type_.shape[2] for type_ in (q, k))
+    batch = max(1, TOKENS // max(rows, 1)) if q.is_dynamic_dim(0) else q.shape[0]
+    heads = 2048 // q.shape[3] if q.is_dynamic_dim(1) else q.shape[1]
+    facts = ProgramFacts(
+        features=q.shape[3], value_features=v.shape[3], element=str(q.element_type), **_operations_of(op)
+    )
+    tiles = MaskTiles.of(op, length)
+    mask = str(tiles.analysis.reading.formula)
+    return Form(
+        facts, Shape(heads=batch * max(heads, 1), rows=rows, keys=keys), mask, functools.cache(tiles.visits)
+    )
+
+
+# ---- operations of an element ------------------------------------------------------------------------
+
+
+def _operations_of(op: ir.Operation) -> dict[str, float]:
+    found = {"operations": 0.0, "special": 0.0, "loads": 0.0}
+    score, mask = (op.regions[number].blocks[0] for number in (0, 1))
+    normalize = op.regions[ROW_PROGRAMS[op.name]].blocks[0]
+    scaling = _scaling_of_weights(normalize) if op.name == AttentionOp.OPERATION_NAME else set()
+    for each in (*_of_elements(score), *_of_elements(normalize)):
+        if each in scaling:
+            continue
+        special, others = _instructions(each)
+        found["special"] += special
+        found["operations"] += others
+        found["loads"] += each.name == "tensor.extract"
+    # Positions are the same for all rows or keys of a tile: comparisons and what combines them remain.
+    masked = [each for each in _of_elements(mask, Level.ROW) if str(each.results[0].type) == "i1"]
+    loads = sum(each.name == "tensor.extract" for each in _of_elements(mask, Level.ROW))
+    return {**found, "mask_operations": float(len(masked) + 4 * loads + bool(masked))}
+
+
+def _of_elements(block: ir.Block, least: Level = Level.ELEMENT) -> Iterator[ir.Operation]:
+    """The operations of a region whose results, or operands of a reduction, vary along the row."""
+    arguments = len(block.arguments)
+    given = [*[Level.ROW] * (arguments - len(_ELEMENT)), *_ELEMENT[-arguments:]]
+    known = levels(block, given)
+    for view in block.operations:
+        op = view.operation
+        of = op.operands if op.name == "attn.row_reduce" else op.results
+        if op.name not in _FREE and any(known.get(value, Level.HEAD) >= least for value in of):
+            yield op
+
+
+def _scaling_of_weights(block: ir.Block) -> set[ir.Operation]:
+    """The last operations of a weight that multiply it by what is the same for the row: sums are, instead."""
+    known = levels(block, _ELEMENT)
+    found: set[ir.Operation] = set()
+    weight = block.operations[len(block.operations) - 1].operation.operands[0]
+    while not isinstance(weight.owner, ir.Block):
+        op = weight.owner.operation
+        varying = [value for value in op.operands if known.get(value, Level.HEAD) == Level.ELEMENT]
+        is_factor = op.name == "arith.mulf" or (op.name == "arith.divf" and op.operands[0] in varying)
+        if not is_factor or len(varying) != 1:
+            break
+        found.add(op)
+        weight = varying[0]
+    return found
+
+
+def _instructions(op: ir.Operation) -> tuple[int, int]:
+    """Special ones, and others."""
+    if op.name in _SPECIAL:
+        return _SPECIAL[op.name]
+    if op.name in _INTEGER_DIVISION:
+        return 0, _DIVISION_OPERATIONS
+    if op.name == "tensor.extract":
+        return 0, 2 * (len(op.operands) - 1)  # clamps of indices
+    kind = ir.StringAttr(op.attributes["kind"]).value if op.name == "attn.row_reduce" else op.name
+    return 0, 2 if kind in _TWICE else 1

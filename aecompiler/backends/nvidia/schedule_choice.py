@@ -1,0 +1,92 @@
+"""Which schedules are tried, and in which order: what was measured, then what the model says."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aecompiler.backends.nvidia.program_facts import Form
+from aecompiler.backends.nvidia.schedule import PLAIN, WITH_ROLES, NvidiaSchedule
+from aecompiler.backends.nvidia.schedule_model import Model
+from aecompiler.backends.nvidia.schedule_space import legal_schedules
+from aecompiler.backends.nvidia.target import NvidiaTarget
+
+TABLE = Path(__file__).with_name("measured_schedules.json")
+"""The fastest of many schedules that were measured, by what `entry_key` says of a program."""
+
+LENGTHS = (1024, 4096, 16384)
+"""The classes of lengths: what is chosen for one is chosen for all lengths that are nearest to it."""
+
+_WITH_ROLES = 2
+"""So many schedules with roles are tried: a program that these do not take, few others do."""
+
+
+def attempts(
+    schedule: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form] = ()
+) -> list[NvidiaSchedule]:
+    """The schedules that are tried, which say all: the fastest first, at last such as fit nearly anything.
+
+    What `schedule` gives stands in all of them. `forms` are the program's attention ops; without any, nothing
+    is known of it.
+    """
+    given = dataclasses.replace(schedule, length=0)
+    found = ranked(given, target, forms) if forms else []
+    with_roles = [each for each in found if each.consumers]
+    chosen = with_roles[:1] + [each for each in with_roles if _is_smaller(each, with_roles[0])][:1]
+    if not chosen and (given.consumers or (target.specializes_warps and not forms)):
+        chosen = [given.completed(numbers) for numbers in WITH_ROLES] if not _is_plain(given) else []
+    if not given.consumers:
+        if not target.specializes_warps:
+            chosen += [each for each in found if not each.consumers][:1]
+        chosen += [given.completed(numbers) for numbers in PLAIN]
+    return list(dict.fromkeys(chosen))
+
+
+def _is_plain(given: NvidiaSchedule) -> bool:
+    return bool(given.block_q or given.num_warps)
+
+
+def _is_smaller(schedule: NvidiaSchedule, other: NvidiaSchedule) -> bool:
+    """Whether a thread needs fewer registers for tiles of keys."""
+    return schedule.block_kv < other.block_kv
+
+
+def ranked(given: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form]) -> list[NvidiaSchedule]:
+    """All schedules that all forms have room for, the fastest first: what was measured, then by the model."""
+    given = dataclasses.replace(given, length=0)
+    legal = dict.fromkeys(legal_schedules(forms[0].facts, target, given))
+    for form in forms[1:]:
+        others = set(legal_schedules(form.facts, target, given))
+        legal = {each: None for each in legal if each in others}
+    models = [Model(form, target) for form in forms]
+    order = sorted(legal, key=lambda each: sum(model.microseconds(each) for model in models))
+    if len(forms) == 1 and (entry := _measured(target.name).get(entry_key(forms[0]))) is not None:
+        measured = [each for each in legal if all(getattr(each, name) == entry[name] for name in entry)]
+        order = [*measured, *(each for each in order if each not in measured)]
+    return order
+
+
+# ---- the table ---------------------------------------------------------------------------------------
+
+
+def entry_key(form: Form) -> str:
+    """What the table knows a program and the lengths of its calls by."""
+    facts = ", ".join(f"{name}={value}" for name, value in dataclasses.asdict(form.facts).items())
+    return f"{facts}, mask={form.mask}, length={length_class(form.shape.keys)}"
+
+
+def length_class(length: int) -> int:
+    """The one of `LENGTHS` that is nearest, by the number of doublings."""
+    return min(LENGTHS, key=lambda each: abs(math.log2(max(length, 1) / each)))
+
+
+@functools.cache
+def _measured(target: str) -> dict[str, dict[str, Any]]:
+    """The options of the fastest schedule by key, for one target."""
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    return table["entries"] if table["target"] == target else {}
