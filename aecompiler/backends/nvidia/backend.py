@@ -61,6 +61,10 @@ class NvidiaBackend:
 
         A GPU is needed only where the schedule says that some are timed.
         """
+        if schedule.tune:
+            from aecompiler.backends.nvidia.tuner import tuned
+
+            schedule = tuned(module, entry, schedule, self.target, _triton_version())
         cache, key = open_cache(), ""
         if cache is not None:
             key = self._key(module, entry, schedule)

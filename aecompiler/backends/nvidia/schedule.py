@@ -21,6 +21,7 @@ MAX_STAGES = 8
 MAX_CONSUMERS = 3
 
 MAX_LENGTH = 1 << 30
+MAX_TUNE = 256
 
 GRIDS = ("tiles", "persistent")
 ORDERS = ("free", "ping-pong")
@@ -42,7 +43,8 @@ class NvidiaSchedule(Schedule):
     "narrow", which is chosen for "", is that where products are of factors of 16 bits.
 
     `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
-    4096. It changes nothing of what is computed.
+    4096. It changes nothing of what is computed. `tune`: so many schedules are timed on the card of this
+    machine, when a program is first compiled, and the fastest is taken; 0: the model chooses.
     """
 
     block_q: int = 0
@@ -55,6 +57,7 @@ class NvidiaSchedule(Schedule):
     order: str = ""
     tanh: str = ""
     length: int = 0
+    tune: int = 0
 
     def __post_init__(self) -> None:
         for name, value in (("block_q", self.block_q), ("block_kv", self.block_kv)):
@@ -77,6 +80,8 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects length to be 1 to {MAX_LENGTH}, or 0 for a usual one, got {self.length}"
             )
+        if not 0 <= self.tune <= MAX_TUNE:
+            raise ValueError(f"expects tune to be 1 to {MAX_TUNE}, or 0 for none, got {self.tune}")
         waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
         for name, words in (("grid", GRIDS), ("waits", waits), ("order", ORDERS), ("tanh", tanhs)):
             if (word := getattr(self, name)) not in ("", *words):

@@ -34,7 +34,7 @@ def attempts(
     What `schedule` gives stands in all of them. `forms` are the program's attention ops; without any, nothing
     is known of it.
     """
-    given = dataclasses.replace(schedule, length=0)
+    given = dataclasses.replace(schedule, length=0, tune=0)
     found = ranked(given, target, forms) if forms else []
     with_roles = [each for each in found if each.consumers]
     chosen = with_roles[:1] + [each for each in with_roles if _is_smaller(each, with_roles[0])][:1]
@@ -58,7 +58,7 @@ def _is_smaller(schedule: NvidiaSchedule, other: NvidiaSchedule) -> bool:
 
 def ranked(given: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form]) -> list[NvidiaSchedule]:
     """All schedules that all forms have room for, the fastest first: what was measured, then by the model."""
-    given = dataclasses.replace(given, length=0)
+    given = dataclasses.replace(given, length=0, tune=0)
     legal = dict.fromkeys(legal_schedules(forms[0].facts, target, given))
     for form in forms[1:]:
         others = set(legal_schedules(form.facts, target, given))

@@ -1,0 +1,268 @@
+"""Tuning without a GPU: hangs and crashes of candidates, what is kept on disk, and what calls are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import tuning_child
+from tuning_child import CRASHES, FAILS, HANGS, SILENT
+
+import aecompiler as aec
+from aecompiler.backends import processes
+from aecompiler.backends.nvidia import backend, tuner, tuner_child
+from aecompiler.backends.nvidia.schedule import NvidiaSchedule
+from aecompiler.backends.nvidia.target import named_target
+from aecompiler.disk_cache import open_cache
+from aecompiler.errors import BackendError
+from aecompiler.library import masks
+
+HOPPER = named_target("nvidia:sm_90")
+
+
+def causal(batch="B", length="S"):
+    """A program of causal attention, with a bias for each head and a number beside."""
+    x = aec.tensor(batch, 4, length, 64, dtype="bf16")
+
+    @aec.program(
+        q=x, k=x, v=x, slopes=aec.tensor(4, dtype="f32"), documents=aec.tensor(batch, length, dtype="i32")
+    )
+    def attention(q, k, v, slopes, documents):
+        mask = masks.causal() & masks.document(documents)
+        return aec.attention(q, k, v, score=aec.scores.alibi(slopes), mask=mask)
+
+    return attention
+
+
+@pytest.fixture
+def fake_children(monkeypatch):
+    """The processes that are started are those of `tuning_child.py`."""
+    commands = []
+
+    def command(module, work, *arguments):
+        assert module == tuner_child.__name__
+        commands.append((work, *arguments[1:]))
+        return [sys.executable, tuning_child.__file__, work, *arguments]
+
+    monkeypatch.setattr(processes, "module_command", command)
+    monkeypatch.setattr(tuner, "RUN_S", 1.0)
+    return commands
+
+
+# ---- processes -----------------------------------------------------------------------------------------
+
+
+def test_schedules_that_hang_crash_or_fail_are_left_out(fake_children, tmp_path):
+    begin = time.monotonic()
+    found = tuner.timed(tmp_path, [1, CRASHES, 4, HANGS, FAILS, 8])
+    assert found == {1: 9.0, 4: 6.0, 8: 2.0}
+    assert [len(command) - 1 for command in fake_children] == [6, 5, 4], "the rest, without the culprit"
+    assert time.monotonic() - begin < 30
+
+
+def test_process_that_never_comes_to_a_schedule_ends_it(fake_children, tmp_path):
+    assert tuner.timed(tmp_path, [SILENT, 1]) == {}
+    assert len(fake_children) == 1
+
+
+def test_schedules_that_do_not_compile_are_not_timed(fake_children, monkeypatch):
+    monkeypatch.setattr(tuner, "_cycles", lambda folder, numbers: {})
+    candidates = [NvidiaSchedule(consumers=2, num_stages=1 + n % 8, length=1 + n) for n in range(9)]
+    found = tuner.measure(causal().module, "attention", candidates, HOPPER, [])
+    assert set(found) == {candidates[n] for n in (0, 1, 2, 4, 6, 8)}
+    assert fake_children[-1][0] == "time"
+
+
+def test_cycles_decide_where_they_are_counted(fake_children, monkeypatch):
+    monkeypatch.setattr(tuner, "_cycles", lambda folder, numbers: {n: 100.0 + n for n in numbers})
+    candidates = [NvidiaSchedule(consumers=2, num_stages=1), NvidiaSchedule(consumers=2, num_stages=2)]
+    assert tuner.measure(causal().module, "attention", candidates, HOPPER, []) == {
+        candidates[0]: 100.0,
+        candidates[1]: 101.0,
+    }
+
+
+def test_schedule_is_compiled_in_a_process(tmp_path):
+    pytest.importorskip("triton")
+    schedule = NvidiaSchedule(block_q=64, block_kv=32, num_warps=4, num_stages=2)
+    x = aec.tensor(1, 1, "S", 16, dtype="f16")
+
+    @aec.program(q=x, k=x, v=x)
+    def small(q, k, v):
+        return aec.attention(q, k, v)
+
+    seen = {}
+
+    def timed(folder, numbers):
+        for number in numbers:
+            artifact = tuner.NvidiaArtifact.from_bytes(tuner_child.binary(folder, number).read_bytes())
+            seen[number] = artifact.manifest["pipeline"]
+        return dict.fromkeys(numbers, 1.0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuner, "timed", timed)
+        patch.setattr(tuner, "kernel_cycles", lambda command, names, timeout: [])
+        refused = NvidiaSchedule(consumers=3, block_kv=256, num_stages=8, grid="tiles", waits="at-end")
+        found = tuner.measure(small.module, "small", [schedule, refused], HOPPER, [])
+    assert set(found) == {schedule}
+    assert "block-q=64 block-kv=32" in seen[0]
+
+
+def test_cycles_of_launches_are_those_of_their_schedules(tmp_path, monkeypatch):
+    class Code:
+        symbol = "f"
+
+    class Artifact:
+        def __init__(self):
+            self.manifest = {"kernels": {"f": {}, "g": {}}}
+
+        def code(self, name, form):
+            return Code()
+
+    monkeypatch.setattr(tuner.NvidiaArtifact, "from_bytes", lambda data: Artifact())
+    for number in (2, 5):
+        tuner_child.binary(tmp_path, number).touch()
+    order = tuner_child.launch_order([2, 5])
+    assert sorted(order) == [2, 2, 2, 5, 5, 5]
+    counted = [cycles for number in order for cycles in (number, 10.0 * number)]
+    monkeypatch.setattr(tuner, "kernel_cycles", lambda command, names, timeout: counted)
+    assert tuner._cycles(tmp_path, [2, 5]) == {2: 22.0, 5: 55.0}
+    monkeypatch.setattr(tuner, "kernel_cycles", lambda command, names, timeout: counted[:-1])
+    assert tuner._cycles(tmp_path, [2, 5]) == {}
+
+
+# ---- what is kept --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def card(monkeypatch, tmp_path):
+    """A card on which the last schedule is the fastest, and a cache of its own; what was measured."""
+    measured = []
+
+    def measure(module, entry, candidates, target, arguments):
+        measured.append(list(candidates))
+        return {each: 100.0 - n for n, each in enumerate(candidates)}
+
+    monkeypatch.setenv("AECOMPILER_CACHE", "1")
+    monkeypatch.setenv("AECOMPILER_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(tuner, "card_capability", lambda: (9, 0))
+    monkeypatch.setattr(tuner, "_card", lambda: "a card")
+    monkeypatch.setattr(tuner, "measure", measure)
+    return measured
+
+
+def tune(program, **options):
+    module = program.module
+    with module.context:
+        return tuner.tuned(module, "attention", NvidiaSchedule(**options), HOPPER, "3.6")
+
+
+def test_fastest_is_kept_and_not_measured_again(card):
+    best = tune(causal(), tune=3)
+    assert best == card[0][-1]
+    assert tune(causal(), tune=3) == best
+    assert len(card) == 1
+
+
+@pytest.mark.parametrize("change", [{"tune": 4}, {"length": 1024}, {"num_stages": 2}])
+def test_what_was_asked_for_otherwise_is_measured_on_its_own(card, change):
+    tune(causal(), tune=3)
+    tune(causal(), **{"tune": 3, **change})
+    assert len(card) == 2
+
+
+def test_other_programs_and_cards_are_measured_on_their_own(card, monkeypatch):
+    tune(causal(), tune=2)
+    tune(causal(length=512), tune=2)
+    monkeypatch.setattr(tuner, "_card", lambda: "another")
+    tune(causal(), tune=2)
+    assert len(card) == 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}{", b'{"unknown": 1}', b'{"consumers": 9}'])
+def test_damaged_entry_is_made_anew(card, damage):
+    best = tune(causal(), tune=2)
+    (entry,) = Path(open_cache().folder).glob("*.entry")
+    open_cache().store(entry.stem, {"schedule": damage})
+    assert tune(causal(), tune=2) == best
+    entry.write_bytes(b"cut off")
+    assert tune(causal(), tune=2) == best
+    assert len(card) == 3
+
+
+def test_card_where_nothing_runs_leaves_the_choice_to_the_model(card, monkeypatch):
+    monkeypatch.setattr(tuner, "measure", lambda *_: {})
+    with pytest.warns(RuntimeWarning, match="no schedule could be timed"):
+        assert tune(causal(), tune=2) == NvidiaSchedule()
+
+
+def test_another_card_than_the_target_is_refused(card, monkeypatch):
+    monkeypatch.setattr(tuner, "card_capability", lambda: (8, 0))
+    with pytest.raises(BackendError, match=r"expects a GPU of nvidia:sm_90 to tune on, got one of \(8, 0\)"):
+        tune(causal(), tune=2)
+
+
+def test_compile_takes_what_the_tuner_found(card, monkeypatch):
+    pytest.importorskip("triton")
+    small = NvidiaSchedule(block_q=64, block_kv=16, num_warps=4, num_stages=1)
+    monkeypatch.setattr(tuner, "measure", lambda *_: {small: 1.0})
+    x = aec.tensor(1, 1, "S", 16, dtype="f16")
+
+    @aec.program(q=x, k=x, v=x)
+    def attention(q, k, v):
+        return aec.attention(q, k, v)
+
+    kernel = aec.compile(attention, target="nvidia:sm_90", tune=2)
+    assert "block-q=64 block-kv=16" in kernel.artifact.manifest["pipeline"]
+
+
+# ---- calls ---------------------------------------------------------------------------------------------
+
+
+def test_sizes_of_a_call_agree_and_have_the_length_that_was_asked_for():
+    program = causal()
+    with program.module.context:
+        made = tuner.call_arguments(program.module, "attention", 2048)
+    q = {"dtype": "bf16", "shape": [8, 4, 2048, 64]}
+    assert made == [q, q, q, {"dtype": "f32", "shape": [4]}, {"dtype": "i32", "shape": [8, 2048]}]
+
+
+def test_sizes_without_names_are_told_by_what_they_are_for():
+    text = """
+    func.func @attention(%q: tensor<?x2x?x16xf16>, %k: tensor<?x2x?x16xf16>, %v: tensor<?x2x?x16xf16>,
+                         %n: i32) -> tensor<?x2x?x16xf16> {
+      %o = "attn.attention"(%q, %k, %v) ({
+      ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+        "attn.yield"(%s) : (f32) -> ()
+      }, {
+      ^mask(%b: index, %h: index, %i: index, %j: index):
+        %true = arith.constant true
+        "attn.yield"(%true) : (i1) -> ()
+      }, {
+      ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+        "attn.yield"(%s) : (f32) -> ()
+      }) : (tensor<?x2x?x16xf16>, tensor<?x2x?x16xf16>, tensor<?x2x?x16xf16>) -> tensor<?x2x?x16xf16>
+      return %o : tensor<?x2x?x16xf16>
+    }
+    """
+    from aecompiler.signature import parse
+
+    module, _ = parse(text)
+    with module.context:
+        *tensors, number = tuner.call_arguments(module, "attention", 1024)
+    assert [each["shape"] for each in tensors] == [[16, 2, 1024, 16]] * 3
+    assert number == {"dtype": "i32", "shape": None, "value": 1024}
+
+
+def test_options_are_those_of_the_schedule():
+    schedule = dataclasses.replace(NvidiaSchedule(), consumers=2, waits="at-end")
+    assert NvidiaSchedule(**json.loads(json.dumps(schedule.options))) == schedule
+    assert backend.NvidiaBackend(HOPPER).schedule({"tune": 4, "length": 8192}).tune == 4
+    with pytest.raises(ValueError, match="expects tune to be 1 to 256, or 0 for none, got -1"):
+        NvidiaSchedule(tune=-1)
+    with pytest.raises(ValueError, match="expects length to be 1 to"):
+        NvidiaSchedule(length=-5)
