@@ -121,7 +121,7 @@ def test_card_gets_code_for_its_own_capability(monkeypatch):
 def test_pipeline_is_text_that_can_be_replayed():
     backend = get_backend(TARGET)
     assert backend.pipeline(backend.schedule({"block_q": 128})) == (
-        "builtin.module(attn-tt{block-q=128 block-kv=64 least-value-features=64})"
+        "builtin.module(attn-tt{block-q=128 block-kv=64 least-value-features=64 tanh=narrow})"
     )
 
 

@@ -33,7 +33,7 @@ from aecompiler.backends.triton.kernel_abi import is_descriptor
 from aecompiler.errors import BackendError
 
 FORMAT = 1
-MANIFEST = "manifest.json"
+MANIFEST, PROGRAM = "manifest.json", "program.mlirbc"
 ALIGNED, UNALIGNED = "aligned", "unaligned"
 FORMS = (ALIGNED, UNALIGNED)
 MAX_SCRATCH = 8
@@ -77,16 +77,28 @@ def _compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCod
     return compile_form(artifact, kernel, form)
 
 
+CompileLength = Callable[["NvidiaArtifact", int], "NvidiaArtifact"]
+
+
+def _compile_length(artifact: NvidiaArtifact, length: int) -> NvidiaArtifact:
+    from aecompiler.backends.nvidia.backend import compile_length
+
+    return compile_length(artifact, length)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NvidiaArtifact(Artifact):
     """A program for an NVIDIA GPU. `binary` is the archive, `metadata` the manifest.
 
-    `cache_key` is what the kernel is known by in the cache on disk, empty where there is none.
+    `cache_key` is what the kernel is known by in the cache on disk, empty where there is none. Where another
+    schedule is chosen for calls of other lengths, `lengths` of the manifest says for which, and the archive
+    holds the program.
     """
 
     files: Mapping[str, bytes] = dataclasses.field(compare=False, repr=False)
     cache_key: str = ""
     compile_form: CompileForm = dataclasses.field(default=_compile_form, compare=False, repr=False)
+    compile_length: CompileLength = dataclasses.field(default=_compile_length, compare=False, repr=False)
     _added: dict[tuple[str, str], KernelCode] = dataclasses.field(
         default_factory=dict, compare=False, repr=False
     )
@@ -98,6 +110,7 @@ class NvidiaArtifact(Artifact):
         manifest: Mapping[str, Any],
         texts: Mapping[tuple[str, str], str],
         codes: Mapping[tuple[str, str], KernelCode],
+        program: bytes = b"",
         **others: Any,
     ) -> Self:
         """An artifact of a manifest without `forms`, and by kernel and form texts and compiled code."""
@@ -108,6 +121,8 @@ class NvidiaArtifact(Artifact):
         for place, code in codes.items():
             files[_path(*place, "cubin")] = code.binary
             files[_path(*place, "ptx")] = code.ptx.encode()
+        if program:
+            files[PROGRAM] = program
         whole = {"format": FORMAT, **manifest, "kernels": kernels}
         return cls._of(whole, files, _pack(whole, files), **others)
 
@@ -165,12 +180,16 @@ class NvidiaArtifact(Artifact):
                 self._added[place] = self.compile_form(self, kernel, form)
             return self._added[place]
 
+    def for_length(self, length: int) -> NvidiaArtifact:
+        """The program for calls of about that length, one of those that `lengths` of the manifest names."""
+        return self.compile_length(self, length)
+
     def complete(self) -> Self:
-        """The artifact with all forms of all kernels, so that no call compiles."""
+        """The artifact with all forms of all kernels, and with these for all lengths: no call compiles."""
         kernels = self.manifest["kernels"].items()
         places = [(kernel, form) for kernel, facts in kernels for form in forms_of(facts["parameters"])]
         return type(self).make(
-            self.manifest,
+            {name: value for name, value in self.manifest.items() if name != "lengths"},
             {place: self.source(*place) for place in places},
             {place: self.code(*place) for place in places},
             cache_key=self.cache_key,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import io
@@ -16,6 +17,7 @@ from aecompiler.backends.code_keys import digest, versions
 from aecompiler.backends.nvidia.artifact import (
     ALIGNED,
     MAX_SCRATCH,
+    PROGRAM,
     UNALIGNED,
     KernelCode,
     NvidiaArtifact,
@@ -23,9 +25,9 @@ from aecompiler.backends.nvidia.artifact import (
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
-from aecompiler.backends.nvidia.program_facts import read_forms
+from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, read_forms
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule, pipeline_for
-from aecompiler.backends.nvidia.schedule_choice import attempts
+from aecompiler.backends.nvidia.schedule_choice import LENGTHS, attempts, length_class
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_ir import FUNCTION
@@ -73,7 +75,10 @@ class NvidiaBackend:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
                 except (BackendError, KeyError):
                     cache.drop(key)
-        artifact = self._first(module, schedule, lambda attempt: self._compile(module, entry, attempt, key))
+        lengths = self._lengths(module, entry, schedule)
+        artifact = self._first(
+            module, schedule, lambda attempt: self._compile(module, entry, attempt, key, lengths)
+        )
         if cache is not None:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
@@ -90,6 +95,25 @@ class NvidiaBackend:
                 if not attempt.consumers:  # which take only some programs
                     raise
         return make(last)
+
+    def _lengths(self, module: Any, entry: str, schedule: NvidiaSchedule) -> dict[str, Any]:
+        """The classes of lengths that another schedule is chosen for than where lengths are not known.
+
+        Empty where there are none, where the schedule names a length, or where calls don't tell their own.
+        """
+        place = length_place(module, entry)
+        if schedule.length or place is None:
+            return {}
+
+        def first(length: int) -> NvidiaSchedule:
+            return attempts(schedule, self.target, read_forms(module, length))[0]
+
+        chosen, others = first(LENGTH), [each for each in LENGTHS if each != length_class(LENGTH)]
+        others = [each for each in others if first(each) != chosen]
+        if not others:
+            return {}
+        options = dataclasses.asdict(schedule)
+        return {"argument": place[0], "dimension": place[1], "others": others, "schedule": options}
 
     def _key(self, module: Any, entry: str, schedule: NvidiaSchedule) -> str:
         """What the kernel is known by; the schedule that is chosen follows from it, and from the versions."""
@@ -109,11 +133,10 @@ class NvidiaBackend:
         from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
         from aecompiler.passes.infra import run_pipeline
 
-        source = io.BytesIO()
-        module.operation.write_bytecode(source)
+        source = _bytecode(module)
         chosen = schedule.resolved()
         with make_context(allow_unregistered_dialects=True):
-            lowered = ir.Module.parse(source.getvalue())
+            lowered = ir.Module.parse(source)
             run_pipeline(lowered, self.pipeline(schedule))
             i32 = ir.IntegerType.get_signless(32)
             for function in _kernels_of(lowered).values():
@@ -122,7 +145,14 @@ class NvidiaBackend:
                         function.attributes[name] = ir.IntegerAttr.get(i32, value)
         return lowered
 
-    def _compile(self, module: Any, entry: str, schedule: NvidiaSchedule, key: str) -> NvidiaArtifact:
+    def _compile(
+        self,
+        module: Any,
+        entry: str,
+        schedule: NvidiaSchedule,
+        key: str,
+        lengths: Mapping[str, Any],
+    ) -> NvidiaArtifact:
         from aecompiler.backends.nvidia.host_plan import read_plan
 
         lowered = self._lower(module, schedule)
@@ -157,12 +187,14 @@ class NvidiaBackend:
             "versions": {"aecompiler": versions()[0], "triton": _triton_version().partition(" ")[0]},
             "plan": plan,
             "kernels": kernels,
+            **({"lengths": lengths} if lengths else {}),
         }
         codes = {
             (name, ALIGNED): _compile_text(texts[name, ALIGNED], name, self.target, facts)
             for name, facts in kernels.items()
         }
-        return NvidiaArtifact.make(manifest, texts, codes, cache_key=key)
+        program = _bytecode(module) if lengths else b""
+        return NvidiaArtifact.make(manifest, texts, codes, program, cache_key=key)
 
     def load(self, artifact: NvidiaArtifact) -> Executable:
         """Make the artifact callable; a GPU is looked for at the first call."""
@@ -192,6 +224,21 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
         facts = json.dumps(code.facts()).encode()
         cache.store(key, {"cubin": code.binary, "ptx": code.ptx.encode(), "facts": facts})
     return code
+
+
+def compile_length(artifact: NvidiaArtifact, length: int) -> NvidiaArtifact:
+    """Compile the program of an artifact for calls of another length, or take that from the cache."""
+    options = {**artifact.manifest["lengths"]["schedule"], "length": length}
+    with make_context():
+        module = ir.Module.parse(artifact.files[PROGRAM])
+    backend = NvidiaBackend(named_target(artifact.target))
+    return backend.emit(module, artifact.entry, backend.schedule(options))
+
+
+def _bytecode(module: Any) -> bytes:
+    source = io.BytesIO()
+    module.operation.write_bytecode(source)
+    return source.getvalue()
 
 
 def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str, Any]) -> KernelCode:

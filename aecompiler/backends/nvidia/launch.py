@@ -18,7 +18,7 @@ from aecompiler.backends.triton.kernel_abi import (
     parameter_places,
     parse_descriptor,
 )
-from aecompiler.errors import BackendError
+from aecompiler.errors import AecError, BackendError
 from aecompiler.torch_types import torch_dtype
 
 _MAX_GRID = ((1 << 31) - 1, 65535, 65535)
@@ -43,6 +43,9 @@ class CudaExecutable:
         self._driver: Driver | None = None
         self._devices: dict[int, _Device] = {}
         self._lock = threading.Lock()
+        self._lengths = artifact.manifest.get("lengths")
+        self._of_class: dict[int, CudaExecutable] = {}
+        self._of_bits: dict[int, CudaExecutable] = {}
 
     def __call__(self, arguments: Sequence[Any], results: Sequence[Any]) -> list[Any]:
         """Run on tensors and numbers in the function's order; returns the results.
@@ -50,6 +53,11 @@ class CudaExecutable:
         `results` are tensors to write to, or None for new ones. Raises `ValueError` for tensors on several
         devices, `MemoryError` where memory is short, and `BackendError` where the code can't run.
         """
+        if self._lengths is not None:
+            length = arguments[self._lengths["argument"]].shape[self._lengths["dimension"]]
+            other = self._of_bits.get(length.bit_length()) or self._for_length(length)
+            if other is not self:
+                return other(arguments, results)
         index = self._device_of(arguments, results)
         device = self._devices.get(index) or self._load(index)
         stream = device.current_stream(index)
@@ -63,6 +71,23 @@ class CudaExecutable:
             if type(error).__name__ != "OutOfMemoryError":  # torch's
                 raise
             raise MemoryError(f"'{self._artifact.entry}' needs more memory than there is: {error}") from None
+
+    def _for_length(self, length: int) -> CudaExecutable:
+        """What runs calls of a length; all lengths of as many bits are of one class."""
+        from aecompiler.backends.nvidia.schedule_choice import length_class
+
+        assert self._lengths is not None
+        wanted = length_class(length)
+        with self._lock:
+            if wanted not in self._of_class:
+                self._of_class[wanted] = self._made_for(wanted) if wanted in self._lengths["others"] else self
+            return self._of_bits.setdefault(length.bit_length(), self._of_class[wanted])
+
+    def _made_for(self, length: int) -> CudaExecutable:
+        try:
+            return CudaExecutable(self._artifact.for_length(length), self._find_driver)
+        except AecError:  # this one computes the same
+            return self
 
     def _device_of(self, arguments: Sequence[Any], results: Sequence[Any]) -> int:
         """The number of the device that all tensors are on."""

@@ -15,6 +15,7 @@ from aecompiler.bindings import ir
 from aecompiler.dialect.attention import ROW_PROGRAMS, AttentionOp
 from aecompiler.dialect.online import OnlineAttentionOp
 from aecompiler.dialect.regions import Level, levels
+from aecompiler.passes import rewriting as rw
 from aecompiler.passes.tile_counts import MaskTiles, Visits
 
 LENGTH = 4096
@@ -99,6 +100,27 @@ class Form:
 
 def read_forms(module: Any, length: int = 0) -> list[Form]:
     """The attention ops of a module; lengths that it does not say are taken for `length` (0: `LENGTH`)."""
+    with module.context:
+        return [_form_of(op, length or LENGTH) for op in _attention_ops(module)]
+
+
+def length_place(module: Any, entry: str) -> tuple[int, int] | None:
+    """An argument of a function, and the dimension of it, that says how long calls are; None if none does.
+
+    It is the length of k, else of q, of the first attention op that reads an argument as it is.
+    """
+    with module.context:
+        functions = [view.operation for view in module.body.operations]
+        block = next(each.regions[0].blocks[0] for each in functions if rw.symbol_name(each) == entry)
+        arguments = list(block.arguments)
+        for op in _attention_ops(module):
+            for value in (op.operands[1], op.operands[0]):
+                if value in arguments and ir.RankedTensorType(value.type).is_dynamic_dim(2):
+                    return arguments.index(value), 2
+    return None
+
+
+def _attention_ops(module: Any) -> list[ir.Operation]:
     found: list[ir.Operation] = []
 
     def visit(op: ir.Operation) -> ir.WalkResult:
@@ -106,9 +128,8 @@ def read_forms(module: Any, length: int = 0) -> list[Form]:
             found.append(op)
         return ir.WalkResult.ADVANCE
 
-    with module.context:
-        module.operation.walk(visit)
-        return [_form_of(op, length or LENGTH) for op in found]
+    module.operation.walk(visit)
+    return found
 
 
 def _form_of(op: ir.Operation, length: int) -> Form:

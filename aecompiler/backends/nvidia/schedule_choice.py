@@ -81,8 +81,8 @@ def entry_key(form: Form) -> str:
 
 
 def length_class(length: int) -> int:
-    """The one of `LENGTHS` that is nearest, by the number of doublings."""
-    return min(LENGTHS, key=lambda each: abs(math.log2(max(length, 1) / each)))
+    """The one of `LENGTHS` that is nearest in doublings: the same for all lengths of as many bits."""
+    return min(reversed(LENGTHS), key=lambda each: abs(math.log2(max(length, 1) / each)))
 
 
 @functools.cache

@@ -1,0 +1,133 @@
+"""Kernels for classes of lengths: which programs have several, and which one a call runs."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from device_fakes import FakeDriver, FakeTensor
+from test_nvidia_launch import MANIFEST, code, torch_stand_in  # noqa: F401  (a fixture)
+
+import aecompiler as aec
+from aecompiler.backends.nvidia.artifact import ALIGNED, PROGRAM, UNALIGNED, NvidiaArtifact
+from aecompiler.backends.nvidia.launch import CudaExecutable
+from aecompiler.errors import BackendError
+
+# ---- which a call runs -------------------------------------------------------------------------------
+
+
+def artifact(name, **others):
+    """Its code has a name of its own; calls of about 1024 rows have another artifact."""
+    lengths = {"argument": 0, "dimension": 0, "others": [1024], "schedule": {}}
+    return NvidiaArtifact.make(
+        {**MANIFEST, "entry": name, **({"lengths": lengths} if others else {})},
+        {("k", form): f"text {form}" for form in (ALIGNED, UNALIGNED)},
+        {("k", ALIGNED): code(name)},
+        b"bytecode",
+        **others,
+    )
+
+
+def call(executable, rows):
+    executable([FakeTensor((rows, 8)), FakeTensor((rows, 2)), 0.5], [None])
+
+
+def loaded(found):
+    return [binary.decode().removeprefix("cubin ") for _, binary, *_ in found.loaded]
+
+
+def test_a_call_runs_the_kernel_of_its_length():
+    asked = []
+
+    def compile_length(made, length):
+        asked.append((made.entry, length))
+        return artifact("short")
+
+    found = FakeDriver()
+    run = CudaExecutable(artifact("usual", compile_length=compile_length), lambda: found)
+    call(run, 4096)
+    assert (loaded(found), asked) == (["usual"], [])
+    for rows in (0, 1, 1000, 2047, 1500):
+        call(run, rows)
+    assert loaded(found) == ["usual", "short"]
+    assert asked[:1] == [("usual", 1024)]
+    for rows in (2048, 100_000):
+        call(run, rows)
+    assert loaded(found) == ["usual", "short"]
+    functions = [launch[0] for launch in found.launches]
+    assert functions == [1001, 1002, 1002, 1002, 1002, 1001, 1001]  # nothing is launched for no rows
+
+
+def test_a_length_is_compiled_once_by_several_threads():
+    asked = []
+
+    def compile_length(made, length):
+        asked.append(length)
+        return artifact("short")
+
+    found = FakeDriver()
+    run = CudaExecutable(artifact("usual", compile_length=compile_length), lambda: found)
+    threads = [threading.Thread(target=call, args=(run, 1000)) for _ in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert asked == [1024]
+    assert loaded(found) == ["short"]
+
+
+def test_what_can_not_be_compiled_runs_by_the_usual_kernel():
+    def compile_length(made, length):
+        raise BackendError("no Triton here")
+
+    found = FakeDriver()
+    run = CudaExecutable(artifact("usual", compile_length=compile_length), lambda: found)
+    call(run, 100)
+    call(run, 100)
+    assert loaded(found) == ["usual"]
+
+
+# ---- which programs have several ---------------------------------------------------------------------
+
+
+def causal(length="S", features=128, scale=1.0):
+    x = aec.tensor("B", 16, length, features, dtype="bf16")
+
+    @aec.program(q=x, k=x, v=x)
+    def attention(q, k, v):
+        return aec.attention(
+            q * scale if scale != 1 else q, k, v, score=aec.scores.scale(), mask=aec.masks.causal()
+        )
+
+    return attention
+
+
+def test_programs_of_any_length_say_for_which_they_are_compiled_again():
+    pytest.importorskip("triton")
+    made = aec.compile(causal(), target="nvidia:sm_90").artifact
+    lengths = made.manifest["lengths"]
+    assert (lengths["argument"], lengths["dimension"]) == (1, 2)
+    assert 1024 in lengths["others"]
+    short = made.for_length(1024)
+    named = aec.compile(causal(), target="nvidia:sm_90", length=1024).artifact
+    assert short.manifest["pipeline"] == named.manifest["pipeline"] != made.manifest["pipeline"]
+    assert "lengths" not in short.manifest
+    whole = made.complete()
+    assert "lengths" not in whole.manifest
+    assert PROGRAM not in whole.files
+
+
+@pytest.mark.parametrize(
+    ("program", "options"),
+    [
+        (causal(length=1000), {}),
+        (causal(), {"length": 4096}),
+        (causal(), {"block_q": 64, "block_kv": 64, "num_warps": 4, "num_stages": 2}),
+    ],
+    ids=["sizes in types", "a length", "a whole schedule"],
+)
+def test_programs_with_one_choice_say_nothing(program, options):
+    pytest.importorskip("triton")
+    made = aec.compile(program, target="nvidia:sm_90", **options).artifact
+    assert "lengths" not in made.manifest
+    assert PROGRAM not in made.files
