@@ -13,6 +13,7 @@ from aecompiler.dialect.online import REGIONS, accumulators_of, state_size
 from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.block_regions import Block, RegionOnBlock
+from aecompiler.passes.feature_pieces import pieces_of
 from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
@@ -33,10 +34,6 @@ RETRY = "attn.retry"
 
 Its results are right whichever region is taken, if its condition is false for values that are not finite.
 """
-
-
-LEAST_PIECE = 16
-"""The least features of a piece."""
 
 
 class MaskedValues(enum.Enum):
@@ -65,18 +62,6 @@ class TileOptions:
     score_ranges: int = 1
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
-
-
-def pieces_of(features: int) -> list[tuple[int, int]]:
-    """Where pieces of features begin, and their sizes, which are powers of two; else one piece."""
-    if features % LEAST_PIECE:
-        return [(0, features)]
-    pieces, first = [], 0
-    while first < features:
-        size = 1 << ((features - first).bit_length() - 1)
-        pieces.append((first, size))
-        first += size
-    return pieces
 
 
 def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block_kv: int = 0) -> None:

@@ -95,3 +95,20 @@ def test_tiles_are_not_added_to(score):
     program = traced(made, MASKS["causal"], NORMALIZERS["softmax"], captured)
     full = tile_operations(Kernels(program, "block-q=64 block-kv=64").module)[0]
     assert full["addf"] + full["subf"] == 1 + score.startswith("distance")
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5, 1e6])
+def test_differences_of_large_numbers_keep_their_digits(offset):
+    """The same number added to both tensors changes the difference by their own rounding alone."""
+    captured = {"rows": aec.tensor("B", "Sq"), "columns": aec.tensor("B", "Skv")}
+    program = traced(
+        lambda rows, columns: lambda s, b, i, j: s * 0.3 + 0.5 * (columns[b, j] - rows[b, i]),
+        None,
+        NORMALIZERS["softmax"],
+        captured,
+    )
+    q, k, v = data()
+    random = np.random.default_rng(5)
+    tables = [(random.standard_normal((B, x.shape[2])) + offset).astype(np.float32) for x in (q, k)]
+    pairs = [(got.astype(np.float64), want) for _, got, want in Kernels(program).run([q, k, v, *tables])]
+    assert error(pairs) < 5e-6

@@ -19,7 +19,7 @@ from aecompiler.backends.nvidia.program_facts import ProgramFacts
 from aecompiler.backends.nvidia.schedule import GRIDS, MAX_CONSUMERS, MIN_BLOCK, ORDERS, NvidiaSchedule
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton.layouts import tile_bytes
-from aecompiler.passes.tile_program import pieces_of
+from aecompiler.passes.feature_pieces import pieces_of
 
 BLOCKS_KV = (16, 32, 64, 128, 256)
 """Keys of a tile: powers of two, as many as one wgmma has columns at most."""

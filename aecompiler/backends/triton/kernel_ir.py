@@ -21,6 +21,13 @@ def kernels(op: ir.Operation) -> list[ir.Operation]:
     return [each for each in rw.walk_list(op, FUNCTION) if each.name == FUNCTION]
 
 
+def defined_kernels(op: ir.Operation) -> list[ir.Operation]:
+    """The kernels in a module that have a body; the others are declarations."""
+    return [
+        each for each in rw.walk_list(op, FUNCTION) if each.name == FUNCTION and len(each.regions[0].blocks)
+    ]
+
+
 def kernels_with_products(op: ir.Operation) -> list[ir.Operation]:
     """The kernels in a module that multiply matrices; others compute what those read."""
     return [each for each in kernels(op) if rw.walk_list(each, "tt.dot")]

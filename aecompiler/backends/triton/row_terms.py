@@ -42,7 +42,10 @@ class Terms:
 
 
 def is_separable(value: ir.Value, axis: int) -> bool:
-    """Whether a tile of rank 2 is such a sum: sums and differences of vectors, and multiples of them."""
+    """Whether a tile of rank 2 is such a sum: a vector and places in the tile, a multiple of their sum.
+
+    Other vectors across could be large numbers whose difference to the rows is small.
+    """
     if len(tt.shape_of(value)) != 2 or not is_f32(value):
         return False
     op = kir.definer(value)
@@ -51,7 +54,7 @@ def is_separable(value: ir.Value, axis: int) -> bool:
     if op.name == "arith.mulf":
         return any(_is_scalar(a) and is_separable(b, axis) for a, b in _both_ways(op))
     return op.name in _SUMS and any(
-        repeated(a, axis) is not None and repeated(b, 1 - axis) is not None for a, b in _both_ways(op)
+        repeated(a, axis) is not None and _is_place(repeated(b, 1 - axis)) for a, b in _both_ways(op)
     )
 
 
@@ -70,7 +73,7 @@ def separate(value: ir.Value, axis: int) -> Terms:
         return Terms(along, across)
     left, right = op.operands
     along, across = repeated(left, axis), repeated(right, 1 - axis)
-    is_left = along is not None and across is not None
+    is_left = along is not None and _is_place(across)
     if not is_left:
         along, across = repeated(right, axis), repeated(left, 1 - axis)
     assert along is not None
@@ -81,6 +84,15 @@ def separate(value: ir.Value, axis: int) -> Terms:
         negative = arith.subf(zero, second)
         along, across = (along, negative) if is_left else (negative, across)
     return Terms(along, across)
+
+
+def _is_place(value: ir.Value | None) -> bool:
+    """Whether a vector is the numbers from 0 on, as floats."""
+    op = None if value is None else kir.definer(value)
+    if op is None or op.name not in ("arith.sitofp", "arith.uitofp"):
+        return False
+    made = kir.definer(op.operands[0])
+    return made is not None and made.name == "tt.make_range"
 
 
 def _both_ways(op: ir.Operation) -> list[tuple[ir.Value, ir.Value]]:

@@ -37,7 +37,7 @@ class ApproximateReciprocals(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Replace such quotients in every kernel of `op`."""
-        for kernel in rw.walk_list(op, kir.FUNCTION):
+        for kernel in kir.defined_kernels(op):
             for quotient in rw.walk_list(kernel, "arith.divf"):
                 one, denominator = quotient.operands
                 if number_of(one) != 1.0 or not is_f32(one) or _least(denominator) < LEAST_NORMAL:

@@ -53,7 +53,7 @@ class ApproximateTanh(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Replace every call of tanh in a kernel of `op`."""
-        for kernel in rw.walk_list(op, kir.FUNCTION):
+        for kernel in kir.defined_kernels(op):
             if self.narrow and not _has_narrow_products(kernel):
                 continue
             for call in rw.walk_list(kernel, "tt.extern_elementwise"):

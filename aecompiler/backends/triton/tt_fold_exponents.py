@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import ChainMap
 
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.constant_factors import Constants, Multiple, as_multiple, is_f32, number_of
 from aecompiler.backends.triton.scaled_values import LOG2E, Made, Scaling
 from aecompiler.bindings import ir
@@ -72,10 +73,8 @@ class FoldExponents(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite every kernel in `op`."""
-        for kernel in rw.walk_list(op, "tt.func"):
-            if not len(kernel.regions[0].blocks):
-                continue  # a declaration
-            block = kernel.regions[0].blocks[0]
+        for kernel in kir.defined_kernels(op):
+            block = kir.body_of(kernel)
             with kernel.location:
                 constants = Constants(block)
                 _erase_unused(block)  # what is used once is found by its uses

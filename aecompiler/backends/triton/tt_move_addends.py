@@ -24,11 +24,11 @@ class MoveAddends(Pass):
     larger, as in softmax. *After*: the maxima are r = max(t) + u, and differences are t - (m - u): the tile
     is not added to. It stays as it is where anything else uses it, such as a mask.
 
-    A u that is a sum of rows and columns, times a number, as slope * (column - row), counts as t + columns,
-    and only the rows move. So distances cost one operation on each element.
+    Where u is slope * (place - row), of the columns' places in the tile, it counts as t + slope * place, and
+    only the rows move. So distances cost one operation on each element.
 
     In real numbers nothing changes. The maxima are the same to the bit, since rounding is monotone, if all of
-    u moves; else they have a rounding more, of as much as the columns are. Where m is r, the difference is
+    u moves; else they have a rounding more, of as much as the places are. Where m is r, the difference is
     that with max(t), which rounds once less; where it is larger, m - u is no less than max(t), so that no
     difference is above 0, whatever u absorbs: it may stand for -inf by being large. Infinities and NaN give
     what they gave, but for finite t and u whose sum is beyond the largest number: an element of +inf, whose
@@ -57,9 +57,7 @@ class MoveAddends(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite every kernel in `op`."""
-        for kernel in rw.walk_list(op, kir.FUNCTION):
-            if not len(kernel.regions[0].blocks):
-                continue  # a declaration
+        for kernel in kir.defined_kernels(op):
             kir.erase_dead(kir.body_of(kernel))  # an unused operation is a use of its operands
             for sum_ in rw.walk_list(kernel, "arith."):
                 if sum_.name in ("arith.addf", "arith.subf") and is_f32(sum_.results[0]):

@@ -34,7 +34,7 @@ class NarrowBits(Pass):
 
     Beside being shorter this keeps out of reach of the assembler what it gets wrong: ptxas 12.8, that of
     Triton 3.6, makes of `(extui(a) | extui(b)) != 0`, where it holds a and b inverted, for sm_90 the logic of
-    the opposite bits (a `PLOP3.LUT` of 0x07 in place of 0x0e; seen on a card).
+    the opposite bits: a `PLOP3.LUT` of 0x07 in place of 0x0e.
 
     ```mlir
     %x = arith.extui %a : tensor<64xi1> to tensor<64xi32>
@@ -52,15 +52,14 @@ class NarrowBits(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite every kernel in `op`."""
-        for kernel in rw.walk_list(op, kir.FUNCTION):
+        for kernel in kir.defined_kernels(op):
             for each in rw.walk_list(kernel, "arith."):
                 with ir.InsertionPoint(each), each.location:
                     new = _narrowed(each)
                 if new is not None:
                     each.results[0].replace_all_uses_with(new)
                     each.erase()
-            if len(kernel.regions[0].blocks):
-                kir.erase_dead(kir.body_of(kernel))
+            kir.erase_dead(kir.body_of(kernel))
 
 
 def _narrowed(op: ir.Operation) -> ir.Value | None:

@@ -105,3 +105,10 @@
   "test.use"(%a, %b, %c) : (f32, f32, f32) -> ()
   "tt.return"() : () -> ()
 }) {sym_name = "factors"} : () -> ()
+
+// -----
+
+// A declaration.
+// CHECK-LABEL: "tt.func"
+// CHECK:         sym_name = "declared"
+"tt.func"() ({}) {sym_name = "declared"} : () -> ()

@@ -81,3 +81,29 @@ func.func @host(%x: f32) -> f32 {
   "test.use"(%d, %r) : (tensor<64x32xf32>, tensor<64xf32>) -> ()
   "tt.return"() : () -> ()
 }) {sym_name = "less"} : () -> ()
+
+// -----
+
+// A difference of rows and columns that may be large numbers: it is what is added.
+// CHECK-LABEL: "tt.func"
+// CHECK:         %[[GAP:[^ ]+]] = arith.subf %{{[^ ]+}}, %{{[^ ]+}} : tensor<64x32xf32>
+// CHECK-NEXT:    arith.addf %{{[^ ]+}}, %[[GAP]] : tensor<64x32xf32>
+"tt.func"() ({
+^bb0(%t: tensor<64x32xf32>, %row: tensor<64xf32>, %col: tensor<32xf32>):
+  %r1 = "tt.expand_dims"(%row) {axis = 1 : i32} : (tensor<64xf32>) -> tensor<64x1xf32>
+  %rows = "tt.broadcast"(%r1) : (tensor<64x1xf32>) -> tensor<64x32xf32>
+  %c1 = "tt.expand_dims"(%col) {axis = 0 : i32} : (tensor<32xf32>) -> tensor<1x32xf32>
+  %cols = "tt.broadcast"(%c1) : (tensor<1x32xf32>) -> tensor<64x32xf32>
+  %gap = arith.subf %cols, %rows : tensor<64x32xf32>
+  %x = arith.addf %t, %gap : tensor<64x32xf32>
+  %r = "tt.reduce"(%x) ({
+  ^bb0(%a: f32, %b: f32):
+    %y = arith.maximumf %a, %b : f32
+    "tt.reduce.return"(%y) : (f32) -> ()
+  }) {axis = 1 : i32} : (tensor<64x32xf32>) -> tensor<64xf32>
+  %column = "tt.expand_dims"(%r) {axis = 1 : i32} : (tensor<64xf32>) -> tensor<64x1xf32>
+  %columns = "tt.broadcast"(%column) : (tensor<64x1xf32>) -> tensor<64x32xf32>
+  %d = arith.subf %x, %columns : tensor<64x32xf32>
+  "test.use"(%d) : (tensor<64x32xf32>) -> ()
+  "tt.return"() : () -> ()
+}) {sym_name = "gap"} : () -> ()

@@ -71,9 +71,10 @@
 
 // -----
 
-// A multiple of distances: what depends on the column stays in the tile, the row moves.
+// A multiple of distances: the columns' places stay in the tile, the row moves.
 // CHECK-LABEL: "tt.func"
-// CHECK-NEXT:  ^bb0(%[[T:[^:]+]]: tensor<64x32xf32>, %[[SLOPE:[^:]+]]: f32, %[[ROW:[^:]+]]: tensor<64xf32>, %[[COL:[^:]+]]: tensor<32xf32>)
+// CHECK-NEXT:  ^bb0(%[[T:[^:]+]]: tensor<64x32xf32>, %[[SLOPE:[^:]+]]: f32, %[[ROW:[^:]+]]: tensor<64xf32>)
+// CHECK-DAG:     %[[COL:[^ ]+]] = arith.sitofp %{{[^ ]+}} : tensor<32xi32> to tensor<32xf32>
 // CHECK-DAG:     %[[MINUS:[^ ]+]] = arith.subf %{{[^ ]+}}, %[[ROW]] : tensor<64xf32>
 // CHECK-DAG:     %[[U:[^ ]+]] = arith.mulf %[[MINUS]], %{{[^ ]+}} : tensor<64xf32>
 // CHECK-DAG:     %[[NEAR:[^ ]+]] = arith.mulf %[[COL]], %{{[^ ]+}} : tensor<32xf32>
@@ -85,7 +86,9 @@
 // CHECK:         arith.select %{{[^ ]+}}, %[[L]], %[[LESS]]
 // CHECK:         arith.subf %[[X]], %{{[^ ]+}} : tensor<64x32xf32>
 "tt.func"() ({
-^bb0(%t: tensor<64x32xf32>, %slope: f32, %row: tensor<64xf32>, %col: tensor<32xf32>):
+^bb0(%t: tensor<64x32xf32>, %slope: f32, %row: tensor<64xf32>):
+  %place = "tt.make_range"() {end = 32 : i32, start = 0 : i32} : () -> tensor<32xi32>
+  %col = arith.sitofp %place : tensor<32xi32> to tensor<32xf32>
   %r1 = "tt.expand_dims"(%row) {axis = 1 : i32} : (tensor<64xf32>) -> tensor<64x1xf32>
   %rows = "tt.broadcast"(%r1) : (tensor<64x1xf32>) -> tensor<64x32xf32>
   %c1 = "tt.expand_dims"(%col) {axis = 0 : i32} : (tensor<32xf32>) -> tensor<1x32xf32>
