@@ -132,6 +132,11 @@ def test_what_is_no_table_has_no_cycles():
     assert profiler.read_cycles('==ERROR== no permission\n"a","b"\n') == []
 
 
+@pytest.mark.parametrize("value", ["n/a", "", "nan"])
+def test_launch_without_a_number_leaves_all_uncounted(value):
+    assert profiler.read_cycles(PROFILE.replace("1,234", value)) == []
+
+
 def test_profiler_that_is_missing_or_hangs_counts_nothing(monkeypatch):
     monkeypatch.setattr(profiler.shutil, "which", lambda name: None)
     assert profiler.kernel_cycles(["true"], ["f"], 5.0) == []

@@ -7,6 +7,7 @@ more; its cycles do not.
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -42,7 +43,10 @@ def kernel_cycles(command: Sequence[str], kernels: Iterable[str], timeout_s: flo
 
 
 def read_cycles(text: str) -> list[float]:
-    """The cycles of each launch in the profiler's table, which stands between other lines."""
+    """The cycles of each launch in the profiler's table, which stands between other lines.
+
+    None of them where one has no number, as "n/a": they could not be told apart.
+    """
     header: list[str] = []
     found: dict[int, float] = {}
     for row in csv.reader(text.splitlines()):
@@ -50,6 +54,13 @@ def read_cycles(text: str) -> list[float]:
             header = row
         elif header and len(row) == len(header):
             cells = dict(zip(header, row, strict=True))
-            if cells["Metric Name"] == METRIC:
-                found[int(cells["ID"])] = float(cells["Metric Value"].replace(",", ""))
+            if cells.get("Metric Name") != METRIC:
+                continue
+            try:
+                number, cycles = int(cells["ID"]), float(cells["Metric Value"].replace(",", ""))
+            except (KeyError, ValueError):
+                return []
+            if not math.isfinite(cycles):
+                return []
+            found[number] = cycles
     return [found[number] for number in sorted(found)]
