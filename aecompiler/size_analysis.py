@@ -42,10 +42,16 @@ def analyze(function: Any, names: Sequence[str]) -> Sizes:
     Raises `CompileError` at an operation whose sizes contradict each other whatever the arguments are, do not
     follow from the arguments, or can't be checked.
     """
-    analysis = _Analysis(names)
-    analysis.function(function)
+    analysis = classes_of(function, names)
     analysis.sizes.tensors = analysis.tensors()
     return analysis.sizes
+
+
+def classes_of(function: Any, names: Sequence[str]) -> _Analysis:
+    """The sizes of the values of a `func.func`, as classes of equal ones; raises what `analyze` does."""
+    analysis = _Analysis(names)
+    analysis.function(function)
+    return analysis
 
 
 class _Analysis(SizeClasses):

@@ -22,7 +22,10 @@ LENGTH = 4096
 """What lengths of a program are taken for where neither its types nor a person says them."""
 
 TOKENS = 16384
-"""How many rows all sequences have together, where batches are not known."""
+"""How many rows, or keys if these are more, all sequences have together, where batches are not known."""
+
+FEATURES = 2048
+"""How many features all heads of a row have together, where heads are not known."""
 
 _FORMS = (AttentionOp.OPERATION_NAME, OnlineAttentionOp.OPERATION_NAME)
 _ELEMENT = (Level.ELEMENT, Level.HEAD, Level.HEAD, Level.ROW, Level.ELEMENT)
@@ -98,29 +101,30 @@ class Form:
     visits: Visits = dataclasses.field(compare=False, repr=False)
 
 
-def read_forms(module: Any, length: int = 0) -> list[Form]:
-    """The attention ops of a module; lengths that it does not say are taken for `length` (0: `LENGTH`)."""
-    with module.context:
-        return [_form_of(op, length or LENGTH) for op in _attention_ops(module)]
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """The sizes of the operands of an attention op."""
+
+    batch: int
+    heads: int
+    rows: int
+    keys: int
 
 
-def length_place(module: Any, entry: str) -> tuple[int, int] | None:
-    """An argument of a function, and the dimension of it, that says how long calls are; None if none does.
-
-    It is the length of k, else of q, of the first attention op that reads an argument as it is.
-    """
-    with module.context:
-        functions = [view.operation for view in module.body.operations]
-        block = next(each.regions[0].blocks[0] for each in functions if rw.symbol_name(each) == entry)
-        arguments = list(block.arguments)
-        for op in _attention_ops(module):
-            for value in (op.operands[1], op.operands[0]):
-                if value in arguments and ir.RankedTensorType(value.type).is_dynamic_dim(2):
-                    return arguments.index(value), 2
-    return None
+def supposed_sizes(op: ir.Operation, length: int) -> Sizes:
+    """The sizes of a call: those of the types, and usual ones where these don't say them."""
+    q, k = (ir.RankedTensorType(value.type) for value in list(op.operands)[:2])
+    rows, keys = (length if type_.is_dynamic_dim(2) else type_.shape[2] for type_ in (q, k))
+    return Sizes(
+        batch=max(1, TOKENS // max(rows, keys, 1)) if q.is_dynamic_dim(0) else q.shape[0],
+        heads=max(1, FEATURES // q.shape[3]) if q.is_dynamic_dim(1) else q.shape[1],
+        rows=rows,
+        keys=keys,
+    )
 
 
-def _attention_ops(module: Any) -> list[ir.Operation]:
+def attention_ops(module: Any) -> list[ir.Operation]:
+    """The attention ops of a module, or of a function."""
     found: list[ir.Operation] = []
 
     def visit(op: ir.Operation) -> ir.WalkResult:
@@ -132,19 +136,38 @@ def _attention_ops(module: Any) -> list[ir.Operation]:
     return found
 
 
+def read_forms(module: Any, length: int = 0) -> list[Form]:
+    """The attention ops of a module; lengths that it does not say are taken for `length` (0: `LENGTH`)."""
+    with module.context:
+        return [_form_of(op, length or LENGTH) for op in attention_ops(module)]
+
+
+def length_place(module: Any, entry: str) -> tuple[int, int] | None:
+    """An argument of a function, and the dimension of it, that says how long calls are; None if none does.
+
+    It is the length of k, else of q, of the first attention op that reads an argument as it is.
+    """
+    with module.context:
+        functions = [view.operation for view in module.body.operations]
+        block = next(each.regions[0].blocks[0] for each in functions if rw.symbol_name(each) == entry)
+        arguments = list(block.arguments)
+        for op in attention_ops(module):
+            for value in (op.operands[1], op.operands[0]):
+                if value in arguments and ir.RankedTensorType(value.type).is_dynamic_dim(2):
+                    return arguments.index(value), 2
+    return None
+
+
 def _form_of(op: ir.Operation, length: int) -> Form:
-    q, k, v = (ir.RankedTensorType(value.type) for value in list(op.operands)[:3])
-    rows, keys = (length if type_.is_dynamic_dim(2) else type_.shape[2] for type_ in (q, k))
-    batch = max(1, TOKENS // max(rows, 1)) if q.is_dynamic_dim(0) else q.shape[0]
-    heads = 2048 // q.shape[3] if q.is_dynamic_dim(1) else q.shape[1]
+    q, _, v = (ir.RankedTensorType(value.type) for value in list(op.operands)[:3])
+    sizes = supposed_sizes(op, length)
     facts = ProgramFacts(
         features=q.shape[3], value_features=v.shape[3], element=str(q.element_type), **_operations_of(op)
     )
     tiles = MaskTiles.of(op, length)
     mask = str(tiles.analysis.reading.formula)
-    return Form(
-        facts, Shape(heads=batch * max(heads, 1), rows=rows, keys=keys), mask, functools.cache(tiles.visits)
-    )
+    shape = Shape(heads=sizes.batch * sizes.heads, rows=sizes.rows, keys=sizes.keys)
+    return Form(facts, shape, mask, functools.cache(tiles.visits))
 
 
 # ---- operations of an element ------------------------------------------------------------------------

@@ -30,19 +30,25 @@ from aecompiler.backends.nvidia import tuner_child
 from aecompiler.backends.nvidia.artifact import NvidiaArtifact
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.profiler import kernel_cycles
-from aecompiler.backends.nvidia.program_facts import LENGTH, TOKENS, read_forms
+from aecompiler.backends.nvidia.program_facts import LENGTH, attention_ops, read_forms, supposed_sizes
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule
 from aecompiler.backends.nvidia.schedule_choice import attempts, ranked
-from aecompiler.backends.nvidia.target import NvidiaTarget
+from aecompiler.backends.nvidia.target import NvidiaTarget, target_of
 from aecompiler.bindings import ir
-from aecompiler.dialect.types import DYNAMIC
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError
+from aecompiler.passes import rewriting as rw
+from aecompiler.size_analysis import classes_of
+from aecompiler.sizes import Size
 
-COMPILE_S, START_S, RUN_S, TIME_S = 180.0, 120.0, 10.0, 120.0
-"""How long a compilation may take, the start of a process, the first call of a schedule, and all rounds."""
+COMPILE_S, START_S, RUN_S, BATCH_S, PROFILE_S = 180.0, 120.0, 10.0, 40.0, 120.0
+"""How long these may take: a compilation, the start of a process, the first call of a schedule, a batch of
+calls, and the run under the profiler.
+"""
 
 _ENTRY = "schedule"
+_ERRORS = ".errors"
+"""The files in which processes leave what they complain of."""
 
 
 def tuned(
@@ -51,16 +57,21 @@ def tuned(
     """The fastest of the `schedule.tune` schedules that the model ranks first, and of what else is tried.
 
     `triton` is the version that compiles. Raises `BackendError` where the card of this machine is another
-    than the target. Where nothing can be timed, warns and returns what was given.
+    than the target, and where no call of the program can be made up. Where nothing can be timed, and for a
+    program without attention, warns and returns what was given.
     """
     given = dataclasses.replace(schedule, tune=0)
     forms = read_forms(module, given.length)
     if not forms:
+        text = f"tune={schedule.tune} does nothing: the program has no attention"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
         return given
-    if card_capability() != target.capability:
-        raise BackendError(f"expects a GPU of {target.name} to tune on, got one of {card_capability()}")
+    if (capability := card_capability()) != target.capability:
+        here = target_of(capability).name
+        raise BackendError(f"expects a GPU of {target.name} to tune on, got one of {here}")
+    device, card = current_card()
     text = module.operation.get_asm(enable_debug_info=False)
-    key = digest((text, entry, repr(schedule), target.name, _card(), triton, "tuned", *versions()))
+    key = digest((text, entry, repr(schedule), target.name, card, triton, "tuned", *versions()))
     cache = open_cache()
     if cache is not None and (blobs := cache.load(key)) is not None:
         try:
@@ -69,10 +80,9 @@ def tuned(
             cache.drop(key)
     first = ranked(given, target, forms)[: schedule.tune]
     candidates = list(dict.fromkeys([*first, *attempts(given, target, forms)]))
-    arguments = call_arguments(module, entry, given.length or LENGTH)
-    found = measure(module, entry, candidates, target, arguments)
+    call = {"device": device, "arguments": call_arguments(module, entry, given.length or LENGTH)}
+    found = measure(module, entry, candidates, target, call)
     if not found:
-        warnings.warn("no schedule could be timed, so that the model chooses", RuntimeWarning, stacklevel=2)
         return given
     best = min(found, key=found.__getitem__)
     if cache is not None:
@@ -80,60 +90,50 @@ def tuned(
     return best
 
 
-def _card() -> str:
-    import torch
+def current_card() -> tuple[int, str]:
+    """The number of torch's current device, on which schedules are timed, and the name of its card."""
+    try:
+        import torch
 
-    return torch.cuda.get_device_name()
+        device = torch.cuda.current_device()
+        return device, torch.cuda.get_device_name(device)
+    except (ImportError, AssertionError, RuntimeError) as error:  # the second, where torch knows no GPUs
+        raise BackendError(f"expects a GPU that torch can use, to tune on: {error}") from None
 
 
 def call_arguments(module: Any, entry: str, length: int) -> list[dict[str, Any]]:
-    """The types and sizes of arguments for a call, in order: `dtype`, and `shape`, None for a number.
+    """The types and sizes of arguments for a call: `dtype`, `shape` (None for a number), and `value`.
 
-    Sizes of one name are equal. Those of an attention op's operands are a batch and a length, such that there
-    are as many rows in all as the model supposes; others that are not known are lengths.
+    Batches and heads of attention are those that the model supposes; all other sizes that are not known are
+    `length`, and so are integers. Raises `BackendError` where batches or heads are no argument's size.
     """
     function = next(
-        op.operation
-        for op in module.body.operations
-        if op.operation.name == "func.func" and ir.StringAttr(op.attributes["sym_name"]).value == entry
+        view.operation for view in module.body.operations if rw.symbol_name(view.operation) == entry
     )
-    batch = max(1, TOKENS // length)
-    known: dict[Any, int] = {}
-    names = _names_of_sizes(function)
-
-    def visit(op: ir.Operation) -> ir.WalkResult:
-        if op.name in ("attn.attention", "attn.online_attention"):
-            for value in op.operands:
-                if isinstance(value.owner, ir.Block):
-                    number = ir.BlockArgument(value).arg_number
-                    known.setdefault(names[number][0], batch)
-        return ir.WalkResult.ADVANCE
-
-    function.walk(visit)
+    arguments = list(function.regions[0].blocks[0].arguments)
+    classes = classes_of(function, [str(number) for number in range(len(arguments))])
+    known: dict[Size, int] = {}
+    for op in attention_ops(function):
+        sizes = supposed_sizes(op, length)
+        for operand, value in zip("qkv", op.operands, strict=False):
+            for axis, what, size in ((0, "batch", sizes.batch), (1, "heads", sizes.heads)):
+                found = classes.dims(value)[axis].root()
+                if found.constant is None and not found.places:
+                    raise BackendError(
+                        f"'{op.name}' op expects the {what} of {operand} to be a size of an argument, so "
+                        "that calls can be made up to tune with, got one that is computed"
+                    )
+                known.setdefault(found, size)
     made: list[dict[str, Any]] = []
-    for number, value in enumerate(function.regions[0].blocks[0].arguments):
-        if not isinstance(value.type, ir.RankedTensorType):
-            made.append({"dtype": str(value.type), "shape": None, "value": length})
-            continue
-        shape = [
-            known.get(name, length) if size == DYNAMIC else size
-            for name, size in zip(names[number], value.type.shape, strict=True)
-        ]
-        made.append({"dtype": str(value.type.element_type), "shape": shape})
+    for argument in arguments:
+        shape = None
+        element = argument.type
+        if isinstance(argument.type, ir.RankedTensorType):
+            roots = [size.root() for size in classes.dims(argument)]
+            shape = [known.get(r, length) if r.constant is None else r.constant for r in roots]
+            element = argument.type.element_type
+        made.append({"dtype": str(element), "shape": shape, "value": length})
     return made
-
-
-def _names_of_sizes(function: ir.Operation) -> list[list[Any]]:
-    """A name for each dimension of each argument: its own, or its place."""
-    found: list[list[Any]] = []
-    attributes = function.attributes
-    for number, value in enumerate(function.regions[0].blocks[0].arguments):
-        given = attributes["arg_attrs"][number] if "arg_attrs" in attributes else {}
-        names = [ir.StringAttr(each).value for each in given["attn.dims"]] if "attn.dims" in given else []
-        rank = value.type.rank if isinstance(value.type, ir.RankedTensorType) else 0
-        names += [""] * (rank - len(names))
-        found.append([name or (number, axis) for axis, name in enumerate(names)])
-    return found
 
 
 # ---- compiling and timing ----------------------------------------------------------------------------
@@ -144,57 +144,86 @@ def measure(
     entry: str,
     candidates: Sequence[NvidiaSchedule],
     target: NvidiaTarget,
-    arguments: Sequence[Mapping[str, Any]],
+    call: Mapping[str, Any],
 ) -> dict[NvidiaSchedule, float]:
-    """Cycles, or else milliseconds, of those schedules that compile and run."""
+    """Cycles, or else milliseconds, of those schedules that compile and run; warns where none does.
+
+    `call`: the `device` and the `arguments`, as `call_arguments` describes them.
+    """
     source = io.BytesIO()
     module.operation.write_bytecode(source)
     with tempfile.TemporaryDirectory(prefix="aec-tune-") as name:
         folder = Path(name)
         request = (source.getvalue(), entry, target.name, list(candidates))
         (folder / tuner_child.REQUEST).write_bytes(pickle.dumps(request))
-        (folder / tuner_child.ARGUMENTS).write_text(json.dumps(list(arguments)))
+        (folder / tuner_child.CALL).write_text(json.dumps(call))
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda number: _compile(folder, number), range(len(candidates))))
         compiled = [n for n in range(len(candidates)) if tuner_child.binary(folder, n).exists()]
         times = timed(folder, compiled)
+        if not times:
+            text = f"no schedule could be timed, so that the model chooses{_complaint(folder)}"
+            warnings.warn(text, RuntimeWarning, stacklevel=3)
         numbers = _cycles(folder, sorted(times)) or times
     return {candidates[number]: value for number, value in numbers.items()}
 
 
 def _compile(folder: Path, number: int) -> None:
     command = processes.module_command(tuner_child.__name__, "compile", str(folder), str(number))
-    child = processes.start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        child.wait(COMPILE_S)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        processes.end(child)
+    with (folder / f"{number}{_ERRORS}").open("wb") as errors:
+        child = processes.start(command, stdout=subprocess.DEVNULL, stderr=errors)
+        try:
+            child.wait(COMPILE_S)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            processes.end(child)
+
+
+def _complaint(folder: Path) -> str:
+    """The last line that a process has written to its standard error, the latest of all."""
+    files = sorted(folder.glob(f"*{_ERRORS}"), key=lambda each: each.stat().st_mtime_ns)
+    lines = [line.strip() for file in files for line in file.read_text(errors="replace").splitlines()]
+    return next((f": {line}" for line in reversed(lines) if line), "")
 
 
 def timed(folder: Path, numbers: Sequence[int]) -> dict[int, float]:
-    """The milliseconds of schedules by number; those that hang or fault are left out."""
+    """The milliseconds of schedules by number; those that hang or fault are left out.
+
+    A process that ends or falls silent does so because of the schedule that it has named last. Another takes
+    the rest, unless each of them was timed already.
+    """
     left = list(numbers)
     while left:
-        command = [tuner_child.__name__, "time", str(folder), *map(str, left)]
-        begun = None
-        for line in _lines(processes.module_command(*command)):
-            if "begin" in line:
-                begun = line["begin"]
-            elif "failed" in line:
+        batches: dict[int, list[float]] = {}
+        culprit = None
+        for line in _lines(folder, left):
+            if (named := line.get("begin", line.get("timing"))) is not None:
+                culprit = named
+            elif line.get("failed") in left:
                 left.remove(line["failed"])
-            elif "times" in line:
-                return {int(number): value for number, value in line["times"].items()}
-        if begun not in left:  # it has never come to a schedule
+            elif "ms" in line:
+                batches.setdefault(line["number"], []).append(line["ms"])
+            elif "done" in line:
+                return _medians(batches)
+        if culprit is None:  # it has never come to a schedule
             return {}
-        left.remove(begun)
+        if culprit in left:
+            left.remove(culprit)
+        if all(number in batches for number in left):
+            return _medians({number: batches[number] for number in left})
     return {}
 
 
-def _lines(command: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What a process says, until it ends or says nothing for too long."""
-    child = processes.start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def _medians(batches: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    return {number: statistics.median(found) for number, found in batches.items()}
+
+
+def _lines(folder: Path, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """What a process that times schedules says, until it ends or says nothing for too long."""
+    command = processes.module_command(tuner_child.__name__, "time", str(folder), *map(str, numbers))
+    with (folder / f"time{_ERRORS}").open("ab") as errors:
+        child = processes.start(command, stdout=subprocess.PIPE, stderr=errors)
     try:
         with selectors.DefaultSelector() as selector:
             assert child.stdout is not None
@@ -205,14 +234,22 @@ def _lines(command: Sequence[str]) -> Iterator[dict[str, Any]]:
                 if not data:
                     return
                 *complete, text = (text + data).split(b"\n")
-                for each in complete:
-                    line = json.loads(each)
-                    end = time.monotonic() + (RUN_S if "begin" in line else TIME_S)
+                for line in filter(None, map(_line, complete)):
+                    end = time.monotonic() + (BATCH_S if "timing" in line else RUN_S)
                     yield line
     finally:
         processes.end(child)
         if child.stdout is not None:
             child.stdout.close()
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    """A line of a process, None for one that libraries have written."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _cycles(folder: Path, numbers: Sequence[int]) -> dict[int, float]:
@@ -228,7 +265,7 @@ def _cycles(folder: Path, numbers: Sequence[int]) -> dict[int, float]:
         launches.add(len(codes))
     order = tuner_child.launch_order(numbers)
     command = processes.module_command(tuner_child.__name__, "launch", str(folder), *map(str, numbers))
-    found = kernel_cycles(command, names, TIME_S)
+    found = kernel_cycles(command, names, PROFILE_S)
     if len(launches) != 1 or len(found) != len(order) * min(launches):
         return {}
     each = min(launches)
