@@ -304,9 +304,12 @@ class _Translation:
 
     def _schedule(self, backend: Any) -> Any:
         try:
-            return backend.schedule(self.options)
+            found = backend.schedule(self.options)
         except (TypeError, ValueError) as error:
             raise UsageError(f"--option: {error}") from None
+        if self.options.get("tune"):  # else what one form shows would not be what another holds
+            raise UsageError("--option: unsupported: tune, which times schedules on a GPU (aec.compile does)")
+        return found
 
     def _program(self) -> tuple[ir.Module, str]:
         """The module of the program with its entry alone, and the entry's name."""

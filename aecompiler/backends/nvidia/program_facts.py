@@ -27,6 +27,9 @@ TOKENS = 16384
 FEATURES = 2048
 """How many features all heads of a row have together, where heads are not known."""
 
+MOST_TESTS = 32
+"""Tiles of a mask that are tested for tiles of one size: each compilation looks at some dozens of sizes."""
+
 _FORMS = (AttentionOp.OPERATION_NAME, OnlineAttentionOp.OPERATION_NAME)
 _ELEMENT = (Level.ELEMENT, Level.HEAD, Level.HEAD, Level.ROW, Level.ELEMENT)
 """Of the last arguments of a region: the score, batch, head, row and key."""
@@ -60,7 +63,15 @@ _SPECIAL = {
 _TWICE = ("arith.maximumf", "arith.minimumf", "arith.maxnumf", "arith.minnumf", "max", "min")
 """Of these a multiprocessor starts half as many as of other operations."""
 
-_INTEGER_DIVISION = ("arith.divsi", "arith.divui", "arith.remsi", "arith.remui", "arith.floordivsi")
+_INTEGER_DIVISION = (
+    "arith.ceildivsi",
+    "arith.ceildivui",
+    "arith.divsi",
+    "arith.divui",
+    "arith.floordivsi",
+    "arith.remsi",
+    "arith.remui",
+)
 _DIVISION_OPERATIONS = 25
 
 
@@ -164,7 +175,7 @@ def _form_of(op: ir.Operation, length: int) -> Form:
     facts = ProgramFacts(
         features=q.shape[3], value_features=v.shape[3], element=str(q.element_type), **_operations_of(op)
     )
-    tiles = MaskTiles.of(op, length)
+    tiles = MaskTiles.of(op, length, MOST_TESTS)
     mask = str(tiles.analysis.reading.formula)
     shape = Shape(heads=sizes.batch * sizes.heads, rows=sizes.rows, keys=sizes.keys)
     return Form(facts, shape, mask, functools.cache(tiles.visits))

@@ -22,9 +22,6 @@ TABLE = Path(__file__).with_name("measured_schedules.json")
 LENGTHS = (1024, 4096, 16384)
 """The classes of lengths: what is chosen for one is chosen for all lengths that are nearest to it."""
 
-_WITH_ROLES = 2
-"""So many schedules with roles are tried: a program that these do not take, few others do."""
-
 
 def attempts(
     schedule: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form] = ()
