@@ -49,7 +49,7 @@ from aecompiler.tools.bench_children import Failure, all_in_children, each_in_ch
 from aecompiler.tools.bench_cuda import poisoned_call, row_error
 from aecompiler.tools.bench_machine import versions
 from aecompiler.tools.bench_peers import TOLERANCE, is_usable, pattern
-from aecompiler.tools.command_line import OK, USAGE
+from aecompiler.tools.command_line import OK, USAGE, count, natural, not_negative
 
 TARGET = named_target("nvidia:sm_90")
 PARTS = {"widest": 0.55, "large": 0.2, "small": 0.1, "plain": 0.15}
@@ -223,32 +223,53 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--list", action="store_true", help="print the schedules of each case; run nothing")
     add("--case", metavar="REGEX", type=pattern, default="", help="measure the cases in whose names this is")
-    add("--schedules", type=int, default=36, help="schedules of a case (default: 36)")
-    add("--rounds", type=int, default=5, help="rounds in which all take turns (default: 5)")
+    add("--schedules", type=count, default=36, help="schedules of a case (default: 36)")
+    add("--rounds", type=count, default=5, help="rounds in which all take turns (default: 5)")
     add("--out", default="schedules.jsonl", help="a line of JSON for each schedule (default: %(default)s)")
-    add("--limit", type=float, default=460.0, help="seconds for all; the rest is not run (default: 460)")
+    add(
+        "--limit",
+        type=not_negative,
+        default=460.0,
+        help="seconds for all; the rest is not run (default: 460)",
+    )
     add("--evaluate", metavar="FILE", help="compare the model with measurements; needs no GPU")
     add("--unit", choices=("ms", "kilocycles"), default="ms", help="what of them (default: ms)")
-    add("--fit", type=int, default=0, metavar="ROUNDS", help="with --evaluate: print constants that fit them")
+    add(
+        "--fit",
+        type=natural,
+        default=0,
+        metavar="ROUNDS",
+        help="with --evaluate: print constants that fit them",
+    )
     add(
         "--table",
         metavar="SOURCE",
         help="with --evaluate: print the table of the fastest, and where it is from",
     )
     add("--launch", help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.evaluate:
+        try:
+            args.cases = read_cases(Path(args.evaluate), all_settings(), args.unit)
+        except OSError as error:
+            parser.error(f"--evaluate: cannot read '{args.evaluate}': {error.strerror}")
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            parser.error(f"--evaluate: '{args.evaluate}' holds no measurements: {error}")
+        if not args.cases:
+            parser.error(f"--evaluate: '{args.evaluate}' holds no points with {args.unit} of known cases")
+    return args
 
 
 def evaluate(args: argparse.Namespace) -> int:
     """What `--evaluate` says of a file."""
-    cases = read_cases(Path(args.evaluate), all_settings(), args.unit)
+    cases = args.cases
     if args.table:
         print(json.dumps(table_of(cases, TARGET, args.table), indent=2))
     elif args.fit:
         for name, value in fitted(cases, TARGET, args.fit).items():
             print(f'    "{name}": {value:.4g},')
     else:
-        print("\n".join(evaluation(cases, TARGET)))
+        print("\n".join(evaluation(cases, TARGET, args.unit)))
     return OK
 
 

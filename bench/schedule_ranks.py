@@ -12,9 +12,9 @@ from typing import Any
 
 from nvidia_cases import Setting, build
 
-from aecompiler.backends.nvidia.program_facts import Form, read_forms
+from aecompiler.backends.nvidia.program_facts import Form, Shape, read_forms
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule
-from aecompiler.backends.nvidia.schedule_choice import entry_key
+from aecompiler.backends.nvidia.schedule_choice import LENGTHS, entry_key
 from aecompiler.backends.nvidia.schedule_model import CONSTANTS, Model
 from aecompiler.backends.nvidia.target import NvidiaTarget
 
@@ -27,7 +27,7 @@ STIFFNESS = 2e-4
 
 @dataclasses.dataclass
 class Case:
-    """A case, what the model knows of it, and the milliseconds of its schedules."""
+    """A case, what the model knows of it, and the milliseconds (or kilocycles) of its schedules."""
 
     key: str
     form: Form
@@ -59,9 +59,9 @@ def form_of(setting: Setting) -> Form:
     return dataclasses.replace(form, shape=shape)
 
 
-def evaluation(cases: Sequence[Case], target: NvidiaTarget) -> Iterator[str]:
+def evaluation(cases: Sequence[Case], target: NvidiaTarget, unit: str) -> Iterator[str]:
     """A table in Markdown: rank correlation, and what is lost by choosing with the model."""
-    yield "| case | schedules | rank correlation | best, ms | chosen, ms | loss |"
+    yield f"| case | schedules | rank correlation | best, {unit} | chosen, {unit} | loss |"
     yield "|---|---|---|---|---|---|"
     correlations, losses = [], []
     for case in cases:
@@ -100,16 +100,27 @@ def _ranks(values: Sequence[float]) -> list[float]:
 
 
 def table_of(cases: Sequence[Case], target: NvidiaTarget, source: str) -> dict[str, Any]:
-    """The table of the fastest schedules, as `measured_schedules.json` has it."""
+    """The table of the fastest schedules, as `measured_schedules.json` has it.
+
+    A case stands for the classes of lengths that are at most a doubling away, unless another is nearer.
+    """
     entries: dict[str, tuple[float, NvidiaSchedule]] = {}
     for case in cases:
         best = min(case.times, key=case.times.__getitem__)
-        entries.setdefault(entry_key(case.form), (case.times[best], best))
+        for length in LENGTHS:
+            distance = abs(math.log2(case.form.shape.keys / length))
+            key = entry_key(dataclasses.replace(case.form, shape=_of_length(case.form.shape, length)))
+            if distance <= 1 and (key not in entries or distance < entries[key][0]):
+                entries[key] = distance, best
     return {
         "target": target.name,
         "source": source,
         "entries": {key: schedule.options for key, (_, schedule) in entries.items()},
     }
+
+
+def _of_length(shape: Shape, length: int) -> Shape:
+    return dataclasses.replace(shape, keys=length)
 
 
 def fitted(cases: Sequence[Case], target: NvidiaTarget, rounds: int, seed: int = 0) -> dict[str, float]:

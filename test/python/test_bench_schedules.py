@@ -173,7 +173,36 @@ def test_model_that_is_right_has_no_loss(measurements, capsys):
 
 def test_cycles_are_compared_where_they_are_asked_for(measurements, capsys):
     assert schedules.main(["--evaluate", str(measurements), "--unit", "kilocycles"]) == 0
-    assert "least correlation 0.000" in capsys.readouterr().out.splitlines()[-1]
+    header, *_, last = capsys.readouterr().out.splitlines()
+    assert header == "| case | schedules | rank correlation | best, kilocycles | chosen, kilocycles | loss |"
+    assert "least correlation 0.000" in last
+
+
+def test_measurements_that_are_none_are_refused(tmp_path, capsys):
+    def refusal(*argv):
+        with pytest.raises(SystemExit) as error:
+            schedules.main(list(argv))
+        assert error.value.code == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    file = tmp_path / "file"
+    assert refusal("--evaluate", str(file)).endswith(f"cannot read '{file}': No such file or directory")
+    file.write_text('{"device": "a card"}\n')
+    assert refusal("--evaluate", str(file)).endswith("holds no points with ms of known cases")
+    for text in ("no JSON", f'{{"ms": 1.0, "case": "{SETTING.key}"}}', "5", '"ms"'):
+        file.write_text(text)
+        assert f"'{file}' holds no measurements" in refusal("--evaluate", str(file))
+    file.write_bytes(b"\xff")
+    assert f"'{file}' holds no measurements" in refusal("--evaluate", str(file))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--schedules", "-3"), ("--rounds", "0"), ("--fit", "-1"), ("--limit", "-5")]
+)
+def test_numbers_that_say_nothing_are_refused(flag, value, capsys):
+    with pytest.raises(SystemExit):
+        schedules.main([f"{flag}={value}", "--list"])
+    assert f"argument {flag}: expects a" in capsys.readouterr().err
 
 
 def test_table_holds_the_fastest_schedule_of_each_case(measurements, capsys):
@@ -186,6 +215,21 @@ def test_table_holds_the_fastest_schedule_of_each_case(measurements, capsys):
         best = min(schedules.candidates(setting, 10), key=model.microseconds)
         found = NvidiaSchedule(**table["entries"][entry_key(form)])
         assert model.microseconds(found) == model.microseconds(best)
+
+
+def test_case_between_two_classes_stands_for_both_where_no_other_is_nearer():
+    def case(length, block_kv):
+        setting = schedules.Setting("causal", 1, 4, length, 64)
+        schedule = NvidiaSchedule(consumers=2, block_kv=block_kv)
+        return ranks.Case(setting.key, ranks.form_of(setting), {schedule: 1.0})
+
+    between, short = case(8192, 64), case(4096, 128)
+    for cases in ([between, short], [short, between]):
+        entries = ranks.table_of(cases, schedules.TARGET, "")["entries"]
+        assert {key.rpartition("=")[2]: each["block_kv"] for key, each in entries.items()} == {
+            "4096": 128,
+            "16384": 64,
+        }
 
 
 def test_fit_does_not_leave_constants_that_are_right(measurements, capsys):
