@@ -7,6 +7,7 @@ import pytest
 import aecompiler as aec
 from aecompiler.backends.nvidia.program_facts import LENGTH, TOKENS, Shape, read_forms
 from aecompiler.library import masks, normalizers
+from aecompiler.signature import parse
 
 
 def form(batch="B", length="S", kv_length=None, heads=4, features=64, dtype="bf16", given=0, **how):
@@ -58,6 +59,32 @@ def test_reads_of_elements_are_counted():
 def test_masks_cost_something_in_their_tiles(mask, least):
     assert form(mask=lambda _: mask).facts.mask_operations > least
     assert form(mask=lambda _: mask).facts.operations == form().facts.operations
+
+
+@pytest.mark.parametrize("division", ["ceildivsi", "ceildivui", "divsi", "floordivsi", "remui"])
+def test_divisions_of_integers_take_many_operations(division):
+    text = f"""
+    func.func @f(%q: tensor<1x2x?x16xf16>, %n: index) -> tensor<1x2x?x16xf16> {{
+      %o = "attn.attention"(%q, %q, %q) ({{
+      ^score(%s: f32, %b: index, %h: index, %i: index, %j: index):
+        %quotient = arith.{division} %j, %n : index
+        %integer = arith.index_cast %quotient : index to i32
+        %float = arith.sitofp %integer : i32 to f32
+        %sum = arith.addf %s, %float : f32
+        "attn.yield"(%sum) : (f32) -> ()
+      }}, {{
+      ^mask(%b: index, %h: index, %i: index, %j: index):
+        %true = arith.constant true
+        "attn.yield"(%true) : (i1) -> ()
+      }}, {{
+      ^normalize(%s: f32, %b: index, %h: index, %i: index, %j: index):
+        "attn.yield"(%s) : (f32) -> ()
+      }}) : (tensor<1x2x?x16xf16>, tensor<1x2x?x16xf16>, tensor<1x2x?x16xf16>) -> tensor<1x2x?x16xf16>
+      return %o : tensor<1x2x?x16xf16>
+    }}
+    """
+    (found,) = read_forms(parse(text)[0])
+    assert found.facts.operations == 25 + 2
 
 
 def test_sizes_that_are_not_known_are_taken_for_usual_ones():
@@ -123,7 +150,5 @@ def test_forms_that_stream_already_are_read():
       return %o : tensor<1x2x?x16xf16>
     }
     """
-    from aecompiler.signature import parse
-
     (found,) = read_forms(parse(text)[0])
     assert (found.facts.special, found.facts.operations) == (1, 2)

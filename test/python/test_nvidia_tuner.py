@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from tuning_child import (
 
 import aecompiler as aec
 from aecompiler.backends import processes
-from aecompiler.backends.nvidia import backend, tuner, tuner_child
+from aecompiler.backends.nvidia import backend, timing, tuner, tuner_child
 from aecompiler.backends.nvidia.program_facts import read_forms
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule
 from aecompiler.backends.nvidia.target import named_target
@@ -349,6 +350,46 @@ def test_batch_that_is_computed_is_refused():
         pytest.raises(BackendError, match=r"'attn.attention' op expects the batch of q to be a size of an"),
     ):
         tuner.call_arguments(module, "attention", 1024)
+
+
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """A device that calls run on; those of 7 fail. What was called, and the device that was chosen."""
+    torch = pytest.importorskip("torch")
+    done = {"calls": [], "device": None}
+
+    def call(number):
+        done["calls"].append(number)
+        if number == FAILS:
+            raise ValueError("no room")
+
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: done.update(device=device))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(tuner_child, "_call", lambda folder, number, _: functools.partial(call, number))
+    monkeypatch.setattr(timing, "event_batch_ms", lambda call, count: count * float(call.args[0]))
+    (tmp_path / tuner_child.CALL).write_text(json.dumps({"device": 3, "arguments": []}))
+    return done
+
+
+def test_child_says_what_it_times_and_how_long_it_takes(gpu, tmp_path, capsys):
+    tuner_child.time_all(tmp_path, [2, FAILS, 4])
+    out, errors = capsys.readouterr()
+    lines = [json.loads(line) for line in out.splitlines()]
+    first, rounds = lines[:6], lines[6:-1]
+    assert first == [{"begin": 2}, {"works": 2}, {"begin": 7}, {"failed": 7}, {"begin": 4}, {"works": 4}]
+    assert lines[-1] == {"done": True}
+    assert errors.splitlines()[-1] == "ValueError: no room"
+    assert rounds[:4] == [*[{"timing": 2}] * 2, *[{"timing": 4}] * 2]
+    for begin, end in zip(rounds[4::2], rounds[5::2], strict=True):
+        assert end == {"number": begin["timing"], "ms": float(begin["timing"])}
+    assert [each["number"] for each in rounds[5::2]].count(2) == len(rounds[5::2]) // 2
+    assert gpu["device"] == 3
+
+
+def test_child_launches_on_the_device_that_is_asked_for(gpu, tmp_path):
+    tuner_child.launch_all(tmp_path, [2, 4])
+    assert gpu["calls"] == tuner_child.launch_order([2, 4])
+    assert gpu["device"] == 3
 
 
 def test_integers_of_a_call_are_its_length():

@@ -125,7 +125,8 @@ class NvidiaBackend:
         """What the pipeline makes of `module`, which is left as it is: a host function and its kernels.
 
         It is in a context of its own. Each kernel says how many warps and stages it is compiled with. Of the
-        schedules that are tried it is the first that takes the program, whatever its code needs.
+        schedules that are tried it is the first that takes the program, whatever its code needs; `tune` is
+        left out.
         """
         return self._first(module, schedule, lambda attempt: self._lower(module, attempt))
 

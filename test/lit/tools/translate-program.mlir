@@ -1,12 +1,15 @@
 // aec-translate takes a program down the road of its target, with the options of its schedule.
-// RUN: aec-translate %s --target=nvidia:sm_80 --emit=tt --option=block_q=32 --option=num_warps=2 | FileCheck %s
+// RUN: aec-translate %s --target=nvidia:sm_80 --emit=tt --option=block_q=32 --option=num_warps=2 --option=num_stages=3 | FileCheck %s
 // RUN: aec-translate %s --target=nvidia:sm_80 --emit=ptx | FileCheck %s --check-prefix=PTX80
 // RUN: aec-translate %s --target=nvidia:sm_90 --emit=ptx | FileCheck %s --check-prefix=PTX90
 // RUN: aec-translate %s --target=nvidia:sm_100 --emit=ptx | FileCheck %s --check-prefix=PTX100
-// RUN: aec-translate %s --target=nvidia:sm_90 --report | FileCheck %s --check-prefix=REPORT
+// RUN: aec-translate %s --target=nvidia:sm_90 --report --option=consumers=2 | FileCheck %s --check-prefix=REPORT
 // RUN: sh %S/Inputs/status.sh 2 aec-translate %s --target=nvidia:sm_90 --emit=tt --option=block_q=x 2>&1 | FileCheck %s --check-prefix=TYPE
 // RUN: sh %S/Inputs/status.sh 2 aec-translate %s --target=nvidia:sm_90 --emit=tt --option=num_warps=3 2>&1 | FileCheck %s --check-prefix=VALUE
 // RUN: sh %S/Inputs/status.sh 2 aec-translate %s --target=nvidia:sm_90 --emit=tt --function=g 2>&1 | FileCheck %s --check-prefix=FUNCTION
+// RUN: sh %S/Inputs/status.sh 2 aec-translate %s --target=nvidia:sm_90 --emit=tt --option=tune=2 2>&1 | FileCheck %s --check-prefix=TUNE
+// RUN: sh %S/Inputs/status.sh 2 aec-translate %s --target=nvidia:sm_90 --emit=archive --option=tune=2 -o %t.zip 2>&1 | FileCheck %s --check-prefix=TUNE
+// RUN: sh %S/Inputs/status.sh 2 aec-translate %s --target=nvidia:sm_90 --report --option=tune=2 2>&1 | FileCheck %s --check-prefix=TUNE
 // REQUIRES: triton
 
 // CHECK: func.func @attention
@@ -29,6 +32,7 @@
 
 // TYPE: aec-translate: error: --option: expects block_q to be of type int, got 'x' of type str
 // VALUE: aec-translate: error: --option: expects num_warps to be one of
+// TUNE: aec-translate: error: --option: unsupported: tune, which times schedules on a GPU (aec.compile does)
 // FUNCTION: aec-translate: error: no function 'g' in the program (functions: attention)
 
 func.func @attention(%q: tensor<?x4x?x64xbf16>, %k: tensor<?x4x?x64xbf16>, %v: tensor<?x4x?x64xbf16>)
