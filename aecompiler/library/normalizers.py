@@ -97,7 +97,7 @@ def sigmoid(bias: Any = 0.0) -> Normalizer:
 
 def relu(*, mean: bool = False) -> Normalizer:
     """max(x, 0) [Wortsman 2023]; with `mean=True` divided by Skv."""
-    return lambda row, kv_len: maximum(row, 0.0) / kv_len if mean else maximum(row, 0.0)
+    return lambda row, kv_len: maximum(row, 0.0) / _count(kv_len) if mean else maximum(row, 0.0)
 
 
 def relu_squared(*, mean: bool = False) -> Normalizer:
@@ -105,9 +105,14 @@ def relu_squared(*, mean: bool = False) -> Normalizer:
 
     def normalize(row: Any, kv_len: Any) -> Any:
         weight = maximum(row, 0.0) ** 2
-        return weight / kv_len if mean else weight
+        return weight / _count(kv_len) if mean else weight
 
     return normalize
+
+
+def _count(kv_len: Any) -> Any:
+    """The number of keys; 1 where there are none, and so no weights that it could divide."""
+    return maximum(kv_len, 1)
 
 
 def softpick(*, epsilon: float = 0.0) -> Normalizer:
