@@ -157,7 +157,12 @@ class Tile(Pass):
 
 def _as_chosen(form: ir.Operation, options: TileOptions) -> TileOptions:
     """The options, with the order and the sizes that the attributes of a form say."""
-    options = dataclasses.replace(options, first_tile_first=FIRST_TILE_FIRST_ATTRIBUTE in form.attributes)
+    if FIRST_TILE_FIRST_ATTRIBUTE in form.attributes:
+        attribute = form.attributes[FIRST_TILE_FIRST_ATTRIBUTE]
+        if not isinstance(attribute, ir.UnitAttr):
+            rule = f"expects attribute '{FIRST_TILE_FIRST_ATTRIBUTE}' to have no value, got {attribute}"
+            raise PassFailure(form, rule)
+        options = dataclasses.replace(options, first_tile_first=True)
     if TILE_ATTRIBUTE not in form.attributes:
         return options
     attribute = form.attributes[TILE_ATTRIBUTE]
