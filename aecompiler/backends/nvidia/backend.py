@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib.util
-import io
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -33,6 +31,7 @@ from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_ir import FUNCTION
 from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
+from aecompiler.bytecode import bytecode_of
 from aecompiler.dialect import make_context
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError, CompileError, ResourceError
@@ -112,8 +111,7 @@ class NvidiaBackend:
         others = [each for each in others if first(each) != chosen]
         if not others:
             return {}
-        options = dataclasses.asdict(schedule)
-        return {"argument": place[0], "dimension": place[1], "others": others, "schedule": options}
+        return {"argument": place[0], "dimension": place[1], "others": others, "schedule": schedule.options}
 
     def _key(self, module: Any, entry: str, schedule: NvidiaSchedule) -> str:
         """What the kernel is known by; the schedule that is chosen follows from it, and from the versions."""
@@ -134,7 +132,7 @@ class NvidiaBackend:
         from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
         from aecompiler.passes.infra import run_pipeline
 
-        source = _bytecode(module)
+        source = bytecode_of(module)
         chosen = schedule.resolved()
         with make_context(allow_unregistered_dialects=True):
             lowered = ir.Module.parse(source)
@@ -194,7 +192,7 @@ class NvidiaBackend:
             (name, ALIGNED): _compile_text(texts[name, ALIGNED], name, self.target, facts)
             for name, facts in kernels.items()
         }
-        program = _bytecode(module) if lengths else b""
+        program = bytecode_of(module) if lengths else b""
         return NvidiaArtifact.make(manifest, texts, codes, program, cache_key=key)
 
     def load(self, artifact: NvidiaArtifact) -> Executable:
@@ -234,12 +232,6 @@ def compile_length(artifact: NvidiaArtifact, length: int) -> NvidiaArtifact:
         module = ir.Module.parse(artifact.files[PROGRAM])
     backend = NvidiaBackend(named_target(artifact.target))
     return backend.emit(module, artifact.entry, backend.schedule(options))
-
-
-def _bytecode(module: Any) -> bytes:
-    source = io.BytesIO()
-    module.operation.write_bytecode(source)
-    return source.getvalue()
 
 
 def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str, Any]) -> KernelCode:

@@ -9,7 +9,6 @@ asked for, the card, and the versions of everything; a damaged entry is made ane
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 import pickle
@@ -35,6 +34,7 @@ from aecompiler.backends.nvidia.schedule import NvidiaSchedule
 from aecompiler.backends.nvidia.schedule_choice import attempts, ranked
 from aecompiler.backends.nvidia.target import NvidiaTarget, target_of
 from aecompiler.bindings import ir
+from aecompiler.bytecode import bytecode_of
 from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError
 from aecompiler.passes import rewriting as rw
@@ -150,11 +150,10 @@ def measure(
 
     `call`: the `device` and the `arguments`, as `call_arguments` describes them.
     """
-    source = io.BytesIO()
-    module.operation.write_bytecode(source)
+    source = bytecode_of(module)
     with tempfile.TemporaryDirectory(prefix="aec-tune-") as name:
         folder = Path(name)
-        request = (source.getvalue(), entry, target.name, list(candidates))
+        request = (source, entry, target.name, list(candidates))
         (folder / tuner_child.REQUEST).write_bytes(pickle.dumps(request))
         (folder / tuner_child.CALL).write_text(json.dumps(call))
         with ThreadPoolExecutor(os.cpu_count()) as pool:

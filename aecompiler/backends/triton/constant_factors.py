@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 
@@ -17,11 +18,6 @@ SPREAD = ("tt.splat", "tt.expand_dims", "tt.broadcast")
 """Operations that repeat a value; in registers they cost nothing."""
 
 
-def defining(value: ir.Value) -> ir.Operation | None:
-    """The operation that a value is a result of."""
-    return None if isinstance(value.owner, ir.Block) else value.owner.operation
-
-
 def is_f32(value: ir.Value) -> bool:
     """Whether a value is a number of 32 bits, or a tensor of such."""
     return isinstance(tt.element_of(value), ir.F32Type)
@@ -29,15 +25,26 @@ def is_f32(value: ir.Value) -> bool:
 
 def number_of(value: ir.Value) -> float | None:
     """The number that a float always is, or that all elements of a tensor are, or None."""
-    op = defining(value)
+    attribute = _constant_of(value)
+    return attribute.value if isinstance(attribute, ir.FloatAttr) else None
+
+
+def integer_of(value: ir.Value) -> int | None:
+    """The number that an integer always is, or that all elements of a tensor are, or None."""
+    attribute = _constant_of(value)
+    return attribute.value if isinstance(attribute, ir.IntegerAttr) else None
+
+
+def _constant_of(value: ir.Value) -> ir.Attribute | None:
+    op = kir.definer(value)
     while op is not None and op.name in SPREAD:
-        op = defining(op.operands[0])
+        op = kir.definer(op.operands[0])
     if op is None or op.name != "arith.constant":
         return None
     attribute = op.attributes["value"]
-    if isinstance(attribute, ir.DenseFPElementsAttr) and attribute.is_splat:
-        attribute = attribute.get_splat_value()
-    return attribute.value if isinstance(attribute, ir.FloatAttr) else None
+    if isinstance(attribute, ir.DenseElementsAttr):
+        return attribute.get_splat_value() if attribute.is_splat else None
+    return attribute
 
 
 def rounded(number: float) -> float:
@@ -88,7 +95,7 @@ class Multiple:
 
 def as_multiple(value: ir.Value) -> Multiple | None:
     """A value of f32 as a multiple of another by a number that is finite and not 0."""
-    op = defining(value)
+    op = kir.definer(value)
     if op is None or op.name not in ("arith.mulf", "arith.divf") or not is_f32(value):
         return None
     left, right = op.operands

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
-from aecompiler.backends.triton.constant_factors import SPREAD
+from aecompiler.backends.triton.constant_factors import integer_of
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, register_pass
@@ -76,7 +76,7 @@ def _narrowed(op: ir.Operation) -> ir.Value | None:
 
 def _compared(op: ir.Operation) -> ir.Value | None:
     left, right = op.operands
-    bit, number = _bit_of(left), _number_of(right)
+    bit, number = _bit_of(left), integer_of(right)
     holds = _COMPARISONS.get(_PREDICATES(ir.IntegerAttr(op.attributes["predicate"]).value))
     if bit is None or number is None or holds is None:
         return None
@@ -97,18 +97,6 @@ def _bit_of(value: ir.Value) -> ir.Value | None:
             return None
         op = kir.definer(operand)
     return None
-
-
-def _number_of(value: ir.Value) -> int | None:
-    op = kir.definer(value)
-    while op is not None and op.name in SPREAD:
-        op = kir.definer(op.operands[0])
-    if op is None or op.name != "arith.constant":
-        return None
-    attribute = op.attributes["value"]
-    if isinstance(attribute, ir.DenseIntElementsAttr):
-        attribute = attribute.get_splat_value() if attribute.is_splat else None
-    return attribute.value if isinstance(attribute, ir.IntegerAttr) else None
 
 
 def _all(like: ir.Value, *, value: bool) -> ir.Value:
