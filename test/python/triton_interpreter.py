@@ -8,6 +8,7 @@ elements. Results hold 77 where nothing was written. Numbers have the types of t
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ import ml_dtypes
 import numpy as np
 import tensor_descriptors
 
+from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.bindings import ir
 
 DTYPES = {
@@ -243,6 +245,19 @@ class Frame:
 
     def assembly(self, op: ir.Operation, operands: list) -> list:
         instruction = ir.StringAttr(op.attributes["asm_string"]).value
+        if instruction == tt.LOWEST_BITS:
+            (count,) = operands
+            assert ((count >= 0) & (count <= 32)).all(), "a count of bits is no count"
+            return [((1 << count.astype(np.int64)) - 1).astype(np.uint32).view(np.int32)]
+        if "selp" in instruction:
+            word, bit, chosen, other, *_ = operands
+            holds = (word & bit) != 0
+            for how, *sides in tt.COMPARISON.findall(instruction):
+                left, right = (operands[int(place) - 1] for place in sides)
+                if how.endswith("u32"):
+                    left, right = left.view(np.uint32), right.view(np.uint32)
+                holds &= getattr(operator, how.split(".")[0])(left, right)
+            return [np.where(holds, chosen, other)]
         if "$2" in instruction:  # a pair of numbers in a register, as f32
             return [operands[0].astype(np.float32)]
         if instruction == "rcp.approx.ftz.f32 $0, $1;":

@@ -18,6 +18,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_approximate_reciprocals,
     tt_approximate_tanh,
     tt_fold_exponents,
+    tt_mask_words,
     tt_move_addends,
     tt_narrow_bits,
     tt_skew_products,
@@ -117,6 +118,7 @@ def hopper(
             "split-features=true "
             f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
+            "tt-mask-words",
             f"tt-skew-products{{carry-rounded={_word(carry_rounded)}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
             f"row-buffers={row_buffers} shared-bytes={shared_bytes} registers={registers}}}",

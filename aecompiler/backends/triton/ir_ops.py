@@ -8,6 +8,7 @@ create what they make at the current insertion point and location. Names and att
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -268,7 +269,7 @@ def library_call(name: str, operands: Sequence[ir.Value], type_: ir.Type, librar
 def assembly(instruction: str, value: ir.Value) -> ir.Value:
     """A pure instruction from f32 to f32, $1 to $0, element by element."""
     expect(str(element_of(value)) == "f32", "tt.elementwise_inline_asm", "numbers of f32", value)
-    return _assembly(instruction, value, value.type, constraints="=f,f", packed=1)
+    return _assembly(instruction, [value], value.type, constraints="=f,f", packed=1)
 
 
 WIDENED = {
@@ -283,13 +284,61 @@ def widened_pairs(value: ir.Value) -> ir.Value:
     element = str(element_of(value))
     expect(element in WIDENED, "tt.elementwise_inline_asm", f"numbers of {' or '.join(WIDENED)}", value)
     type_ = typed(shape_of(value), ir.F32Type.get())
-    return _assembly(WIDENED[element], value, type_, constraints="=r,=r,r", packed=2)
+    return _assembly(WIDENED[element], [value], type_, constraints="=r,=r,r", packed=2)
 
 
-def _assembly(code: str, value: ir.Value, type_: ir.Type, *, constraints: str, packed: int) -> ir.Value:
+LOWEST_BITS = "bmsk.clamp.b32 $0, 0, $1;"
+"""The lowest $1 bits of the word $0."""
+
+
+def lowest_bits(count: ir.Value) -> ir.Value:
+    """Words of i32 in which the lowest `count` bits are set, 0 to 32; opaque to LLVM."""
+    expect(element_of(count) == integer(I32), "tt.elementwise_inline_asm", "counts of i32", count)
+    return _assembly(LOWEST_BITS, [count], count.type, constraints="=r,r", packed=1)
+
+
+_COMPARED = (
+    *(f"{name}.and.s32" for name in ("eq", "ne", "lt", "le", "gt", "ge")),
+    *(f"{name}.and.u32" for name in ("lt", "le", "gt", "ge")),
+)
+"""Comparisons of integers by the number that `arith.cmpi` has for them."""
+
+COMPARISON = re.compile(rf"setp\.({'|'.join(_COMPARED)}) %chosen, \$(\d+), \$(\d+), %chosen;")
+"""A comparison in the code of `choose_by_bit`: how, and what the places of its operands are."""
+
+Comparison = tuple[int, ir.Value, ir.Value]
+"""Two tensors of i32, and how they are compared: the number that `arith.cmpi` has for it."""
+
+
+def choose_by_bit(
+    word: ir.Value, bit: ir.Value, comparisons: Sequence[Comparison], chosen: ir.Value, other: ir.Value
+) -> ir.Value:
+    """`chosen` where a bit is set in a word and all comparisons hold, else `other`: tensors of one shape.
+
+    In one piece, so that neither LLVM nor the assembler keeps conditions: there are seven registers for them.
+    """
+    name = "tt.elementwise_inline_asm"
+    operands = [word, bit, chosen, other, *(each for _, *sides in comparisons for each in sides)]
+    right = str(element_of(chosen)) == "f32" and chosen.type == other.type
+    expect(right, name, "numbers of f32", chosen, other)
+    integers = all(element_of(each) == integer(I32) for each in operands if each not in (chosen, other))
+    expect(integers, name, "words, bits and integers of i32", *operands)
+    expect(len({shape_of(each) for each in operands}) == 1, name, "operands of one shape", *operands)
+    tests = ["and.b32 %bit, $1, $2;", "setp.ne.u32 %chosen, %bit, 0;"]
+    for at, (predicate, _, _) in enumerate(comparisons):
+        left = 5 + 2 * at
+        tests.append(f"setp.{_COMPARED[predicate]} %chosen, ${left}, ${left + 1}, %chosen;")
+    code = f"{{ .reg .pred %chosen; .reg .b32 %bit; {' '.join(tests)} selp.f32 $0, $3, $4, %chosen; }}"
+    constraints = "=f,r,r,f,f" + ",r,r" * len(comparisons)
+    return _assembly(code, operands, chosen.type, constraints=constraints, packed=1)
+
+
+def _assembly(
+    code: str, operands: Sequence[ir.Value], type_: ir.Type, *, constraints: str, packed: int
+) -> ir.Value:
     return one(
         "tt.elementwise_inline_asm",
-        [value],
+        operands,
         type_,
         asm_string=ir.StringAttr.get(code),
         constraints=ir.StringAttr.get(constraints),

@@ -9,7 +9,7 @@
 // PIPELINE-SAME: attn-tile{{{.*}}rows-last=false masked-values=check-result retry-block-kv=16 split-features=true score-ranges=3 tile-lists=true},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{library=ocml descriptors=true section=4 pairs=true},
-// PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals,
+// PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals,tt-mask-words,
 // PIPELINE-SAME: tt-skew-products{carry-rounded=true},
 // PIPELINE-SAME: ttg-specialize-warps{consumers=1 stages=3 programs=132 row-buffers=1 shared-bytes=200000 registers=32768},
 // PIPELINE-SAME: ttg-assign-layouts,
