@@ -12,6 +12,8 @@ from typing import Any
 
 from aecompiler import arrays
 from aecompiler.arrays import Argument
+from aecompiler.backends.base import RecordingExecutable
+from aecompiler.repeated_calls import RepeatedCalls
 from aecompiler.torch_types import torch_dtype
 
 _ROUND_F32_BELOW = 3.4e38
@@ -157,3 +159,9 @@ def _span(tensor: Any) -> tuple[int, int]:
 
 
 note_write = arrays.note_write
+
+
+def repeated_calls(arguments: Sequence[Argument], executable: RecordingExecutable) -> RepeatedCalls | None:
+    """What finds calls that repeat earlier ones; None where no tensor says which device a call is on."""
+    are_tensors = any(argument.kind == "tensor" for argument in arguments)
+    return RepeatedCalls(arguments, executable) if are_tensors else None

@@ -92,6 +92,27 @@ class Executable(Protocol):
         """
 
 
+class RecordedCall(Protocol):
+    """What a call does that was recorded, to be done again on other tensors of the same kinds."""
+
+    def prepare(self, addresses: tuple[int, ...]) -> Any:
+        """All of a call but its launches, for tensors with these addresses: what `launch` takes, with
+        `results`, or None where the call must be looked at anew."""
+
+    def launch(self, prepared: Any) -> None:
+        """Launch what was prepared."""
+
+
+class RecordingExecutable(Executable, Protocol):
+    """An executable in the memory "cuda", whose calls can be repeated."""
+
+    def record(self, arguments: Sequence[Any], results: Sequence[Any]) -> RecordedCall | None:
+        """What a call like this does, which was made before; None where it can't be recorded.
+
+        `results` are tensors to write to, or nothing for new ones.
+        """
+
+
 @runtime_checkable
 class Backend(Protocol):
     """Compiles functions whose signature is ranked tensors and scalars for one kind of target."""

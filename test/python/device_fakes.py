@@ -11,8 +11,12 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from aecompiler.backends.nvidia.driver import DriverError
+from aecompiler.backends.nvidia.artifact import MAX_SCRATCH
+from aecompiler.backends.nvidia.driver import LAUNCH_CONFIG, DriverError
 from aecompiler.backends.triton import kernel_abi
+
+PARAMETERS = ("!tt.ptr<f32>", "i64", "!tt.ptr<f32>", "i64", "i32", "f32")
+"""Those of the kernel that a `FakeDriver` knows unless it is told of others."""
 
 _ADDRESSES = itertools.count(1 << 20, 1 << 20)
 
@@ -99,8 +103,8 @@ class Run:
 class FakeDriver:
     """A driver whose launches are noted, with the parameters read from memory as a GPU would read them."""
 
-    def __init__(self, capability=(9, 0), shared=227 << 10, parameters=()):
-        self._wide = {n for n, each in enumerate(parameters) if kernel_abi.is_descriptor(each)}
+    def __init__(self, capability=(9, 0), shared=227 << 10, parameters=PARAMETERS):
+        self._parameters = list(parameters)
         self.library = self
         self.encoded: list[dict[str, Any]] = []
         self._capability, self._shared = capability, shared
@@ -127,16 +131,24 @@ class FakeDriver:
         self.loaded.append((device, binary, name, shared))
         return 1000 + len(self.loaded)
 
-    def launch_kernel(self, function, x, y, z, threads, one, two, shared, stream, pointers, extra):
-        assert (one, two, extra) == (1, 1, None)
-        self.launches.append((function, (x, y, z), threads, shared, stream, list(pointers)))
-        self.slots = [
-            ctypes.string_at(
-                pointer, kernel_abi.DESCRIPTOR_BYTES if n in self._wide else kernel_abi.SLOT_BYTES
-            )
-            for n, pointer in enumerate(pointers)
+    def launch_kernel(self, config, function, pointers, extra):
+        assert extra is None
+        described = ctypes.string_at(config, struct.calcsize(LAUNCH_CONFIG))
+        x, y, z, threads, one, two, shared, stream, attributes, count = struct.unpack(
+            LAUNCH_CONFIG, described
+        )
+        assert (one, two, attributes, count) == (1, 1, 0, 0)
+        count = len(self._parameters) + MAX_SCRATCH
+        places = list((ctypes.c_uint64 * count).from_address(pointers))
+        self.launches.append((function, (x, y, z), threads, shared, stream, places))
+        sizes = [
+            kernel_abi.DESCRIPTOR_BYTES if kernel_abi.is_descriptor(each) else kernel_abi.SLOT_BYTES
+            for each in self._parameters
         ]
-        assert all(pointers[n] % kernel_abi.DESCRIPTOR_ALIGNMENT == 0 for n in self._wide)
+        sizes += [kernel_abi.SLOT_BYTES] * MAX_SCRATCH
+        self.slots = [ctypes.string_at(*each) for each in zip(places, sizes, strict=True)]
+        for place, size in zip(places, sizes, strict=True):
+            assert size == kernel_abi.SLOT_BYTES or place % kernel_abi.DESCRIPTOR_ALIGNMENT == 0
         return self.answer
 
     def zeros(self, device):

@@ -8,14 +8,13 @@ import textwrap
 import threading
 
 import pytest
-from device_fakes import FakeDriver, FakeTensor
+from device_fakes import PARAMETERS, FakeDriver, FakeTensor
 
 from aecompiler.backends.nvidia import launch
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED, KernelCode, NvidiaArtifact
 from aecompiler.backends.nvidia.launch import CudaExecutable
 from aecompiler.errors import BackendError, UnsupportedError
 
-PARAMETERS = ["!tt.ptr<f32>", "i64", "!tt.ptr<f32>", "i64", "i32", "f32"]
 PLAN = {
     "function": "scale",
     "arguments": [
@@ -45,7 +44,7 @@ MANIFEST = {
     "entry": "scale",
     "versions": {},
     "plan": PLAN,
-    "kernels": {"k": {"parameters": PARAMETERS, "num_warps": 4, "num_stages": 3, "stage": "ttir"}},
+    "kernels": {"k": {"parameters": list(PARAMETERS), "num_warps": 4, "num_stages": 3, "stage": "ttir"}},
 }
 
 
@@ -191,20 +190,20 @@ def test_want_of_memory_is_a_memory_error(monkeypatch):
 
 
 def test_calls_in_threads_do_not_mix_their_parameters():
-    barrier = threading.Barrier(2)
+    barrier, one_at_a_time = threading.Barrier(2), threading.Lock()
     seen = {}
 
     class Slow(FakeDriver):
-        def launch_kernel(self, function, x, *others):
+        def launch_kernel(self, *launched):
             barrier.wait(timeout=20)  # both calls have packed their parameters, and neither has launched
-            answer = super().launch_kernel(function, x, *others)
-            seen[x] = [bytes(slot) for slot in self.slots]
+            with one_at_a_time:
+                answer = super().launch_kernel(*launched)
+                seen[self.launches[-1][1][0]] = self.slots
             barrier.wait(timeout=20)
             return answer
 
     found = Slow()
     run = executable(found)
-    found.slots = []
     threads = [threading.Thread(target=run, args=(arguments(rows=rows), [None])) for rows in (3, 5)]
     for each in threads:
         each.start()

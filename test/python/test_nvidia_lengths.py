@@ -58,6 +58,17 @@ def test_a_call_runs_the_kernel_of_its_length():
     assert functions == [1001, 1002, 1002, 1002, 1002, 1001, 1001]  # nothing is launched for no rows
 
 
+def test_a_recorded_call_runs_the_kernel_of_its_length():
+    found = FakeDriver()
+    run = CudaExecutable(artifact("usual", compile_length=lambda *_: artifact("short")), lambda: found)
+    for rows in (4096, 1000):
+        arguments = [FakeTensor((rows, 8)), FakeTensor((rows, 2)), 0.5]
+        run(arguments, [None])
+        recorded = run.record(arguments, [])
+        recorded.launch(recorded.prepare((arguments[0].address, arguments[1].address)))
+    assert [launch[0] for launch in found.launches] == [1001, 1001, 1002, 1002]
+
+
 def test_a_length_is_compiled_once_by_several_threads():
     asked = []
 

@@ -30,6 +30,9 @@ _P, _I, _U, _L, _S = ctypes.c_void_p, ctypes.c_int, ctypes.c_uint, ctypes.c_uint
 
 _ZEROS_BYTES = 256
 
+LAUNCH_CONFIG = "<7I4xQQI4x"
+"""CUlaunchConfig for `struct`: the grid, the block, bytes of shared memory, the stream, and no attributes."""
+
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (_U,),
     "cuDeviceGet": (_P, _I),
@@ -48,11 +51,16 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuStreamCreate": (_P, _U),
     "cuStreamSynchronize": (_P,),
     "cuStreamDestroy_v2": (_P,),
-    "cuLaunchKernel": (_P, _U, _U, _U, _U, _U, _U, _U, _P, _P, _P),
+    "cuLaunchKernelEx": (_P, _P, _P, _P),
     "cuThreadExchangeStreamCaptureMode": (_P,),
     "cuGetErrorName": (_I, _P),
     "cuGetErrorString": (_I, _P),
 }
+_NEWER: dict[str, tuple[Any, ...]] = {
+    "cuFuncLoad": (_P,),
+    "cuTensorMapEncodeTiled": (_P, _I, _U, _P, _P, _P, _P, _P, _I, _I, _I, _I),
+}
+"""What old drivers do not have, and is only called where it is needed or there."""
 
 
 class DriverError(BackendError):
@@ -63,16 +71,34 @@ class DriverError(BackendError):
         self.name = name
 
 
+def _declare(function: Any, types: tuple[Any, ...]) -> None:
+    function.argtypes, function.restype = types, _I
+
+
+class _Place(threading.local):
+    """Where the driver writes a context to, for each thread: each call asks for the current one."""
+
+    def __init__(self) -> None:
+        self.context = _P()
+        self.reference = ctypes.byref(self.context)
+
+
 class Driver:
     """The functions of the library that are used here; `DriverError` for what the driver refuses."""
 
     def __init__(self, library: Any):
         for name, types in _SIGNATURES.items():
-            function = getattr(library, name)
-            function.argtypes, function.restype = types, _I
+            _declare(getattr(library, name), types)
+        for name, types in _NEWER.items():
+            if (function := getattr(library, name, None)) is not None:
+                _declare(function, types)
         self.library = library
-        self.launch_kernel: Callable[..., int] = library.cuLaunchKernel
-        """`cuLaunchKernel` itself, which returns an error's number for `check`."""
+        self.launch_kernel: Callable[..., int] = library.cuLaunchKernelEx
+        """`cuLaunchKernelEx` itself, which returns an error's number for `check`. It takes the addresses of
+        a `LAUNCH_CONFIG`, the function, and of pointers to its parameters: `ctypes` converts four numbers,
+        and not the eleven of `cuLaunchKernel`."""
+        self._get_current = library.cuCtxGetCurrent
+        self._here = _Place()
         self._contexts: dict[int, int] = {}
         self._zeros: dict[int, int] = {}
         self._lock = threading.Lock()
@@ -127,9 +153,10 @@ class Driver:
 
     def current(self) -> int:
         """The context that is current on this thread, or 0."""
-        context = _P()
-        self.check(self.library.cuCtxGetCurrent(ctypes.byref(context)), "the context can't be had")
-        return context.value or 0
+        here = self._here
+        if code := self._get_current(here.reference):
+            self.check(code, "the context can't be had")
+        return here.context.value or 0
 
     @contextlib.contextmanager
     def using(self, context: int) -> Iterator[None]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import struct
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aecompiler.backends.nvidia.artifact import ALIGNED, MAX_SCRATCH, UNALIGNED, NvidiaArtifact
+from aecompiler.backends.nvidia.artifact import NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, driver
 from aecompiler.backends.nvidia.host_program import kernel_names, make_program
-from aecompiler.backends.nvidia.tensor_map import TensorMaps
-from aecompiler.backends.triton.kernel_abi import (
-    DESCRIPTOR_ALIGNMENT,
-    SLOT_BYTES,
-    parameter_places,
-    parse_descriptor,
-)
+from aecompiler.backends.nvidia.launcher import Launcher
+from aecompiler.backends.nvidia.recorded_call import Device, RecordedCall, record
 from aecompiler.errors import AecError, BackendError
 from aecompiler.torch_types import torch_dtype
-
-_MAX_GRID = ((1 << 31) - 1, 65535, 65535)
-
-Launcher = Callable[..., None]
 
 
 class CudaExecutable:
@@ -41,7 +30,7 @@ class CudaExecutable:
         self._tensors = [n for n, each in enumerate(plan["arguments"]) if each["shape"] is not None]
         self._find_driver = find_driver
         self._driver: Driver | None = None
-        self._devices: dict[int, _Device] = {}
+        self._devices: dict[int, Device] = {}
         self._lock = threading.Lock()
         self._lengths = artifact.manifest.get("lengths")
         self._of_class: dict[int, CudaExecutable] = {}
@@ -53,11 +42,8 @@ class CudaExecutable:
         `results` are tensors to write to, or None for new ones. Raises `ValueError` for tensors on several
         devices, `MemoryError` where memory is short, and `BackendError` where the code can't run.
         """
-        if self._lengths is not None:
-            length = arguments[self._lengths["argument"]].shape[self._lengths["dimension"]]
-            other = self._of_bits.get(length.bit_length()) or self._for_length(length)
-            if other is not self:
-                return other(arguments, results)
+        if self._lengths is not None and (other := self._for_call(arguments)) is not self:
+            return other(arguments, results)
         index = self._device_of(arguments, results)
         device = self._devices.get(index) or self._load(index)
         stream = device.current_stream(index)
@@ -71,6 +57,22 @@ class CudaExecutable:
             if type(error).__name__ != "OutOfMemoryError":  # torch's
                 raise
             raise MemoryError(f"'{self._artifact.entry}' needs more memory than there is: {error}") from None
+
+    def record(self, arguments: Sequence[Any], results: Sequence[Any]) -> RecordedCall | None:
+        """What a call like this one does, which was made before; None where that can't be recorded.
+
+        `results` are tensors to write to, or nothing for new ones.
+        """
+        if self._lengths is not None and (other := self._for_call(arguments)) is not self:
+            return other.record(arguments, results)
+        device = self._devices[self._device_of(arguments, results)]
+        return record(device, self._program, self._artifact.manifest["plan"], arguments, results)
+
+    def _for_call(self, arguments: Sequence[Any]) -> CudaExecutable:
+        """What runs a call, by its length."""
+        assert self._lengths is not None
+        length = arguments[self._lengths["argument"]].shape[self._lengths["dimension"]]
+        return self._of_bits.get(length.bit_length()) or self._for_length(length)
 
     def _for_length(self, length: int) -> CudaExecutable:
         """What runs calls of a length; all lengths of as many bits are of one class."""
@@ -111,29 +113,30 @@ class CudaExecutable:
             f"{what} '{name}': expects a tensor on the device of '{other}', cuda:{first}, got {tensor.device}"
         )
 
-    def _load(self, index: int) -> _Device:
+    def _load(self, index: int) -> Device:
         with self._lock:
             if index not in self._devices:
                 found = self._driver = self._driver or self._find_driver()
-                self._devices[index] = _Device(found, index, self._artifact, self._kernels)
+                self._devices[index] = _find_device(found, index, self._artifact, self._kernels)
             return self._devices[index]
 
 
-class _Device:
-    """What calls on one device share."""
-
-    def __init__(self, found: Driver, index: int, artifact: NvidiaArtifact, kernels: Sequence[str]):
-        wanted, got = tuple(artifact.manifest["capability"]), found.capability(index)
-        if wanted != got:
-            raise BackendError(
-                f"'{artifact.entry}' is compiled for {artifact.target}, and device {index} is an "
-                f"sm_{got[0]}{got[1]}"
-            )
-        self.driver = found
-        self.context = found.context(index)
-        self.launchers = [make_launcher(found, index, artifact, name) for name in kernels]
-        self.current_stream = _current_stream()
-        self.empty = _empty(index)
+def _find_device(found: Driver, index: int, artifact: NvidiaArtifact, kernels: Sequence[str]) -> Device:
+    """What calls on a device share; `BackendError` for another chip than the code is for."""
+    wanted, got = tuple(artifact.manifest["capability"]), found.capability(index)
+    if wanted != got:
+        raise BackendError(
+            f"'{artifact.entry}' is compiled for {artifact.target}, and device {index} is an "
+            f"sm_{got[0]}{got[1]}"
+        )
+    return Device(
+        found,
+        index,
+        found.context(index),
+        [Launcher(found, index, artifact, name) for name in kernels],
+        _current_stream(),
+        _empty(index),
+    )
 
 
 def _current_device() -> int:
@@ -157,68 +160,3 @@ def _empty(index: int) -> Callable[[Sequence[int], str], Any]:
     device = torch.device("cuda", index)
     empty = torch.empty
     return lambda sizes, dtype: empty(sizes, dtype=torch_dtype(dtype), device=device)
-
-
-class _Block:
-    """The memory that the parameters of one launch at a time stand in, and the pointers to them.
-
-    Behind those of the launch are null pointers, for what the compiler has added to a kernel.
-    """
-
-    __slots__ = ("buffer", "pointers", "start")
-
-    def __init__(self, places: Sequence[int], size: int):
-        places = [*places, *(size + SLOT_BYTES * n for n in range(MAX_SCRATCH))]
-        self.buffer = ctypes.create_string_buffer(size + SLOT_BYTES * MAX_SCRATCH + DESCRIPTOR_ALIGNMENT)
-        address = ctypes.addressof(self.buffer)
-        self.start = -address % DESCRIPTOR_ALIGNMENT
-        self.pointers = (ctypes.c_void_p * len(places))(*(address + self.start + n for n in places))
-
-
-def make_launcher(found: Driver, index: int, artifact: NvidiaArtifact, name: str) -> Launcher:
-    """`launch(stream, x, y, z, misaligned, *values)` of a kernel on a device; see `host_program.py`.
-
-    The value of a descriptor is the address, the sizes and the strides of its tensor. The forms of a kernel,
-    for aligned tensors and for others, are loaded when they are first needed.
-    """
-    parameters = artifact.manifest["kernels"][name]["parameters"]
-    form, places = parameter_places(parameters)
-    packed = struct.Struct(form)
-    pack_into = packed.pack_into
-    descriptors = [each for each in map(parse_descriptor, parameters) if each is not None]
-    maps = TensorMaps(found, index, descriptors) if descriptors else None
-    plain = len(parameters) - len(descriptors)
-    launch_kernel = found.launch_kernel
-    functions: dict[bool, tuple[int, int, int]] = {}  # by whether tensors are misaligned
-    free: list[_Block] = []  # appending and popping are atomic
-    lock = threading.Lock()
-
-    def load(is_misaligned: bool) -> tuple[int, int, int]:
-        with lock:
-            if is_misaligned not in functions:
-                code = artifact.code(name, UNALIGNED if is_misaligned else ALIGNED)
-                function = found.load_function(index, code.binary, code.symbol, code.shared)
-                functions[is_misaligned] = (function, code.threads, code.shared)
-            return functions[is_misaligned]
-
-    def launch(stream: int, x: int, y: int, z: int, misaligned: int, *values: Any) -> None:
-        if x <= 0 or y <= 0 or z <= 0:
-            return
-        if x > _MAX_GRID[0] or y > _MAX_GRID[1] or z > _MAX_GRID[2]:
-            raise ValueError(f"kernel '{name}' can't be launched on a grid of {x} x {y} x {z} blocks")
-        is_misaligned = misaligned != 0
-        function, threads, shared = functions.get(is_misaligned) or load(is_misaligned)
-        try:
-            block = free.pop()
-        except IndexError:
-            block = _Block(places, packed.size)
-        if maps is not None:
-            tensors = values[plain:]
-            values = values[:plain] + (maps.known.get(tensors) or maps.add(tensors))
-        pack_into(block.buffer, block.start, *values)
-        code = launch_kernel(function, x, y, z, threads, 1, 1, shared, stream, block.pointers, None)
-        free.append(block)
-        if code:
-            found.check(code, f"kernel '{name}' can't be launched")
-
-    return launch

@@ -6,7 +6,6 @@ import ctypes
 import math
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from aecompiler.backends.nvidia.driver import Driver
 from aecompiler.backends.triton.kernel_abi import (
@@ -16,6 +15,7 @@ from aecompiler.backends.triton.kernel_abi import (
     ITEM_BYTES,
     Descriptor,
 )
+from aecompiler.bounded import keep
 
 _TYPES = {  # CUtensorMapDataType, and the bytes of an element
     "i8": (0, 1),
@@ -31,16 +31,10 @@ _SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}  # CUtensorMapSwizzle
 _MAX_RANK, _MAX_BOX, _MAX_SIZE, _MAX_STRIDE = 5, 256, 1 << 32, 1 << 40
 _L2_PROMOTION_128B = 2
 
-_MOST_MAPS = 256
+_MOST_MAPS = 1024
 
 Tensor = tuple[int, tuple[int, ...], tuple[int, ...]]
 """Address, sizes, and strides in elements."""
-
-_SIGNATURE = (
-    *(ctypes.c_void_p, ctypes.c_int, ctypes.c_uint32, ctypes.c_void_p),
-    *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p),
-    *(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int),
-)
 
 
 def check(
@@ -103,7 +97,6 @@ def encode(
     check(address, dtype, sizes, strides, box, swizzle_bytes)
     rank, (code, item) = len(sizes), _TYPES[dtype]
     function = driver.library.cuTensorMapEncodeTiled
-    function.argtypes, function.restype = _SIGNATURE, ctypes.c_int
     memory = ctypes.create_string_buffer(DESCRIPTOR_BYTES + DESCRIPTOR_ALIGNMENT)
     start = -ctypes.addressof(memory) % DESCRIPTOR_ALIGNMENT
     # The hardware counts dimensions from the last.
@@ -142,13 +135,13 @@ class TensorMaps:
         """The maps of tensors that are not known yet, all of whose rows are aligned."""
         with self._lock:
             maps = tuple(self._map(n, tensor) for n, tensor in enumerate(tensors))
-            _keep(self.known, tensors, maps)
+            keep(self.known, tensors, maps, _MOST_MAPS)
         return maps
 
     def _map(self, number: int, tensor: Tensor) -> bytes:
         place = (number, tensor)
         if place not in self._made:
-            _keep(self._made, place, self._encode(self._parameters[number], *tensor))
+            keep(self._made, place, self._encode(self._parameters[number], *tensor), _MOST_MAPS)
         return self._made[place]
 
     def _encode(
@@ -171,9 +164,3 @@ class TensorMaps:
             parameter.copied_box,
             parameter.swizzle_bytes,
         )
-
-
-def _keep(found: dict[Any, Any], key: Any, value: Any) -> None:
-    while len(found) >= _MOST_MAPS:
-        del found[next(iter(found))]
-    found[key] = value
