@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -58,6 +59,16 @@ PREFIX = _find_prefix()
 def load(name: str) -> ModuleType:
     """Import the submodule `name` of the bindings, for example `load("dialects.transform")`."""
     return importlib.import_module(f"{PREFIX}.{name}")
+
+
+def declare_dialects(*names: str) -> None:
+    """Tell the bindings that dialects have no module in their distribution.
+
+    They else look for it on the disk at each operation of the dialect that they show to Python.
+    """
+    for name in names:
+        module = f"{PREFIX}.dialects.{name}"
+        sys.modules.setdefault(module, ModuleType(module, f"The dialect {name}, which has no module."))
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Callable
 
-from aecompiler.bindings import ext, ir
+from aecompiler.bindings import declare_dialects, ext, ir
+
+declare_dialects("attn")
 
 
 class Attn(ext.Dialect, name="attn"):

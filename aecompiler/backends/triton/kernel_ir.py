@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from aecompiler.bindings import ir
+from aecompiler.bindings import declare_dialects, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
+
+declare_dialects("tt", "tt_host", "ttg", "ttng")
 
 FUNCTION = "tt.func"
 
