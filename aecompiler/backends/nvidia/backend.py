@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 from aecompiler import diagnostics
@@ -74,28 +74,29 @@ class NvidiaBackend:
                     return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
                 except (BackendError, KeyError):
                     cache.drop(key)
-        lengths = self._lengths(module, entry, schedule)
-        artifact = self._first(
-            module, schedule, lambda attempt: self._compile(module, entry, attempt, key, lengths)
+        tried = self._attempts(module, schedule)
+        lengths = self._lengths(module, entry, schedule, tried)
+        artifact = _first(
+            tried(schedule.length or LENGTH),
+            lambda attempt: self._compile(module, entry, attempt, key, lengths),
         )
         if cache is not None:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
 
-    def _first(self, module: Any, schedule: NvidiaSchedule, make: Callable[[NvidiaSchedule], Made]) -> Made:
-        """What `make` makes of the first schedule that takes the program and fits the target."""
-        *tried, last = attempts(schedule, self.target, read_forms(module, schedule.length))
-        for attempt in tried:
-            try:
-                return make(attempt)
-            except ResourceError:
-                continue
-            except CompileError:
-                if not attempt.consumers:  # which take only some programs
-                    raise
-        return make(last)
+    def _attempts(self, module: Any, schedule: NvidiaSchedule) -> Callable[[int], list[NvidiaSchedule]]:
+        """The schedules that are tried for a length, which are looked for once."""
+        return functools.cache(
+            lambda length: attempts(schedule, self.target, read_forms(module, length)),
+        )
 
-    def _lengths(self, module: Any, entry: str, schedule: NvidiaSchedule) -> dict[str, Any]:
+    def _lengths(
+        self,
+        module: Any,
+        entry: str,
+        schedule: NvidiaSchedule,
+        tried: Callable[[int], list[NvidiaSchedule]],
+    ) -> dict[str, Any]:
         """The classes of lengths that another schedule is chosen for than where lengths are not known.
 
         Empty where there are none, where the schedule names a length, or where calls don't tell their own.
@@ -103,12 +104,8 @@ class NvidiaBackend:
         place = length_place(module, entry)
         if schedule.length or place is None:
             return {}
-
-        def first(length: int) -> NvidiaSchedule:
-            return attempts(schedule, self.target, read_forms(module, length))[0]
-
-        chosen, others = first(LENGTH), [each for each in LENGTHS if each != length_class(LENGTH)]
-        others = [each for each in others if first(each) != chosen]
+        others = [each for each in LENGTHS if each != length_class(LENGTH)]
+        others = [each for each in others if tried(each)[0] != tried(LENGTH)[0]]
         if not others:
             return {}
         return {"argument": place[0], "dimension": place[1], "others": others, "schedule": schedule.options}
@@ -126,7 +123,8 @@ class NvidiaBackend:
         schedules that are tried it is the first that takes the program, whatever its code needs; `tune` is
         left out.
         """
-        return self._first(module, schedule, lambda attempt: self._lower(module, attempt))
+        tried = self._attempts(module, schedule)(schedule.length or LENGTH)
+        return _first(tried, lambda attempt: self._lower(module, attempt))
 
     def _lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
         from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
@@ -200,6 +198,20 @@ class NvidiaBackend:
         from aecompiler.backends.nvidia.launch import CudaExecutable
 
         return CudaExecutable(artifact)
+
+
+def _first(tried: Sequence[NvidiaSchedule], make: Callable[[NvidiaSchedule], Made]) -> Made:
+    """What `make` makes of the first schedule that takes the program and fits the target."""
+    *others, last = tried
+    for attempt in others:
+        try:
+            return make(attempt)
+        except ResourceError:
+            continue
+        except CompileError:
+            if not attempt.consumers:  # which take only some programs
+                raise
+    return make(last)
 
 
 def find_backend(name: str) -> NvidiaBackend:

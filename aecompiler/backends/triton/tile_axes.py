@@ -60,8 +60,11 @@ class TileAxes:
     # ---- the rules -------------------------------------------------------------------------------
 
     def _find(self, node: _Node) -> _Node:
-        while (parent := self._parents.get(node, node)) != node:
+        parents, first = self._parents, node
+        while (parent := parents.get(node)) is not None:
             node = parent
+        while first != node:  # later searches begin at the end
+            parents[first], first = node, parents[first]
         return node
 
     def _unify(self, a: _Node, b: _Node) -> None:
