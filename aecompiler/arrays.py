@@ -79,6 +79,7 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
     if argument.kind == "scalar":
         given = number(argument, value)
         return Scalar(_pack(argument, given)), given, None
+    refuse_masked(f"argument '{argument.name}'", value)
     if is_torch(value):
         return _take_torch(argument, value)
     if isinstance(value, (np.ndarray, np.generic)):
@@ -86,6 +87,12 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
     raise TypeError(
         f"argument '{argument.name}': expects a numpy array or a torch tensor, got {describe(value)}"
     )
+
+
+def refuse_masked(where: str, value: Any) -> None:
+    """Refuse a masked array, whose mask kernels would not see; `where` names it."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{where}: expects an array without a mask, got a masked array: pass .filled(...)")
 
 
 def allocate(dtype: str, shape: tuple[int, ...], like_torch: bool) -> tuple[Buffer, Any]:
@@ -116,9 +123,12 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
         check_torch_result(where, value)
         dtype, expected = value.dtype, torch_dtype(result.dtype)
         contiguous, address = value.is_contiguous() and not value.is_neg(), value.data_ptr()
+        is_aligned = True
     elif isinstance(value, np.ndarray):
+        refuse_masked(where, value)
         dtype, expected = value.dtype, numpy_dtype(result.dtype)
-        contiguous, address = value.flags.c_contiguous and value.flags.aligned, value.ctypes.data
+        contiguous, address = value.flags.c_contiguous, value.ctypes.data
+        is_aligned = value.flags.aligned
         if not value.flags.writeable:
             raise ValueError(f"{where}: expects an array that may be written to")
     else:
@@ -129,6 +139,10 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Buffer:
         raise ValueError(f"{where}: expects shape {shape}, got {tuple(value.shape)}")
     if not contiguous:
         raise ValueError(f"{where}: expects a contiguous array")
+    if not is_aligned:
+        raise ValueError(
+            f"{where}: expects an array at a multiple of the size of {result.dtype}, got address {address:#x}"
+        )
     return Buffer(address, shape, _contiguous_strides(shape))
 
 
@@ -270,6 +284,7 @@ def _shape_text(shape: tuple[int | str | None, ...]) -> str:
 
 def number(argument: Argument, value: Any) -> int | float:
     """A scalar argument as a Python number; 0-d arrays and numpy scalars count as numbers."""
+    refuse_masked(f"argument '{argument.name}'", value)
     if (is_torch(value) or isinstance(value, (np.ndarray, np.generic))) and value.ndim == 0:
         if is_torch(value):
             if value.device.type == "meta" or not has_data(value):

@@ -29,6 +29,7 @@ def take(argument: Argument, value: Any) -> tuple[Any, tuple[int, ...] | int | f
         number = _number(argument, value)
         return number, number, None
     if not arrays.is_torch(value):
+        arrays.refuse_masked(f"argument '{argument.name}'", value)
         raise TypeError(
             f"argument '{argument.name}': expects a torch tensor on a GPU, got {arrays.describe(value)}"
         )
@@ -78,6 +79,8 @@ def place(value: Any) -> Any:
     import numpy as np
     import torch
 
+    if isinstance(value, np.ma.MaskedArray):  # which the call refuses by its name
+        return value
     if isinstance(value, np.ndarray) and value.ndim:
         is_bfloat16 = value.dtype == arrays.numpy_dtype("bf16")
         value = torch.from_numpy(np.array(value.view(np.int16) if is_bfloat16 else value))
@@ -116,6 +119,7 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Any:
     """A tensor of the caller for a result of that shape; errors name the result."""
     where = f"result '{result.name}'"
     if not arrays.is_torch(value):
+        arrays.refuse_masked(where, value)
         raise TypeError(f"{where}: expects a torch tensor on a GPU, got {arrays.describe(value)}")
     if not _is_plain(value) or value.is_inference() or not arrays.has_data(value):
         _check_device(where, value)

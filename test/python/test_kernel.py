@@ -1,6 +1,7 @@
 """Calls of kernels and `aec.check`: arguments, sizes, scalars, torch tensors, threads and memory."""
 
 import pathlib
+import re
 import sys
 import threading
 
@@ -11,6 +12,7 @@ from ir_programs import CAUSAL, attention, recurrence
 from kernels import NAMED, SHAPES, qkv, random, refuses
 
 import aecompiler as aec
+from aecompiler import arrays, device_arrays
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 
@@ -398,6 +400,21 @@ def test_out_that_takes_part_in_a_gradient(softmax):
     refuses(ValueError, message, softmax, *args, out=made)
 
 
+def test_masked_arrays_are_refused_by_name(softmax):
+    """Their masks would be dropped."""
+    q, k, v = qkv()
+    wrong = "expects an array without a mask, got a masked array: pass .filled(...)"
+    refuses(TypeError, f"argument 'k': {wrong}", softmax, q, np.ma.masked_array(k), v)
+    with pytest.raises(TypeError, match=f"argument 'k': {re.escape(wrong)}"):
+        aec.check(softmax, q, np.ma.masked_array(k), v)
+    for kind in ("tensor", "scalar"):
+        argument = arrays.Argument("n", kind, (), "f32")
+        for take in (arrays.take, device_arrays.take):
+            with pytest.raises(TypeError, match=f"argument 'n': {re.escape(wrong)}"):
+                take(argument, np.ma.masked)
+    assert device_arrays.place(masked := np.ma.masked_array(k)) is masked, "the call refuses it by its name"
+
+
 def test_out_must_fit_and_overlap_nothing(softmax):
     kernel, (q, k, v) = softmax, qkv()
     good = np.empty((1, 2, 5, 3), np.float32)
@@ -410,6 +427,11 @@ def test_out_must_fit_and_overlap_nothing(softmax):
             ValueError,
             f"result '{name}': expects a contiguous array",
         ),
+        (
+            np.ma.masked_array(good),
+            TypeError,
+            f"result '{name}': expects an array without a mask, got a masked array: pass .filled(...)",
+        ),
         ([good, good], TypeError, "program() expects out to hold 1 arrays, one for each result, got 2"),
         ("o", TypeError, f"result '{name}': expects a numpy array or a torch tensor, got 'str'"),
     ):
@@ -419,6 +441,9 @@ def test_out_must_fit_and_overlap_nothing(softmax):
     refuses(
         ValueError, f"result '{name}': expects an array that may be written to", kernel, q, k, v, out=frozen
     )
+    off = np.zeros(good.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(good.shape)
+    message = f"result '{name}': expects an array at a multiple of the size of f32, got address "
+    refuses(ValueError, f"{message}{off.ctypes.data:#x}", kernel, q, k, v, out=off)
     shared = np.zeros(q.size + good.size - 1, np.float32)
     q2, o2 = shared[: q.size].reshape(q.shape), shared[q.size - 1 :].reshape(good.shape)
     message = f"result '{name}': expects an array that does not overlap argument 'q'"
