@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pathlib
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from aecompiler import diagnostics
 from aecompiler.backends.base import get_backend
 from aecompiler.bindings import ir
+from aecompiler.bytecode import bytecode_of
 from aecompiler.kernel import Kernel
 from aecompiler.passes.rewriting import symbol_name
 from aecompiler.signature import arguments_of, find_function, inlined, parse, results_of
@@ -31,17 +31,16 @@ def compile(program: Any, target: str = "cpu", *, function: str | None = None, *
     schedule = backend.schedule(options)
     module, names = _load(program)
     with module.context:
-        source = io.BytesIO()
         op = find_function(module, function)
         _verify(module)
-        module.operation.write_bytecode(source)
+        source = bytecode_of(module)
         name = symbol_name(op.operation)
         arguments = arguments_of(op, names.get(name))
         results = results_of(op)
-        clone, entry = inlined(source.getvalue(), name)
+        clone, entry = inlined(source, name)
         sizes = analyze(entry, [argument.name for argument in arguments])
         artifact = backend.emit(clone, name, schedule)
-    return Kernel(name, arguments, results, sizes, backend, artifact, source.getvalue())
+    return Kernel(name, arguments, results, sizes, backend, artifact, source)
 
 
 def _load(program: Any) -> tuple[ir.Module, dict[str, list[str]]]:

@@ -6,7 +6,6 @@ checked here, whole.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import statistics
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from aecompiler.bytecode import bytecode_of
 from aecompiler.tools.bench_machine import share_threads
 from aecompiler.tools.benchmark import Case, Record, Subject, Work, WrongResultError, record
 
@@ -80,9 +80,7 @@ def _write(folder: Path, case: Case, made: Work) -> None:
     programs = {"program": made.program, "first": made.baseline}
     for name, program in programs.items():
         if program is not None:
-            buffer = io.BytesIO()
-            program.module.operation.write_bytecode(buffer)
-            (folder / f"{name}.mlirbc").write_bytes(buffer.getvalue())
+            (folder / f"{name}.mlirbc").write_bytes(bytecode_of(program.module))
     (folder / "target").write_text(case.target)
     for name, value in made.inputs.items():
         np.save(folder / f"{name}.npy", np.asarray(value))

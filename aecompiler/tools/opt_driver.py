@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from aecompiler import diagnostics as diags
 from aecompiler.bindings import ir
-from aecompiler.bytecode import is_bytecode
+from aecompiler.bytecode import bytecode_of, is_bytecode
 from aecompiler.diagnostics import Diagnostic
 from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError
@@ -311,11 +311,7 @@ class Driver:
             return self.explain.take()
         if not self.args.emit_bytecode:
             return self._to_text(op)
-        import io
-
-        buffer = io.BytesIO()
-        op.write_bytecode(buffer)
-        return buffer.getvalue()
+        return bytecode_of(op)
 
     def _at(self, place: Place, doing: str) -> None:
         self.place = place

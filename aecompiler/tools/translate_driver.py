@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import re
@@ -23,7 +22,7 @@ from aecompiler.backends.triton.kernel_text import KernelText, kernel_texts, rea
 from aecompiler.backends.triton.report import report_of
 from aecompiler.backends.triton.sass import disassemble
 from aecompiler.bindings import ir, load
-from aecompiler.bytecode import is_bytecode
+from aecompiler.bytecode import bytecode_of, is_bytecode
 from aecompiler.compiler import compile
 from aecompiler.dialect import make_context
 from aecompiler.errors import AecError, BackendError, PipelineError
@@ -74,9 +73,7 @@ def translate(args: Any, report: Reporter) -> int:
 def _read(path: str) -> bytes:
     """The content of a file, or the bytecode of a program in Python (`FILE.py:NAME`)."""
     if ":" in path and not os.path.exists(path):
-        buffer = io.BytesIO()
-        load_program(path).program.module.operation.write_bytecode(buffer)
-        return buffer.getvalue()
+        return bytecode_of(load_program(path).program.module)
     try:
         return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except (OSError, ValueError) as error:
@@ -319,9 +316,7 @@ class _Translation:
                 name = symbol_name(find_function(module, self.args.function).operation)
             except ValueError as error:
                 raise UsageError(str(error).replace("function=", "--function")) from None
-            buffer = io.BytesIO()
-            module.operation.write_bytecode(buffer)
-            return inlined(buffer.getvalue(), name)[0], name
+            return inlined(bytecode_of(module), name)[0], name
 
     def _joined(self, texts: Sequence[str], kernels: Sequence[KernelText]) -> str:
         """One text; where there are several, a comment names the kernel of each."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -19,6 +18,7 @@ from aecompiler.backends.cpu.schedule import CHOOSE_LEVEL, CpuSchedule, pipeline
 from aecompiler.backends.cpu.stacks import stack_need
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.bindings import ir
+from aecompiler.bytecode import bytecode_of
 from aecompiler.disk_cache import open_cache
 from aecompiler.passes.infra import run_pipeline
 
@@ -52,8 +52,7 @@ class CpuBackend:
 
             found = run_pipeline(module, pipeline)
             remarks = (diagnostic.message.partition(NOT_VECTORIZED) for diagnostic in found)
-            buffer = io.BytesIO()
-            module.operation.write_bytecode(buffer)
+            lowered = bytecode_of(module)
             symbols = ir.SymbolTable(module.operation)
             level = schedule.opt_level
             if level == CHOOSE_LEVEL:
@@ -66,7 +65,7 @@ class CpuBackend:
                 "vectorized": is_vectorized(module),
                 "not_vectorized": [reason for _, mark, reason in remarks if mark],
             }
-            kernel = CachedKernel(buffer.getvalue(), b"", metadata)
+            kernel = CachedKernel(lowered, b"", metadata)
         code = kernel.code
         if schedule.block_q or schedule.block_kv:
             for reason in dict.fromkeys(kernel.metadata["not_vectorized"]):

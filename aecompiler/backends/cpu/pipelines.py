@@ -18,6 +18,7 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     verify_lowering,
 )
 from aecompiler.passes.infra import register_pipeline
+from aecompiler.passes.options import render
 
 _BUFFERIZE = (
     # arith and math on tensors become loops, and chains of them one loop
@@ -72,8 +73,8 @@ _TO_LLVM = (
 def lower_tensors(*between: str, vector_bits: int = 128, x86: bool = False) -> str:
     """From tensors, linalg and scf to LLVM, for a vector unit; `between` are steps on prepared functions."""
     choices = {
-        "avx512": str(x86 and vector_bits == 512).lower(),
-        "x86": str(x86).lower(),
+        "avx512": render(x86 and vector_bits == 512),
+        "x86": render(x86),
         "transposes": "shuffle16x16" if vector_bits == 512 else "shuffle1d",
     }
     prepare = ("cpu-prepare-functions", "func.func(cpu-sink-results)")
@@ -133,7 +134,7 @@ def cpu(
             "canonicalize",
             "cse",
             lower_tensors(
-                f"cpu-vectorize-tiles{{{registers} prefetch={str(prefetch).lower()}}}",
+                f"cpu-vectorize-tiles{{{registers} prefetch={render(prefetch)}}}",
                 vector_bits=vector_bits,
                 x86=x86,
             ),

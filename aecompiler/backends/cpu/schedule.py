@@ -10,6 +10,7 @@ from aecompiler.backends.base import Schedule
 from aecompiler.backends.cpu.target import CpuTarget
 from aecompiler.environment import read_number
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
+from aecompiler.passes.options import render
 
 THREADS_VARIABLE = "AECOMPILER_NUM_THREADS"
 MAX_THREADS = 1024
@@ -89,5 +90,5 @@ def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:
         "pair-products": x86 and target.vector_bits == 512 and target.has("avx512_bf16"),
         "x86": x86,
     }
-    text = " ".join(f"{name}={str(value).lower()}" for name, value in options.items())
+    text = " ".join(f"{name}={render(value)}" for name, value in options.items())
     return f"builtin.module(attn-cpu{{{text}}})"

@@ -25,11 +25,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
 )
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.passes.infra import register_pipeline
-
-
-def _word(value: bool) -> str:
-    return str(value).lower()
-
+from aecompiler.passes.options import render
 
 _TANH = {
     Tanh.LIBRARY: [],
@@ -69,13 +65,13 @@ def tt(
             "attn-derive-online",
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
-            f"tile-lists={_word(tile_lists)}{retry}}}",
+            f"tile-lists={render(tile_lists)}{retry}}}",
             "attn-fuse-elementwise",
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
-            f"pairs={_word(pairs)} least-value-features={least_value_features} "
-            f"descriptors={_word(descriptors)}}}",
+            f"pairs={render(pairs)} least-value-features={least_value_features} "
+            f"descriptors={render(descriptors)}}}",
             "tt-narrow-bits",
             "tt-move-addends",
             *(["tt-fold-exponents"] if fold_exponents else []),
@@ -116,10 +112,10 @@ def hopper(
         (
             f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
             "split-features=true "
-            f"library={library} section={section} pairs={_word(programs > 0)} descriptors=true "
+            f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
             "tt-mask-words",
-            f"tt-skew-products{{carry-rounded={_word(carry_rounded)}}}",
+            f"tt-skew-products{{carry-rounded={render(carry_rounded)}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "
             f"row-buffers={row_buffers} shared-bytes={shared_bytes} registers={registers}}}",
             "ttg-assign-layouts",

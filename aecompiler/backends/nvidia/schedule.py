@@ -12,6 +12,7 @@ from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.errors import BackendError
 from aecompiler.passes.attn_tile import MAX_BLOCK
+from aecompiler.passes.options import render
 
 MIN_BLOCK = 16
 """The matrix units multiply no smaller tiles."""
@@ -136,7 +137,7 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
         programs = f"programs={target.multiprocessors} section=4" if is_persistent else "programs=0"
         numbers = f"consumers={chosen.consumers} block-kv={chosen.block_kv} stages={chosen.num_stages}"
         limits = f"shared-bytes={target.shared_bytes_per_block} registers={target.registers}"
-        order = f"waits={chosen.waits} ping-pong={str(chosen.order == 'ping-pong').lower()}"
+        order = f"waits={chosen.waits} ping-pong={render(chosen.order == 'ping-pong')}"
         return f"builtin.module(attn-hopper{{{numbers} {programs} {order} {limits}{tanh}}})"
     tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
     return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}}})"

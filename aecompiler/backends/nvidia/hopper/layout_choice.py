@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
+from aecompiler.backends.triton.constant_factors import number_of
 from aecompiler.backends.triton.tile_axes import SOURCES, is_elementwise
 from aecompiler.bindings import ir
 from aecompiler.passes.registry import PassFailure
@@ -126,12 +126,4 @@ def is_on_demand(op: ir.Operation) -> bool:
 
 def is_zero(value: ir.Value) -> bool:
     """Whether a tensor is 0 everywhere."""
-    op = kir.definer(value)
-    while op is not None and op.name == "tt.splat":
-        op = kir.definer(op.operands[0])
-    if op is None or op.name != "arith.constant":
-        return False
-    attribute = op.attributes["value"]
-    if isinstance(attribute, ir.DenseElementsAttr):
-        attribute = attribute.get_splat_value() if attribute.is_splat else None
-    return isinstance(attribute, ir.FloatAttr) and attribute.value == 0.0
+    return number_of(value) == 0.0
