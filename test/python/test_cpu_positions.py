@@ -133,7 +133,7 @@ def vectorized(program):
         module = ir.Module.parse(text)
         run_pipeline(
             module,
-            "builtin.module(cpu-guard-operations,attn-derive-online,attn-tile{block-q=32 decode-rows=16},"
+            "builtin.module(attn-guard-operations,attn-derive-online,attn-tile{block-q=32 decode-rows=16},"
             "convert-attn-to-linalg,canonicalize,cse,cpu-prepare-functions,func.func(cpu-sink-results),"
             "cpu-vectorize-tiles{vector-bits=512},canonicalize)",
         )

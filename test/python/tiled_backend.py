@@ -38,7 +38,7 @@ class TiledBackend(CpuBackend):
 
 
 def _front(tile: str, fuse: str, derive: str = TiledSchedule.derive) -> list[str]:
-    steps = ["cpu-guard-operations", f"attn-derive-online{{{derive}}}", f"attn-tile{{{tile}}}"]
+    steps = ["attn-guard-operations", f"attn-derive-online{{{derive}}}", f"attn-tile{{{tile}}}"]
     return [*steps, f"attn-fuse-elementwise{{{fuse}}}"] if fuse else steps
 
 

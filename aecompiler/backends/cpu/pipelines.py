@@ -10,7 +10,6 @@ from aecompiler.backends.cpu.passes import (  # noqa: F401  (registers)
     expand_copies,
     expand_math,
     expand_vector_math,
-    guard_operations,
     outline_parallel,
     prepare_functions,
     sink_results,
@@ -89,7 +88,7 @@ def cpu_reference(*, block_q: Annotated[int, "query rows of attn.attention compu
     """
     return ",".join(
         (
-            "cpu-guard-operations",
+            "attn-guard-operations",
             f"convert-attn-to-linalg{{block-q={block_q}}}",
             lower_tensors(),
         )
@@ -124,7 +123,7 @@ def cpu(
         registers += " pair-products=true"
     return ",".join(
         (
-            "cpu-guard-operations",
+            "attn-guard-operations",
             "attn-derive-online{keep-refused=true}",
             f"func.func(cpu-choose-tiles{{{blocks} {registers}}})",
             f"attn-tile{{decode-rows={decode_rows} decode-block-kv={decode_block_kv} "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import aecompiler.passes  # noqa: F401  (registers)
-from aecompiler.backends.cpu.passes import guard_operations  # noqa: F401  (registers)
 from aecompiler.backends.nvidia.hopper import (  # noqa: F401  (registers)
     assign_layouts,
     order_groups,
@@ -61,7 +60,7 @@ def tt(
     retry += " split-features=true" if split_features else ""
     return ",".join(
         (
-            "cpu-guard-operations",
+            "attn-guard-operations",
             "attn-derive-online",
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "

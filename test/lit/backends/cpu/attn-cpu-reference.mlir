@@ -2,7 +2,7 @@
 // RUN: aec-opt %s --attn-cpu-reference | FileCheck %s
 
 // PIPELINE:      builtin.module(
-// PIPELINE-SAME: cpu-guard-operations,
+// PIPELINE-SAME: attn-guard-operations,
 // PIPELINE-SAME: convert-attn-to-linalg{block-q=8},
 // PIPELINE-SAME: cpu-prepare-functions,func.func(cpu-sink-results),
 // PIPELINE-SAME: convert-elementwise-to-linalg,canonicalize,cse,eliminate-empty-tensors,

@@ -7,7 +7,7 @@
 // RUN: aec-opt %s '--attn-cpu=block-q=32 decode-rows=0 tile-q=4 vector-bits=128 x86=false' | FileCheck %s --check-prefix=NEON
 
 // PIPELINE:      builtin.module(
-// PIPELINE-SAME: cpu-guard-operations,
+// PIPELINE-SAME: attn-guard-operations,
 // PIPELINE-SAME: attn-derive-online{keep-refused=true},
 // PIPELINE-SAME: func.func(cpu-choose-tiles{block-q=64 block-kv=32 tile-q=2 pair-products=true}),
 // PIPELINE-SAME: attn-tile{decode-rows=32 decode-block-kv=64 score-ranges=3},

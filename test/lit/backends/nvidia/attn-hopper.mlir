@@ -5,7 +5,7 @@
 // RUN: not aec-opt %s --allow-unregistered-dialect --attn-hopper=shared-bytes=1000 2>&1 | FileCheck %s --check-prefix=SHARED
 
 // PIPELINE:      builtin.module(
-// PIPELINE-SAME: cpu-guard-operations,attn-derive-online,
+// PIPELINE-SAME: attn-guard-operations,attn-derive-online,
 // PIPELINE-SAME: attn-tile{{{.*}}rows-last=false masked-values=check-result retry-block-kv=16 split-features=true score-ranges=3 tile-lists=true},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{library=ocml descriptors=true section=4 pairs=true},

@@ -5,7 +5,7 @@
 // RUN: not aec-opt %s --attn-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 
 // PIPELINE:      builtin.module(
-// PIPELINE-SAME: cpu-guard-operations,attn-derive-online,
+// PIPELINE-SAME: attn-guard-operations,attn-derive-online,
 // PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result score-ranges=3 tile-lists=true},
 // PIPELINE-SAME: attn-fuse-elementwise,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},

@@ -1,4 +1,4 @@
-"""The pass `cpu-guard-operations`: no input of a kernel kills the process."""
+"""The pass `attn-guard-operations`: no input of a kernel kills the process, or reads what is not its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from aecompiler.passes.region_safety import make_surroundings_total
 class GuardOperations(Pass):
     """Make the operations around attn operations total, as those of regions are.
 
-    On a CPU an integer division by zero ends the process, and a read out of bounds may. *Before*: any IR on
+    On a CPU an integer division by zero ends the process, and a read out of bounds may; on a GPU both give
+    anything, or a fault. *Before*: any IR on
     tensors. *After*: outside attn operations, whose lowering does the same for their regions, everything has
     the result that the dialect defines for regions: division by zero gives 0, the remainder is then the
     dividend, `MIN / -1` wraps, long shifts shift everything out, casts saturate, indices and the numbers of
@@ -33,7 +34,7 @@ class GuardOperations(Pass):
     ```
     """
 
-    NAME = "cpu-guard-operations"
+    NAME = "attn-guard-operations"
 
     def run(self, op: ir.Operation) -> None:
         """Rewrite operations in `op`."""

@@ -1,5 +1,5 @@
 // RUN: aec-opt %s -o %t.before
-// RUN: aec-opt %s --cpu-guard-operations -o %t.after
+// RUN: aec-opt %s --attn-guard-operations -o %t.after
 // RUN: diff %t.before %t.after
 
 // Nothing here can fail, whatever the arguments are.

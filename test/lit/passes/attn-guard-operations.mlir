@@ -1,4 +1,4 @@
-// RUN: aec-opt %s --cpu-guard-operations | FileCheck %s
+// RUN: aec-opt %s --attn-guard-operations | FileCheck %s
 
 // A division by a constant that is neither 0 nor -1 needs no guard.
 // CHECK-LABEL: func.func @by_constant

@@ -1,4 +1,4 @@
-// RUN: aec-opt %s --cpu-guard-operations --split-input-file --verify-diagnostics
+// RUN: aec-opt %s --attn-guard-operations --split-input-file --verify-diagnostics
 
 func.func @nowhere(%x: tensor<8xf32>, %y: tensor<4xf32>, %t: tensor<1xindex>) -> tensor<8xf32> {
   %c0 = arith.constant 0 : index
