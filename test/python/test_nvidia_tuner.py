@@ -159,6 +159,14 @@ def test_cycles_of_launches_are_those_of_their_schedules(tmp_path, monkeypatch):
     assert tuner._cycles(tmp_path, [2, 5]) == {2: 22.0, 5: 55.0}
     monkeypatch.setattr(tuner, "kernel_cycles", lambda command, names, timeout: counted[:-1])
     assert tuner._cycles(tmp_path, [2, 5]) == {}
+    limits = []
+    monkeypatch.setattr(tuner, "kernel_cycles", lambda command, names, timeout: limits.append(timeout) or [])
+    for count in (1, 256):
+        for number in range(count):
+            tuner_child.binary(tmp_path, number).touch()
+        tuner._cycles(tmp_path, range(count))
+    first, last = (limit - tuner.START_S for limit in limits)
+    assert 256 * first == last > 0, "each launch has time"
 
 
 # ---- what is kept --------------------------------------------------------------------------------------

@@ -41,9 +41,9 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.size_analysis import classes_of
 from aecompiler.sizes import Size
 
-COMPILE_S, START_S, RUN_S, BATCH_S, PROFILE_S = 180.0, 120.0, 10.0, 40.0, 120.0
+COMPILE_S, START_S, RUN_S, BATCH_S, PROFILE_S = 180.0, 120.0, 10.0, 40.0, 2.0
 """How long these may take: a compilation, the start of a process, the first call of a schedule, a batch of
-calls, and the run under the profiler.
+calls, and each launch under the profiler.
 """
 
 _ENTRY = "schedule"
@@ -264,7 +264,7 @@ def _cycles(folder: Path, numbers: Sequence[int]) -> dict[int, float]:
         launches.add(len(codes))
     order = tuner_child.launch_order(numbers)
     command = processes.module_command(tuner_child.__name__, "launch", str(folder), *map(str, numbers))
-    found = kernel_cycles(command, names, PROFILE_S)
+    found = kernel_cycles(command, names, START_S + PROFILE_S * len(order) * max(launches))
     if len(launches) != 1 or len(found) != len(order) * min(launches):
         return {}
     each = min(launches)
