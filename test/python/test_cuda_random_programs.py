@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from drawn_programs import each_different
 from random_programs import RandomProgram, attention_programs
 from random_tiles import tile_programs
 from test_random_programs import ACCUMULATED, LOST, WEIGHTS, Campaign
@@ -55,24 +57,7 @@ def check(campaign: Campaign, program: RandomProgram) -> None:
 def test_random_programs_agree_with_the_reference(name, number, report_lines):
     strategy = tile_programs() if name == "tiles" else attention_programs()
     campaign = Campaign()
-    different: set[str] = set()
-
-    @seed(number)
-    @settings(
-        max_examples=8 * COUNT,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(program=strategy)
-    def property_(program):
-        if program.source in different or len(different) >= COUNT:
-            return
-        different.add(program.source)
-        check(campaign, program)
-
-    property_()
-    report_lines.append(f"{name} {number} on a GPU: {len(different)} random programs; {campaign.text()}")
-    assert len(different) >= COUNT
+    different = each_different(strategy, number, COUNT, functools.partial(check, campaign), draws_each=8)
+    report_lines.append(f"{name} {number} on a GPU: {different} random programs; {campaign.text()}")
+    assert different >= COUNT
     assert campaign.forms["refused"] <= COUNT / 4, "many are refused"

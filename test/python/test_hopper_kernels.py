@@ -12,7 +12,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import warp_interpreter
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from drawn_programs import each_different
 from random_inputs import lay_out
 from random_tiles import tile_programs
 from test_random_programs import ACCUMULATED, LOST, Campaign
@@ -373,26 +373,7 @@ WAYS = (
 )
 
 
-def run_different(number, count, check):
-    """`check` on so many different programs, drawn from a seed."""
-    different: set[str] = set()
-
-    @seed(number)
-    @settings(
-        max_examples=4 * count,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(program=tile_programs(elements=(*["bf16"] * 5, "f16"), features=(16, 32, 64)))
-    def property_(program):
-        if program.source not in different and len(different) < count:
-            different.add(program.source)
-            check(program)
-
-    property_()
-    return len(different)
+STRATEGY = tile_programs(elements=(*["bf16"] * 5, "f16"), features=(16, 32, 64))
 
 
 def test_random_programs_agree_with_the_reference_or_are_refused(report_lines):
@@ -413,7 +394,7 @@ def test_random_programs_agree_with_the_reference_or_are_refused(report_lines):
             if inputs[0][..., 0].size * inputs[1].shape[2] <= MOST:
                 compare(traced, inputs, options, (call["seed"] % 7,), campaign, lost)
 
-    count = sum(run_different(number, COUNT, check) for number in range(SEEDS))
+    count = sum(each_different(STRATEGY, number, COUNT, check) for number in range(SEEDS))
     total = sum(refused.values())
     reasons = "; ".join(f"{reason}: {times}" for reason, times in refused.items())
     report_lines.append(

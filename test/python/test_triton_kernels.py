@@ -5,7 +5,7 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from drawn_programs import each_different
 from random_inputs import lay_out
 from random_programs import attention_programs
 from random_tiles import tile_programs
@@ -93,21 +93,8 @@ MOST = 20_000
 @pytest.mark.parametrize(("name", "count"), [("tiles", 16), ("wild", 24)])
 def test_random_programs_agree_with_the_reference(name, count, report_lines):
     campaign = Campaign()
-    different: set[str] = set()
 
-    @seed(4)
-    @settings(
-        max_examples=4 * count,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(program=tile_programs() if name == "tiles" else attention_programs())
-    def property_(program):
-        if program.source in different or len(different) >= count:
-            return
-        different.add(program.source)
+    def check_calls(program):
         traced = program.trace()
         lost = max((LOST.get(feature, 1.0) for feature in program.features), default=1.0)
         for call in program.calls:
@@ -116,9 +103,10 @@ def test_random_programs_agree_with_the_reference(name, count, report_lines):
                 continue
             check(traced.module, inputs, program.element, campaign, lost)
 
-    property_()
-    report_lines.append(f"{name} in Triton's dialect: {len(different)} random programs; {campaign.text()}")
-    assert len(different) >= count
+    strategy = tile_programs() if name == "tiles" else attention_programs()
+    different = each_different(strategy, 4, count, check_calls)
+    report_lines.append(f"{name} in Triton's dialect: {different} random programs; {campaign.text()}")
+    assert different >= count
 
 
 # ---- masks and normalisers ---------------------------------------------------------------------------

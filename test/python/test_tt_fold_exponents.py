@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from drawn_programs import each_drawn
 from random_programs import attention_programs
 from random_tiles import tile_programs
 from triton_programs import Kernels
@@ -145,16 +145,7 @@ def test_error_of_large_scores(size):
 def test_error_of_random_programs(name, count, report_lines):
     errors: list[tuple[float, float]] = []
 
-    @seed(11)
-    @settings(
-        max_examples=8 * count,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(program=tile_programs() if name == "tiles" else attention_programs())
-    def property_(program):
+    def check_folded(program):
         if len(errors) >= count or program.element != "f32" or "exp" not in program.source:
             return
         call = program.calls[0]
@@ -162,7 +153,8 @@ def test_error_of_random_programs(name, count, report_lines):
         if inputs[0][..., 0].size * inputs[1].shape[2] < 10_000:
             errors.append(check(program.trace().module, inputs, 2.0**-19))
 
-    property_()
+    strategy = tile_programs() if name == "tiles" else attention_programs()
+    each_drawn(strategy, 11, 8 * count, check_folded)
     before, after = map(max, zip(*errors, strict=True))
     report_lines.append(f"{name} with exponents folded: {len(errors)}, error {after:.1e} beside {before:.1e}")
     assert len(errors) >= count
