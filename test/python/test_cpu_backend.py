@@ -5,7 +5,8 @@ import re
 import ml_dtypes
 import numpy as np
 import pytest
-from ir_programs import ALL, CAUSAL, SOFTMAX, WEIGHTS, attention, recurrence
+from cpu_numerics import DECAY, DTYPES, TOLERANCE, assert_close, compiled, program, qkv, random, wide
+from ir_programs import CAUSAL, WEIGHTS, attention, recurrence
 
 import aecompiler as aec
 from aecompiler.backends.cpu.backend import CpuBackend
@@ -13,44 +14,7 @@ from aecompiler.backends.cpu.schedule import CpuSchedule, pipeline_for
 from aecompiler.reference import oracles
 
 INF, NAN = np.inf, np.nan
-DTYPES = {"f16": np.float16, "bf16": ml_dtypes.bfloat16, "f32": np.float32, "f64": np.float64}
-# Against float64 on the same inputs, relative to the largest result: o is rounded to its type.
-TOLERANCE = {"f16": 1e-3, "bf16": 8e-3, "f32": 1e-5, "f64": 1e-13}
 NEVER = "%keep = arith.constant false\n    yield %keep"
-
-
-def compiled(text, **options):
-    return aec.compile(text, **{"opt_level": 0, **options})
-
-
-def random(*shape, seed=0, dtype=np.float32):
-    return np.random.default_rng([seed, *shape]).standard_normal(shape).astype(dtype)
-
-
-def qkv(b=1, hq=2, hkv=2, sq=5, skv=7, dqk=4, dv=3, dtype=np.float32):
-    shapes = [(b, hq, sq, dqk), (b, hkv, skv, dqk), (b, hkv, skv, dv)]
-    return [random(*shape, seed=n, dtype=dtype) for n, shape in enumerate(shapes)]
-
-
-def wide(*arrays):
-    return [np.asarray(array).astype(np.float64) for array in arrays]
-
-
-def assert_close(got, want, tolerance):
-    got, want = wide(got, want)
-    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
-    infinite = np.isinf(want)
-    np.testing.assert_array_equal(got[infinite], want[infinite])
-    finite = np.isfinite(want)
-    scale = np.abs(want[finite]).max(initial=1.0)
-    np.testing.assert_allclose(got[finite], want[finite], rtol=0, atol=tolerance * scale)
-
-
-def program(
-    score="yield %s", mask=ALL, normalize=SOFTMAX, captures="", element="f32", dqk=4, dv=3, heads="?"
-):
-    shapes = {name: f"?x{heads}x?x{size}" for name, size in (("q", dqk), ("k", dqk), ("v", dv))}
-    return attention(score, mask, normalize, captures, element=element, **shapes)
 
 
 # ---- sizes and types ----
@@ -437,146 +401,6 @@ def test_row_position_of_padding_rows_is_clamped():
     normalize = '%m = "attn.row_reduce"(%s) {kind = "max"} : (f64) -> f64\n    yield %s, %m'
     _, m = compiled(program(score, normalize=normalize))(*qkv(sq=33))
     np.testing.assert_array_equal(m, np.broadcast_to(np.arange(33.0), (1, 2, 33)))
-
-
-# ---- recurrences ----
-
-OUTER = """%e = tensor.empty() : $S
-    %rows = linalg.broadcast ins(%kt : $K) outs(%e : $S) dimensions = [1]
-    %columns = linalg.broadcast ins(%vt : $V) outs(%e : $S) dimensions = [0]
-    %kv = arith.mulf %rows, %columns : $S
-    """
-READ_STATE = """%z = arith.constant dense<0.0> : $V
-    %out = linalg.vecmat ins(%qt, {state} : $K, $S) outs(%z : $V) -> $V
-    """
-LINEAR = OUTER + "%S1 = arith.addf %S, %kv : $S\n    " + READ_STATE.format(state="%S1") + "yield %S1, %out"
-DECAY = (
-    """%g = tensor.extract %gate[%b, %h, %t] : tensor<?x?x?xf32>
-    %a = math.exp %g : f32
-    %decay = tensor.splat %a : $S
-    """
-    + OUTER
-    + """%kept = arith.mulf %decay, %S : $S
-    %S1 = arith.addf %kept, %kv : $S
-    """
-    + READ_STATE.format(state="%S1")
-    + "yield %S1, %out"
-)
-READ_FIRST = READ_STATE.format(state="%S") + OUTER + "%S1 = arith.addf %S, %kv : $S\n    yield %S1, %out"
-
-
-def recur(q, k, v, initial, gate=None, read_first=False):
-    """The steps above in numpy; q, k, v have the heads of the state."""
-    state = initial.copy()
-    o = np.zeros(v.shape)
-    for t in range(q.shape[2]):
-        old = state
-        if gate is not None:
-            state = np.exp(gate[:, :, t])[..., None, None] * state
-        state = state + k[:, :, t, :, None] * v[:, :, t, None, :]
-        o[:, :, t] = np.einsum("bhk,bhkv->bhv", q[:, :, t], old if read_first else state)
-    return o, state
-
-
-@pytest.mark.parametrize("opt_level", [0, 2])
-@pytest.mark.parametrize("element", DTYPES)
-def test_recurrence_in_every_dtype(element, opt_level):
-    kernel = compiled(recurrence(LINEAR, dk=4, dv=3, element=element), opt_level=opt_level)
-    acc = np.float64 if element == "f64" else np.float32
-    q, k, v = qkv(2, sq=9, skv=9, dtype=DTYPES[element])
-    initial = random(2, 2, 4, 3, dtype=acc)
-    o, final = kernel(q, k, v, initial)
-    assert o.dtype == DTYPES[element]
-    assert final.dtype == acc
-    want_o, want_final = recur(*wide(q, k, v, initial))
-    assert_close(o, want_o, TOLERANCE[element])
-    assert_close(final, want_final, TOLERANCE["f64" if element == "f64" else "f32"])
-
-
-@pytest.mark.parametrize("length", [0, 1, 2, 17])
-def test_gated_recurrence(length):
-    kernel = compiled(recurrence(DECAY, "%gate: tensor<?x?x?xf32>", dk=4, dv=3, element="f32"))
-    arrays = [*qkv(2, sq=length, skv=length), random(2, 2, 4, 3), -np.abs(random(2, 2, length))]
-    for got, want in zip(kernel(*arrays), recur(*wide(*arrays)), strict=True):
-        assert_close(got, want, 1e-5)
-
-
-def test_recurrence_that_reads_before_the_update():
-    kernel = compiled(recurrence(READ_FIRST, dk=4, dv=3, element="f32"))
-    arrays = [*qkv(1, sq=6, skv=6), random(1, 2, 4, 3)]
-    for got, want in zip(kernel(*arrays), recur(*wide(*arrays), read_first=True), strict=True):
-        assert_close(got, want, 1e-5)
-
-
-def test_recurrence_with_heads_of_each_operand():
-    text = recurrence(LINEAR, dk=4, dv=3, heads=("2", "1", "6", "6"), element="f32")
-    q, k, v = random(1, 2, 5, 4), random(1, 1, 5, 4, seed=1), random(1, 6, 5, 3, seed=2)
-    initial = random(1, 6, 4, 3)
-    want = recur(*wide(np.repeat(q, 3, 1), np.repeat(k, 6, 1), v, initial))
-    for got, expected in zip(compiled(text)(q, k, v, initial), want, strict=True):
-        assert_close(got, expected, 1e-5)
-
-
-def test_captured_slice_in_a_step_is_clamped():
-    step = (
-        """%row = tensor.extract_slice %gates[%t, 0] [1, 4] [1, 1] : tensor<?x4xf32> to $K
-    %S1 = tensor.cast %S : $S to $S
-    """
-        + READ_STATE.format(state="%S1").replace("%qt", "%row")
-        + "yield %S1, %out"
-    )
-    gates, initial = random(3, 4), random(1, 1, 4, 3)
-    o, _ = compiled(recurrence(step, "%gates: tensor<?x4xf32>", dk=4, dv=3, element="f32"))(
-        *qkv(1, 1, 1, 5, 5), initial, gates
-    )
-    assert_close(o[0, 0], gates[[0, 1, 2, 2, 2]] @ initial[0, 0], 1e-5)
-
-
-def test_captured_slice_that_reaches_past_the_end_reads_the_last_element():
-    step = (
-        "%row = tensor.extract_slice %gates[%t] [4] [1] : tensor<?xf32> to $K\n    "
-        + READ_STATE.format(state="%S").replace("%qt", "%row")
-        + "yield %S, %out"
-    )
-    gates, initial = random(5), random(1, 1, 4, 3)
-    kernel = compiled(recurrence(step, "%gates: tensor<?xf32>", dk=4, dv=3, element="f32"))
-    o, _ = kernel(*qkv(1, 1, 1, 4, 4), initial, gates)
-    rows = gates[np.minimum(np.arange(4)[:, None] + np.arange(4), 4)]
-    assert_close(o[0, 0], rows @ initial[0, 0], 1e-5)
-    o, _ = kernel(*qkv(1, 1, 1, 4, 4), initial, gates[:0])
-    np.testing.assert_array_equal(o, np.zeros_like(o))
-
-
-@pytest.mark.parametrize("zero", ["dk", "dv"])
-def test_recurrence_with_feature_size_zero(zero):
-    sizes = {"dk": 4, "dv": 3, zero: 0}
-    kernel = compiled(recurrence(LINEAR, **sizes, element="f32"))
-    q, k, v = qkv(1, sq=5, skv=5, dqk=sizes["dk"], dv=sizes["dv"])
-    o, final = kernel(q, k, v, random(1, 2, sizes["dk"], sizes["dv"]))
-    np.testing.assert_array_equal(o, np.zeros((1, 2, 5, sizes["dv"])))
-    assert final.shape == (1, 2, sizes["dk"], sizes["dv"])
-
-
-@pytest.mark.parametrize(
-    "offsets",
-    [[0, 7], [0, 2, 7], [0, 0, 3, 3, 7], [0, 5, 3, 7], [2, 4], [-3, 2, 99], [7, 7], [0]],
-    ids=["one", "two", "empty ones", "decreasing", "uncovered", "clamped", "none covered", "no sequence"],
-)
-def test_variable_length_form(offsets):
-    kernel = compiled(recurrence(LINEAR, dk=4, dv=3, element="f32", varlen=True))
-    count = len(offsets) - 1
-    q, k, v = qkv(1, sq=7, skv=7)
-    initial = random(count, 2, 4, 3)
-    o, final = kernel(q, k, v, initial, np.array(offsets, np.int32))
-    want_o, want_final = np.zeros(v.shape), initial.astype(np.float64)
-    edges = np.clip(offsets, 0, 7)
-    for n in range(count):
-        rows = slice(edges[n], max(edges[n], edges[n + 1]))
-        parts = wide(*(x[:, :, rows] for x in (q, k, v)), initial[n : n + 1])
-        want_o[:, :, rows], state = recur(*parts)
-        want_final[n] = state[0]
-    assert_close(o, want_o, 1e-5)
-    assert_close(final, want_final, 1e-5)
 
 
 # ---- around the op ----
