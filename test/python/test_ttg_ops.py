@@ -8,6 +8,7 @@ import pytest
 
 from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
+from aecompiler.backends.triton.kernel_abi import Descriptor
 from aecompiler.bindings import arith, ir
 from aecompiler.dialect import make_context
 
@@ -74,16 +75,16 @@ def test_buffers_are_read_back(buffer):
 @pytest.mark.parametrize(
     "descriptor",
     [
-        lo.Descriptor((1, 1, 128, 64), "bf16"),
-        lo.Descriptor((1, 1, 64, 128), "f16", lo.shared(256, 16)),
-        lo.Descriptor((32, 16), "f16", lo.shared(32, 16)),
+        Descriptor((1, 1, 128, 64), "bf16"),
+        Descriptor((1, 1, 64, 128), "f16", lo.shared(256, 16)),
+        Descriptor((32, 16), "f16", lo.shared(32, 16)),
     ],
 )
 def test_descriptors_are_read_back(descriptor):
     with make_context(allow_unregistered_dialects=True):
-        assert lo.is_descriptor(descriptor.type)
-        assert lo.Descriptor.of(descriptor.type) == descriptor
-        assert lo.Descriptor.of(ir.Type.parse(str(descriptor.type))) == descriptor
+        type_ = lo.descriptor_type(descriptor)
+        assert lo.is_descriptor(type_)
+        assert lo.descriptor_of(type_) == descriptor
 
 
 def test_types_of_other_kinds_are_errors():
@@ -92,7 +93,7 @@ def test_types_of_other_kinds_are_errors():
         with pytest.raises(TypeError, match="expects a buffer in shared memory, got tensor<16x16xbf16>"):
             lo.MemDesc.of(type_)
         with pytest.raises(TypeError, match="expects a descriptor of a tensor, got tensor<16x16xbf16>"):
-            lo.Descriptor.of(type_)
+            lo.descriptor_of(type_)
         assert not lo.is_descriptor(type_)
 
 
@@ -193,7 +194,8 @@ def test_a_product_onto_another_layout_is_an_error():
 def test_a_copy_by_tma_has_the_shape_of_the_box():
     with building() as given:
         tile, barrier = (ttg.memdesc_index(given[name], given["number"]) for name in ("tiles", "barriers"))
-        box, other = (lo.Descriptor((1, rows, 32), "bf16", lo.shared(64, 16)).type for rows in (64, 32))
+        layout = lo.shared(64, 16)
+        box, other = (lo.descriptor_type(Descriptor((1, rows, 32), "bf16", layout)) for rows in (64, 32))
         places = [given["number"]] * 3
         ttg.tma_load(ttg.one("test.make", [], box), places, barrier, tile, given["yes"])
         for type_, where in ((other, places), (box, places[1:]), (box, [given["wide"], *places[1:]])):

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
+from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton.host_sizes import Size, size_as, size_of
-from aecompiler.backends.triton.kernel_abi import descriptor_type
+from aecompiler.backends.triton.kernel_abi import Descriptor
 from aecompiler.backends.triton.memory import Region
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -92,7 +93,7 @@ class Descriptors:
         argument = region.memory.argument
         key = (argument, box, operand)
         if key not in self._known:
-            type_ = ir.Type.parse(descriptor_type(box, str(region.memory.element)))
+            type_ = lo.descriptor_type(Descriptor(box, str(region.memory.element)))
             self._known[key] = tt.add_parameter(self.kernel.function, type_)
             self.arguments.append(argument)
         return self._known[key]

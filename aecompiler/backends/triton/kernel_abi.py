@@ -76,28 +76,30 @@ def parameter_types(dtype: str, rank: int | None) -> list[str]:
 
 
 _DESCRIPTOR = re.compile(
-    r"!tt\.tensordesc<(?:tensor<)?(?P<box>(?:\d+x)+)(?P<dtype>\w+)"
-    r"(?:, .*?swizzlingByteWidth = (?P<swizzle>\d+).*?|, [^<>]*)?>+"
+    r"!tt\.tensordesc<(?P<tensor>tensor<)?(?P<box>(?:\d+x)+)(?P<dtype>\w+)(?:, (?P<layout>.+?))?>(?(tensor)>)"
 )
+_SWIZZLE = re.compile(r"swizzlingByteWidth = (\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Descriptor:
-    """What a parameter's type says of a descriptor: the box of a tile, and how it is laid out.
-
-    `swizzle` is the number of bytes within which pieces change places in shared memory, None if the type does
-    not say it.
-    """
+    """What a parameter's type says of a descriptor: the box of a tile, and how it is laid out ("": not)."""
 
     box: tuple[int, ...]
     dtype: str
-    swizzle: int | None = None
+    layout: str = ""
+
+    @property
+    def text(self) -> str:
+        """The type of a parameter, in the spelling of Triton 3.6."""
+        layout = f", {self.layout}" if self.layout else ""
+        return f"!tt.tensordesc<tensor<{'x'.join(map(str, self.box))}x{self.dtype}{layout}>>"
 
     @property
     def swizzle_bytes(self) -> int:
-        """The bytes of a swizzle, if need be as many as a row of the box takes."""
-        if self.swizzle is not None:
-            return self.swizzle
+        """Within how many bytes pieces change places in shared memory: if need be as many as a row takes."""
+        if (found := _SWIZZLE.search(self.layout)) is not None:
+            return int(found[1])
         return min(_MOST_SWIZZLE, self.box[-1] * ITEM_BYTES[self.dtype])
 
     @property
@@ -113,18 +115,13 @@ def is_descriptor(type_: str) -> bool:
     return type_.startswith("!tt.tensordesc<")
 
 
-def descriptor_type(box: Sequence[int], dtype: str) -> str:
-    """The type of a parameter that describes a tensor, of which boxes are copied."""
-    return f"!tt.tensordesc<tensor<{'x'.join(map(str, box))}x{dtype}>>"
-
-
 def parse_descriptor(type_: str) -> Descriptor | None:
     """What a parameter's type says, if it is that of a descriptor."""
     found = _DESCRIPTOR.fullmatch(type_)
     if found is None:
         return None
     box = tuple(int(size) for size in found["box"].split("x")[:-1])
-    return Descriptor(box, found["dtype"], int(found["swizzle"]) if found["swizzle"] else None)
+    return Descriptor(box, found["dtype"], found["layout"] or "")
 
 
 def parameter_places(parameters: Sequence[str]) -> tuple[str, list[int]]:

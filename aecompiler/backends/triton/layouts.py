@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import kernel_abi
+from aecompiler.backends.triton.kernel_abi import Descriptor
 from aecompiler.bindings import ir
 
 BARRIER = "#ttg.swizzled_shared<{vec = 1, perPhase = 1, maxPhase = 1, order = [0]}>"
@@ -19,9 +20,6 @@ BARRIER = "#ttg.swizzled_shared<{vec = 1, perPhase = 1, maxPhase = 1, order = [0
 _SHARED_MEMORY = "#ttg.shared_memory"
 _MEMDESC = re.compile(
     r"!ttg\.memdesc<(?P<shape>(?:\d+x)+)(?P<element>\w+), (?P<layout>#.+), #ttg\.shared_memory"
-)
-_DESCRIPTOR = re.compile(
-    r"!tt\.tensordesc<tensor<(?P<shape>(?:\d+x)+)(?P<element>\w+)(?:, (?P<layout>#.+))?>>"
 )
 
 
@@ -119,28 +117,17 @@ class MemDesc:
         return MemDesc(self.shape[1:], self.element, self.layout)
 
 
-@dataclass(frozen=True)
-class Descriptor:
-    """A descriptor of a tensor: the shape of the box it copies, element type, and layout ("": none)."""
+def descriptor_of(type_: ir.Type) -> Descriptor:
+    """What the type of a descriptor of a tensor says."""
+    found = kernel_abi.parse_descriptor(str(type_))
+    if found is None:
+        raise TypeError(f"expects a descriptor of a tensor, got {type_}")
+    return found
 
-    box: tuple[int, ...]
-    element: str
-    layout: str = ""
 
-    @classmethod
-    def of(cls, type_: ir.Type) -> Descriptor:
-        """What a type says."""
-        found = _DESCRIPTOR.match(str(type_))
-        if found is None:
-            raise TypeError(f"expects a descriptor of a tensor, got {type_}")
-        return cls(_sizes(found["shape"]), found["element"], found["layout"] or "")
-
-    @property
-    def type(self) -> ir.Type:
-        """The type of values that are such a descriptor."""
-        shape = "x".join(map(str, self.box))
-        layout = f", {self.layout}" if self.layout else ""
-        return ir.Type.parse(f"!tt.tensordesc<tensor<{shape}x{self.element}{layout}>>")
+def descriptor_type(descriptor: Descriptor) -> ir.Type:
+    """The type of values that are such a descriptor."""
+    return ir.Type.parse(descriptor.text)
 
 
 def is_memdesc(type_: ir.Type) -> bool:

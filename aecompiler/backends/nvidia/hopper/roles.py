@@ -165,7 +165,7 @@ class Roles:
         for value in op.results:
             self._check_size(op, value)
         if op.name in (LOAD, STORE):
-            box = lo.Descriptor.of(op.operands[0].type).box
+            box = lo.descriptor_of(op.operands[0].type).box
             tile = tt.shape_of(op.results[0] if op.name == LOAD else op.operands[1])
             if box[len(box) - len(tile) :] != tile:
                 raise PassFailure(op, "unsupported: tiles of other dimensions than the last ones")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from aecompiler.backends.nvidia.hopper.consumer import Consumer
 from aecompiler.backends.nvidia.hopper.limits import (
     PRODUCER_REGISTERS,
@@ -168,14 +170,14 @@ class _Specialized:
         """The type of a parameter: descriptors know layouts in shared memory, and those of rows copy 64."""
         if not lo.is_descriptor(argument.type):
             return argument.type
-        was = lo.Descriptor.of(argument.type)
+        was = lo.descriptor_of(argument.type)
         uses = [use.owner.operation for use in argument.uses]
         of_rows = {op.name == STORE or self.roles.is_resident(op) for op in uses}
         if len(of_rows) > 1:
             raise PassFailure(uses[0], "unsupported: tiles of rows and of keys by one descriptor")
         box = (*was.box[:-2], ROWS, was.box[-1]) if True in of_rows else was.box
-        layout = lo.shared(lo.row_bytes(box, was.element), lo.bits_of(was.element))
-        return lo.Descriptor(box, was.element, layout).type
+        layout = lo.shared(lo.row_bytes(box, was.dtype), lo.bits_of(was.dtype))
+        return lo.descriptor_type(dataclasses.replace(was, box=box, layout=layout))
 
     def _partitions(self, captures: list[ir.Value]) -> None:
         groups = self.roles.consumers
