@@ -17,7 +17,7 @@ from aecompiler.arrays import Argument
 from aecompiler.backends.base import RecordingExecutable
 from aecompiler.bounded import keep
 
-_MOST_CALLS = 256
+_MOST_CALLS = 64
 """How many calls that are not alike are remembered."""
 
 _bits = struct.Struct("=d").pack
