@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import host_views
 import ml_dtypes
 import numpy as np
 import tensor_descriptors
@@ -133,9 +134,7 @@ class Frame:
         for result, value in zip(op.results, results, strict=True):
             if isinstance(value, (np.ndarray, np.generic, int, float)):
                 value = np.asarray(value)
-                if isinstance(result.type, ir.RankedTensorType) and not op.name.startswith(
-                    ("tt_host", "tensor", "scf")
-                ):
+                if isinstance(result.type, ir.RankedTensorType) and result.type.has_static_shape:
                     assert value.shape == tuple(result.type.shape), op
                 value = value.astype(dtype_of(result.type), copy=False)
             self.values[result] = value
@@ -328,7 +327,7 @@ def _dot(op: ir.Operation, operands: list) -> list:
 _HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
     "tensor.dim": Frame.dim,
     "tensor.empty": Frame.empty,
-    "tensor.cast": lambda frame, op, operands: operands,
+    **host_views.HANDLERS,
     "tt_host.launch": Frame.launch,
     "scf.for": Frame.loop,
     "scf.if": Frame.branch,
@@ -482,7 +481,6 @@ _ELEMENTWISE: dict[str, Callable] = {
     "arith.shli": _shift(np.left_shift),
     "arith.shrsi": _shift(np.right_shift),
     "arith.shrui": _shift(_without_sign(np.right_shift)),
-    "arith.select": np.where,
     # the host's
     "arith.ceildivui": _without_sign(lambda a, b: a // np.maximum(b, 1) + (a % np.maximum(b, 1) != 0)),
     "arith.ceildivsi": lambda a, b: -(-a // b),

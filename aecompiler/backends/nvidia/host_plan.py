@@ -20,6 +20,9 @@ Instructions are dictionaries with `op` and, where they make values, `results`:
 - `dim` of `tensor`, `dimension`;
 - `alloc` with `sizes` (values), and `output`: the result that the memory is for, or null;
 - `clone`: a copy of a tensor in memory of its own;
+- a view of the memory of `tensor` (`view_code.py`): `slice` with `offsets`, `sizes`, `steps` and the
+  dimensions that are `dropped`; `permute` with the `order` of dimensions; `broadcast` with the dimensions
+  `added` and all `sizes`; `expand` with `sizes`, and `collapse` with `groups` of dimensions;
 - `full`: a tensor of `sizes` (numbers) with `value` everywhere;
 - `launch` of `kernel` on `grid` with `arguments`, of which those at the positions `outputs` are written, and
   those at the positions `descriptors`, if there are any, are passed a second time as descriptors;
@@ -38,6 +41,7 @@ from typing import Any
 
 from aecompiler import diagnostics
 from aecompiler.backends.nvidia.host_arithmetic import OPERATIONS, PREDICATES
+from aecompiler.backends.nvidia.host_views import VIEWS
 from aecompiler.backends.triton.kernel_abi import (
     DESCRIPTORS,
     LAUNCH,
@@ -163,6 +167,8 @@ class _Reader:
         name = op.name
         if name == "arith.constant":
             self._constant(op, body)
+        elif name == "arith.select" and isinstance(op.results[0].type, ir.RankedTensorType):
+            self._select(op, body)
         elif name in OPERATIONS:
             self._arithmetic(op, body)
         elif name == "tensor.dim":
@@ -171,6 +177,8 @@ class _Reader:
             self._empties[op.results[0]] = self._sizes(op, body)
         elif name == "tensor.cast":
             self._cast(op)
+        elif name in VIEWS:
+            self._view(op, body)
         elif name == LAUNCH:
             self._launch(op, body)
         elif name == "scf.if":
@@ -179,7 +187,7 @@ class _Reader:
             raise diagnostics.error_at(
                 op,
                 "unsupported: this operation between kernels (expects scalar arithmetic, tensor.dim, "
-                "tensor.empty, tensor.cast, scf.if and launches)",
+                "tensor.empty, views of tensors, scf.if and launches)",
             )
 
     def _constant(self, op: ir.Operation, body: list[Instruction]) -> None:
@@ -242,12 +250,7 @@ class _Reader:
         dynamic = iter(op.operands)
         sizes = []
         for size in op.results[0].type.shape:
-            if size == DYNAMIC:
-                sizes.append(self._numbers[next(dynamic)])
-                continue
-            number = self._new(ir.IndexType.get(op.context))
-            body.append({"op": "constant", "results": [number], "value": size})
-            sizes.append(number)
+            sizes.append(self.number(body, next(dynamic) if size == DYNAMIC else size))
         return sizes
 
     def _cast(self, op: ir.Operation) -> None:
@@ -256,6 +259,33 @@ class _Reader:
             self._empties[result] = self._empties[source]
         else:
             self._memories[result] = self._memories[source]
+
+    def _view(self, op: ir.Operation, body: list[Instruction]) -> None:
+        """Memory of an operand with other strides."""
+        read = VIEWS[op.name](op, _Values(self, body))
+        source = self._read(op.operands[0], body)
+        memory = self._memories[op.results[0]] = _Memory(self._new(op.results[0].type))
+        body.append({**read, "results": [memory.number], "tensor": source.number})
+
+    def number(self, body: list[Instruction], size: int | ir.Value) -> int:
+        """The value of a number of the host."""
+        if not isinstance(size, int):
+            return self._numbers[size]
+        number = self._new(ir.IndexType.get(self._function.context))
+        body.append({"op": "constant", "results": [number], "value": size})
+        return number
+
+    def sizes(self, body: list[Instruction], tensor: ir.Value) -> list[int]:
+        """The values of the sizes of a tensor."""
+        if tensor in self._empties:
+            return self._empties[tensor]
+        memory = self._memories[tensor]
+        numbers = []
+        for dimension in range(tensor.type.rank):
+            numbers.append(self._new(ir.IndexType.get(self._function.context)))
+            read = {"op": "dim", "results": numbers[-1:], "tensor": memory.number, "dimension": dimension}
+            body.append(read)
+        return numbers
 
     def _allocate(self, type_: ir.Type, sizes: list[int], body: list[Instruction]) -> _Memory:
         number = self._new(type_)
@@ -378,6 +408,18 @@ class _Reader:
             }
         )
 
+    def _select(self, op: ir.Operation, body: list[Instruction]) -> None:
+        """One of two tensors, as a branch that computes nothing."""
+        condition, *choices = op.operands
+        if condition not in self._numbers:
+            raise diagnostics.error_at(op, "unsupported: arithmetic on tensors between kernels")
+        passed = tuple(self._read(value, body) for value in choices)
+        memory = _Memory(self._new(op.results[0].type), depth=self._depth, branches=passed)
+        self._memories[op.results[0]] = memory
+        yes, no = ({"body": [], "yields": [each.number]} for each in passed)
+        results, number = [memory.number], self._numbers[condition]
+        body.append({"op": "if", "results": results, "condition": number, "then": yes, "else": no})
+
     def _branch(self, block: ir.Block) -> tuple[list[Instruction], list[Any]]:
         """A block of an `scf.if`: memory that its operations read first is not there in the other one."""
         empties = dict(self._empties)
@@ -386,6 +428,20 @@ class _Reader:
             self._empties[value] = sizes
             self._memories.pop(value, None)
         return made
+
+
+@dataclasses.dataclass(frozen=True)
+class _Values:
+    """The values that an instruction of a block refers to."""
+
+    reader: _Reader
+    body: list[Instruction]
+
+    def number(self, value: int | ir.Value) -> int:
+        return self.reader.number(self.body, value)
+
+    def sizes(self, tensor: ir.Value) -> list[int]:
+        return self.reader.sizes(self.body, tensor)
 
 
 # ---- memory of results ----

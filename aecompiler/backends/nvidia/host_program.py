@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aecompiler.backends.nvidia import host_arithmetic
+from aecompiler.backends.nvidia.view_code import VIEWS
 from aecompiler.backends.triton import kernel_abi
 
 Program = Callable[..., list[Any]]
@@ -222,6 +223,10 @@ class _Writer:
                 self._line(f"v{number} = empty(({sizes}), {self._types[number]['dtype']!r})")
                 self._line(f"v{number}.fill_({_literal(value)})")
                 self._describe(number, "", True)
+            elif op in VIEWS:
+                (number,), source = instruction["results"], instruction["tensor"]
+                self._line(f"v{number} = {VIEWS[op](instruction, f'v{source}', self._value)}")
+                self._describe(number, "contiguous", number in self._launched)
             elif op == "launch":
                 self._launch(instruction)
             elif op == "if":
