@@ -9,6 +9,9 @@ from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.part_rules import NAMED_ELEMENTWISE
 
+EXACT = "attn.exact"
+"""The attribute of a product of matrices of which no factor may be rounded to the type of the other."""
+
 
 class UnsupportedTile(Exception):
     """The tile program holds something that a target has no form for; its text says what."""
@@ -29,6 +32,33 @@ _STRUCTURED = _ELEMENTWISE | {"linalg.generic", "linalg.transpose", "linalg.broa
 def is_structured(op: ir.Operation) -> bool:
     """Whether `Generic` can read an operation."""
     return op.name in _STRUCTURED
+
+
+_INF = float("inf")
+
+_IDENTITIES: dict[str, int | float] = {
+    "arith.addf": 0.0,
+    "arith.mulf": 1.0,
+    "arith.maximumf": -_INF,
+    "arith.minimumf": _INF,
+    "arith.maxnumf": -_INF,
+    "arith.minnumf": _INF,
+    "arith.addi": 0,
+    "arith.muli": 1,
+    "arith.andi": -1,
+    "arith.ori": 0,
+    "arith.xori": 0,
+    "arith.maxui": 0,
+    "arith.minui": -1,
+}
+
+
+def identity_of(operation: str, element: ir.Type) -> int | float | None:
+    """The number that an operation which reduces leaves all others as they are with; None without one."""
+    if operation in ("arith.maxsi", "arith.minsi"):
+        highest = (1 << (element.width - 1)) - 1
+        return -highest - 1 if operation == "arith.maxsi" else highest
+    return _IDENTITIES.get(operation)
 
 
 class Generic:

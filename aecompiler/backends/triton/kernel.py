@@ -282,7 +282,9 @@ class KernelBuilder:
         if isinstance(found, Global):
             rank = len(found.strides) + 1
             shape = tuple(ir.RankedTensorType(value.type).shape)
-            if rw.DYNAMIC in shape or not shape:
+            if not shape:
+                return Tile(None, gather(found, (), ()), ())
+            if rw.DYNAMIC in shape:
                 raise UnsupportedTile("a tensor in memory that is not cut into tiles")
             offsets = (ln.constant(0),) * rank
             region = Region(

@@ -13,29 +13,12 @@ from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import arith, ir, scf
-from aecompiler.passes.structured_ops import Generic, Operand, UnsupportedTile
+from aecompiler.passes.structured_ops import EXACT, Generic, Operand, UnsupportedTile, identity_of
 
 if TYPE_CHECKING:
     from aecompiler.backends.triton.kernel import KernelBuilder
 
 Combine = Callable[[ir.Value, ir.Value], ir.Value]
-
-_INF = float("inf")
-
-_COMBINE: dict[str, int | float] = {
-    "addf": 0.0,
-    "mulf": 1.0,
-    "maximumf": -_INF,
-    "minimumf": _INF,
-    "maxnumf": -_INF,
-    "minnumf": _INF,
-    "addi": 0,
-    "muli": 1,
-    "andi": -1,
-    "ori": 0,
-    "xori": 0,
-}
-"""Operations that reduce, and their identities; those of extrema of integers follow from the type."""
 
 
 class Structured:
@@ -127,12 +110,8 @@ class Structured:
         elements = _others(yielded, argument, op.name) if op is not None else None
         if elements is None:
             raise UnsupportedTile("a reduction that is no operation on the result and elements")
-        if name in _COMBINE:
-            identity: int | float = _COMBINE[name]
-        elif name in ("maxsi", "minsi", "maxui", "minui"):
-            low, high = ln.type_range(yielded.type)
-            identity = {"maxsi": low, "minsi": high, "maxui": 0, "minui": -1}[name]
-        else:
+        identity = identity_of(f"arith.{name}", yielded.type)
+        if identity is None:
             raise UnsupportedTile(f"a reduction by 'arith.{name}'")
         return getattr(arith, name), elements, identity
 
@@ -207,6 +186,8 @@ class Structured:
         types = [tt.element_of(each) for each in (left, right)]
         # One factor may be wider: the weights, which may be rounded to the type of v.
         narrow, wide = sorted(types, key=lambda type_: type_.width)
+        if EXACT in self.generic.op.attributes and narrow != wide:
+            narrow = wide = self.generic.argument_of_out(0).type
         if (
             str(narrow) == "f16"
             and str(wide) == "f32"

@@ -11,7 +11,7 @@ from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.memory import Global, Region
-from aecompiler.backends.triton.parts import part_of, put, take
+from aecompiler.backends.triton.parts import Part, part_of, put, take
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -42,6 +42,38 @@ def _constant(kernel: KernelBuilder, op: ir.Operation) -> None:
 def _fill(kernel: KernelBuilder, op: ir.Operation) -> None:
     shape = tuple(op.results[0].type.shape)
     kernel.entries[op.results[0]] = Tile(None, kernel.lanes(op.operands[0]), shape)
+
+
+def _splat(kernel: KernelBuilder, op: ir.Operation) -> None:
+    shape = tuple(op.results[0].type.shape)
+    if rw.DYNAMIC in shape:
+        raise UnsupportedTile("a tile whose size is not known")
+    kernel.entries[op.results[0]] = Tile(None, kernel.lanes(op.operands[0]), shape)
+
+
+def _concat(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """Tiles one after the other."""
+    zero = Lanes(tt.constant(_stored(op.results[0].type.element_type), 0))
+    parts = [kernel.tile(operand) for operand in op.operands]
+    axis = op.attributes["dim"].value
+    shape = list(parts[0].shape)
+    shape[axis] = sum(part.shape[axis] for part in parts)
+    whole = Tile(None, zero, tuple(shape))
+    offset = 0
+    for part in parts:
+        offsets = [0] * len(shape)
+        offsets[axis] = offset
+        whole = _put(kernel, part, whole, Part(tuple(offsets), (1,) * len(shape), part.shape))
+        offset += part.shape[axis]
+    kernel.entries[op.results[0]] = whole
+
+
+def _put(kernel: KernelBuilder, small: Tile, tile: Tile, part: Part) -> Tile:
+    """A tile with a part of it replaced."""
+    if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
+        raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
+    padded, own = (kernel.register_sizes(each.shape) for each in (tile, small))
+    return put(small, tile, part, padded, own)
 
 
 def _extract(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -98,11 +130,22 @@ def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile
 
 def _insert_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
     small, tile = kernel.tile(op.operands[0]), kernel.tile(op.operands[1])
-    part = part_of(op, small.shape)
-    if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
-        raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
-    padded, own = (kernel.register_sizes(each.shape) for each in (tile, small))
-    kernel.entries[op.results[0]] = put(small, tile, part, padded, own)
+    kernel.entries[op.results[0]] = _put(kernel, small, tile, part_of(op, small.shape))
+
+
+def _select(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """One of two scalars, or of two tiles: a branch that computes nothing becomes such a choice."""
+    if not isinstance(op.results[0].type, ir.RankedTensorType):
+        operands = [kernel.lanes(operand) for operand in op.operands]
+        kernel.entries[op.results[0]] = evaluate(op, operands, (), kernel.library)
+        return
+    condition, *tiles = kernel.lanes(op.operands[0]), *map(kernel.tile, list(op.operands)[1:])
+    if any(tile.has_limits for tile in tiles):
+        raise UnsupportedTile("a choice of tiles whose size is not known")
+    padded = kernel.register_sizes(tiles[0].shape)
+    yes, no = (tile.whole(padded) for tile in tiles)
+    value = ln.choose(condition, yes, no, padded)
+    kernel.entries[op.results[0]] = Tile(value.value, None, tiles[0].shape)
 
 
 def _as_lanes(kernel: KernelBuilder, size: int | Lanes) -> Lanes:
@@ -130,27 +173,37 @@ def _mixed(kernel: KernelBuilder, op: ir.Operation, fixed: int) -> list[list[int
 
 
 def _pad(kernel: KernelBuilder, op: ir.Operation) -> None:
-    """A tile with zeros where the tensor has nothing."""
+    """A tile with a number where the tensor has nothing."""
     source = kernel.tile(op.operands[0])
-    shape = tuple(op.results[0].type.shape)
+    shape, low = tuple(op.results[0].type.shape), tuple(op.attributes["static_low"])
     *_, terminator = op.regions[0].blocks[0].operations
-    value = rw.float_value(terminator.operands[0])
-    if value is None:
-        value = rw.constant_value(terminator.operands[0])
-    if value != 0 or any(list(op.attributes["static_low"])) or source.shape != shape:
-        raise UnsupportedTile("padding other than by zeros after a part of a tensor in memory")
-    if source.clean or source.filled or not source.has_limits:
-        kernel.entries[op.results[0]] = dataclasses.replace(source, limits=())
+    value = terminator.operands[0]
+    number = rw.float_value(value)
+    number = rw.constant_value(value) if number is None else number
+    element = _stored(op.results[0].type.element_type)
+    pad = kernel.lanes(value) if number is None else Lanes(tt.constant(element, number))
+    if source.shape == shape and not any(low):
+        kernel.entries[op.results[0]] = _filled(kernel, source, pad, number == 0)
         return
+    if source.has_limits or rw.DYNAMIC in (*low, *shape):
+        raise UnsupportedTile(
+            "padding of a part of a tensor whose size is not known, but by elements after it"
+        )
+    part = Part(low, (1,) * len(low), source.shape)
+    kernel.entries[op.results[0]] = _put(kernel, source, Tile(None, pad, shape), part)
+
+
+def _filled(kernel: KernelBuilder, source: Tile, pad: Lanes, with_zeros: bool) -> Tile:
+    """A tile with a number beyond its limits."""
+    if not source.has_limits or (with_zeros and (source.clean or source.filled)):
+        return dataclasses.replace(source, limits=())
     padded = kernel.register_sizes(source.shape)
     lanes = source.whole(padded)
     for axis, limit in enumerate(source.limits):
         if limit is not None:
             position = ln.number(tt.make_range(padded[axis]), (axis,), (0, padded[axis] - 1))
-            inside = ln.less(position, limit, padded)
-            zero = Lanes(tt.constant(lanes.element, 0))
-            lanes = ln.choose(inside, lanes, zero, padded)
-    kernel.entries[op.results[0]] = Tile(lanes.value, None, shape)
+            lanes = ln.choose(ln.less(position, limit, padded), lanes, pad, padded)
+    return Tile(lanes.value, None, source.shape)
 
 
 def _dim(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -191,7 +244,7 @@ def _size_of_tile(part: ir.Value, axis: int) -> int | None:
     """The size that a part of a tensor is padded to, wherever it is; None if it is not."""
     for use in part.uses:
         user = use.owner.operation
-        if user.name == "tensor.pad":
+        if user.name == "tensor.pad" and not any(user.attributes["static_low"]):
             size = user.results[0].type.shape[axis]
             if size != rw.DYNAMIC:
                 return size
@@ -229,7 +282,10 @@ def _stored(type_: ir.Type) -> ir.Type:
 HANDLERS = {
     "tensor.empty": _empty,
     "arith.constant": _constant,
+    "arith.select": _select,
     "linalg.fill": _fill,
+    "tensor.splat": _splat,
+    "tensor.concat": _concat,
     "tensor.extract": _extract,
     "tensor.extract_slice": _extract_slice,
     "tensor.insert_slice": _insert_slice,

@@ -45,8 +45,9 @@ func.func @f(%x: tensor<16x24xf32>) -> tensor<16x24xf32> {
   %empty = tensor.empty() : tensor<16x24xf32>
   %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
     %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
-    // expected-error @+1 {{'tensor.concat' op unsupported in a kernel: 'tensor.concat'}}
-    %r = tensor.concat dim(0) %tile : (tensor<16x24xf32>) -> tensor<16x24xf32>
+    // expected-error @+1 {{'tensor.collapse_shape' op unsupported in a kernel: 'tensor.collapse_shape'}}
+    %s = tensor.collapse_shape %tile [[0, 1]] : tensor<16x24xf32> into tensor<384xf32>
+    %r = tensor.expand_shape %s [[0, 1]] output_shape [16, 24] : tensor<384xf32> into tensor<16x24xf32>
     scf.forall.in_parallel {
       tensor.parallel_insert_slice %r into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
     }
@@ -144,14 +145,15 @@ func.func @f(%x: tensor<16x24xf32>) -> tensor<16x24xf32> {
 
 // -----
 
-// What is missing of a tile is 0.
+// What is missing of a tile stands after it.
 func.func @f(%x: tensor<?x24xf32>, %n: index) -> tensor<16x24xf32> {
   %empty = tensor.empty() : tensor<16x24xf32>
   %one = arith.constant 1.0 : f32
   %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
-    %part = tensor.extract_slice %x[0, 0] [%n, 24] [1, 1] : tensor<?x24xf32> to tensor<?x24xf32>
-    // expected-error @+1 {{'tensor.pad' op unsupported in a kernel: padding other than by zeros after a part of a tensor in memory}}
-    %tile = tensor.pad %part low[0, 0] high[%n, 0] {
+    %whole = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<?x24xf32> to tensor<16x24xf32>
+    %part = tensor.extract_slice %whole[0, 0] [%n, 24] [1, 1] : tensor<16x24xf32> to tensor<?x24xf32>
+    // expected-error @+1 {{'tensor.pad' op unsupported in a kernel: padding of a part of a tensor whose size is not known, but by elements after it}}
+    %tile = tensor.pad %part low[2, 0] high[%n, 0] {
     ^bb0(%i: index, %j: index):
       tensor.yield %one : f32
     } : tensor<?x24xf32> to tensor<16x24xf32>
