@@ -7,6 +7,7 @@ from aecompiler.passes import (
     attn_fuse_elementwise,
     attn_guard_operations,
     attn_tile,
+    attn_tile_tensors,
     attn_verify_online,
     convert_attn_to_linalg,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "attn_fuse_elementwise",
     "attn_guard_operations",
     "attn_tile",
+    "attn_tile_tensors",
     "attn_verify_online",
     "convert_attn_to_linalg",
 ]

@@ -17,6 +17,7 @@ from aecompiler.passes.tensor_parts import (
     groups_of,
     index_of,
     kept,
+    padding_of,
     part,
     part_type,
     size_of,
@@ -204,14 +205,11 @@ def _concat(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> R
 @rule("tensor.pad", moves=True)
 def _pad(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> Rules:
     """Dimensions of which a tile has a part must not be padded, and the value must be one everywhere."""
-    source, *dynamic = op.operands
+    source = op.operands[0]
     block = op.regions[0].blocks[0]
     if any(list(argument.uses) for argument in block.arguments):
         return None
-    edges = []
-    for name in ("static_low", "static_high"):
-        static = list(op.attributes[name])
-        edges.append([dynamic.pop(0) if number == rw.DYNAMIC else number for number in static])
+    edges = padding_of(op)
     padded = [edge != (0, 0) for edge in zip(*edges, strict=True)]
     if any(at and not (each.whole and each.keep) for at, each in zip(padded, parts, strict=True)):
         return None

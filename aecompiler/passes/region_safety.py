@@ -124,12 +124,12 @@ def guard_operations(candidates: list[ir.Operation]) -> None:
     ops = [op for op in candidates if op.name in _GUARDS]
     readers: dict[ir.Value, list[ir.Operation]] = {}
     for op in ops:
-        if op.name in _READS and _may_be_empty(op.operands[0]):
+        if op.name in _READS and may_be_empty(op.operands[0]):
             readers.setdefault(op.operands[0], []).append(op)
     for source, reads in readers.items():
         for before, group in _by_place(source, reads):
             with ir.InsertionPoint(before), before.location:
-                readable = _nonempty(source, group)
+                readable = nonempty(source, group)
             for read in group:
                 read.operands[0] = readable
     guard_again(ops)
@@ -160,12 +160,12 @@ def _by_place(
     return places.items()
 
 
-def _may_be_empty(source: ir.Value) -> bool:
+def may_be_empty(source: ir.Value) -> bool:
     """Whether only a dynamic size can be 0; a read of a tensor with a static size of 0 is replaced by 0."""
     return rw.DYNAMIC in source.type.shape and 0 not in source.type.shape
 
 
-def _nonempty(source: ir.Value, readers: list[ir.Operation]) -> ir.Value:
+def nonempty(source: ir.Value, readers: list[ir.Operation]) -> ir.Value:
     """`source`, or where one of its sizes is 0, a constant tensor of zeros with sizes 1.
 
     Sizes that a reader takes a slice of stay static. The constant needs no memory to be freed later, unlike a

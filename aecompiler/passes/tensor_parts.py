@@ -8,6 +8,8 @@ are found to be equal however a program computes them.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import operator
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
@@ -157,20 +159,24 @@ class _Sizes:
             return ways[0] if all(way == ways[0] for way in ways) else None
         before = sum(ir.RankedTensorType(value.type).is_dynamic_dim(axis) for axis in range(d))
         match op.name:
-            case "tensor.empty":
+            case "tensor.empty" | "tensor.generate":
                 return self.index_of(operands[before])
             case "tensor.splat":
                 return self.index_of(operands[1 + before])
             case "tensor.cast":
                 return self.size_of(operands[0], d)
-            case "tensor.insert_slice":
+            case "tensor.insert_slice" | "tensor.insert":
                 return self.size_of(operands[1], d)
+            case "tensor.pad":
+                edges = [self.index_of(each[d]) for each in padding_of(op)]
+                return functools.reduce(operator.add, edges, self.size_of(operands[0], d))
             case "tensor.extract_slice":
                 sizes = slice_parts(op, 1)[1]
                 dropped = dropped_dimensions(sizes, ir.RankedTensorType(value.type))
                 return self.index_of([size for axis, size in enumerate(sizes) if axis not in dropped][d])
             case "tensor.concat":
-                return self.size_of(operands[0], d) if d != op.attributes["dim"].value else None
+                joined = operands if d == op.attributes["dim"].value else operands[:1]
+                return functools.reduce(operator.add, (self.size_of(each, d) for each in joined))
             case "tensor.expand_shape":
                 return self.index_of(operands[1 + before])
             case "tensor.collapse_shape":
@@ -178,6 +184,16 @@ class _Sizes:
                 longer = [size for size in joined if size.number != 1]
                 return longer[0] if len(longer) == 1 else None
         return None
+
+
+def padding_of(op: ir.Operation) -> tuple[list[int | ir.Value], list[int | ir.Value]]:
+    """What `tensor.pad` adds before and after each dimension."""
+    _, *dynamic = op.operands
+    low, high = (
+        [dynamic.pop(0) if number == rw.DYNAMIC else number for number in op.attributes[name]]
+        for name in ("static_low", "static_high")
+    )
+    return low, high
 
 
 def groups_of(op: ir.Operation) -> list[list[int]]:

@@ -33,6 +33,10 @@ _TANH = {
 }
 
 
+_MOST_PASSES = 64
+"""Of a normaliser that separates nowhere each reduction takes a pass: there is no other form to fall back to."""
+
+
 @register_pipeline("attn-tt")
 def tt(
     *,
@@ -61,11 +65,13 @@ def tt(
     return ",".join(
         (
             "attn-guard-operations",
-            "attn-derive-online",
+            f"attn-derive-online{{max-passes={_MOST_PASSES}}}",
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}}}",
             "attn-fuse-elementwise",
+            "attn-tile-tensors",
+            "convert-elementwise-to-linalg",
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
