@@ -419,11 +419,47 @@ def test_keys_and_values_may_be_one_tensor(options):
     compare(aec.trace(lambda x: aec.attention(x, x, x, mask=causal()), x=spec), [one], options)
 
 
-def test_parts_of_one_tensor_as_keys_and_values_are_refused():
+def test_keys_and_values_may_be_parts_of_one_tensor():
+    """They are views with descriptors of their own, as is the first half of queries."""
     spec = aec.tensor("B", HEADS, "Skv", 2 * FEATURES, dtype="bf16")
-    queries = aec.tensor("B", HEADS, "Sq", FEATURES, dtype="bf16")
-    packed = aec.trace(
-        lambda q, kv: aec.attention(q, kv[..., :FEATURES], kv[..., FEATURES:]), q=queries, kv=spec
-    )
-    with pytest.raises(CompileError, match="a second load by a descriptor in a step"):
-        kernels_of(packed)
+    queries = aec.tensor("B", "Sq", HEADS, 2 * FEATURES, dtype="bf16")
+
+    def attention(q, kv):
+        q = aec.transpose(q, (0, 2, 1, 3))[..., :FEATURES]
+        return aec.attention(q, kv[..., :FEATURES], kv[..., FEATURES:], mask=aec.masks.causal())
+
+    packed = aec.trace(attention, q=queries, kv=spec)
+    arrays = [
+        random(B, ROWS, HEADS, 2 * FEATURES, number=1, dtype="bf16"),
+        random(B, HEADS, KEYS, 2 * FEATURES, number=2, dtype="bf16"),
+    ]
+    compare(packed, arrays, seeds=(0, 1))
+
+
+# ---- operands that are computed ------------------------------------------------------------------------
+
+
+def test_what_is_computed_before_attention_has_kernels_of_its_own():
+    """Rotated queries, keys with a norm and a projected latent, values of every other place of features."""
+    half = FEATURES // 2
+
+    def attention(q, k, v, angle, latent, up):
+        left, right = q[..., :half], q[..., half:]
+        cos, sin = aec.cos(angle), aec.sin(angle)
+        q = aec.cast(aec.concat([left * cos - right * sin, right * cos + left * sin]), "bf16")
+        k = k + aec.cast(latent @ up, "bf16")[None, None]
+        k = aec.cast(k * aec.rsqrt(aec.sum(k * k, -1, keepdims=True) / FEATURES + 1e-3), "bf16")
+        return aec.attention(q, k, v[..., ::2], score=aec.scores.scale(), mask=aec.masks.causal())
+
+    arrays = [
+        *data(dv=2 * FEATURES),
+        *(random(*shape, number=n) for n, shape in enumerate([(ROWS, half), (KEYS, 8), (8, FEATURES)])),
+    ]
+    names = ("q", "k", "v", "angle", "latent", "up")
+    specs = {
+        name: aec.tensor(*array.shape, dtype="f32" if array.dtype == np.float32 else "bf16")
+        for name, array in zip(names, arrays, strict=True)
+    }
+    made = aec.trace(attention, **specs)
+    assert str(kernels_of(made).module).count('"ttg.warp_specialize"(') == 1
+    compare(made, arrays)

@@ -34,7 +34,7 @@ _TANH = {
 
 
 _MOST_PASSES = 64
-"""Of a normaliser that separates nowhere each reduction takes a pass: there is no other form to fall back to."""
+"""Of a normaliser that separates nowhere each reduction takes a pass, and there is no other form of it."""
 
 
 @register_pipeline("attn-tt")
@@ -44,6 +44,9 @@ def tt(
     block_kv: Annotated[int, "keys of a tile"] = 64,
     retry_block_kv: Annotated[int, "keys of a tile in a second pass for values that are not finite"] = 0,
     split_features: Annotated[bool, "products of q and k are sums over pieces of their features"] = False,
+    fuse_operands: Annotated[
+        bool, "compute q, k and v in attention's tiles from what they are made of"
+    ] = True,
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
@@ -69,7 +72,7 @@ def tt(
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}}}",
-            "attn-fuse-elementwise",
+            "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
             "attn-tile-tensors",
             "convert-elementwise-to-linalg",
             "canonicalize",
@@ -116,7 +119,7 @@ def hopper(
     return ",".join(
         (
             f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
-            "split-features=true "
+            "split-features=true fuse-operands=false "
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
             "tt-mask-words",

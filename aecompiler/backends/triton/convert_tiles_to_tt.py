@@ -10,6 +10,7 @@ from aecompiler.backends.triton.kernel_abi import DESCRIPTORS, LAUNCH
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.structured_ops import EXACT
 from aecompiler.passes.tile_program import RETRY
 
 
@@ -39,7 +40,8 @@ class ConvertTilesToTT(Pass):
     is beyond the tile is neither read nor written.
     Positions have 32 bits where their ranges allow it: sizes are at most 2^30. Of two factors of a product,
     the wider one is rounded to the type of the other, which may happen to weights only; `precision` says how
-    products of f32 are computed.
+    products of f32 are computed. A product with the attribute `attn.exact` widens the narrower factor, and is
+    none of attention: its kernel gets the attribute `tt_host.without_layouts`, and no roles of warps.
 
     ```mlir
     %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (...) {...}
@@ -134,6 +136,8 @@ def _convert(module: ir.Operation, loop: ir.Operation, name: str, options: Kerne
     block = module.regions[0].blocks[0]
     with ir.InsertionPoint(block), loop.location:
         kernel.build()
+    if any(EXACT in each.attributes for each in rw.walk_list(loop, "linalg.generic")):
+        kernel.function.attributes[kir.WITHOUT_LAYOUTS] = ir.UnitAttr.get()
     with ir.InsertionPoint(loop), loop.location:
         one = rw.index(1)
         count = one

@@ -9,6 +9,7 @@ from aecompiler.backends.triton.kernel_abi import LAUNCH
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 
 _GRID = 3
 
@@ -30,6 +31,13 @@ def size_of(tensor: ir.Value, axis: int) -> Size:
         return size_as(op.operands[sum(size == DYNAMIC for size in shape[:axis])])
     if op.name == "tensor.cast":
         return size_of(op.operands[0], axis)
+    if op.name == "linalg.transpose":
+        return size_of(op.operands[0], op.attributes["permutation"][axis])
+    if op.name == "tensor.extract_slice":
+        sizes = slice_parts(op, 1)[1]
+        dropped = dropped_dimensions(sizes, ir.RankedTensorType(tensor.type))
+        size = [each for d, each in enumerate(sizes) if d not in dropped][axis]
+        return size if isinstance(size, int) else size_as(size)
     if op.name == LAUNCH:
         output = list(ir.DenseI64ArrayAttr(op.attributes["outputs"]))[ir.OpResult(tensor).result_number]
         return size_of(op.operands[_GRID + output], axis)

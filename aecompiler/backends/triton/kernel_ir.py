@@ -12,6 +12,9 @@ declare_dialects("tt", "tt_host", "ttg", "ttng")
 
 FUNCTION = "tt.func"
 
+WITHOUT_LAYOUTS = "tt_host.without_layouts"
+"""The attribute of a kernel without layouts in a module whose other kernels have them."""
+
 _PURE = ("arith.", "math.", "tt.", "ttg.memdesc_", "ttg.convert_layout", "ttg.local_load")
 _EFFECTS = ("tt.store", "tt.descriptor_store", "tt.return", "tt.reduce.return", "tt.func")
 
@@ -31,8 +34,9 @@ def defined_kernels(op: ir.Operation) -> list[ir.Operation]:
 
 
 def kernels_with_products(op: ir.Operation) -> list[ir.Operation]:
-    """The kernels in a module that multiply matrices; others compute what those read."""
-    return [each for each in kernels(op) if rw.walk_list(each, "tt.dot")]
+    """The kernels in a module that attend, by products of matrices; others compute what stands around."""
+    attending = [each for each in kernels(op) if WITHOUT_LAYOUTS not in each.attributes]
+    return [each for each in attending if rw.walk_list(each, "tt.dot")]
 
 
 def is_scalar_load(op: ir.Operation) -> bool:

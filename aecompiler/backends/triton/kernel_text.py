@@ -7,15 +7,12 @@ import re
 from typing import Any
 
 from aecompiler.backends.triton.compiler import Stage
-from aecompiler.backends.triton.kernel_ir import FUNCTION
+from aecompiler.backends.triton.kernel_ir import FUNCTION, WITHOUT_LAYOUTS
 from aecompiler.bindings import ir
 from aecompiler.diagnostics import error_at
 
 NUM_WARPS, NUM_STAGES = "tt_host.num_warps", "tt_host.num_stages"
 """Attributes of a kernel that are options of its compilation, which Triton does not see."""
-
-WITHOUT_LAYOUTS = "tt_host.without_layouts"
-"""The attribute of a kernel without layouts in a module whose other kernels have them."""
 
 DEFAULT_NUM_WARPS, DEFAULT_NUM_STAGES = 4, 3
 

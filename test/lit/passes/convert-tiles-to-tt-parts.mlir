@@ -79,6 +79,7 @@ func.func @padded(%x: tensor<16xf32>) -> tensor<32xf32> {
 // CHECK: arith.extf {{.*}} : tensor<16x16xbf16> to tensor<16x16xf32>
 // CHECK: "tt.dot"({{.*}}) {{.*}} : (tensor<16x16xf32>, tensor<16x16xf32>, tensor<16x16xf32>)
 // CHECK: sym_name = "product_0"
+// CHECK-SAME: tt_host.without_layouts
 #a = affine_map<(d0, d1, d2) -> (d0, d2)>
 #b = affine_map<(d0, d1, d2) -> (d2, d1)>
 #c = affine_map<(d0, d1, d2) -> (d0, d1)>

@@ -25,3 +25,14 @@ func.func @host(%n: index, %x: f32) -> f32 {
   "tt.store"(%to, %n) : (!tt.ptr<i32>, i32) -> ()
   "tt.return"() : () -> ()
 }) {arg_attrs = [], function_type = () -> (), sym_name = "lists"} : () -> ()
+
+// Nor does one with products that are none of attention.
+// CHECK-LABEL: "tt.func"
+// CHECK-NOT:     ttg.
+// CHECK:         "tt.dot"
+// CHECK:         sym_name = "projection"
+"tt.func"() ({
+^bb0(%x: tensor<16x16xf32>):
+  %z = "tt.dot"(%x, %x, %x) {inputPrecision = 0 : i32, maxNumImpreciseAcc = 0 : i32} : (tensor<16x16xf32>, tensor<16x16xf32>, tensor<16x16xf32>) -> tensor<16x16xf32>
+  "tt.return"() : () -> ()
+}) {arg_attrs = [], function_type = () -> (), sym_name = "projection", tt_host.without_layouts} : () -> ()

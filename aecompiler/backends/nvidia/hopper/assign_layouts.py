@@ -6,7 +6,6 @@ from aecompiler.backends.nvidia.hopper.layout_builder import LayoutBuilder
 from aecompiler.backends.nvidia.hopper.layout_choice import LayoutChoice
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
 from aecompiler.backends.triton import kernel_ir as kir
-from aecompiler.backends.triton.kernel_text import WITHOUT_LAYOUTS
 from aecompiler.bindings import ir
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 
@@ -34,7 +33,7 @@ class AssignLayouts(Pass):
     both factors are registers, of the warp-wide matrix instruction.
 
     Kernels without products stay as they are, and get the attribute `tt_host.without_layouts`: Triton gives
-    them layouts.
+    them layouts. So do kernels that have it before, as those of products around attention.
 
     Refused, naming the operation: products whose second factor was computed; operations on tensors that are
     neither elementwise nor reductions.
@@ -49,7 +48,7 @@ class AssignLayouts(Pass):
         with_products = kir.kernels_with_products(op)
         for function in kir.kernels(op):
             if function not in with_products:
-                function.attributes[WITHOUT_LAYOUTS] = ir.UnitAttr.get()
+                function.attributes[kir.WITHOUT_LAYOUTS] = ir.UnitAttr.get()
         for function in with_products:
             found = [
                 view.operation
