@@ -13,7 +13,7 @@ from aecompiler.passes.element_grids import Target, elementwise
 from aecompiler.passes.element_reductions import Reduction
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
 from aecompiler.passes.producer_fusion import resolve_sizes
-from aecompiler.passes.tensor_elements import COMPUTES, MOVES, Elements, Unreadable, loop
+from aecompiler.passes.tensor_elements import COMPUTES, MOVES, Elements, Unreadable, costs_much, loop
 from aecompiler.passes.tensor_parts import size_of
 
 _STAY = (
@@ -35,7 +35,8 @@ class TileTensors(Pass):
     - A tensor is computed element by element: arith and math operations, elementwise `linalg` operations,
       and what they read through slices, concatenation, padding, insertions, transposes, broadcasts and
       changes of shape are one body. An operand that only this tensor needs is computed there too, unless
-      that takes a division or a function and would be done for several elements alike.
+      that takes a division or a function and would be done for several elements alike; one that takes neither
+      is computed in all that need it.
     - All grids get a `mapping` to blocks of threads. Without one canonicalization would take a grid of one
       program for its body.
     - Reductions are loops over tiles, with a grid over what is left, and products of matrices are products of
@@ -130,7 +131,7 @@ def _grid(op: ir.Operation, target: Target) -> list[ir.Value]:
 
 
 def _inlined(op: ir.Operation) -> set[ir.Value]:
-    """The tensors that nothing but this operation needs, in the same block."""
+    """The tensors that nothing but this operation needs, or that all which need them compute."""
     followed: set[ir.Operation] = {op}
     values: set[ir.Value] = set()
     before = [view.operation for view in op.block.operations]
@@ -138,7 +139,11 @@ def _inlined(op: ir.Operation) -> set[ir.Value]:
         if each.name not in MOVES and each.name not in COMPUTES:
             continue
         users = [use.owner.operation for result in each.results for use in result.uses]
-        if users and all(user in followed for user in users):
+        is_cheap = each.name in COMPUTES and not costs_much(each)
+        if any(user in followed for user in users) and all(
+            user in followed or (is_cheap and user.name in COMPUTES and user.block == op.block)
+            for user in users
+        ):
             followed.add(each)
             values.update(each.results)
     return values

@@ -43,6 +43,26 @@ func.func @needed_twice(%x: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64x
 
 // -----
 
+// What takes little is computed in both, and not stored.
+
+// CHECK-LABEL: func.func @cheap_twice
+// CHECK: scf.forall
+// CHECK: arith.addf
+// CHECK: math.cos
+// CHECK: scf.forall
+// CHECK: arith.addf
+// CHECK: math.sin
+// CHECK-NOT: scf.forall (
+// CHECK: return
+func.func @cheap_twice(%x: tensor<?x64xf32>) -> (tensor<?x64xf32>, tensor<?x64xf32>) {
+  %0 = arith.addf %x, %x : tensor<?x64xf32>
+  %1 = math.cos %0 : tensor<?x64xf32>
+  %2 = math.sin %0 : tensor<?x64xf32>
+  return %1, %2 : tensor<?x64xf32>, tensor<?x64xf32>
+}
+
+// -----
+
 // A table that all heads share is not computed for each of them.
 
 // CHECK-LABEL: func.func @table
