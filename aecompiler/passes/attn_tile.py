@@ -22,6 +22,9 @@ FIRST_TILE_FIRST_ATTRIBUTE = "attn.first_tile_first"
 MAX_SPLIT = 1024
 """The largest number of parts of the keys."""
 
+MAX_PROGRAMS = 1 << 16
+"""The largest number of programs that a chip is said to run at a time."""
+
 MAX_SCORE_RANGES = 3
 """One beside those that reach to the first and to the last key."""
 
@@ -67,11 +70,14 @@ class Tile(Pass):
 
     A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says.
     With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
-    k and v is read once for them; it then has `block-q` rows of each head. With `split-kv` the keys are cut
-    into that many parts, which stream on their own, and a second grid merges their partial results: for few
-    queries and many keys. With `decode-rows`, calls with few queries take a program of their own, whose tiles
-    have that many rows, of all query heads of a kv head if their number divides it, and `decode-block-kv`
-    keys; where the length is dynamic, an `scf.if` chooses.
+    k and v is read once for them; it then has `block-q` rows of each head, or with `packed-rows` as many as
+    make no more than that many rows of all heads. With `split-kv` the keys are cut into that many parts,
+    which stream on their own, and a second grid merges their partial results: for few queries and many keys.
+    With `split-programs` there are as many parts as give the places of a chip a program each, or a few, where
+    too many of them had none; their number follows from the sizes of a call. A part is a share of the tiles
+    that the mask leaves between the first and the last. With `decode-rows`, calls with few queries take a
+    program of their own, whose tiles have that many rows, of all query heads of a kv head if their number
+    divides it, and `decode-block-kv` keys; where the length is dynamic, an `scf.if` chooses.
 
     ```mlir
     %o = "attn.online_attention"(%q, %k, %v) ({...}, ...) {accumulators = 1 : i64} : ...
@@ -100,7 +106,13 @@ class Tile(Pass):
     pack_gqa: bool = option(False, "a tile has rows of all query heads that share a kv head")
     decode_rows: int = option(0, "the rows of a tile in calls with so few queries that one has room for all")
     decode_block_kv: int = option(256, "the keys of a tile in such calls")
+    packed_rows: int = option(
+        0, "the most rows of a tile that has them of all query heads of a kv head; 0: as pack-gqa says"
+    )
     split_kv: int = option(1, "the number of parts of the keys that stream on their own and are merged")
+    split_programs: int = option(
+        0, "the programs that a chip runs at a time, for which keys are cut into parts; 0: as split-kv says"
+    )
     masked_values: MaskedValues = option(
         MaskedValues.CHECK_TILES, "what is asked whether it is finite, so that no masked value of v is seen"
     )
@@ -130,7 +142,9 @@ class Tile(Pass):
             ("block-kv", self.block_kv, 1, MAX_BLOCK),
             ("decode-rows", self.decode_rows, 0, MAX_BLOCK),
             ("decode-block-kv", self.decode_block_kv, 1, MAX_BLOCK),
+            ("packed-rows", self.packed_rows, 0, MAX_BLOCK),
             ("split-kv", self.split_kv, 1, MAX_SPLIT),
+            ("split-programs", self.split_programs, 0, MAX_PROGRAMS),
             ("score-ranges", self.score_ranges, 1, MAX_SCORE_RANGES),
         ):
             if not least <= value <= most:
@@ -143,7 +157,9 @@ class Tile(Pass):
             block_kv=self.block_kv,
             rows_last=self.rows_last,
             pack_gqa=self.pack_gqa,
+            packed_rows=self.packed_rows,
             split_kv=self.split_kv,
+            split_programs=self.split_programs,
             masked_values=self.masked_values,
             retry_block_kv=self.retry_block_kv,
             split_features=self.split_features,

@@ -108,7 +108,7 @@ class ScoreRanges:
         self._block_q, self._block_kv = options.block_q, options.block_kv
         # between that of the first pair of a tile and that of the last
         self._diagonals = self._block_q + self._block_kv - 2
-        self._covers = mask.reading.formula == fm.TRUE and options.split_kv == 1
+        self._covers = mask.reading.formula == fm.TRUE and not options.is_split
         self._clones: list[ir.Operation] = []
         self._cases: list[tuple[_Case, ir.Block]] = []
         self._reads = len(reads_of_elements(self._block, self._arguments))

@@ -18,6 +18,7 @@ from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
 from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.score_ranges import ScoreRanges, decide_everywhere
+from aecompiler.passes.split_keys import Part, build_split
 from aecompiler.passes.tile_lists import Tiling, build_lists
 from aecompiler.passes.tile_rows import Rows
 from aecompiler.passes.tile_step import Products, Stream, TileStep, is_finite
@@ -55,6 +56,8 @@ class TileOptions:
     pack_gqa: bool
     split_kv: int
     masked_values: MaskedValues
+    packed_rows: int = 0
+    split_programs: int = 0
     retry_block_kv: int = 0
     split_features: bool = False
     first_tile_first: bool = False
@@ -62,6 +65,11 @@ class TileOptions:
     score_ranges: int = 1
     one_tile: bool = False
     """Whether one tile has room for all queries: k and v are read once."""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether keys are cut into parts."""
+        return self.split_kv > 1 or self.split_programs > 0
 
 
 def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block_kv: int = 0) -> None:
@@ -74,6 +82,9 @@ def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block
         written = op.operation.clone()
         make_total(op.operation)
         decide_everywhere(op.operation)
+        if options.packed_rows:
+            block_q = max(1, options.packed_rows // _sharing_heads(op))
+            options = dataclasses.replace(options, block_q=block_q, pack_gqa=True)
         program = TileProgram(op, options, written)
         outs = program.outputs()
         few = _for_decoding(program, decode_rows, decode_block_kv) if decode_rows else None
@@ -96,6 +107,12 @@ def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block
     op.operation.erase()
 
 
+def _sharing_heads(op: ir.OpView) -> int:
+    """The number of query heads of a kv head; 1 if it is not known."""
+    q_heads, kv_heads = (ir.RankedTensorType(each.type).shape[1] for each in list(op.operation.operands)[:2])
+    return 1 if rw.DYNAMIC in (q_heads, kv_heads) else max(q_heads // max(kv_heads, 1), 1)
+
+
 def _for_decoding(program: TileProgram, rows: int, block_kv: int) -> TileOptions | None:
     """Tiles of `rows` rows, which are those of all query heads of a kv head if that is no odd number."""
     packed = rows % program.shared == 0
@@ -112,7 +129,7 @@ class TileProgram:
 
     def __init__(self, op: ir.OpView, options: TileOptions, written: ir.Operation):
         operands = list(op.operation.operands)
-        self.op, self.options = op, options
+        self.op, self.options, self.written = op, options, written
         self.q, self.k = operands[:2]
         self.v = operands[2] if len(operands) > 2 else None
         self.blocks = dict(zip(REGIONS, (region.blocks[0] for region in op.operation.regions), strict=True))
@@ -121,9 +138,7 @@ class TileProgram:
         self.result_types = [ir.RankedTensorType(result.type) for result in op.operation.results]
         self.features = ir.RankedTensorType(self.q.type).shape[3]
         self.v_features = ir.RankedTensorType(self.v.type).shape[3] if self.v is not None else 0
-        q_heads, kv_heads = (ir.RankedTensorType(t.type).shape[1] for t in (self.q, self.k))
-        shared = 1 if rw.DYNAMIC in (q_heads, kv_heads) else q_heads // max(kv_heads, 1)
-        self.shared = max(shared, 1)
+        self.shared = _sharing_heads(op)
         self.group = self.shared if options.pack_gqa else 1
         self.block = Block(self.group * options.block_q, options.rows_last)
         # of batch, head, row and key
@@ -138,35 +153,46 @@ class TileProgram:
 
     def outputs(self) -> list[ir.Value]:
         """Tensors for the results of the op."""
-        return [self._empty(shaped) for shaped in self.result_types]
+        return [self.empty(shaped) for shaped in self.result_types]
 
     def build(self, outs: list[ir.Value]) -> list[ir.Value]:
         """The results of the op, written to `outs`."""
-        self.batch, self.heads, self.length = (rw.dim(self.q, d) for d in range(3))
-        self.kv_length = rw.dim(self.k, 2)
-        self.minus_infinity = rw.constant(self.acc, float("-inf"))
-        self.n_tiles = arith.ceildivui(self.length, rw.index(self.options.block_q))
+        self._find_sizes()
         self.lists = None
-        if self.options.split_kv > 1:
-            return self._build_split(outs)
+        if self.options.is_split:
+            return build_split(self, outs)
         if self.options.tile_lists:
             tiling = Tiling.of_operands(self.q, self.k, self.options.block_q, self.options.block_kv)
             self.lists = build_lists(self.mask_analysis, tiling)
 
         def body(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
-            stream = self._stream(rows, None)
-            return self._finish(rows, stream, outs)
+            stream = self.stream(rows, None)
+            return self.finish(rows, stream, outs)
 
-        return self._grid([], outs, body)
+        return self.grid([], outs, body)
 
-    def _empty(self, shaped: ir.RankedTensorType, prefix: Sequence[int] = ()) -> ir.Value:
+    def with_rows(self, count: int) -> TileProgram:
+        """The program with tiles of no more than so many rows, one of each head at least."""
+        block_q = max(1, min(self.options.block_q, count // self.group))
+        program = TileProgram(self.op, dataclasses.replace(self.options, block_q=block_q), self.written)
+        program._find_sizes()
+        return program
+
+    def _find_sizes(self) -> None:
+        self.batch, self.heads, self.length = (rw.dim(self.q, d) for d in range(3))
+        self.kv_length = rw.dim(self.k, 2)
+        self.minus_infinity = rw.constant(self.acc, float("-inf"))
+        self.groups = arith.divui(self.heads, rw.index(self.group)) if self.group > 1 else self.heads
+        self.n_tiles = arith.ceildivui(self.length, rw.index(self.options.block_q))
+
+    def empty(self, shaped: ir.RankedTensorType, prefix: Sequence[int] = ()) -> ir.Value:
         """A tensor of a result's type; its dynamic sizes are those of q."""
         sizes = [
             rw.dim(self.q, d) if shaped.is_dynamic_dim(d) else shaped.shape[d] for d in range(shaped.rank)
         ]
         return tensor.empty([*prefix, *sizes], shaped.element_type)
 
-    def _grid(
+    def grid(
         self,
         more: Sequence[ir.Value],
         outs: list[ir.Value],
@@ -176,10 +202,7 @@ class TileProgram:
 
         The other way round with `first_tile_first`.
         """
-        heads = self.heads
-        if self.group > 1:
-            heads = arith.divui(heads, rw.index(self.group))
-        bounds = [self.batch, heads, self.n_tiles, *more]
+        bounds = [self.batch, self.groups, self.n_tiles, *more]
 
         def at(indices: list[ir.Value], outs: list[ir.Value]) -> list[rw.Part]:
             batch, head, number, *rest = indices
@@ -192,67 +215,6 @@ class TileProgram:
             return body(rows, rest, outs)
 
         return rw.forall(bounds, outs, at)
-
-    # ---- splitting the keys ----------------------------------------------------------------------
-
-    def _build_split(self, outs: list[ir.Value]) -> list[ir.Value]:
-        """Partial results for each part of the keys, then a second grid that merges them."""
-        parts = self.options.split_kv
-        tiles = arith.ceildivui(self.kv_length, rw.index(self.options.block_kv))
-        share = arith.ceildivui(tiles, rw.index(parts))
-        q = ir.RankedTensorType(self.q.type)
-        row_type = ir.RankedTensorType.get(list(q.shape[:3]), self.acc)
-        acc_type = ir.RankedTensorType.get([*q.shape[:3], self.v_features], self.acc)
-        types = [row_type] * self.n_state + [acc_type] * self.n_accumulators
-        states = [self._empty(shaped, [parts]) for shaped in types]
-
-        def partial(rows: Rows, indices: list[ir.Value], outs: list[ir.Value]) -> list:
-            (part,) = indices
-            begin = arith.muli(part, share)
-            stream = self._stream(rows, (begin, arith.addi(begin, share)))
-            values = [*stream.state, *(self._in_order(acc) for acc in stream.accumulators)]
-            return [rows.place(value, out, [part]) for value, out in zip(values, outs, strict=True)]
-
-        partials = self._grid([rw.index(parts)], states, partial)
-
-        def merge(rows: Rows, _indices: list[ir.Value], outs: list[ir.Value]) -> list:
-            start = self._start()
-
-            def add(part: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-                state = [rows.load(value, [part]) for value in partials[: self.n_state]]
-                accumulators = [
-                    self._in_order(rows.load(value, [part], self.v_features))
-                    for value in partials[self.n_state :]
-                ]
-                other = start.like([*state, *accumulators])
-                return self._merge(rows, start.like(carried), other).values
-
-            merged = rw.for_loop(rw.index(0), rw.index(parts), rw.index(1), start.values, add)
-            return self._finish(rows, start.like(merged), outs)
-
-        return self._grid([], outs, merge)
-
-    def _merge(self, rows: Rows, a: Stream, b: Stream) -> Stream:
-        region = self.region("merge", rows, [Level.ROW] * (2 * self.n_state))
-        region.of_row.update(
-            zip(region.region.arguments[: 2 * self.n_state], [*a.state, *b.state], strict=True)
-        )
-        state, (first, second) = self.handed_over(region, 2)
-        accumulators = []
-        for mine, others, ra, rb in zip(a.accumulators, b.accumulators, first, second, strict=True):
-
-            def combine(inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
-                x, y, rescale_x, rescale_y = inputs
-                return [arith.addf(arith.mulf(x, rescale_x), arith.mulf(y, rescale_y))]
-
-            ins = [
-                (mine, (0, 1)),
-                (others, (0, 1)),
-                *((factor, self.block.row) for factor in region.row_tensors([ra, rb])),
-            ]
-            empty = tensor.empty(ir.RankedTensorType(mine.type).shape, self.acc)
-            accumulators.append(rw.generic(ins, [(empty, (0, 1))], "pp", combine)[0])
-        return Stream(tuple(region.row_tensors(state)), tuple(accumulators))
 
     # ---- streaming -------------------------------------------------------------------------------
 
@@ -277,7 +239,7 @@ class TileProgram:
         rest = values[self.n_state :]
         return values[: self.n_state], [rest[t * n : t * (n + 1)] for n in range(groups)]
 
-    def _start(self) -> Stream:
+    def start(self) -> Stream:
         """The neutral state, and accumulators of 0."""
         *_, terminator = self.blocks["init"].operations
         mapping: dict[ir.Value, ir.Value] = {}
@@ -291,19 +253,20 @@ class TileProgram:
         accumulators = [rw.filled(sizes, self.acc, 0.0) for _ in range(self.n_accumulators)]
         return Stream(tuple(state), tuple(accumulators))
 
-    def _stream(self, rows: Rows, part: tuple[ir.Value, ir.Value] | None) -> Stream:
-        """All tiles of keys, or those in `part`, a half-open range of tiles."""
+    def stream(self, rows: Rows, part: Part | None) -> Stream:
+        """All tiles of keys, or those of a part."""
         kv_head = arith.divui(rows.head, rw.index(self.shared)) if self.shared > 1 else rows.head
         last_head = arith.addi(rows.head, rw.index(self.group - 1)) if self.group > 1 else rows.head
         where = (rows.batch, rows.head, last_head, rows.first, rows.last())
         step = TileStep(self, rows, kv_head, self.options.block_kv)
-        start = self._start()
+        start = self.start()
         if self.lists is None:
             found = self.mask_analysis.build_ranges(*where, self.options.block_kv, self.kv_length)
         else:
             found = self.lists.of_rows(rows.batch, rows.head, rows.first)
+        own = part.of([*found.full, *found.partial]) if part is not None else None
         full, partial = (
-            [self._clip(bounds, part, self.options.block_kv) for bounds in ranges]
+            [self._clip(bounds, own, self.options.block_kv) for bounds in ranges]
             for ranges in (found.full, found.partial)
         )
 
@@ -350,7 +313,7 @@ class TileProgram:
             ranges = [*full, *partial]
             if keys != self.options.block_kv or self.lists is not None:
                 again = self.mask_analysis.build_ranges(*where, keys, self.kv_length)
-                ranges = [self._clip(bounds, part, keys) for bounds in (*again.full, *again.partial)]
+                ranges = [self._clip(bounds, own, keys) for bounds in (*again.full, *again.partial)]
             small = TileStep(self, rows, kv_head, keys, again=True)
 
             def masked(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
@@ -375,7 +338,7 @@ class TileProgram:
 
     # ---- the end ---------------------------------------------------------------------------------
 
-    def _finish(self, rows: Rows, stream: Stream, outs: list[ir.Value]) -> list:
+    def finish(self, rows: Rows, stream: Stream, outs: list[ir.Value]) -> list:
         """The results of the tile's rows, as places in the results."""
         region = self.region("finalize", rows, [Level.ROW] * self.n_state)
         region.of_row.update(zip(region.region.arguments[: self.n_state], stream.state, strict=True))
@@ -404,7 +367,7 @@ class TileProgram:
         empty = tensor.empty([self.block.rows, self.v_features], element)
         return rw.generic(ins, [(empty, (0, 1))], "pp", combine)[0]
 
-    def _in_order(self, value: ir.Value) -> ir.Value:
+    def in_order(self, value: ir.Value) -> ir.Value:
         """[rows, features] in the order of an accumulator's dimensions, or the other way."""
         return self._transpose(value) if self.block.rows_last else value
 

@@ -7,6 +7,8 @@
 // RUN: not aec-opt %s '--attn-tile=block-kv=64 retry-block-kv=48' 2>&1 | FileCheck %s --check-prefix=RETRY
 // RUN: not aec-opt %s '--attn-tile=block-kv=64 retry-block-kv=-16' 2>&1 | FileCheck %s --check-prefix=NEGATIVE
 // RUN: not aec-opt %s --attn-tile=score-ranges=4 2>&1 | FileCheck %s --check-prefix=RANGES
+// RUN: not aec-opt %s --attn-tile=packed-rows=-1 2>&1 | FileCheck %s --check-prefix=PACKED
+// RUN: not aec-opt %s --attn-tile=split-programs=100000 2>&1 | FileCheck %s --check-prefix=PROGRAMS
 
 // DECODE: pass 'attn-tile': expects decode-rows to be 0 to 4096, got -1
 // QUERIES: pass 'attn-tile': expects block-q to be 1 to 4096, got 0
@@ -15,6 +17,8 @@
 // VALUES: option 'masked-values' of pass 'attn-tile' expects one of check-tiles, check-result, got 'ignore'
 // RETRY: pass 'attn-tile': expects retry-block-kv to be a divisor of block-kv (64), got 48
 // NEGATIVE: pass 'attn-tile': expects retry-block-kv to be a divisor of block-kv (64), got -16
+// PACKED: pass 'attn-tile': expects packed-rows to be 0 to 4096, got -1
+// PROGRAMS: pass 'attn-tile': expects split-programs to be 0 to 65536, got 100000
 // RANGES: pass 'attn-tile': expects score-ranges to be 1 to 3, got 4
 // ROWS: option 'rows-last' of pass 'attn-tile' expects true or false, got '2'
 func.func @f() {

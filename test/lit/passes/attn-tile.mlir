@@ -6,6 +6,7 @@
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 masked-values=check-result},canonicalize,cse)' | FileCheck %s --check-prefix=RESULT
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 masked-values=check-result retry-block-kv=2},canonicalize,cse)' | FileCheck %s --check-prefix=RETRY
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 split-kv=4 masked-values=check-result},canonicalize,cse)' | FileCheck %s --check-prefix=BYPART
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-kv=8 packed-rows=16 split-programs=132},canonicalize,cse)' | FileCheck %s --check-prefix=FILL
 
 // ReLU attention, causal: a sum of products without a state. Full tiles come first, without masking code; in partial
 // tiles the score is -inf where masked, which is a weight of 0, and products with masked keys are left out one by one
@@ -71,12 +72,33 @@
 // DECODE:           scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}}) shared_outs(%{{.+}} = %[[EMPTY]])
 // DECODE:             outs(%{{.+}} : tensor<8x16xf32>)
 
-// Four parts of the keys leave their accumulators in memory, and a second grid merges them.
+// Four parts of the keys leave their accumulators in memory, and a second grid merges them. It reads four before it
+// merges the first.
 // SPLIT-LABEL: func.func @relu
 // SPLIT:         %[[PARTS:[^ ]+]] = scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}}, 4) {{.*}} -> (tensor<4x?x6x?x32xf32>)
 // SPLIT:         scf.forall {{.*}} in (%{{.+}}, 6, %{{.+}}) {{.*}} -> (tensor<?x6x?x32xbf16>)
-// SPLIT:           scf.for
-// SPLIT:             tensor.extract_slice %[[PARTS]]
+// SPLIT-COUNT-4:   tensor.extract_slice %[[PARTS]]
+// SPLIT-NOT:       tensor.extract_slice %[[PARTS]]
+// SPLIT:           arith.addf
+
+// Five rows of each of three heads make no more than 16. There are as many parts as programs for 132 places, which sizes
+// say: parts are of the tiles between the first and the last that the mask leaves.
+// FILL-LABEL: func.func @relu
+// FILL-DAG:     %[[PLACES:[^ ]+]] = arith.constant 132 : index
+// FILL:         %[[FEW:[^ ]+]] = arith.divui %[[PLACES]], %[[TILES:[^ ]+]]
+// FILL:         %[[MORE:[^ ]+]] = arith.divui %{{[^ ]+}}, %[[TILES]]
+// FILL:         arith.select %{{.+}}, %{{.+}}, %{{.+}} : index
+// FILL:         %[[COUNT:[^ ]+]] = arith.maxui
+// FILL:         tensor.empty(%[[COUNT]], %{{.+}}) : tensor<?x?x6x?x32xf32>
+// FILL:         %[[PARTS:[^ ]+]] = scf.forall (%{{.+}}, %{{.+}}, %{{.+}}, %[[PART:[^ ]+]]) in (%{{.+}}, 2, %{{.+}}, %[[COUNT]])
+// FILL:           tensor.extract_slice %{{.+}} [1, 3, %{{.+}}, 64]
+// FILL:           outs(%{{.+}} : tensor<64x15xf32>)
+// FILL:           %[[SHARE:[^ ]+]] = arith.ceildivui %{{.+}}, %[[COUNT]]
+// FILL:           arith.muli %[[PART]], %[[SHARE]]
+// FILL:           tensor.parallel_insert_slice %{{.+}}[%[[PART]], %{{.+}}] [1, 1, 3, %{{.+}}, 32]
+// FILL:         scf.forall {{.*}} in (%{{.+}}, 2, %{{.+}}) {{.*}} -> (tensor<?x6x?x32xbf16>)
+// FILL:           scf.for
+// FILL-COUNT-4:     tensor.extract_slice %[[PARTS]]
 
 // The loops have no branches; one asks at their end whether the accumulators are finite. If not, one loop over
 // the tiles of both ranges starts again, and leaves out the products with masked elements.
