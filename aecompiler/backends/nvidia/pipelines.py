@@ -47,6 +47,8 @@ def tt(
     fuse_operands: Annotated[
         bool, "compute q, k and v in attention's tiles from what they are made of"
     ] = True,
+    packed_rows: Annotated[int, "rows of a tile, of all query heads of a kv head; 0: block-q of one"] = 0,
+    split_programs: Annotated[int, "programs that parts of the keys are for; 0: keys stay whole"] = 0,
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
@@ -65,13 +67,15 @@ def tt(
     """
     retry = f" retry-block-kv={retry_block_kv}" if retry_block_kv else ""
     retry += " split-features=true" if split_features else ""
+    few = f" packed-rows={packed_rows}" if packed_rows else ""
+    few += f" split-programs={split_programs}" if split_programs else ""
     return ",".join(
         (
             "attn-guard-operations",
             f"attn-derive-online{{max-passes={_MOST_PASSES}}}",
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
-            f"tile-lists={render(tile_lists)}{retry}}}",
+            f"tile-lists={render(tile_lists)}{retry}{few}}}",
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
             "attn-tile-tensors",
             "convert-elementwise-to-linalg",

@@ -84,6 +84,8 @@ def _carried(kernel: KernelBuilder, value: ir.Value) -> Lanes:
     """A value as control flow hands it on: a tensor of the tile's shape, a number in 64 bits."""
     if isinstance(value.type, ir.RankedTensorType):
         tile = kernel.tile(value)
+        if tile.merged > 1:
+            raise UnsupportedTile("a tile that is handed on whose dimensions are one in registers")
         return tile.whole(kernel.register_sizes(tile.shape))
     lanes = kernel.lanes(value)
     return Lanes(ln.wide(lanes)) if lanes.range is not None else lanes

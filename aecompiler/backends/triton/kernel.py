@@ -261,6 +261,10 @@ class KernelBuilder:
         """What sizes are rounded up to in registers."""
         return tuple(max(tt.register_size(size), self.least.get(size, 0)) for size in sizes)
 
+    def in_registers(self, tile: Tile) -> tuple[int, ...]:
+        """The shape of a tile in registers."""
+        return self.register_sizes(tile.in_registers)
+
     # ---- values ----------------------------------------------------------------------------------
 
     def entry(self, value: ir.Value) -> Entry:

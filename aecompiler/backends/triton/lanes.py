@@ -201,6 +201,15 @@ def compare(predicate: ir.Attribute, a: Lanes, b: Lanes, sizes: Sequence[int]) -
     return Lanes(arith.CmpIOp(predicate, left, right).result, loops)
 
 
+def digits(place: Lanes, shape: Sequence[int], sizes: Sequence[int]) -> list[Lanes]:
+    """The position along each dimension of `shape` of its element number `place`, which may lie beyond it."""
+    found: list[Lanes] = []
+    for size in shape[:0:-1]:
+        found.insert(0, compute("remui", place, constant(size), sizes))
+        place = compute("divui", place, constant(size), sizes)
+    return [place, *found]
+
+
 def less(a: Lanes, b: Lanes, sizes: Sequence[int]) -> Lanes:
     """a < b, of numbers of type `index`."""
     return compare(_predicate(arith.CmpIPredicate.slt), a, b, sizes)

@@ -45,8 +45,9 @@ def memory_of(argument: int, element: ir.Type, parameters: Sequence[ir.Value]) -
 class Region:
     """A part of a tensor in memory: where it begins, and which dimensions it has, with their sizes.
 
-    `kept` are the dimensions of the tensor that are left, `padded` their sizes in registers, `limits` how
-    many elements of each there are, None for all of the tile.
+    `kept` are the dimensions of the tensor that are left, `sizes` those of the tile along them, `limits` how
+    many elements of each there are, None for all of the tile. The first `merged` of them are one dimension of
+    the tile in registers (`Tile`); `padded` are the sizes there.
     """
 
     memory: Global
@@ -55,14 +56,11 @@ class Region:
     sizes: tuple[int, ...]
     padded: tuple[int, ...]
     limits: tuple[Lanes | None, ...]
-
-    def positions(self) -> list[Lanes]:
-        """The positions in the tile along each kept dimension."""
-        return [ln.number(tt.make_range(n), (d,), (0, n - 1)) for d, n in enumerate(self.padded)]
+    merged: int = 1
 
     def pointers(self) -> tuple[ir.Value, ir.Value | None]:
         """Pointers to the tile, and the mask of what there is of it (None for all)."""
-        positions, padded = self.positions(), self.padded
+        positions, padded = tile_positions(self.sizes, self.merged, self.padded), self.padded
         places = list(self.offsets)
         terms: list[list[Lanes]] = [[place] for place in places]
         for axis, position in zip(self.kept, positions, strict=True):
@@ -70,11 +68,11 @@ class Region:
         loops = tuple(range(len(padded)))
         pointers = ln.spread(_pointers(self.memory, terms, padded), loops, padded).value
         masks = []
-        for axis, (position, size) in enumerate(zip(positions, self.sizes, strict=True)):
-            limit = self.limits[axis]
+        for position, size, limit in zip(positions, self.sizes, self.limits, strict=True):
             if limit is not None:
                 masks.append(ln.less(position, limit, padded))
-            if size != padded[axis]:
+            assert position.range is not None
+            if position.range[1] >= size:
                 masks.append(ln.less(position, ln.constant(size), padded))
         if not masks:
             return pointers, None
@@ -95,6 +93,17 @@ class Region:
         """Write the tile where there is something of it."""
         pointers, mask = self.pointers()
         tt.store(pointers, as_stored(value), mask)
+
+
+def tile_positions(shape: Sequence[int], merged: int, padded: Sequence[int]) -> list[Lanes]:
+    """The positions along each dimension of a tile, as far as registers go.
+
+    The first `merged` dimensions are one in registers, where sizes are `padded`.
+    """
+    found = [ln.number(tt.make_range(n), (d,), (0, n - 1)) for d, n in enumerate(padded)]
+    if merged > 1:
+        found[:1] = ln.digits(found[0], shape[:merged], padded)
+    return found
 
 
 def gather(memory: Global, places: Sequence[Lanes], sizes: Sequence[int]) -> Lanes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,35 @@ class Structured:
         self.generic = Generic(op, self._shape)
         count = self.generic.rank
         self.sizes = [self.generic.sizes[loop] for loop in range(count)]
-        self.padded = kernel.register_sizes(self.sizes)
+        self.merged = self._merged_loops()
+        """Loops that are the first of these in registers."""
+        self.padded = self._padded()
 
     def _shape(self, value: ir.Value) -> Sequence[int]:
         """The sizes of an operand, some of which may not be known."""
         return self.kernel.tile(value).shape
+
+    def _merged_loops(self) -> tuple[int, ...]:
+        """The loops over dimensions of operands that are one in registers; none if there are none."""
+        tiles = [(operand.loops, self._tile(operand)) for operand in self.generic.operands]
+        tiles = [(loops, tile) for loops, tile in tiles if tile.value is not None and loops]
+        found = {loops[: tile.merged] for loops, tile in tiles if tile.merged > 1}
+        if not found:
+            return ()
+        merged, *others = found
+        for loops, tile in tiles:
+            if others or (tile.merged == 1 and set(loops) & set(merged)) or self.generic.reductions:
+                raise UnsupportedTile("dimensions that are one in registers beside such that are not")
+        return merged
+
+    def _padded(self) -> tuple[int, ...]:
+        """The sizes of loops in registers."""
+        sizes = list(self.sizes)
+        for loop in self.merged:
+            sizes[loop] = 1
+        if self.merged:
+            sizes[self.merged[0]] = math.prod(self.sizes[loop] for loop in self.merged)
+        return self.kernel.register_sizes(sizes)
 
     def build(self) -> list[Tile]:
         """The results."""
@@ -97,9 +122,15 @@ class Structured:
             lanes = Lanes(ln.wide(lanes), lanes.loops)
         if not lanes.loops:
             return Tile(None, lanes, shape)
+        merged = 1
+        if self.merged and set(loops) & set(self.merged):
+            merged = len(self.merged)
+            if tuple(loops[:merged]) != self.merged:
+                raise UnsupportedTile("a result of some of the dimensions that are one in registers")
+            loops = [*loops[:1], *loops[merged:]]
         whole = ln.spread(lanes, sorted(loops), self.padded)
-        ordered = sorted(loops)
-        return Tile(tt.trans(whole.value, [ordered.index(loop) for loop in loops]), None, shape)
+        order = [sorted(loops).index(loop) for loop in loops]
+        return Tile(tt.trans(whole.value, order), None, shape, merged=merged)
 
     def _reduction(
         self, yielded: ir.Value, argument: ir.Value
@@ -138,6 +169,12 @@ class Structured:
 
     def position(self, loop: int) -> Lanes:
         """The index of a loop."""
+        if loop in self.merged:
+            number, sizes = self._number(self.merged[0]), [self.sizes[each] for each in self.merged]
+            return ln.digits(number, sizes, self.padded)[self.merged.index(loop)]
+        return self._number(loop)
+
+    def _number(self, loop: int) -> Lanes:
         n = self.padded[loop]
         return ln.number(tt.make_range(n), (loop,), (0, n - 1))
 

@@ -10,9 +10,9 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
-from aecompiler.backends.triton.memory import Global, Region
+from aecompiler.backends.triton.memory import Global, Region, tile_positions
 from aecompiler.backends.triton.parts import Part, part_of, put, take
-from aecompiler.backends.triton.tiles import Tile
+from aecompiler.backends.triton.tiles import Tile, merge
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured, operand_loops
@@ -70,6 +70,8 @@ def _concat(kernel: KernelBuilder, op: ir.Operation) -> None:
 
 def _put(kernel: KernelBuilder, small: Tile, tile: Tile, part: Part) -> Tile:
     """A tile with a part of it replaced."""
+    if small.merged > 1 or tile.merged > 1:
+        raise UnsupportedTile("tiles put together whose dimensions are one in registers")
     if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
         raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
     padded, own = (kernel.register_sizes(each.shape) for each in (tile, small))
@@ -101,12 +103,14 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
             raise UnsupportedTile("a part of a tensor that is not padded to a known size")
         shape.append(size if whole is None and isinstance(size, int) else whole or 0)
         limits.append(None if whole in (None, size) else _as_lanes(kernel, size))
-    padded = kernel.register_sizes(shape)
-    region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits))
+    merged = _merged_in_users(kernel, op.results[0])
+    sizes_there = merge(shape, merged)
+    padded = kernel.register_sizes(sizes_there)
+    region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits), merged)
     value = kernel.descriptors.load(op, region) if kernel.options.descriptors else None
-    clean = value is None or padded == tuple(shape)
+    clean = value is None or padded == sizes_there
     value = region.load() if value is None else value
-    kernel.entries[op.results[0]] = Tile(value, None, tuple(shape), clean, tuple(limits), True)
+    kernel.entries[op.results[0]] = Tile(value, None, tuple(shape), clean, tuple(limits), True, merged)
 
 
 def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile:
@@ -123,6 +127,10 @@ def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile
         if not part.is_beginning(axis) and not is_known:
             raise UnsupportedTile("a part of a tile of unknown size that is not its beginning")
         limits.append(limit if size == source.shape[axis] else size if isinstance(size, Lanes) else None)
+    if source.merged > 1:
+        if full != source.shape or not all(map(part.is_beginning, range(len(full)))):
+            raise UnsupportedTile("a part of a tile whose dimensions are one in registers")
+        return dataclasses.replace(source, limits=tuple(limits))
     taken = take(source, part, kernel.register_sizes(full))
     is_clean = source.clean and full == source.shape
     return dataclasses.replace(taken, limits=tuple(limits), clean=is_clean)
@@ -140,8 +148,8 @@ def _select(kernel: KernelBuilder, op: ir.Operation) -> None:
         kernel.entries[op.results[0]] = evaluate(op, operands, (), kernel.library)
         return
     condition, *tiles = kernel.lanes(op.operands[0]), *map(kernel.tile, list(op.operands)[1:])
-    if any(tile.has_limits for tile in tiles):
-        raise UnsupportedTile("a choice of tiles whose size is not known")
+    if any(tile.has_limits or tile.merged > 1 for tile in tiles):
+        raise UnsupportedTile("a choice of tiles whose size is not known or whose dimensions are one there")
     padded = kernel.register_sizes(tiles[0].shape)
     yes, no = (tile.whole(padded) for tile in tiles)
     value = ln.choose(condition, yes, no, padded)
@@ -197,13 +205,32 @@ def _filled(kernel: KernelBuilder, source: Tile, pad: Lanes, with_zeros: bool) -
     """A tile with a number beyond its limits."""
     if not source.has_limits or (with_zeros and (source.clean or source.filled)):
         return dataclasses.replace(source, limits=())
-    padded = kernel.register_sizes(source.shape)
+    padded = kernel.in_registers(source)
     lanes = source.whole(padded)
-    for axis, limit in enumerate(source.limits):
+    positions = tile_positions(source.shape, source.merged, padded)
+    for position, limit in zip(positions, source.limits, strict=True):
         if limit is not None:
-            position = ln.number(tt.make_range(padded[axis]), (axis,), (0, padded[axis] - 1))
             lanes = ln.choose(ln.less(position, limit, padded), lanes, pad, padded)
-    return Tile(lanes.value, None, source.shape)
+    return Tile(lanes.value, None, source.shape, merged=source.merged)
+
+
+def _collapse_shape(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """Dimensions that are one in registers as one."""
+    tile, shape = kernel.tile(op.operands[0]), tuple(op.results[0].type.shape)
+    if tile.value is not None and merge(tile.shape, tile.merged) != shape:
+        raise UnsupportedTile("dimensions as one that are not the first ones of a part of a tensor in memory")
+    if tile.has_limits:
+        raise UnsupportedTile("dimensions as one whose size is not known")
+    kernel.entries[op.results[0]] = dataclasses.replace(tile, shape=shape, limits=(), merged=1)
+
+
+def _expand_shape(kernel: KernelBuilder, op: ir.Operation) -> None:
+    """The first dimension as several, which stay one in registers."""
+    tile, shape = kernel.tile(op.operands[0]), tuple(op.results[0].type.shape)
+    merged = len(shape) - len(tile.shape) + 1
+    if tile.merged > 1 or tile.has_limits or merge(shape, merged) != tile.shape:
+        raise UnsupportedTile("another dimension than the first one as several")
+    kernel.entries[op.results[0]] = dataclasses.replace(tile, shape=shape, limits=(), merged=merged)
 
 
 def _dim(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -229,8 +256,8 @@ def _insert(kernel: KernelBuilder, op: ir.Operation) -> None:
     tile, target = kernel.tile(op.operands[0]), kernel.memory(op.operands[1])
     offsets, _, kept = _slice_of(kernel, op)
     limits = tile.limits or (None,) * len(tile.shape)
-    padded = kernel.register_sizes(tile.shape)
-    region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits)
+    padded = kernel.in_registers(tile)
+    region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits, tile.merged)
     value = tile.whole(padded).value
     if not (kernel.options.descriptors and kernel.descriptors.store(op, region, value)):
         region.store(value)
@@ -257,6 +284,21 @@ def _size_of_tile(part: ir.Value, axis: int) -> int | None:
             if found is not None:
                 return found
     return None
+
+
+def _merged_in_users(kernel: KernelBuilder, part: ir.Value) -> int:
+    """How many first dimensions of a part of a tensor are one where it is used."""
+    for use in part.uses:
+        user = use.owner.operation
+        if user.name == "tensor.pad":
+            return _merged_in_users(kernel, user.results[0])
+        if user.name == "tensor.collapse_shape":
+            return part.type.rank - user.results[0].type.rank + 1
+        if is_structured(user) and user.results and user.results[0].type.rank == part.type.rank:
+            beside = [kernel.entries.get(operand) for operand in user.operands]
+            known = [tile.merged for tile in beside if isinstance(tile, Tile)]
+            return max([*known, _merged_in_users(kernel, user.results[0])])
+    return 1
 
 
 def _kept(sizes: Sequence[int | Lanes], small: Sequence[int]) -> list[int]:
@@ -290,6 +332,8 @@ HANDLERS = {
     "tensor.extract_slice": _extract_slice,
     "tensor.insert_slice": _insert_slice,
     "tensor.pad": _pad,
+    "tensor.collapse_shape": _collapse_shape,
+    "tensor.expand_shape": _expand_shape,
     "tensor.dim": _dim,
     "tensor.cast": _cast,
     "scf.forall.in_parallel": _in_parallel,

@@ -242,3 +242,60 @@ func.func @f(%x: tensor<16x24xf32>) -> tensor<16xf32> {
   }
   return %o : tensor<16xf32>
 }
+
+// -----
+
+// Heads and positions that are one in registers, beside a tensor of positions alone.
+#map = affine_map<(d0, d1, d2) -> (d0, d1, d2)>
+#positions = affine_map<(d0, d1, d2) -> (d1, d2)>
+func.func @f(%x: tensor<2x8x16xf32>, %y: tensor<8x16xf32>) -> tensor<16x16xf32> {
+  %empty = tensor.empty() : tensor<16x16xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x16xf32>) {
+    %a = tensor.extract_slice %x[0, 0, 0] [2, 8, 16] [1, 1, 1] : tensor<2x8x16xf32> to tensor<2x8x16xf32>
+    %b = tensor.extract_slice %y[0, 0] [8, 16] [1, 1] : tensor<8x16xf32> to tensor<8x16xf32>
+    %new = tensor.empty() : tensor<2x8x16xf32>
+    // expected-error @+1 {{'linalg.generic' op unsupported in a kernel: dimensions that are one in registers beside such that are not}}
+    %c = linalg.generic {indexing_maps = [#map, #positions, #map], iterator_types = ["parallel", "parallel", "parallel"]} ins(%a, %b : tensor<2x8x16xf32>, tensor<8x16xf32>) outs(%new : tensor<2x8x16xf32>) {
+    ^bb0(%in: f32, %other: f32, %init: f32):
+      %s = arith.addf %in, %other : f32
+      linalg.yield %s : f32
+    } -> tensor<2x8x16xf32>
+    %r = tensor.collapse_shape %c [[0, 1], [2]] : tensor<2x8x16xf32> into tensor<16x16xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [16, 16] [1, 1] : tensor<16x16xf32> into tensor<16x16xf32>
+    }
+  }
+  return %o : tensor<16x16xf32>
+}
+
+// -----
+
+// Only first dimensions are one in registers.
+func.func @f(%x: tensor<16x2x8xf32>) -> tensor<16x16xf32> {
+  %empty = tensor.empty() : tensor<16x16xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x16xf32>) {
+    %a = tensor.extract_slice %x[0, 0, 0] [16, 2, 8] [1, 1, 1] : tensor<16x2x8xf32> to tensor<16x2x8xf32>
+    // expected-error @+1 {{'tensor.collapse_shape' op unsupported in a kernel: dimensions as one that are not the first ones of a part of a tensor in memory}}
+    %r = tensor.collapse_shape %a [[0], [1, 2]] : tensor<16x2x8xf32> into tensor<16x16xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0] [16, 16] [1, 1] : tensor<16x16xf32> into tensor<16x16xf32>
+    }
+  }
+  return %o : tensor<16x16xf32>
+}
+
+// -----
+
+// Another dimension than the first one as two.
+func.func @f(%x: tensor<16x16xf32>) -> tensor<16x2x8xf32> {
+  %empty = tensor.empty() : tensor<16x2x8xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x2x8xf32>) {
+    %a = tensor.extract_slice %x[0, 0] [16, 16] [1, 1] : tensor<16x16xf32> to tensor<16x16xf32>
+    // expected-error @+1 {{'tensor.expand_shape' op unsupported in a kernel: another dimension than the first one as several}}
+    %r = tensor.expand_shape %a [[0], [1, 2]] output_shape [16, 2, 8] : tensor<16x16xf32> into tensor<16x2x8xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0, 0, 0] [16, 2, 8] [1, 1, 1] : tensor<16x2x8xf32> into tensor<16x2x8xf32>
+    }
+  }
+  return %o : tensor<16x2x8xf32>
+}

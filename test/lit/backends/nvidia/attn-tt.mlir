@@ -1,6 +1,7 @@
 // The options are those of schedules; the others say how the device computes.
 // RUN: aec-opt %s --allow-unregistered-dialect '--attn-tt=block-q=32 block-kv=128 precision=tf32 library=ocml' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt="fold-exponents=false approximate-reciprocals=false" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=NATURAL
+// RUN: aec-opt %s --allow-unregistered-dialect --attn-tt="packed-rows=64 split-programs=132" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=FEW
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt | FileCheck %s
 // RUN: not aec-opt %s --attn-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 
@@ -16,6 +17,8 @@
 // PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals)
 
 // NATURAL: convert-tiles-to-tt,tt-narrow-bits,tt-move-addends)
+
+// FEW: attn-tile{rows-last=false packed-rows=64 split-programs=132 {{.*}}}
 
 // STRICT: needs a context that allows unregistered dialects
 

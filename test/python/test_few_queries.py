@@ -1,0 +1,138 @@
+"""Kernels for few queries: query heads packed into the rows of a tile, keys split over programs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_triton_kernels import attend, random
+
+import aecompiler as aec
+from aecompiler.errors import CompileError
+
+PACKED = "block-kv=16 packed-rows=16"
+PARTS = (0, 1, 5, 1000)
+"""Programs that keys are split for: none, fewer than there are tiles of rows, some, one for each tile."""
+
+
+def arrays(heads, kv_heads, rows, keys, dtype="f32", features=8):
+    return (
+        random(2, heads, rows, features, number=1, dtype=dtype),
+        random(2, kv_heads, keys, features, number=2, dtype=dtype),
+        random(2, kv_heads, keys, features, number=3, dtype=dtype),
+    )
+
+
+def few(arrays, captured=(), *, programs=0, tile=PACKED, **options):
+    dtype = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}[str(arrays[0].dtype)]
+    split = f" split-programs={programs}" if programs else ""
+    attend(arrays, captured, tile=f"{tile}{split}", dtype=dtype, rounded=dtype, **options)
+
+
+def causal(**_):
+    return aec.masks.causal(align="end")
+
+
+def with_lse(**_):
+    return aec.normalizers.softmax(lse=True)
+
+
+@pytest.mark.parametrize("programs", PARTS)
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "rows"),
+    [(8, 2, 1), (8, 2, 5), (6, 2, 7), (7, 1, 3), (4, 4, 5), (20, 1, 2)],
+    ids=["one row", "two tiles", "a group of three", "a group of seven", "a head each", "many heads"],
+)
+def test_rows_of_all_heads_of_a_group_agree_with_the_reference(heads, kv_heads, rows, programs):
+    few(arrays(heads, kv_heads, rows, 53), programs=programs, mask=causal, normalize=with_lse)
+
+
+MASKS = {
+    "window": (lambda: aec.masks.window(9, align="end"), {}),
+    "nothing": (lambda: ~aec.masks.always(), {}),
+    "padding": (
+        lambda lengths: aec.masks.padding(lengths),
+        {"lengths": (aec.tensor("B", dtype="i64"), np.array([0, 19]))},
+    ),
+    "document": (
+        lambda ids: aec.masks.document(ids),
+        {"ids": (aec.tensor("B", "Skv", dtype="i32"), np.arange(106, dtype=np.int32).reshape(2, 53) // 7)},
+    ),
+}
+
+
+@pytest.mark.parametrize("programs", [0, 40])
+@pytest.mark.parametrize("case", MASKS)
+def test_mask_keeps_what_the_reference_keeps(case, programs):
+    make, captured = MASKS[case]
+    few(arrays(8, 2, 5, 53), captured, programs=programs, mask=make, normalize=with_lse)
+
+
+NORMALIZERS = {
+    "sink": (
+        lambda sink: aec.normalizers.softmax_sink(sink, lse=True),
+        {"sink": (aec.tensor(6, dtype="f32"), random(6, number=9))},
+    ),
+    "relu": (lambda: aec.normalizers.relu(mean=True), {}),
+    "softpick": (lambda: aec.normalizers.softpick(epsilon=1e-6), {}),
+}
+
+
+@pytest.mark.parametrize("programs", [0, 40])
+@pytest.mark.parametrize("case", NORMALIZERS)
+def test_normalizer_agrees_with_the_reference(case, programs):
+    make, captured = NORMALIZERS[case]
+    few(arrays(6, 2, 5, 53), captured, programs=programs, mask=causal, normalize=make)
+
+
+@pytest.mark.parametrize("programs", [0, 40])
+def test_score_knows_heads_and_positions(programs):
+    captured = {"slopes": (aec.tensor(8, dtype="f32"), random(8, number=4))}
+
+    def score(slopes):
+        return aec.scores.compose(aec.scores.scale(), aec.scores.alibi(slopes), aec.scores.softcap(3.0))
+
+    few(arrays(8, 2, 5, 53), captured, programs=programs, mask=causal, score=score)
+
+
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("programs", [0, 40])
+def test_narrow_types_agree_with_the_reference(dtype, programs):
+    few(arrays(8, 2, 5, 53, dtype), programs=programs, mask=causal)
+
+
+@pytest.mark.parametrize("programs", [0, 40])
+def test_values_that_are_not_finite_are_not_seen_where_masked(programs):
+    q, k, v = arrays(8, 2, 5, 53)
+    v[:, :, 50:] = np.inf  # after the rows' own position
+    v[0, 0, 3] = np.nan  # before a window of 20 keys
+    few((q, k, v), programs=programs, mask=lambda **_: aec.masks.window(20, align="start"))
+
+
+@pytest.mark.parametrize(("rows", "keys"), [(0, 20), (5, 0)])
+def test_calls_without_rows_or_keys(rows, keys):
+    few(arrays(8, 2, rows, keys), programs=40, mask=causal, normalize=with_lse)
+
+
+def test_operations_around_attention_are_part_of_packed_kernels():
+    gate = {"gate": (aec.tensor("B", 8, "Sq", 8), random(2, 8, 5, 8, number=4))}
+    program = lambda q, k, v, gate: aec.attention(q * 0.5, k, v, mask=causal()) * gate  # noqa: E731
+    check_program(program, arrays(8, 2, 5, 53), gate)
+
+
+def check_program(program, inputs, captured):
+    from test_triton_kernels import check
+
+    specs = {
+        name: aec.tensor("B", array.shape[1], length, array.shape[3])
+        for name, length, array in zip("qkv", ("Sq", "Skv", "Skv"), inputs, strict=True)
+    }
+    specs |= {name: spec for name, (spec, _) in captured.items()}
+    module = aec.trace(program, **specs).module
+    check(module, [*inputs, *(value for _, value in captured.values())], tile=PACKED)
+
+
+def test_rows_that_are_multiplied_by_what_all_heads_share_are_refused():
+    table = {"table": (aec.tensor("Sq", 8), random(5, 8, number=4))}
+    program = lambda q, k, v, table: aec.attention(q * table, k, v)  # noqa: E731
+    with pytest.raises(CompileError, match="dimensions that are one in registers beside such that are not"):
+        check_program(program, arrays(8, 2, 5, 53), table)
