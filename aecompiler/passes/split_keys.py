@@ -20,6 +20,9 @@ _MERGED_ROWS = 16
 _MERGED_PARTS = 4
 """The parts that are read before the first of them is merged, so that reads do not wait for one another."""
 
+_MERGED_FEATURES = 512
+"""The most features of v that these have together, which are held at a time."""
+
 _MORE_TURNS = 4
 """How often programs take turns on a chip where one for each of its places leaves too many of them empty."""
 
@@ -89,6 +92,7 @@ def _build_merge(
     program: TileProgram, partials: list[ir.Value], parts: ir.Value, outs: list[ir.Value]
 ) -> list[ir.Value]:
     """The grid that merges the partial results of each tile of rows."""
+    together = max(1, min(_MERGED_PARTS, _MERGED_FEATURES // max(program.v_features, 1)))
 
     def read(rows: Rows, part: ir.Value, start: Stream) -> Stream:
         """The partial results of a part; those of a part that does not exist change nothing."""
@@ -107,14 +111,14 @@ def _build_merge(
         start = program.start()
 
         def add(first: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-            places = [arith.addi(first, rw.index(n)) for n in range(_MERGED_PARTS)]
+            places = [arith.addi(first, rw.index(n)) for n in range(together)]
             read_parts = [read(rows, place, start) for place in places]
             stream = start.like(carried)
             for other in read_parts:
                 stream = _merged(program, rows, stream, other)
             return stream.values
 
-        merged = rw.for_loop(rw.index(0), parts, rw.index(_MERGED_PARTS), start.values, add)
+        merged = rw.for_loop(rw.index(0), parts, rw.index(together), start.values, add)
         return program.finish(rows, start.like(merged), outs)
 
     return program.grid([], outs, merge)

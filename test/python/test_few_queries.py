@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_triton_kernels import attend, random
+import test_hopper_kernels as hopper
+from test_triton_kernels import attend, check, random
 
 import aecompiler as aec
 from aecompiler.errors import CompileError
@@ -113,6 +114,14 @@ def test_calls_without_rows_or_keys(rows, keys):
     few(arrays(8, 2, rows, keys), programs=40, mask=causal, normalize=with_lse)
 
 
+@pytest.mark.parametrize("tile", [PACKED, "block-kv=16 block-q=16"], ids=["packed", "a head"])
+def test_numbers_of_rows_may_stand_in_types(tile):
+    inputs = arrays(8, 2, 3, 53)
+    specs = {name: aec.tensor(*array.shape) for name, array in zip("qkv", inputs, strict=True)}
+    traced = aec.trace(lambda q, k, v: aec.attention(q, k, v, mask=causal()), **specs)
+    check(traced.module, inputs, tile=f"{tile} split-programs=40")
+
+
 def test_operations_around_attention_are_part_of_packed_kernels():
     gate = {"gate": (aec.tensor("B", 8, "Sq", 8), random(2, 8, 5, 8, number=4))}
     program = lambda q, k, v, gate: aec.attention(q * 0.5, k, v, mask=causal()) * gate  # noqa: E731
@@ -120,8 +129,6 @@ def test_operations_around_attention_are_part_of_packed_kernels():
 
 
 def check_program(program, inputs, captured):
-    from test_triton_kernels import check
-
     specs = {
         name: aec.tensor("B", array.shape[1], length, array.shape[3])
         for name, length, array in zip("qkv", ("Sq", "Skv", "Skv"), inputs, strict=True)
@@ -136,3 +143,47 @@ def test_rows_that_are_multiplied_by_what_all_heads_share_are_refused():
     program = lambda q, k, v, table: aec.attention(q * table, k, v)  # noqa: E731
     with pytest.raises(CompileError, match="dimensions that are one in registers beside such that are not"):
         check_program(program, arrays(8, 2, 5, 53), table)
+
+
+# ---- kernels whose warps have roles ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("programs", [0, 1, 40])
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "rows", "consumers"),
+    [(8, 2, 1, 1), (8, 2, 17, 1), (8, 2, 17, 2), (8, 1, 9, 1), (2, 2, 65, 1), (8, 4, 70, 2), (64, 1, 2, 1)],
+    ids=[
+        "one row",
+        "two tiles",
+        "two groups",
+        "eight heads",
+        "a head each",
+        "a head for each group",
+        "64 heads",
+    ],
+)
+def test_roles_take_rows_of_all_heads(heads, kv_heads, rows, consumers, programs):
+    options = f"consumers={consumers} block-kv=16 stages=2 pack-heads=true split-programs={programs}"
+    inputs = arrays(heads, kv_heads, rows, 70, "bf16", 32)
+    hopper.attend(inputs, options=options, mask=causal, normalize=with_lse)
+
+
+def test_roles_compute_again_what_is_not_finite_of_all_heads():
+    q, k, v = arrays(8, 2, 5, 70, "bf16", 32)
+    v[:, :, 67:] = np.inf
+    options = "consumers=1 block-kv=16 stages=2 pack-heads=true split-programs=40"
+    hopper.attend((q, k, v), options=options, mask=lambda: aec.masks.causal())
+
+
+def test_roles_take_numbers_of_rows_that_stand_in_types():
+    inputs = arrays(8, 2, 1, 70, "bf16", 32)
+    specs = {name: aec.tensor(*array.shape, dtype="bf16") for name, array in zip("qkv", inputs, strict=True)}
+    traced = aec.trace(lambda q, k, v: aec.attention(q, k, v), **specs)
+    hopper.compare(traced, inputs, "consumers=1 block-kv=16 stages=2 pack-heads=true split-programs=40")
+
+
+def test_roles_refuse_groups_of_heads_that_do_not_fill_a_tile():
+    with pytest.raises(CompileError, match="expects a tile of rows that is read by a descriptor"):
+        hopper.attend(
+            arrays(6, 2, 5, 70, "bf16", 32), options="consumers=1 block-kv=16 stages=2 pack-heads=true"
+        )

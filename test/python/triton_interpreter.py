@@ -358,6 +358,7 @@ _HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
     "tt.trans": lambda frame, op, operands: [
         np.transpose(operands[0], list(ir.DenseI32ArrayAttr(op.attributes["order"])))
     ],
+    "tt.reshape": lambda frame, op, operands: [operands[0].reshape(_shape(op))],
     "tt.gather": lambda frame, op, operands: [
         np.take_along_axis(*operands, axis=ir.IntegerAttr(op.attributes["axis"]).value)
     ],

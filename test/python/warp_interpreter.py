@@ -246,7 +246,7 @@ class _WarpFrame(Frame):
         barrier, known = self.barrier(at), self.warps.known
 
         def land() -> None:
-            target.write(descriptor.load(corner, box))
+            target.write(descriptor.load(corner, box).reshape(target.shape))
             barrier.land(int(np.prod(box)) * target.allocation.data.itemsize, known | flight.event)
 
         flight = self.machine.launch(self.warps, f"the copy to {target.name}", land)
@@ -327,8 +327,8 @@ def _integer(op: ir.Operation, name: str) -> int:
 def _box_as(type_: ir.Type, place: Memdesc) -> tuple[int, ...]:
     """The box of a descriptor, which has to be that of the memory at the other end of a copy."""
     box = tensor_descriptors.box_of(type_)
-    ones = tensor_descriptors.without_ones
-    assert ones(box) == ones(place.shape), f"a box of {box} and a memdesc of {place.shape}"
+    rows, features = place.shape
+    assert (np.prod(box[:-1]), box[-1]) == (rows, features), f"a box of {box} and a memdesc of {place.shape}"
     element = DTYPES[tensor_descriptors.element_of(type_)]
     assert element == place.allocation.dtype, f"a box of {element} and a memdesc of {place.allocation.dtype}"
     return box

@@ -114,16 +114,20 @@ def hopper(
     ] = "at-end",
     ping_pong: Annotated[bool, "groups take turns in beginning products"] = False,
     tanh: Annotated[Tanh, "the library's, or NVIDIA's instruction with errors of 2^-11"] = Tanh.LIBRARY,
+    pack_heads: Annotated[bool, "the rows of a tile are of all query heads of a kv head"] = False,
+    split_programs: Annotated[int, "programs that parts of the keys are for; 0: keys stay whole"] = 0,
 ) -> str:
     """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
 
     One warp copies tiles, groups of warps compute on them, and the products of neighbouring tiles overlap.
     """
     retry = 0 if block_kv % _RETRY_BLOCK_KV else _RETRY_BLOCK_KV
+    few = f"packed-rows={ROWS * consumers} " if pack_heads else ""
+    few += f"split-programs={split_programs} " if split_programs else ""
     return ",".join(
         (
             f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
-            "split-features=true fuse-operands=false "
+            f"split-features=true fuse-operands=false {few}"
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
             "tt-mask-words",

@@ -36,6 +36,9 @@ class ConvertTilesToTT(Pass):
     launch are the positions of those tensors among the arguments, and only their pointers and strides are
     said to be multiples of 16 bytes.
 
+    Rows of several heads, whose dimensions `tensor.collapse_shape` makes one, are one dimension in registers.
+    With descriptors they are a box of both, reshaped.
+
     Sizes in registers are rounded up to powers of two, those of v's features to `least-value-features`; what
     is beyond the tile is neither read nor written.
     Positions have 32 bits where their ranges allow it: sizes are at most 2^30. Of two factors of a product,

@@ -17,6 +17,7 @@ from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton.host_sizes import Size, size_as, size_of
 from aecompiler.backends.triton.kernel_abi import Descriptor
 from aecompiler.backends.triton.memory import Region
+from aecompiler.backends.triton.tiles import merge
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import slice_parts
@@ -63,8 +64,9 @@ class Descriptors:
         if found is None:
             return None
         descriptor, places = found
-        type_ = tt.typed(region.padded, region.memory.element)
-        return tt.descriptor_load(descriptor, places, type_, _own_rows(region))
+        type_ = tt.typed(_sizes_of_box(region), region.memory.element)
+        box = tt.descriptor_load(descriptor, places, type_, _own_rows(region))
+        return tt.reshape(box, region.padded)
 
     def store(self, op: ir.Operation, region: Region, value: ir.Value) -> bool:
         """Write the tile of `op` where the tensor has something; whether that can be done."""
@@ -72,7 +74,8 @@ class Descriptors:
         if found is None:
             return False
         descriptor, places = found
-        tt.descriptor_store(descriptor, value, places, _own_rows(region))
+        box = tt.reshape(value, _sizes_of_box(region))
+        tt.descriptor_store(descriptor, box, places, _own_rows(region))
         return True
 
     def _place(self, op: ir.Operation, region: Region) -> tuple[ir.Value, list[ir.Value]] | None:
@@ -81,7 +84,7 @@ class Descriptors:
         if not _has_form(region) or not self._is_always_run(op) or not self._ends_with_tensor(op, region):
             return None
         box = [1] * len(places)
-        for axis, size in zip(region.kept, region.padded, strict=True):
+        for axis, size in zip(region.kept, _sizes_of_box(region), strict=True):
             box[axis] = size
         found = [place for place in places if place is not None]
         if len(found) != len(places):
@@ -111,7 +114,7 @@ class Descriptors:
 
     def _ends_with_tensor(self, op: ir.Operation, region: Region) -> bool:
         """Whether rows that the tile does not have are rows that the tensor does not have."""
-        rows, features = region.kept
+        *_, rows, features = region.kept
         part = _Slice.of(op)
         tensor = self.kernel.arguments[region.memory.argument]
         start, width, all_features = (
@@ -124,8 +127,8 @@ class Descriptors:
         size, offset, extent = part.sizes[rows], part.offsets[rows], size_of(tensor, rows)
         if isinstance(size, int):
             is_end = isinstance(offset, int) and isinstance(extent, int) and offset + size == extent
-            return size == region.sizes[0] or is_end
-        rest = _other_operand(size, ("arith.minui", "arith.minsi"), region.sizes[0])
+            return size == region.sizes[-2] or is_end
+        rest = _other_operand(size, ("arith.minui", "arith.minsi"), region.sizes[-2])
         if rest is not None and offset != 0:
             rest = _minuend(rest, offset)
         if rest is None:
@@ -142,20 +145,27 @@ class Descriptors:
 
 def _has_form(region: Region) -> bool:
     """Whether a part of a tensor is rows of features as the hardware copies them."""
-    rank = len(region.offsets)
+    rank, is_whole = len(region.offsets), region.padded == merge(region.sizes, region.merged)
     return (
         str(region.memory.element) in _TYPES
         and rank <= _MOST_DIMENSIONS
-        and region.kept == (rank - 2, rank - 1)
-        and region.padded[1] == region.sizes[1]
+        and region.kept == tuple(range(rank - region.merged - 1, rank))
+        and region.padded[1] == region.sizes[-1]
         and all(size in _SIZES for size in region.padded)
-        and region.limits[1] is None
+        and region.limits[-1] is None
+        and (region.merged == 1 or (is_whole and not any(region.limits[: region.merged - 1])))
     )
+
+
+def _sizes_of_box(region: Region) -> tuple[int, ...]:
+    """The sizes of what is copied at a time; of rows that several dimensions are, there are no more."""
+    return region.padded if region.merged == 1 else region.sizes
 
 
 def _own_rows(region: Region) -> int:
     """The rows of a tile whose number is no power of two; 0 where it is."""
-    return 0 if region.sizes[0] == region.padded[0] else region.sizes[0]
+    rows, *_ = merge(region.sizes, region.merged)
+    return 0 if rows == region.padded[0] else rows
 
 
 def _operand_of(slice_: ir.Operation) -> str | None:

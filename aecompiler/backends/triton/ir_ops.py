@@ -8,6 +8,7 @@ create what they make at the current insertion point and location. Names and att
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -130,6 +131,15 @@ def trans(value: ir.Value, order: Sequence[int]) -> ir.Value:
         return value
     new = typed([shape[d] for d in order], element_of(value))
     return one("tt.trans", [value], new, order=f"array<i32: {', '.join(map(str, order))}>")
+
+
+def reshape(value: ir.Value, shape: Sequence[int]) -> ir.Value:
+    """A tensor of another shape with its elements in the same order."""
+    fits = math.prod(shape) == math.prod(shape_of(value))
+    expect(fits, "tt.reshape", f"as many elements as {tuple(shape)} has", value)
+    if tuple(shape) == shape_of(value):
+        return value
+    return one("tt.reshape", [value], typed(shape, element_of(value)))
 
 
 # ---- memory --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.descriptors import Descriptors
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
-from aecompiler.backends.triton.kernel_abi import MOST_SIZE
+from aecompiler.backends.triton.kernel_abi import ALIGNMENT, ITEM_BYTES, LAUNCH, MOST_SIZE
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.memory import (
     Global,
@@ -28,6 +28,9 @@ from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured
 
 _PURE = ("arith.", "math.")
+_READS = ("tensor.extract_slice", "tensor.extract", "tensor.dim", LAUNCH)
+"""Uses of a tensor by which a kernel reads it, or its sizes are asked for."""
+
 _PROGRAMS = (0, (1 << 31) - 1)
 """The numbers of programs that a launch can have."""
 
@@ -98,9 +101,23 @@ class KernelBuilder:
             tt.ret()
         described = self.descriptors.arguments
         if described:  # there is no other form of the kernel: what else is read may lie anywhere
-            known = [n in described for n, count in enumerate(counts) for _ in range(count)]
+            fixed = {n for n, value in enumerate(self.arguments) if self._is_own_memory(value)}
+            known = [n in (*described, *fixed) for n, count in enumerate(counts) for _ in range(count)]
             multiples = [each if has else 1 for each, has in zip(multiples, known, strict=True)]
         tt.promise(self.function, [*multiples, *[1] * len(described)])
+
+    def _is_own_memory(self, value: ir.Value) -> bool:
+        """Whether a tensor is made for kernels alone, so that all its rows begin at multiples of 16 bytes."""
+        if isinstance(value.owner, ir.Block) or not isinstance(value.type, ir.RankedTensorType):
+            return False
+        made, shape = value.owner.operation, value.type.shape
+        if made.name == "tensor.empty" and value in self.inits:
+            value = self.loop.results[self.inits.index(value)]
+        elif made.name != LAUNCH:
+            return False
+        row_bytes = shape[-1] * ITEM_BYTES.get(str(value.type.element_type), 1) if shape else 0
+        read = all(use.owner.operation.name in _READS for use in value.uses)
+        return read and shape[-1] != rw.DYNAMIC and row_bytes % ALIGNMENT == 0
 
     @property
     def reads_narrow_floats(self) -> bool:

@@ -9,6 +9,7 @@ which boxes are copied through them. This module needs neither MLIR nor torch.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import struct
 from collections.abc import Sequence
@@ -94,6 +95,11 @@ class Descriptor:
         """The type of a parameter, in the spelling of Triton 3.6."""
         layout = f", {self.layout}" if self.layout else ""
         return f"!tt.tensordesc<tensor<{'x'.join(map(str, self.box))}x{self.dtype}{layout}>>"
+
+    def is_box_of(self, tile: Sequence[int]) -> bool:
+        """Whether the box is a tile of rows, which may be positions of several heads, one after the other."""
+        *rows, features = self.box
+        return tuple(tile) == (math.prod(rows), features)
 
     @property
     def swizzle_bytes(self) -> int:

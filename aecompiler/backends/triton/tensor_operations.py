@@ -114,8 +114,16 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
 
 
 def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile:
-    """A part of known size, or of a size that is known in the kernel only, from the first element on."""
+    """A part of known size, or of a size that is known in the kernel only, from the first element on.
+
+    What is only written has the tile's size as well, with limits.
+    """
     sizes = _mixed(kernel, op, 1)[1]
+    if _is_only_written(op.results[0]):
+        sizes = [
+            size if size == whole else _as_lanes(kernel, size)
+            for size, whole in zip(sizes, source.shape, strict=True)
+        ]
     full = tuple(
         size if isinstance(size, int) else whole for size, whole in zip(sizes, source.shape, strict=True)
     )
@@ -134,6 +142,15 @@ def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile
     taken = take(source, part, kernel.register_sizes(full))
     is_clean = source.clean and full == source.shape
     return dataclasses.replace(taken, limits=tuple(limits), clean=is_clean)
+
+
+def _is_only_written(part: ir.Value) -> bool:
+    """Whether a part of a tile from its first element on is stored, and nothing else."""
+    offsets = list(part.owner.operation.attributes["static_offsets"])
+    return not any(offsets) and all(
+        use.owner.operation.name == "tensor.parallel_insert_slice" and not use.operand_number
+        for use in part.uses
+    )
 
 
 def _insert_slice(kernel: KernelBuilder, op: ir.Operation) -> None:

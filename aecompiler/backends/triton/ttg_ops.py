@@ -166,8 +166,7 @@ def tma_store_wait() -> None:
 
 def _expect_box(name: str, descriptor: ir.Value, places: Sequence[ir.Value], buffer: ir.Value) -> None:
     box, was = lo.descriptor_of(descriptor.type), lo.MemDesc.of(buffer.type)
-    kept = box.box[len(box.box) - len(was.shape) :]
-    fits = kept == was.shape and box.dtype == was.element and len(places) == len(box.box)
+    fits = box.is_box_of(was.shape) and box.dtype == was.element and len(places) == len(box.box)
     fits = fits and all(place.type == integer(32) for place in places)
     expect(fits, name, "a buffer of the box's shape, and an i32 each dimension", descriptor, buffer, *places)
 

@@ -353,3 +353,39 @@ func.func @again(%x: tensor<2x64x64xbf16>, %yes: i1) -> tensor<2x64x64xbf16> {
   }
   return %o : tensor<2x64x64xbf16>
 }
+
+// -----
+
+// Positions of several heads are a box with a dimension for each, and rows of a tile in registers.
+// CHECK-LABEL: func.func @packed
+// CHECK:       "tt.func"()
+// CHECK:         %[[BOX:[^ ]+]] = "tt.descriptor_load"(%{{[^ ]+}}, %{{[^ ]+}}, %{{[^ ]+}}, %{{[^ ]+}}) {{.*}} -> tensor<4x8x64xbf16>
+// CHECK:         %[[ROWS:[^ ]+]] = "tt.reshape"(%[[BOX]]) : (tensor<4x8x64xbf16>) -> tensor<32x64xbf16>
+// CHECK:         %[[RESULT:[^ ]+]] = "tt.reshape"(%[[ROWS]]) : (tensor<32x64xbf16>) -> tensor<4x8x64xbf16>
+// CHECK:         "tt.descriptor_store"(%{{[^ ]+}}, %[[RESULT]], %{{[^ ]+}}, %{{[^ ]+}}, %{{[^ ]+}})
+func.func @packed(%x: tensor<4x?x64xbf16>) -> tensor<4x?x64xbf16> {
+  %c1 = arith.constant 1 : index
+  %c8 = arith.constant 8 : index
+  %none = arith.constant 0.0 : bf16
+  %n = tensor.dim %x, %c1 : tensor<4x?x64xbf16>
+  %tiles = arith.ceildivui %n, %c8 : index
+  %empty = tensor.empty(%n) : tensor<4x?x64xbf16>
+  %o = scf.forall (%t) in (%tiles) shared_outs(%out = %empty) -> (tensor<4x?x64xbf16>) {
+    %first = arith.muli %t, %c8 : index
+    %left = arith.subi %n, %first : index
+    %size = arith.minui %c8, %left : index
+    %missing = arith.subi %c8, %size : index
+    %part = tensor.extract_slice %x[0, %first, 0] [4, %size, 64] [1, 1, 1] : tensor<4x?x64xbf16> to tensor<4x?x64xbf16>
+    %padded = tensor.pad %part low[0, 0, 0] high[0, %missing, 0] {
+    ^bb0(%i: index, %j: index, %k: index):
+      tensor.yield %none : bf16
+    } : tensor<4x?x64xbf16> to tensor<4x8x64xbf16>
+    %rows = tensor.collapse_shape %padded [[0, 1], [2]] : tensor<4x8x64xbf16> into tensor<32x64xbf16>
+    %again = tensor.expand_shape %rows [[0, 1], [2]] output_shape [4, 8, 64] : tensor<32x64xbf16> into tensor<4x8x64xbf16>
+    %done = tensor.extract_slice %again[0, 0, 0] [4, %size, 64] [1, 1, 1] : tensor<4x8x64xbf16> to tensor<4x?x64xbf16>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %done into %out[0, %first, 0] [4, %size, 64] [1, 1, 1] : tensor<4x?x64xbf16> into tensor<4x?x64xbf16>
+    }
+  }
+  return %o : tensor<4x?x64xbf16>
+}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from aecompiler.backends.nvidia.hopper.limits import ROWS
+from aecompiler.backends.nvidia.hopper.packed_rows import LOAD, STORE
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild, splat_of
-from aecompiler.backends.nvidia.hopper.roles import LOAD, STORE, Roles
+from aecompiler.backends.nvidia.hopper.roles import Roles
 from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, WarpRole
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
@@ -256,9 +257,7 @@ class Consumer(WarpRole):
         buffer = ttg.memdesc_index(self.buffers[self.memory.stores[op]], number)
         ttg.local_store(tile, buffer)
         ttg.fence()
-        if self.group:
-            places[-2] = arith.addi(places[-2], self.number(ROWS * self.group))
-        ttg.tma_store(descriptor, places, buffer)
+        ttg.tma_store(descriptor, self.begin_rows(op, places, self.group), buffer)
         if self.turn_of_tile is None or not self._releases_rows_late:
             ttg.tma_store_wait()
 

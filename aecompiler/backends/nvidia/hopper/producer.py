@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aecompiler.backends.nvidia.hopper.limits import ROWS
-from aecompiler.backends.nvidia.hopper.roles import LOAD
+from aecompiler.backends.nvidia.hopper.packed_rows import LOAD
 from aecompiler.backends.nvidia.hopper.warp_role import WarpRole
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
@@ -108,9 +107,7 @@ class Producer(WarpRole):
         descriptor, *places = (self.mapping[value] for value in op.operands)
         for group in range(self.roles.consumers):
             number, parity = self.rows_slot(group)
-            own = [*places]
-            if group:
-                own[-2] = arith.addi(own[-2], self.number(ROWS * group))
+            own = self.begin_rows(op, places, group)
             if self.memory.resident_empty:
                 empty = ttg.memdesc_index(self.buffers[self.memory.resident_empty[at]], number)
                 ttg.wait_barrier(empty, arith.xori(parity, self.number(1)), self.true)

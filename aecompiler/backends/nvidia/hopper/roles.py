@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aecompiler.backends.nvidia.hopper.limits import ROWS
+from aecompiler.backends.nvidia.hopper.packed_rows import LOAD, STORE
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
@@ -11,8 +12,6 @@ from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.tile_program import RETRY
-
-LOAD, STORE = "tt.descriptor_load", "tt.descriptor_store"
 
 
 class Roles:
@@ -165,9 +164,9 @@ class Roles:
         for value in op.results:
             self._check_size(op, value)
         if op.name in (LOAD, STORE):
-            box = lo.descriptor_of(op.operands[0].type).box
+            descriptor = lo.descriptor_of(op.operands[0].type)
             tile = tt.shape_of(op.results[0] if op.name == LOAD else op.operands[1])
-            if box[len(box) - len(tile) :] != tile:
+            if not descriptor.is_box_of(tile):
                 raise PassFailure(op, "unsupported: tiles of other dimensions than the last ones")
 
     def _check_size(self, op: ir.Operation, value: ir.Value) -> None:

@@ -7,13 +7,13 @@ import dataclasses
 from aecompiler.backends.nvidia.hopper.consumer import Consumer
 from aecompiler.backends.nvidia.hopper.limits import (
     PRODUCER_REGISTERS,
-    ROWS,
     needed_registers,
     registers_of_roles,
 )
+from aecompiler.backends.nvidia.hopper.packed_rows import LOAD, STORE, box_of_group, copy_as_rows
 from aecompiler.backends.nvidia.hopper.producer import Producer
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
-from aecompiler.backends.nvidia.hopper.roles import LOAD, STORE, Roles
+from aecompiler.backends.nvidia.hopper.roles import Roles
 from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, numbers, tile_of
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
@@ -40,6 +40,9 @@ class SpecializeWarps(Pass):
     each ring, whose phase ends when the copy has arrived, and `empty`, whose phase ends when all consumers
     have said that they are through with the tiles of the step. The producer waits for `empty` of the step
     before in that slot, the consumers for `full`.
+
+    Rows that are reshaped from a box of heads and positions, or to one, are copied as such, a part of the box
+    for each group.
 
     All roles compute the grid, the bounds of loops and the places of tiles themselves; places may be numbers
     that are read from memory, as those of a list of tiles. A tile that is stored by a descriptor goes through
@@ -77,6 +80,7 @@ class SpecializeWarps(Pass):
         """Rewrite all kernels in `op`."""
         many, few = registers_of_roles(self.registers, self.consumers)
         for function in kir.kernels_with_products(op):
+            copy_as_rows(function)
             roles = Roles(function, self.consumers)
             _check_registers(roles, many)
             with ir.InsertionPoint(function), function.location:
@@ -175,7 +179,7 @@ class _Specialized:
         of_rows = {op.name == STORE or self.roles.is_resident(op) for op in uses}
         if len(of_rows) > 1:
             raise PassFailure(uses[0], "unsupported: tiles of rows and of keys by one descriptor")
-        box = (*was.box[:-2], ROWS, was.box[-1]) if True in of_rows else was.box
+        box = box_of_group(was.box) if True in of_rows else was.box
         layout = lo.shared(lo.row_bytes(box, was.dtype), lo.bits_of(was.dtype))
         return lo.descriptor_type(dataclasses.replace(was, box=box, layout=layout))
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aecompiler.backends.nvidia.hopper.limits import Buffers, Tile
-from aecompiler.backends.nvidia.hopper.roles import STORE, Roles
+from aecompiler.backends.nvidia.hopper.packed_rows import STORE, begin_of_group
+from aecompiler.backends.nvidia.hopper.roles import Roles
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
@@ -149,6 +151,15 @@ class WarpRole:
         round_, place = arith.shrui(turn, self.number(1)), arith.andi(turn, self.number(1))
         place = arith.muli(place, self.number(self.roles.consumers))
         return Slot(arith.addi(place, own), arith.andi(round_, self.number(1)))
+
+    def begin_rows(self, copy: ir.Operation, places: list[ir.Value], group: int) -> list[ir.Value]:
+        """Where the rows of a group begin that a copy by a descriptor of all rows at `places` has."""
+        places = list(places)
+        heads, rows = begin_of_group(lo.descriptor_of(copy.operands[0].type).box, group)
+        for axis, more in ((-3, heads), (-2, rows)):
+            if more:
+                places[axis] = arith.addi(places[axis], self.number(more))
+        return places
 
     def build(self) -> None:
         """Build the role for one tile of rows."""
