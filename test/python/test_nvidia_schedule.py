@@ -125,6 +125,15 @@ def test_a_persistent_grid_has_a_program_for_each_multiprocessor():
     assert "programs=0 " in pipeline_for(NvidiaSchedule(consumers=2, grid="tiles"), HOPPER)
 
 
+def test_packed_heads_and_split_keys_are_options_of_pipelines():
+    few = {"pack": "heads", "split": "keys"}
+    assert "pack-heads=true split-programs=132" in pipeline_for(NvidiaSchedule(consumers=1, **few), HOPPER)
+    text = pipeline_for(NvidiaSchedule(block_q=64, **few), AMPERE)
+    assert f"packed-rows=64 split-programs={2 * AMPERE.multiprocessors} " in text
+    none = {"pack": "none", "split": "none"}
+    assert pipeline_for(NvidiaSchedule(**none), AMPERE) == pipeline_for(NvidiaSchedule(), AMPERE)
+
+
 # ---- what is refused -----------------------------------------------------------------------------------
 
 
@@ -137,6 +146,10 @@ def test_a_persistent_grid_has_a_program_for_each_multiprocessor():
         ({"waits": "never"}, "expects waits to be one of at-use, at-end, together, or '' to choose"),
         ({"consumers": 2, "block_q": 128}, "expects block_q to be 0 beside consumers"),
         ({"consumers": 2, "num_warps": 4}, "expects num_warps to be 0 beside consumers"),
+        ({"pack": "all"}, "expects pack to be one of none, heads, or '' to choose, got 'all'"),
+        ({"split": "rows"}, "expects split to be one of none, keys, or '' to choose, got 'rows'"),
+        ({"queries": -1}, "expects queries to be 1 to 1073741824, or 0 for as many as keys, got -1"),
+        ({"queries": 3, "tune": 2}, "expects queries to be 0 beside tune"),
     ],
 )
 def test_options_are_checked_at_once(given, message):

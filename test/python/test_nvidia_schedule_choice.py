@@ -150,3 +150,59 @@ def test_choosing_tests_few_tiles(monkeypatch):
     read = forms(length=16384, mask=masks.causal() & masks.dilated(3))
     attempts(ANY, HOPPER, read)
     assert 0 < len(tests) <= MOST_TESTS * read[0].visits.cache_info().misses
+
+
+# ---- few queries -------------------------------------------------------------------------------------
+
+
+def few_forms(rows=1, features=128, dtype="bf16", queries=0):
+    """The form of attention with fewer queries than keys."""
+    q = aec.tensor("B", 32, rows, features, dtype=dtype)
+    k = aec.tensor("B", 8, "S", features, dtype=dtype)
+
+    @aec.program(q=q, k=k, v=k)
+    def attention(q, k, v):
+        return aec.attention(q, k, v, score=aec.scores.scale())
+
+    return read_forms(attention.module, 0, queries)
+
+
+def test_few_queries_are_packed_and_keys_are_split_first():
+    first, *others = attempts(ANY, HOPPER, few_forms())
+    assert (first.consumers, first.pack, first.split, first.grid) == (1, "heads", "keys", "tiles")
+    assert (first.block_kv, first.num_stages) == (128, 3)
+    plain = next(each for each in others if not each.consumers)
+    assert (plain.pack, plain.split) == ("heads", "keys")
+    assert any(each.pack == "none" and each.split == "keys" for each in others)
+    assert (others[-1].pack, others[-1].split) == ("none", "none")
+
+
+def test_other_chips_take_few_queries_without_roles():
+    found = attempts(ANY, named_target("nvidia:sm_80"), few_forms())
+    assert not with_roles(found)
+    assert (found[0].pack, found[0].split) == ("heads", "keys")
+
+
+@pytest.mark.parametrize(
+    ("rows", "queries", "are_few"), [(64, 0, 1), (65, 0, 0), ("Sq", 0, 0), ("Sq", 64, 1)]
+)
+def test_numbers_of_queries_that_are_known_decide(rows, queries, are_few):
+    first, *_ = attempts(ANY, HOPPER, few_forms(rows, queries=queries))
+    assert (first.split == "keys") == are_few
+
+
+def test_as_few_keys_as_queries_are_no_reason_to_split_them():
+    x = aec.tensor("B", 8, 32, 64, dtype="bf16")
+    program = aec.trace(lambda q, k, v: aec.attention(q, k, v), q=x, k=x, v=x)
+    assert not any(each.split for each in attempts(ANY, HOPPER, read_forms(program.module)))
+
+
+@pytest.mark.parametrize("given", [{"pack": "none"}, {"split": "none"}, {"pack": "none", "split": "none"}])
+def test_what_is_given_of_few_queries_stands_in_all_attempts(given):
+    found = attempts(NvidiaSchedule(**given), HOPPER, few_forms())
+    assert all(getattr(each, name) == value for each in found for name, value in given.items())
+
+
+def test_a_schedule_that_was_timed_is_not_chosen_anew():
+    (best, *_) = ranked(ANY, HOPPER, few_forms())
+    assert attempts(best, HOPPER, few_forms())[0] == best

@@ -10,6 +10,9 @@ in Triton's dialect that it is made of. The manifest holds
   kernel with descriptors has no "unaligned" form, since what it assumes it needs.
   Each form has `symbol`, `threads` of a block, `shared` bytes of shared memory, `scratch` (null pointers to
   pass after the parameters), `registers` and `spills`;
+- `lengths`, where calls of some sizes are compiled for on their own: `argument` and `dimension` that say how
+  long a call is and the classes of lengths that are `others`, `few` with the `argument` and `dimension` that
+  say how many queries it has and the `most` that are few, and the options that were asked for, `schedule`;
 - `sizes`, in saved files: which sizes of a call must agree (`Sizes.rules`).
 
 Reading and running one needs neither MLIR nor Triton; a form that is not there yet is compiled by Triton when
@@ -77,13 +80,13 @@ def _compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCod
     return compile_form(artifact, kernel, form)
 
 
-CompileLength = Callable[["NvidiaArtifact", int], "NvidiaArtifact"]
+CompileClass = Callable[["NvidiaArtifact", Mapping[str, int]], "NvidiaArtifact"]
 
 
-def _compile_length(artifact: NvidiaArtifact, length: int) -> NvidiaArtifact:
-    from aecompiler.backends.nvidia.backend import compile_length
+def _compile_class(artifact: NvidiaArtifact, named: Mapping[str, int]) -> NvidiaArtifact:
+    from aecompiler.backends.nvidia.backend import compile_class
 
-    return compile_length(artifact, length)
+    return compile_class(artifact, named)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,14 +94,14 @@ class NvidiaArtifact(Artifact):
     """A program for an NVIDIA GPU. `binary` is the archive, `metadata` the manifest.
 
     `cache_key` is what the kernel is known by in the cache on disk, empty where there is none. Where another
-    schedule is chosen for calls of other lengths, `lengths` of the manifest says for which, and the archive
-    holds the program.
+    schedule is chosen for calls of other lengths, or with few queries, `lengths` of the manifest says for
+    which, and the archive holds the program.
     """
 
     files: Mapping[str, bytes] = dataclasses.field(compare=False, repr=False)
     cache_key: str = ""
     compile_form: CompileForm = dataclasses.field(default=_compile_form, compare=False, repr=False)
-    compile_length: CompileLength = dataclasses.field(default=_compile_length, compare=False, repr=False)
+    compile_class: CompileClass = dataclasses.field(default=_compile_class, compare=False, repr=False)
     _added: dict[tuple[str, str], KernelCode] = dataclasses.field(
         default_factory=dict, compare=False, repr=False
     )
@@ -180,9 +183,9 @@ class NvidiaArtifact(Artifact):
                 self._added[place] = self.compile_form(self, kernel, form)
             return self._added[place]
 
-    def for_length(self, length: int) -> NvidiaArtifact:
-        """The program for calls of about that length, one of those that `lengths` of the manifest names."""
-        return self.compile_length(self, length)
+    def for_class(self, **named: int) -> NvidiaArtifact:
+        """The program for calls of a `length` or of so many `queries`, as `lengths` of the manifest says."""
+        return self.compile_class(self, named)
 
     def complete(self) -> Self:
         """The artifact with all forms of all kernels, and with these for all lengths: no call compiles."""

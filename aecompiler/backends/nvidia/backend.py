@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import json
@@ -23,8 +24,8 @@ from aecompiler.backends.nvidia.artifact import (
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.host_program import kernel_names
-from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, read_forms
-from aecompiler.backends.nvidia.schedule import NvidiaSchedule, pipeline_for
+from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, queries_place, read_forms
+from aecompiler.backends.nvidia.schedule import FEW_QUERIES, NvidiaSchedule, pipeline_for
 from aecompiler.backends.nvidia.schedule_choice import LENGTHS, attempts, length_class
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
@@ -62,6 +63,7 @@ class NvidiaBackend:
 
         A GPU is needed only where the schedule says that some are timed.
         """
+        asked = dataclasses.replace(schedule, tune=0)
         if schedule.tune:
             from aecompiler.backends.nvidia.tuner import tuned
 
@@ -75,19 +77,19 @@ class NvidiaBackend:
                 except (BackendError, KeyError):
                     cache.drop(key)
         tried = self._attempts(module, schedule)
-        lengths = self._lengths(module, entry, schedule, tried)
+        lengths = self._lengths(module, entry, schedule, asked, tried)
         artifact = _first(
-            tried(schedule.length or LENGTH),
+            tried(schedule.length or LENGTH, schedule.queries),
             lambda attempt: self._compile(module, entry, attempt, key, lengths),
         )
         if cache is not None:
             cache.store(key, {_ARTIFACT: artifact.binary})
         return artifact
 
-    def _attempts(self, module: Any, schedule: NvidiaSchedule) -> Callable[[int], list[NvidiaSchedule]]:
-        """The schedules that are tried for a length, which are looked for once."""
+    def _attempts(self, module: Any, schedule: NvidiaSchedule) -> Callable[..., list[NvidiaSchedule]]:
+        """The schedules that are tried for a length and a number of queries, which are looked for once."""
         return functools.cache(
-            lambda length: attempts(schedule, self.target, read_forms(module, length)),
+            lambda length, queries=0: attempts(schedule, self.target, read_forms(module, length, queries)),
         )
 
     def _lengths(
@@ -95,20 +97,26 @@ class NvidiaBackend:
         module: Any,
         entry: str,
         schedule: NvidiaSchedule,
-        tried: Callable[[int], list[NvidiaSchedule]],
+        asked: NvidiaSchedule,
+        tried: Callable[..., list[NvidiaSchedule]],
     ) -> dict[str, Any]:
         """The classes of lengths that another schedule is chosen for than where lengths are not known.
 
         Empty where there are none, where the schedule names a length, or where calls don't tell their own.
+        What was tuned leaves no choice of length, and is not for few queries: `asked` is what was, before.
         """
-        place = length_place(module, entry)
-        if schedule.length or place is None:
+        if schedule.length or schedule.queries:
             return {}
-        others = [each for each in LENGTHS if each != length_class(LENGTH)]
-        others = [each for each in others if tried(each)[0] != tried(LENGTH)[0]]
-        if not others:
-            return {}
-        return {"argument": place[0], "dimension": place[1], "others": others, "schedule": schedule.options}
+        found: dict[str, Any] = {}
+        chosen = tried(LENGTH)[0]
+        if (place := length_place(module, entry)) is not None:
+            others = [each for each in LENGTHS if each != length_class(LENGTH) and tried(each)[0] != chosen]
+            if others:
+                found |= {"argument": place[0], "dimension": place[1], "others": others}
+        place = queries_place(module, entry)
+        if place is not None and self._attempts(module, asked)(LENGTH, FEW_QUERIES)[0] != chosen:
+            found["few"] = {"argument": place[0], "dimension": place[1], "most": FEW_QUERIES}
+        return {**found, "schedule": asked.options} if found else {}
 
     def _key(self, module: Any, entry: str, schedule: NvidiaSchedule) -> str:
         """What the kernel is known by; the schedule that is chosen follows from it, and from the versions."""
@@ -123,7 +131,7 @@ class NvidiaBackend:
         schedules that are tried it is the first that takes the program, whatever its code needs; `tune` is
         left out.
         """
-        tried = self._attempts(module, schedule)(schedule.length or LENGTH)
+        tried = self._attempts(module, schedule)(schedule.length or LENGTH, schedule.queries)
         return _first(tried, lambda attempt: self._lower(module, attempt))
 
     def _lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
@@ -209,7 +217,7 @@ def _first(tried: Sequence[NvidiaSchedule], make: Callable[[NvidiaSchedule], Mad
         except ResourceError:
             continue
         except CompileError:
-            if not attempt.consumers:  # which take only some programs
+            if not attempt.takes_some:
                 raise
     return make(last)
 
@@ -237,9 +245,9 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
     return code
 
 
-def compile_length(artifact: NvidiaArtifact, length: int) -> NvidiaArtifact:
-    """Compile the program of an artifact for calls of another length, or take that from the cache."""
-    options = {**artifact.manifest["lengths"]["schedule"], "length": length}
+def compile_class(artifact: NvidiaArtifact, named: Mapping[str, int]) -> NvidiaArtifact:
+    """Compile the program of an artifact for calls of another class, or take that from the cache."""
+    options = {**artifact.manifest["lengths"]["schedule"], **named}
     with make_context():
         module = ir.Module.parse(artifact.files[PROGRAM])
     backend = NvidiaBackend(named_target(artifact.target))

@@ -32,9 +32,11 @@ class CudaExecutable:
         self._driver: Driver | None = None
         self._devices: dict[int, Device] = {}
         self._lock = threading.Lock()
-        self._lengths = artifact.manifest.get("lengths")
+        self._lengths = artifact.manifest.get("lengths", {})
+        self._few = self._lengths.get("few")
         self._of_class: dict[int, CudaExecutable] = {}
         self._of_bits: dict[int, CudaExecutable] = {}
+        self._for_few: CudaExecutable | None = None
 
     def __call__(self, arguments: Sequence[Any], results: Sequence[Any]) -> list[Any]:
         """Run on tensors and numbers in the function's order; returns the results.
@@ -42,7 +44,7 @@ class CudaExecutable:
         `results` are tensors to write to, or None for new ones. Raises `ValueError` for tensors on several
         devices, `MemoryError` where memory is short, and `BackendError` where the code can't run.
         """
-        if self._lengths is not None and (other := self._for_call(arguments)) is not self:
+        if self._lengths and (other := self._for_call(arguments)) is not self:
             return other(arguments, results)
         index = self._device_of(arguments, results)
         device = self._devices.get(index) or self._load(index)
@@ -63,31 +65,40 @@ class CudaExecutable:
 
         `results` are tensors to write to, or nothing for new ones.
         """
-        if self._lengths is not None and (other := self._for_call(arguments)) is not self:
+        if self._lengths and (other := self._for_call(arguments)) is not self:
             return other.record(arguments, results)
         device = self._devices[self._device_of(arguments, results)]
         return record(device, self._program, self._artifact.manifest["plan"], arguments, results)
 
     def _for_call(self, arguments: Sequence[Any]) -> CudaExecutable:
-        """What runs a call, by its length."""
-        assert self._lengths is not None
-        length = arguments[self._lengths["argument"]].shape[self._lengths["dimension"]]
+        """What runs calls of such lengths."""
+        few, lengths = self._few, self._lengths
+        if few is not None and arguments[few["argument"]].shape[few["dimension"]] <= few["most"]:
+            return self._for_few or self._made_for_few(few["most"])
+        if "others" not in lengths:
+            return self
+        length = arguments[lengths["argument"]].shape[lengths["dimension"]]
         return self._of_bits.get(length.bit_length()) or self._for_length(length)
+
+    def _made_for_few(self, queries: int) -> CudaExecutable:
+        with self._lock:
+            self._for_few = self._for_few or self._made_for(queries=queries)
+            return self._for_few
 
     def _for_length(self, length: int) -> CudaExecutable:
         """What runs calls of a length; all lengths of as many bits are of one class."""
         from aecompiler.backends.nvidia.schedule_choice import length_class
 
-        assert self._lengths is not None
         wanted = length_class(length)
         with self._lock:
             if wanted not in self._of_class:
-                self._of_class[wanted] = self._made_for(wanted) if wanted in self._lengths["others"] else self
+                is_other = wanted in self._lengths["others"]
+                self._of_class[wanted] = self._made_for(length=wanted) if is_other else self
             return self._of_bits.setdefault(length.bit_length(), self._of_class[wanted])
 
-    def _made_for(self, length: int) -> CudaExecutable:
+    def _made_for(self, **named: int) -> CudaExecutable:
         try:
-            return CudaExecutable(self._artifact.for_length(length), self._find_driver)
+            return CudaExecutable(self._artifact.for_class(**named), self._find_driver)
         except AecError:  # this one computes the same
             return self
 

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+from aecompiler.backends.triton.host_sizes import size_of
 from aecompiler.bindings import ir
 from aecompiler.dialect.attention import ROW_PROGRAMS, AttentionOp
 from aecompiler.dialect.online import OnlineAttentionOp
@@ -122,10 +123,16 @@ class Sizes:
     keys: int
 
 
-def supposed_sizes(op: ir.Operation, length: int) -> Sizes:
-    """The sizes of a call: those of the types, and usual ones where these don't say them."""
+def supposed_sizes(op: ir.Operation, length: int, queries: int = 0) -> Sizes:
+    """The sizes of a call: those of the types, and usual ones where these don't say them.
+
+    There are as many queries as keys, unless `queries` says how many.
+    """
     q, k = (ir.RankedTensorType(value.type) for value in list(op.operands)[:2])
-    rows, keys = (length if type_.is_dynamic_dim(2) else type_.shape[2] for type_ in (q, k))
+    rows, keys = (
+        supposed if type_.is_dynamic_dim(2) else type_.shape[2]
+        for type_, supposed in ((q, queries or length), (k, length))
+    )
     return Sizes(
         batch=max(1, TOKENS // max(rows, keys, 1)) if q.is_dynamic_dim(0) else q.shape[0],
         heads=max(1, FEATURES // q.shape[3]) if q.is_dynamic_dim(1) else q.shape[1],
@@ -147,10 +154,13 @@ def attention_ops(module: Any) -> list[ir.Operation]:
     return found
 
 
-def read_forms(module: Any, length: int = 0) -> list[Form]:
-    """The attention ops of a module; lengths that it does not say are taken for `length` (0: `LENGTH`)."""
+def read_forms(module: Any, length: int = 0, queries: int = 0) -> list[Form]:
+    """The attention ops of a module; lengths that it does not say are taken for `length` (0: `LENGTH`).
+
+    Those of q are taken for `queries`, if it is given.
+    """
     with module.context:
-        return [_form_of(op, length or LENGTH) for op in attention_ops(module)]
+        return [_form_of(op, length or LENGTH, queries) for op in attention_ops(module)]
 
 
 def length_place(module: Any, entry: str) -> tuple[int, int] | None:
@@ -159,9 +169,7 @@ def length_place(module: Any, entry: str) -> tuple[int, int] | None:
     It is the length of k, else of q, of the first attention op that reads an argument as it is.
     """
     with module.context:
-        functions = [view.operation for view in module.body.operations]
-        block = next(each.regions[0].blocks[0] for each in functions if rw.symbol_name(each) == entry)
-        arguments = list(block.arguments)
+        arguments = _arguments_of(module, entry)
         for op in attention_ops(module):
             for value in (op.operands[1], op.operands[0]):
                 if value in arguments and ir.RankedTensorType(value.type).is_dynamic_dim(2):
@@ -169,9 +177,30 @@ def length_place(module: Any, entry: str) -> tuple[int, int] | None:
     return None
 
 
-def _form_of(op: ir.Operation, length: int) -> Form:
+def queries_place(module: Any, entry: str) -> tuple[int, int] | None:
+    """An argument of a function, and the dimension of it, that says how many queries calls have.
+
+    It is the length of q of the first attention op, if that is an argument as it is, and none of k's.
+    """
+    with module.context:
+        arguments = _arguments_of(module, entry)
+        for op in attention_ops(module)[:1]:
+            q, k = list(op.operands)[:2]
+            is_free = q in arguments and ir.RankedTensorType(q.type).is_dynamic_dim(2)
+            if is_free and size_of(q, 2) != size_of(k, 2):
+                return arguments.index(q), 2
+    return None
+
+
+def _arguments_of(module: Any, entry: str) -> list[ir.Value]:
+    functions = [view.operation for view in module.body.operations]
+    block = next(each.regions[0].blocks[0] for each in functions if rw.symbol_name(each) == entry)
+    return list(block.arguments)
+
+
+def _form_of(op: ir.Operation, length: int, queries: int) -> Form:
     q, _, v = (ir.RankedTensorType(value.type) for value in list(op.operands)[:3])
-    sizes = supposed_sizes(op, length)
+    sizes = supposed_sizes(op, length, queries)
     facts = ProgramFacts(
         features=q.shape[3], value_features=v.shape[3], element=str(q.element_type), **_operations_of(op)
     )

@@ -26,6 +26,11 @@ MAX_TUNE = 256
 
 GRIDS = ("tiles", "persistent")
 ORDERS = ("free", "ping-pong")
+PACKS = ("none", "heads")
+SPLITS = ("none", "keys")
+
+PLAIN_BLOCKS = 2
+"""The blocks without roles that a multiprocessor has room for at a time, which keys are split for."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,9 +48,14 @@ class NvidiaSchedule(Schedule):
     `tanh`: "library", or "approximate", by one instruction with errors of up to 2^-11, as of capped scores;
     "narrow", which is chosen for "", is that where products are of factors of 16 bits.
 
+    `pack`: "heads", the rows of a tile are those of all query heads that share a kv head, or "none"; `split`:
+    "keys", keys are cut into as many parts as the chip has room for programs, and what programs find is
+    merged by a second kernel, or "none". Where these are "", both are chosen for calls with few queries.
+
     `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
-    4096. It changes nothing of what is computed. `tune`: so many schedules are timed on the card of this
-    machine, when a program is first compiled, and the fastest is taken; 0: the model chooses.
+    4096. `queries` is that of q, 0: as long as k. They change nothing of what is computed. `tune`: so many
+    schedules are timed on the card of this machine, when a program is first compiled, and the fastest is
+    taken; 0: the model chooses.
     """
 
     block_q: int = 0
@@ -57,7 +67,10 @@ class NvidiaSchedule(Schedule):
     waits: str = ""
     order: str = ""
     tanh: str = ""
+    pack: str = ""
+    split: str = ""
     length: int = 0
+    queries: int = 0
     tune: int = 0
 
     def __post_init__(self) -> None:
@@ -81,10 +94,25 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects length to be 1 to {MAX_LENGTH}, or 0 for a usual one, got {self.length}"
             )
+        if not 0 <= self.queries <= MAX_LENGTH:
+            raise ValueError(
+                f"expects queries to be 1 to {MAX_LENGTH}, or 0 for as many as keys, got {self.queries}"
+            )
+        if self.queries and self.tune:
+            raise ValueError(
+                f"expects queries to be 0 beside tune, whose calls have as many as keys, got {self.queries}"
+            )
         if not 0 <= self.tune <= MAX_TUNE:
             raise ValueError(f"expects tune to be 1 to {MAX_TUNE}, or 0 for none, got {self.tune}")
         waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
-        for name, words in (("grid", GRIDS), ("waits", waits), ("order", ORDERS), ("tanh", tanhs)):
+        for name, words in (
+            ("grid", GRIDS),
+            ("waits", waits),
+            ("order", ORDERS),
+            ("tanh", tanhs),
+            ("pack", PACKS),
+            ("split", SPLITS),
+        ):
             if (word := getattr(self, name)) not in ("", *words):
                 raise ValueError(
                     f"expects {name} to be one of {', '.join(words)}, or '' to choose, got '{word}'"
@@ -103,10 +131,36 @@ class NvidiaSchedule(Schedule):
         return dataclasses.replace(self, **missing)
 
     @property
+    def takes_some(self) -> bool:
+        """Whether it takes only some programs: kernels with roles and those for few queries ask for more."""
+        return bool(self.consumers) or self.pack == "heads" or self.split == "keys"
+
+    @property
     def options(self) -> dict[str, Any]:
         """What it says, as options of `compile`."""
         return {name: value for name, value in dataclasses.asdict(self).items() if value}
 
+
+FEW_QUERIES = 64
+"""Calls with no more queries, and more keys than these, have few: a tile of rows is for more of them."""
+
+FEW: tuple[Mapping[str, Any], ...] = ({"pack": "heads", "split": "keys"}, {"pack": "none", "split": "keys"})
+"""How tiles are used where queries are few: packed heads don't take all programs."""
+
+FEW_WITH_ROLES: Mapping[str, Any] = {
+    "consumers": 1,
+    "grid": "tiles",
+    "waits": "at-use",
+    "order": "free",
+}
+"""What is tried for few queries on chips whose warps may have tasks of their own: memory is what is waited
+for, and one group of warps computes faster than that."""
+
+FEW_PLAIN: tuple[Mapping[str, Any], ...] = (
+    {"block_q": 64, "block_kv": 32, "num_warps": 4, "num_stages": 3},
+    {"block_q": 16, "block_kv": 32, "num_warps": 4, "num_stages": 2},
+)
+"""What is tried in turn for few queries without such tasks."""
 
 _PING_PONG = {"waits": "at-use", "order": "ping-pong"}
 WITH_ROLES: tuple[Mapping[str, Any], ...] = (
@@ -138,6 +192,13 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
         numbers = f"consumers={chosen.consumers} block-kv={chosen.block_kv} stages={chosen.num_stages}"
         limits = f"shared-bytes={target.shared_bytes_per_block} registers={target.registers}"
         order = f"waits={chosen.waits} ping-pong={render(chosen.order == 'ping-pong')}"
-        return f"builtin.module(attn-hopper{{{numbers} {programs} {order} {limits}{tanh}}})"
-    tiles = f"block-q={chosen.block_q} block-kv={chosen.block_kv}"
+        few = " pack-heads=true" if chosen.pack == "heads" else ""
+        few += f" split-programs={target.multiprocessors}" if chosen.split == "keys" else ""
+        return f"builtin.module(attn-hopper{{{numbers} {programs} {order} {limits}{tanh}{few}}})"
+    rows = f"block-q={chosen.block_q}"
+    if chosen.pack == "heads":
+        rows = f"packed-rows={chosen.block_q}"
+    if chosen.split == "keys":
+        rows += f" split-programs={PLAIN_BLOCKS * target.multiprocessors}"
+    tiles = f"{rows} block-kv={chosen.block_kv}"
     return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}}})"

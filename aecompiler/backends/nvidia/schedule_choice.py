@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from aecompiler.backends.nvidia.program_facts import Form
-from aecompiler.backends.nvidia.schedule import PLAIN, WITH_ROLES, NvidiaSchedule
+from aecompiler.backends.nvidia.schedule import (
+    FEW,
+    FEW_PLAIN,
+    FEW_QUERIES,
+    FEW_WITH_ROLES,
+    PLAIN,
+    WITH_ROLES,
+    NvidiaSchedule,
+)
 from aecompiler.backends.nvidia.schedule_model import Model
 from aecompiler.backends.nvidia.schedule_space import legal_schedules
 from aecompiler.backends.nvidia.target import NvidiaTarget
@@ -31,7 +39,11 @@ def attempts(
     What `schedule` gives stands in all of them. `forms` are the program's attention ops; without any, nothing
     is known of it.
     """
-    given = dataclasses.replace(schedule, length=0, tune=0)
+    given = dataclasses.replace(schedule, length=0, queries=0, tune=0)
+    if given.completed(FEW[0]) != given and forms and all(map(_has_few_queries, forms)):
+        others = attempts(given.completed(_NOT_FEW), target, forms)
+        few = dict.fromkeys(given.completed(pack) for pack in FEW)
+        return [*(each for pack in few for each in _for_few(pack, target, forms)), *others]
     found = ranked(given, target, forms) if forms else []
     with_roles = [each for each in found if each.consumers]
     chosen = with_roles[:1] + [each for each in with_roles if _is_smaller(each, with_roles[0])][:1]
@@ -42,6 +54,29 @@ def attempts(
             chosen += [each for each in found if not each.consumers][:1]
         chosen += [given.completed(numbers) for numbers in PLAIN]
     return list(dict.fromkeys(chosen))
+
+
+def _has_few_queries(form: Form) -> bool:
+    return form.shape.rows <= FEW_QUERIES and form.shape.rows < form.shape.keys
+
+
+def _for_few(given: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form]) -> list[NvidiaSchedule]:
+    """What is tried for few queries: by roles most keys on their way, then without."""
+    with_roles = given if _is_plain(given) else given.completed(FEW_WITH_ROLES)
+    found = [
+        [each for each in legal_schedules(form.facts, target, with_roles) if each.consumers] for form in forms
+    ]
+    legal = [
+        each for each in found[0] if each.block_kv <= _MOST_FEW_KEYS and all(each in more for more in found)
+    ]
+    best = sorted(legal, key=lambda each: (each.block_kv * each.num_stages, each.num_stages))[-1:]
+    return best if given.consumers else [*best, *(given.completed(numbers) for numbers in FEW_PLAIN)]
+
+
+_NOT_FEW = {"pack": "none", "split": "none"}
+
+_MOST_FEW_KEYS = 128
+"""The most keys of a tile where queries are few: the last tile of a part is late by no more."""
 
 
 def _is_plain(given: NvidiaSchedule) -> bool:
@@ -55,7 +90,9 @@ def _is_smaller(schedule: NvidiaSchedule, other: NvidiaSchedule) -> bool:
 
 def ranked(given: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form]) -> list[NvidiaSchedule]:
     """All schedules that all forms have room for, the fastest first: what was measured, then by the model."""
-    given = dataclasses.replace(given, length=0, tune=0)
+    given = dataclasses.replace(given, length=0, queries=0, tune=0)
+    if all(map(_has_few_queries, forms)):
+        given = given.completed(_NOT_FEW)  # or it would be taken for a choice that is still to be made
     legal = dict.fromkeys(legal_schedules(forms[0].facts, target, given))
     for form in forms[1:]:
         others = set(legal_schedules(form.facts, target, given))
