@@ -202,7 +202,10 @@ VARIANTS: dict[str, Variant] = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A case: a variant at one shape. `beside_plain`: timed beside our own causal kernel too."""
+    """A case: a variant at one shape. `beside_plain`: timed beside our own causal kernel too.
+
+    There are as many queries as keys, or `queries`, of a variant whose queries attend to all keys.
+    """
 
     name: str
     batch: int
@@ -212,6 +215,7 @@ class Setting:
     kv_heads: int = 0
     value_features: int = 0
     beside_plain: bool = False
+    queries: int = 0
 
     @property
     def variant(self) -> Variant:
@@ -223,7 +227,8 @@ class Setting:
         """What --case is matched with."""
         heads = f"{self.heads}/{self.kv_heads}" if self.kv_heads else f"{self.heads}"
         features = f"{self.features}/{self.value_features}" if self.value_features else f"{self.features}"
-        return f"{self.name}/B{self.batch}xH{heads}xS{self.length}xD{features}"
+        queries = f"xQ{self.queries}" if self.queries else ""
+        return f"{self.name}/B{self.batch}xH{heads}{queries}xS{self.length}xD{features}"
 
     @property
     def peers(self) -> tuple[str, ...]:
@@ -253,8 +258,8 @@ class Setting:
     @property
     def flops(self) -> int:
         """Of the two products, at the pairs that the mask keeps."""
-        pairs = self.batch * self.heads * self.variant.pairs(self.length)
-        return 2 * pairs * (self.features + (self.value_features or self.features))
+        pairs = self.queries * self.length or self.variant.pairs(self.length)
+        return 2 * self.batch * self.heads * pairs * (self.features + (self.value_features or self.features))
 
 
 def all_settings() -> list[Setting]:
@@ -271,13 +276,19 @@ def all_settings() -> list[Setting]:
         Setting(name, 2, 16, 8192, 128, beside_plain=name != "causal") for name in VARIANTS if name != "full"
     ]
     plain = [Setting(name, 4, 16, 4096, 128) for name in ("sigmoid", "relu")]
-    return [*softmax, *grouped, *unequal, *variants, *plain]
+    few = [
+        Setting("full", batch, 32, length, 128, kv_heads=8, queries=queries)
+        for queries in (1, 16)
+        for length in (8192, 32768)
+        for batch in (1, 16, 128)
+    ]
+    return [*softmax, *grouped, *unequal, *variants, *plain, *few]
 
 
 def build(setting: Setting) -> aec.Program:
-    """The program of a case: dynamic batch and length."""
+    """The program of a case: dynamic batch and lengths."""
     variant, heads = setting.variant, setting.heads
-    q = aec.tensor("B", heads, "S", setting.features, dtype="bf16")
+    q = aec.tensor("B", heads, "Sq" if setting.queries else "S", setting.features, dtype="bf16")
     k = aec.tensor("B", setting.kv_heads or heads, "S", setting.features, dtype="bf16")
     v = aec.tensor(
         "B", setting.kv_heads or heads, "S", setting.value_features or setting.features, dtype="bf16"
@@ -297,12 +308,12 @@ def make_inputs(setting: Setting, device: str) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     kv_heads = setting.kv_heads or setting.heads
 
-    def random(heads, features):
-        shape = (setting.batch, heads, setting.length, features)
+    def random(heads, features, length=setting.length):
+        shape = (setting.batch, heads, length, features)
         return torch.randn(shape, device=device, dtype=torch.bfloat16)
 
     inputs = {
-        "q": random(setting.heads, setting.features),
+        "q": random(setting.heads, setting.features, setting.queries or setting.length),
         "k": random(kv_heads, setting.features),
         "v": random(kv_heads, setting.value_features or setting.features),
     }

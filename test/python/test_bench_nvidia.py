@@ -33,6 +33,7 @@ SHAPES = [
     *(pytest.param(setting(name), id=name) for name in nvidia.VARIANTS),
     pytest.param(setting("causal", kv_heads=2), id="grouped"),
     pytest.param(setting("causal", value_features=32), id="unequal"),
+    pytest.param(setting("full", kv_heads=2, queries=3), id="few"),
 ]
 
 
@@ -67,6 +68,11 @@ def test_pairs_are_those_of_the_mask(name, length):
 def test_flops_count_both_products_of_all_heads():
     each = setting("full", features=16, value_features=8)
     assert each.flops == 2 * (2 * 4 * LENGTH**2) * (16 + 8)
+
+
+def test_flops_of_few_queries_are_those_of_all_keys():
+    each = setting("full", features=16, value_features=8, queries=3)
+    assert each.flops == 2 * (2 * 4 * 3 * LENGTH) * (16 + 8)
 
 
 def test_documents_fill_the_sequence_unevenly():
