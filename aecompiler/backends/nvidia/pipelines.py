@@ -17,6 +17,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_approximate_reciprocals,
     tt_approximate_tanh,
     tt_fold_exponents,
+    tt_keep_grids,
     tt_mask_words,
     tt_move_addends,
     tt_narrow_bits,
@@ -79,6 +80,7 @@ def tt(
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
             "attn-tile-tensors",
             "convert-elementwise-to-linalg",
+            "tt-keep-grids",
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "

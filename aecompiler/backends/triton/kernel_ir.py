@@ -19,10 +19,15 @@ _PURE = ("arith.", "math.", "tt.", "ttg.memdesc_", "ttg.convert_layout", "ttg.lo
 _EFFECTS = ("tt.store", "tt.descriptor_store", "tt.return", "tt.reduce.return", "tt.func")
 
 
-def kernels(op: ir.Operation) -> list[ir.Operation]:
-    """The kernels in a module; refused in a context that does not know them."""
+def require_unregistered(op: ir.Operation) -> None:
+    """Refuse a context that knows no other operations than MLIR's and ours."""
     if not op.context.allow_unregistered_dialects:
         raise PassFailure(op, "needs a context that allows unregistered dialects")
+
+
+def kernels(op: ir.Operation) -> list[ir.Operation]:
+    """The kernels in a module; refused in a context that does not know them."""
+    require_unregistered(op)
     return [each for each in rw.walk_list(op, FUNCTION) if each.name == FUNCTION]
 
 

@@ -352,3 +352,25 @@ func.func @swapped(%x: tensor<16x64xf32>) -> tensor<16x64xf32> {
   }
   return %o : tensor<16x64xf32>
 }
+
+// -----
+
+// A bound that was hidden from simplification is a number; one of a grid that simplification removed goes away.
+// CHECK-LABEL: func.func @one_program
+// CHECK-NOT:     tt_host.bound
+// CHECK:         %[[ONE:.+]] = arith.constant 1 : index
+// CHECK:         "tt_host.launch"(
+// CHECK-NOT:     tt_host.bound
+func.func @one_program(%x: tensor<16x64xf32>, %n: index) -> tensor<16x64xf32> {
+  %c1 = arith.constant 1 : index
+  %unused = "tt_host.bound"(%n) : (index) -> index
+  %bound = "tt_host.bound"(%c1) : (index) -> index
+  %empty = tensor.empty() : tensor<16x64xf32>
+  %o = scf.forall (%t) in (%bound) shared_outs(%out = %empty) -> (tensor<16x64xf32>) {
+    %tile = tensor.extract_slice %x[0, 0] [16, 64] [1, 1] : tensor<16x64xf32> to tensor<16x64xf32>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %tile into %out[0, 0] [16, 64] [1, 1] : tensor<16x64xf32> into tensor<16x64xf32>
+    }
+  }
+  return %o : tensor<16x64xf32>
+}

@@ -6,13 +6,9 @@
 // RUN: not aec-opt %s --allow-unregistered-dialect --attn-hopper=shared-bytes=1000 2>&1 | FileCheck %s --check-prefix=SHARED
 
 // PIPELINE:      builtin.module(
-<<<<<<< HEAD
-// PIPELINE-SAME: attn-guard-operations,attn-derive-online,
-=======
-// PIPELINE-SAME: cpu-guard-operations,attn-derive-online{max-passes=64},
->>>>>>> 676cf5f (Compute what stands around attention in kernels of their own)
+// PIPELINE-SAME: attn-guard-operations,attn-derive-online{max-passes=64},
 // PIPELINE-SAME: attn-tile{{{.*}}rows-last=false masked-values=check-result retry-block-kv=16 split-features=true score-ranges=3 tile-lists=true},
-// PIPELINE-SAME: attn-fuse-elementwise{operands=o},attn-tile-tensors,convert-elementwise-to-linalg,canonicalize,cse,
+// PIPELINE-SAME: attn-fuse-elementwise{operands=o},attn-tile-tensors,convert-elementwise-to-linalg,tt-keep-grids,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{library=ocml descriptors=true section=4 pairs=true},
 // PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals,tt-mask-words,
 // PIPELINE-SAME: tt-skew-products{carry-rounded=true},

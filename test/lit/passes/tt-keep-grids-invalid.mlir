@@ -1,0 +1,6 @@
+// RUN: not aec-opt %s --tt-keep-grids 2>&1 | FileCheck %s
+
+// CHECK: needs a context that allows unregistered dialects
+func.func @f() {
+  return
+}
