@@ -61,6 +61,11 @@ class Tile(Pass):
     second pass over the keys leaves out the products with masked elements. Results agree to rounding, also
     where they are infinite or NaN: what a key holds that is attended to does reach o.
 
+    With `split-features`, features of operands that are arguments are in pieces whose sizes are powers of two
+    of 16 on: 192 are 128 and 64. A score is a sum over the pieces of q and k; each piece of v has
+    accumulators of its own, and is a part of o where it is written. v stays in one piece where something is
+    computed from o, which `attn-fuse-elementwise` fuses with whole tiles, and with `split-kv`.
+
     Comparisons of positions in the score that come out the same for all positions are decided, those that a
     minimum or maximum implies among them. With `score-ranges` above 1 they are decided in ranges of tiles,
     too: where that makes a read of a captured tensor one for the whole tile or for each row, in place of one
@@ -121,7 +126,9 @@ class Tile(Pass):
         "the keys of a tile in a second pass over the keys, a divisor of block-kv; 0: as many",
     )
     split_features: bool = option(
-        False, "products of q and k are sums over pieces of their features, whose sizes are powers of two"
+        False,
+        "features are in pieces, powers of two: products of q and k add those of pieces, "
+        "each piece of v has sums of its own",
     )
     score_ranges: int = option(
         1, "the most ranges of tiles without a mask, in each of which the score may need less"

@@ -205,6 +205,39 @@ def for_loop(
     return list(loop.results)
 
 
+def for_ranges(
+    ranges: Sequence[tuple[ir.Value, ir.Value]],
+    inits: Sequence[ir.Value],
+    body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
+    attribute: str = "",
+) -> list[ir.Value]:
+    """One loop for the numbers in several ranges; with more than one, a loop over the ranges around it.
+
+    `attribute` is set on the loop over numbers.
+    """
+    one = index(1)
+    if not ranges:
+        return list(inits)
+
+    def loop_over(lower: ir.Value, upper: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
+        results = for_loop(lower, upper, one, carried, body)
+        if attribute:
+            results[0].owner.attributes[attribute] = ir.UnitAttr.get()
+        return results
+
+    if len(ranges) == 1:
+        return loop_over(*ranges[0], inits)
+
+    def in_range(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+        begin, end = ranges[-1]
+        for position, (lower, upper) in enumerate(ranges[:-1]):
+            here = arith.cmpi(arith.CmpIPredicate.eq, number, index(position))
+            begin, end = arith.select(here, lower, begin), arith.select(here, upper, end)
+        return loop_over(begin, end, carried)
+
+    return for_loop(index(0), index(len(ranges)), one, inits, in_range)
+
+
 Part = tuple[ir.Value, ir.Value, Sequence[int | ir.Value], Sequence[int | ir.Value]]
 """A tensor, and where it is inserted: into which, at which offsets, with which sizes."""
 

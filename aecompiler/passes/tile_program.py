@@ -249,8 +249,11 @@ class TileProgram:
         for value in terminator.operation.operands:
             empty = tensor.empty([self.block.rows], self.acc)
             state.append(rw.fill(mapping.get(value, value), empty))
-        sizes = self.block.ordered(self.v_features, self.block.rows)
-        accumulators = [rw.filled(sizes, self.acc, 0.0) for _ in range(self.n_accumulators)]
+        accumulators = [
+            rw.filled(self.block.ordered(size, self.block.rows), self.acc, 0.0)
+            for _ in range(self.n_accumulators)
+            for _, size in self.value_pieces
+        ]
         return Stream(tuple(state), tuple(accumulators))
 
     def stream(self, rows: Rows, part: Part | None) -> Stream:
@@ -293,15 +296,15 @@ class TileProgram:
             )
 
         if self.mask_analysis.needs_test and self.lists is None:
-            values = _for_ranges([*full, *partial], start.values, test)
+            values = rw.for_ranges([*full, *partial], start.values, test)
         else:
             values = start.values
             scores = ScoreRanges(self.op, [Level.ELEMENT, *self.levels], self.mask_analysis, self.options)
             for run in scores.cut(full, where[:3], rows.first, self.kv_length):
                 region = run.block and self.region("score", rows, [Level.ELEMENT], run.block)
                 body = functools.partial(advance, full=True, score=region)
-                values = _for_ranges(run.ranges, values, body, run.attribute)
-            values = _for_ranges(partial, values, functools.partial(advance, full=False), MASKED)
+                values = rw.for_ranges(run.ranges, values, body, run.attribute)
+            values = rw.for_ranges(partial, values, functools.partial(advance, full=False), MASKED)
         stream = start.like(values)
         if not ask_result:
             return stream
@@ -321,7 +324,7 @@ class TileProgram:
                     number, start.like(carried), full=False, products=Products.UNMASKED
                 ).values
 
-            return start.like(_for_ranges(ranges, start.values, masked))
+            return start.like(rw.for_ranges(ranges, start.values, masked))
 
         return _unless_finite(stream, again)
 
@@ -344,14 +347,18 @@ class TileProgram:
         region.of_row.update(zip(region.region.arguments[: self.n_state], stream.state, strict=True))
         coefficients = region.yielded[: self.n_accumulators]
         extras = region.row_tensors(region.yielded[self.n_accumulators :])
-        values = extras
+        parts = []
         if self.n_accumulators:
+            o, *outs = outs
             factors = region.row_tensors(coefficients)
-            values = [self._output(stream.accumulators, factors), *extras]
-        return [rows.place(value, out) for value, out in zip(values, outs, strict=True)]
+            count = len(self.value_pieces)
+            for number, (first, _) in enumerate(self.value_pieces):
+                value = self._output(stream.accumulators[number::count], factors)
+                parts.append(rows.place(value, o, first_feature=first))
+        return [*parts, *(rows.place(value, out) for value, out in zip(extras, outs, strict=True))]
 
     def _output(self, accumulators: Sequence[ir.Value], factors: Sequence[ir.Value]) -> ir.Value:
-        """o of the tile: [rows, features of v], of the result's type."""
+        """o of the tile: [rows, features of a piece of v], of the result's type."""
         element = self.result_types[0].element_type
         count = len(accumulators)
 
@@ -364,7 +371,8 @@ class TileProgram:
 
         indexing = (1, 0) if self.block.rows_last else (0, 1)
         ins = [*((a, indexing) for a in accumulators), *((factor, (0,)) for factor in factors)]
-        empty = tensor.empty([self.block.rows, self.v_features], element)
+        features = ir.RankedTensorType(accumulators[0].type).shape[0 if self.block.rows_last else 1]
+        empty = tensor.empty([self.block.rows, features], element)
         return rw.generic(ins, [(empty, (0, 1))], "pp", combine)[0]
 
     def in_order(self, value: ir.Value) -> ir.Value:
@@ -381,11 +389,24 @@ class TileProgram:
 
         return rw.generic([(value, (1, 0))], [(empty, (0, 1))], "pp", body)[0]
 
+    @property
     def feature_pieces(self) -> list[tuple[int, int]]:
         """Where pieces of q's and k's features begin, and their sizes; one piece if they are not split."""
-        whole = [(0, self.features)]
         is_given = all(isinstance(value.owner, ir.Block) for value in (self.q, self.k))
-        return pieces_of(self.features) if self.options.split_features and is_given else whole
+        return pieces_of(self.features) if self.options.split_features and is_given else [(0, self.features)]
+
+    @functools.cached_property
+    def value_pieces(self) -> list[tuple[int, int]]:
+        """The same of v's features, each with an accumulator of its own.
+
+        What is computed from o is fused with it as a whole.
+        """
+        is_given = self.v is not None and isinstance(self.v.owner, ir.Block)
+        is_split = self.options.split_features and self.options.split_kv == 1 and is_given
+        users = [use.owner.operation.name for use in self.op.operation.results[0].uses]
+        if is_split and all(name == "func.return" for name in users):
+            return pieces_of(self.v_features)
+        return [(0, self.v_features)]
 
     def load_queries(self, rows: Rows, piece: tuple[int, int], again: bool = False) -> ir.Value:
         """q of the tile, of the accumulator type: [features, rows] or [rows, features].
@@ -419,36 +440,3 @@ def _unless_finite(stream: Stream, otherwise: Callable[[], Stream]) -> Stream:
     )
     values[0].owner.attributes[RETRY] = ir.UnitAttr.get()
     return stream.like(values)
-
-
-def _for_ranges(
-    ranges: Sequence[tuple[ir.Value, ir.Value]],
-    inits: Sequence[ir.Value],
-    body: Callable[[ir.Value, list[ir.Value]], Sequence[ir.Value]],
-    attribute: str = "",
-) -> list[ir.Value]:
-    """One loop for the numbers in several ranges; with more than one, a loop over the ranges around it.
-
-    `attribute` is set on the loop over numbers.
-    """
-    one = rw.index(1)
-    if not ranges:
-        return list(inits)
-
-    def loop_over(lower: ir.Value, upper: ir.Value, carried: Sequence[ir.Value]) -> list[ir.Value]:
-        results = rw.for_loop(lower, upper, one, carried, body)
-        if attribute:
-            results[0].owner.attributes[attribute] = ir.UnitAttr.get()
-        return results
-
-    if len(ranges) == 1:
-        return loop_over(*ranges[0], inits)
-
-    def in_range(number: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
-        begin, end = ranges[-1]
-        for position, (lower, upper) in enumerate(ranges[:-1]):
-            here = arith.cmpi(arith.CmpIPredicate.eq, number, rw.index(position))
-            begin, end = arith.select(here, lower, begin), arith.select(here, upper, end)
-        return loop_over(begin, end, carried)
-
-    return rw.for_loop(rw.index(0), rw.index(len(ranges)), one, inits, in_range)

@@ -84,9 +84,9 @@ class Rows:
         return collapse(padded)
 
     def place(
-        self, value: ir.Value, into: ir.Value, prefix: Sequence[ir.Value] = ()
+        self, value: ir.Value, into: ir.Value, prefix: Sequence[ir.Value] = (), first_feature: int = 0
     ) -> tuple[ir.Value, ir.Value, list[int | ir.Value], list[int | ir.Value]]:
-        """What to insert where, so that the rows in `value` stand in `into`."""
+        """What to insert where, so that the rows in `value` stand in `into`, from a feature on."""
         real = self.real
         shape = ir.RankedTensorType(value.type).shape
         tail = list(shape[1:])
@@ -96,7 +96,7 @@ class Rows:
         else:
             part = [real, *tail]
         part_slice = rw.extract_slice(value, [0] * len(part), part, list(range(len(part))))
-        offsets = [*prefix, self.batch, self.head, self.first, *[0] * len(tail)]
+        offsets = [*prefix, self.batch, self.head, self.first, *[first_feature] * len(tail)]
         return part_slice, into, offsets, [*[1] * (len(prefix) + 1), self.group, real, *tail]
 
 

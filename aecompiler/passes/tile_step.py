@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """What a pass over keys carries: the state of the rows, and the accumulators."""
+    """What a pass over keys carries: the state of the rows, and the accumulators.
+
+    Of v's features in pieces, an accumulator is one tensor for each piece, one after the other.
+    """
 
     state: tuple[ir.Value, ...]
     accumulators: tuple[ir.Value, ...]
@@ -53,7 +56,7 @@ class TileStep:
         self.program, self.rows, self.kv_head = program, rows, kv_head
         self.block, self.acc = program.block, program.acc
         self.keys = keys
-        self.pieces = program.feature_pieces()
+        self.pieces = program.feature_pieces
         self.queries = [program.load_queries(rows, piece, again) for piece in self.pieces]
         element = Level.ELEMENT
         self.score = program.region("score", rows, [element])
@@ -94,12 +97,16 @@ class TileStep:
         new_state = update.row_tensors(state)
         accumulators = []
         if program.n_accumulators:
-            v = self._load("v", first, program.v_features, full)
-            all_products = is_finite(v) if products == Products.BY_TILE else products == Products.ALL
-            for t, before in enumerate(stream.accumulators):
+            tiles = []
+            for first_feature, size in program.value_pieces:
+                v = self._load("v", first, size, full, first_feature)
+                tiles.append((v, is_finite(v) if products == Products.BY_TILE else products == Products.ALL))
+            before = iter(stream.accumulators)
+            for t in range(program.n_accumulators):
                 weight = self._weights(weights[t], scores, t in program.masked_weights)
-                kept = self._rescale(before, rescales[t])
-                accumulators.append(self._accumulate(kept, weight, scores, v, all_products))
+                for v, all_products in tiles:
+                    kept = self._rescale(next(before), rescales[t])
+                    accumulators.append(self._accumulate(kept, weight, scores, v, all_products))
         return Stream(tuple(new_state), tuple(accumulators))
 
     def _load(

@@ -114,10 +114,21 @@ def compare(made, dtype: str, operands, keep, *captured) -> None:
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "widths", [(16, 32), (64, 64), (128, 128), (256, 256), (192, 128), (96, 64), (128, 256)]
-)
+@pytest.mark.parametrize("widths", WIDTHS)
 def test_softmax(widths, dtype, mask):
+    made = kernel(*widths, dtype, mask)
+    for sizes in SIZES:
+        check(made, dtype, mask, *widths, sizes)
+
+
+PIECES = [(80, 80), (96, 96), (96, 192), (192, 192), (128, 96), (64, 112), (240, 240)]
+"""Widths of values that are no power of two: sums of pieces."""
+
+
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("widths", PIECES)
+def test_values_in_pieces(widths, dtype, mask):
     made = kernel(*widths, dtype, mask)
     for sizes in SIZES:
         check(made, dtype, mask, *widths, sizes)
@@ -133,6 +144,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_schedules(options):
-    made = kernel(64, 64, "bf16", "causal", 1, **options)
-    for sizes in SIZES:
-        check(made, "bf16", "causal", 64, 64, sizes, kv_heads=1)
+    for widths in ((64, 64), (80, 80)):
+        made = kernel(*widths, "bf16", "causal", 1, **options)
+        for sizes in SIZES:
+            check(made, "bf16", "causal", *widths, sizes, kv_heads=1)

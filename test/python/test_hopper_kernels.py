@@ -92,6 +92,8 @@ def with_lse(**_):
 CAUSAL = program(data(), mask=causal, normalize=with_lse)
 CAUSAL_HEADS = program(data(heads=3, kv_heads=3), mask=causal, normalize=with_lse)
 AT_END = program(data(), mask=lambda: aec.masks.causal(align="end"), normalize=with_lse)
+PIECES = program(data(dv=48), mask=causal, normalize=with_lse)
+"""Values of 48 features: pieces of 32 and 16."""
 
 FEW_HEADS = program(data(heads=1), mask=lambda: aec.masks.window(100), normalize=with_lse)
 
@@ -202,6 +204,45 @@ def test_features(d, dv, dtype, mask):
 def test_features_in_pieces(d, dv):
     """Scores are sums of products of pieces, of 32 and 16 features, for example, in tiles of their own."""
     attend(data(70, 40, d, dv), mask=causal)
+
+
+@pytest.mark.parametrize("mask", [None, causal])
+@pytest.mark.parametrize(("d", "dv"), [(32, 48), (16, 80), (96, 96), (64, 112)])
+def test_values_in_pieces(d, dv, mask):
+    """Sums are of pieces, of 64 and 16 features, for example, with a ring and a store each."""
+    options = {} if mask is None else {"mask": mask}
+    attend(data(70, 40, d, dv), normalize=with_lse, **options)
+
+
+@pytest.mark.parametrize("waits", ["at-use", "at-end", "together"])
+@pytest.mark.parametrize(
+    "options", ["consumers=2 stages=1", "consumers=2 stages=3 programs=2", "consumers=1 stages=2"]
+)
+def test_values_in_pieces_with_any_schedule(options, waits):
+    order = "ping-pong=true" if "consumers=2" in options else ""
+    compare(PIECES, data(140, 50, dv=48), f"block-kv=16 {options} waits={waits} {order}")
+
+
+@pytest.mark.parametrize("feature", [0, 47])
+@pytest.mark.parametrize("options", [SMALL, "consumers=2 block-kv=32 stages=2 programs=1"])
+def test_a_piece_of_values_that_is_not_finite(options, feature):
+    q, k, v = data(140, 60, dv=48)
+    v[:, :, 36, feature] = np.inf
+    v[:, :, 59, feature] = np.nan
+    compare(PIECES, (q, k, v), options)
+
+
+def test_two_sums_of_values_in_pieces():
+    attend(data(dv=48), normalize=lambda: aec.normalizers.log_softmax(lse=True))
+
+
+def test_what_is_computed_of_a_sum_takes_it_whole():
+    """So it takes the automatic road where v has pieces."""
+    q, k, v = data(dv=48)
+    specs = [aec.tensor("B", each.shape[1], "S", each.shape[3], dtype="bf16") for each in (q, k, v)]
+    traced = aec.trace(lambda q, k, v: aec.attention(q, k, v) * 2.0, **dict(zip("qkv", specs, strict=True)))
+    with pytest.raises(CompileError, match="expects tiles of v to be read by"):
+        kernels_of(traced)
 
 
 def test_products_of_more_features_than_one_instruction_has_columns():

@@ -39,7 +39,7 @@ def roles_of(found):
     }
 
 
-@pytest.mark.parametrize("features", [(64, 64), (192, 128), (256, 256)])
+@pytest.mark.parametrize("features", [(64, 64), (192, 128), (256, 256), (80, 80), (96, 192)])
 def test_passes_take_what_there_is_room_for_and_nothing_beyond(features):
     """At the border: the largest tile of each number of consumers, the most stages, and one more of each."""
     module, backend = causal(*features).module, NvidiaBackend(HOPPER)
@@ -65,7 +65,7 @@ def test_every_chip_has_schedules_and_roles_only_where_it_has_wgmma(name):
     assert not all(each.consumers for each in found)
 
 
-@pytest.mark.parametrize("odd", [facts(64, element="f32"), facts(48), facts(64, 80), facts(64, 512)])
+@pytest.mark.parametrize("odd", [facts(64, element="f32"), facts(40), facts(64, 72), facts(64, 512)])
 def test_tiles_that_are_not_copied_through_descriptors_have_no_roles(odd):
     found = legal_schedules(odd, HOPPER)
     assert not any(each.consumers for each in found)

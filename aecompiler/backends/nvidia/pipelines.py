@@ -44,7 +44,7 @@ def tt(
     block_q: Annotated[int, "query rows of a tile"] = 64,
     block_kv: Annotated[int, "keys of a tile"] = 64,
     retry_block_kv: Annotated[int, "keys of a tile in a second pass for values that are not finite"] = 0,
-    split_features: Annotated[bool, "products of q and k are sums over pieces of their features"] = False,
+    split_features: Annotated[bool, "features of q, k and v are in pieces, powers of two"] = False,
     fuse_operands: Annotated[
         bool, "compute q, k and v in attention's tiles from what they are made of"
     ] = True,

@@ -43,18 +43,18 @@ def legal_schedules(
 
 
 def _with_roles(facts: ProgramFacts, target: NvidiaTarget, given: NvidiaSchedule) -> Iterator[NvidiaSchedule]:
-    pieces = [size for _, size in pieces_of(facts.features)]
-    are_boxes = all(map(_is_box, (*pieces, facts.value_features)))
+    values = _pieces(facts.value_features)
+    are_boxes = all(map(_is_box, (*_pieces(facts.features), *values)))
     is_asked = not (given.block_q or given.num_warps)
     if not (target.specializes_warps and is_asked and facts.element in _COPIED and are_boxes):
         return
     groups = _or(given.consumers, range(1, MAX_CONSUMERS + 1))
     grids, waits = _or(given.grid, GRIDS), _or(given.waits, tuple(each.value for each in Waits))
     for consumers, keys in itertools.product(groups, filter(_is_box, _or(given.block_kv, BLOCKS_KV))):
-        scores, sums = Tile((ROWS, keys), "f32"), Tile((ROWS, facts.value_features), "f32")
-        weights = Tile(scores.shape, facts.element)
+        scores, weights = Tile((ROWS, keys), "f32"), Tile((ROWS, keys), facts.element)
+        sums = [Tile((ROWS, size), "f32") for size in values]
         most, _ = limits.registers_of_roles(target.registers, consumers)
-        if limits.needed_registers((scores, sums, weights)) > most:
+        if limits.needed_registers((scores, *sums, weights)) > most:
             continue
         for stages, grid in itertools.product(_or(given.num_stages, STAGES), grids):
             # A second buffer for rows is used where it has room.
@@ -71,16 +71,21 @@ def shared_bytes(
     facts: ProgramFacts, consumers: int, keys: int, stages: int, *, is_persistent: bool, row_buffers: int = 1
 ) -> int:
     """The shared memory of a kernel with roles: tiles of rows, rings of tiles of keys, and barriers."""
-    pieces = [size for _, size in pieces_of(facts.features)]
+    pieces, values = _pieces(facts.features), _pieces(facts.value_features)
     return Buffers(
         resident=[Tile((ROWS, size), facts.element) for size in pieces],
-        rings=[Tile((keys, size), facts.element) for size in (*pieces, facts.value_features)],
-        stored=[Tile((ROWS, facts.value_features), facts.element)],
+        rings=[Tile((keys, size), facts.element) for size in (*pieces, *values)],
+        stored=[Tile((ROWS, size), facts.element) for size in values],
         consumers=consumers,
         stages=stages,
         row_buffers=row_buffers,
         is_persistent=is_persistent,
     ).bytes
+
+
+def _pieces(features: int) -> list[int]:
+    """The sizes of pieces of q's and k's features, or of v's: those of tiles in shared memory."""
+    return [size for _, size in pieces_of(features)]
 
 
 def _or(given: Any, others: Iterable[Any]) -> Iterable[Any]:

@@ -27,8 +27,9 @@ class SkewProducts(Pass):
     *Before*: kernels of `convert-tiles-to-tt{descriptors=true}`. In each there is a chain of loops over tiles
     of keys, whose bodies end in `tt.dot`s that add to carried accumulators. *After*: loops carry, in place of
     an accumulator a, the factors of its last sum, w (a tile of weights) and c (the accumulator, rescaled),
-    and the number n of the tile of v; a turn begins with a = c + w v_n. The first tile stands before the
-    loops, where there is nothing to add yet, and the last sum after them.
+    and the number n of the tile of v; a turn begins with a = c + w v_n. Sums that have the same weights, as
+    those of pieces of v's features, share one w. The first tile stands before the loops, where there is
+    nothing to add yet, and the last sum after them.
 
     Loops that mask (attribute `attn.masked`) come first: tiles may be merged in any order. The first tile
     takes the body of one of them, which is right for any tile: where the mask leaves no tile at all, that
@@ -108,20 +109,29 @@ class _Late:
 
     at: int
     dot: ir.Operation
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """A first factor of late products, as they take it."""
+
+    factor: ir.Value
     is_rounded: bool
 
     @property
-    def weights(self) -> ir.Value:
-        """The first factor as it is carried, usually before it is rounded."""
-        value = self.dot.operands[0]
-        made = kir.definer(value)
-        if self.is_rounded or made is None or made.name != "arith.truncf":
-            return value
-        return made.operands[0]
+    def written(self) -> ir.Value:
+        """The factor before it is rounded, if it is."""
+        made = kir.definer(self.factor)
+        return self.factor if made is None or made.name != "arith.truncf" else made.operands[0]
+
+    @property
+    def carried(self) -> ir.Value:
+        """The factor as it is carried, usually before it is rounded."""
+        return self.factor if self.is_rounded else self.written
 
     def rounded(self, weights: ir.Value) -> ir.Value:
         """Weights of the type of v."""
-        type_ = self.dot.operands[0].type
+        type_ = self.factor.type
         return weights if weights.type == type_ else arith.truncf(type_, weights)
 
 
@@ -138,13 +148,27 @@ class _Loop:
         if rw.constant_value(step) != 1:
             raise PassFailure(op, "unsupported: a loop over tiles with another step than 1")
         self.late = [
-            _Late(at, dot, carry_rounded)
+            _Late(at, dot)
             for at, value in enumerate(self.yielded)
             if (dot := kir.definer(value)) is not None and dot.name == "tt.dot" and dot.block == self.block
             if self.carried[at] in self._sources(dot.operands[2])
         ]
         for late in self.late:
             self._check(late)
+        self.weights: list[_Weights] = []
+        """The factors that are carried, each once: products with pieces of v's features share them."""
+        self.weights_of: list[int] = []
+        """Which of them each late product has."""
+        self._find_weights(carry_rounded)
+
+    def _find_weights(self, carry_rounded: bool) -> None:
+        known: dict[tuple[ir.Value, ir.Type], int] = {}
+        for late in self.late:
+            weights = _Weights(late.dot.operands[0], carry_rounded)
+            at = known.setdefault((weights.written, weights.factor.type), len(self.weights))
+            if at == len(self.weights):
+                self.weights.append(weights)
+            self.weights_of.append(at)
 
     def _sources(self, value: ir.Value) -> set[ir.Value]:
         found = {value}
@@ -190,7 +214,8 @@ def _loops_over_tiles(function: ir.Operation, block: ir.Block, carry_rounded: bo
     if not found or not found[0].late:
         raise PassFailure(function, "expects a loop over tiles that adds products to what it carries")
     for before, after in itertools.pairwise(found):
-        if list(after.inits) != list(before.op.results) or after.positions != before.positions:
+        is_same = after.positions == before.positions and after.weights_of == before.weights_of
+        if list(after.inits) != list(before.op.results) or not is_same:
             raise PassFailure(after.op, "expects a loop over tiles to go on where the one before it stops")
         if any(len(list(result.uses)) != 1 for result in before.op.results):
             raise PassFailure(after.op, "expects what a loop over tiles carries to be used by the next alone")
@@ -248,8 +273,8 @@ def _detached(loop: _Loop, state: list[ir.Value], kept: list[int]) -> list[ir.Va
     carries each number in a register of its own, where the products need them in pairs.
     """
     state = list(state)
-    for at, late in enumerate(loop.late, start=len(kept)):
-        if late.is_rounded and str(tt.element_of(state[at])) in tt.WIDENED:
+    for at, weights in enumerate(loop.weights, start=len(kept)):
+        if weights.is_rounded and str(tt.element_of(state[at])) in tt.WIDENED:
             state[at] = arith.truncf(state[at].type, tt.widened_pairs(state[at]))
     return state
 
@@ -273,9 +298,10 @@ def _turn(
     first_products = [op for op in body if op.name == "tt.dot" and op not in late]
     if due is not None:
         # First of all, so that their registers are free for the products.
-        weights, number = due[0][: len(late)], due[1]
-        weights = [each.rounded(value) for each, value in zip(loop.late, weights, strict=True)]
-        due = ([*weights, *due[0][len(late) :]], number)
+        (*values,), number = due
+        for at, weights in enumerate(loop.weights):
+            values[at] = weights.rounded(values[at])
+        due = values, number
 
     def add_products() -> None:
         if due is not None:
@@ -291,23 +317,24 @@ def _turn(
             rw.clone_op(op, mapping)
         if first_products and op == first_products[-1]:
             add_products()
-    factors = [each.weights for each in loop.late] + [dot.operands[2] for dot in late]
+    factors = [each.carried for each in loop.weights] + [dot.operands[2] for dot in late]
     return [mapping.get(value, value) for value in [*(loop.yielded[at] for at in kept), *factors]]
 
 
 def _late_products(loop: _Loop, factors: list[ir.Value], number: ir.Value) -> list[ir.Value]:
     """The accumulators, with the products of `factors` (weights, then accumulators) and tiles of v."""
-    count = len(loop.late)
+    count = len(loop.weights)
+    rounded = [each.rounded(value) for each, value in zip(loop.weights, factors[:count], strict=True)]
     found = []
     tiles: dict[ir.Value, ir.Value] = {}  # products of one tile read it once
-    for late, weights, into in zip(loop.late, factors[:count], factors[count:], strict=True):
-        rounded, tile = late.rounded(weights), late.dot.operands[1]
+    for late, at, into in zip(loop.late, loop.weights_of, factors[count:], strict=True):
+        tile = late.dot.operands[1]
         if tile not in tiles:
             tiles[tile] = loop.tile_of_v(late, number)
-        operands = (rounded, tiles[tile], into)
+        operands = (rounded[at], tiles[tile], into)
         dot = late.dot.clone()
-        for at, operand in enumerate(operands):
-            dot.operands[at] = operand
+        for position, operand in enumerate(operands):
+            dot.operands[position] = operand
         found.append(dot.results[0])
     return found
 

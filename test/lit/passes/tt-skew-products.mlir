@@ -223,3 +223,46 @@
   "test.use"(%0) : (tensor<64x16xf32>) -> ()
   "tt.return"() : () -> ()
 }) {sym_name = "listed"} : () -> ()
+
+// -----
+
+// Products with pieces of v share their weights, which loops carry once, also where each rounds them.
+// CHECK-LABEL: "tt.func"
+// CHECK-NEXT:  ^bb0(%{{[^:]+}}: tensor<64x32xbf16>, %{{[^:]+}}: !tt.tensordesc<tensor<16x32xbf16>>, %[[V0:[^:]+]]: !tt.tensordesc<tensor<16x32xbf16>>, %[[V1:[^:]+]]: !tt.tensordesc<tensor<16x16xbf16>>)
+// CHECK:         %[[LOOP:[^ :]+]]:4 = scf.for %{{[^ ]+}} = {{.*}} iter_args(%[[W:[^ ]+]] = %{{[^ ]+}}, %[[A:[^ ]+]] = %{{[^ ]+}}, %[[B:[^ ]+]] = %{{[^ ]+}}, %{{[^ ]+}} = %{{[^ ]+}}) -> (tensor<64x16xf32>, tensor<64x32xf32>, tensor<64x16xf32>, i32)
+// CHECK:           %[[WN:[^ ]+]] = arith.truncf %[[W]]
+// CHECK:           "tt.dot"
+// CHECK-DAG:       %[[X:[^ ]+]] = "tt.descriptor_load"(%[[V0]],
+// CHECK-DAG:       %[[Y:[^ ]+]] = "tt.descriptor_load"(%[[V1]],
+// CHECK-DAG:       "tt.dot"(%[[WN]], %[[X]], %[[A]])
+// CHECK-DAG:       "tt.dot"(%[[WN]], %[[Y]], %[[B]])
+// CHECK-NOT:       "tt.dot"
+// CHECK:           scf.yield
+// CHECK:         %[[LAST:[^ ]+]] = arith.truncf %[[LOOP]]#0
+// CHECK:         "tt.dot"(%[[LAST]], %{{[^ ]+}}, %[[LOOP]]#1)
+// CHECK:         "tt.dot"(%[[LAST]], %{{[^ ]+}}, %[[LOOP]]#2)
+
+// ROUNDED-LABEL: "tt.func"
+// ROUNDED:         scf.for {{.*}} -> (tensor<64x16xbf16>, tensor<64x32xf32>, tensor<64x16xf32>, i32)
+"tt.func"() ({
+^bb0(%q: tensor<64x32xbf16>, %dk: !tt.tensordesc<tensor<16x32xbf16>>, %d0: !tt.tensordesc<tensor<16x32xbf16>>, %d1: !tt.tensordesc<tensor<16x16xbf16>>):
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %c9 = arith.constant 9 : i32
+  %none = arith.constant dense<0.0> : tensor<64x16xf32>
+  %zero = arith.constant dense<0.0> : tensor<64x32xf32>
+  %0:2 = scf.for %n = %c0 to %c9 step %c1 iter_args(%a = %zero, %b = %none) -> (tensor<64x32xf32>, tensor<64x16xf32>) : i32 {
+    %k = "tt.descriptor_load"(%dk, %n) : (!tt.tensordesc<tensor<16x32xbf16>>, i32) -> tensor<16x32xbf16>
+    %kt = "tt.trans"(%k) {order = array<i32: 1, 0>} : (tensor<16x32xbf16>) -> tensor<32x16xbf16>
+    %s = "tt.dot"(%q, %kt, %none) : (tensor<64x32xbf16>, tensor<32x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    %v0 = "tt.descriptor_load"(%d0, %n) : (!tt.tensordesc<tensor<16x32xbf16>>, i32) -> tensor<16x32xbf16>
+    %v1 = "tt.descriptor_load"(%d1, %n) : (!tt.tensordesc<tensor<16x16xbf16>>, i32) -> tensor<16x16xbf16>
+    %w0 = arith.truncf %s : tensor<64x16xf32> to tensor<64x16xbf16>
+    %o0 = "tt.dot"(%w0, %v0, %a) : (tensor<64x16xbf16>, tensor<16x32xbf16>, tensor<64x32xf32>) -> tensor<64x32xf32>
+    %w1 = arith.truncf %s : tensor<64x16xf32> to tensor<64x16xbf16>
+    %o1 = "tt.dot"(%w1, %v1, %b) : (tensor<64x16xbf16>, tensor<16x16xbf16>, tensor<64x16xf32>) -> tensor<64x16xf32>
+    scf.yield %o0, %o1 : tensor<64x32xf32>, tensor<64x16xf32>
+  }
+  "test.use"(%0#0, %0#1) : (tensor<64x32xf32>, tensor<64x16xf32>) -> ()
+  "tt.return"() : () -> ()
+}) {sym_name = "pieces"} : () -> ()

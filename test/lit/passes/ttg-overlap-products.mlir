@@ -155,3 +155,49 @@
   "test.use"(%o) : (!sums) -> ()
   "tt.return"() : () -> ()
 }) {function_type = () -> (), sym_name = "f"} : () -> ()
+
+// -----
+
+// Two products add to what the turn before has left: what uses either comes last, and each is waited for alone.
+// CHECK-LABEL: "tt.func"
+// CHECK:         scf.for
+// CHECK:           %[[S0:[^ ]+]] = "ttng.warp_group_dot"
+// CHECK-NEXT:      %[[A0:[^ ]+]] = "ttng.warp_group_dot"
+// CHECK-NEXT:      %[[B0:[^ ]+]] = "ttng.warp_group_dot"
+// CHECK-NEXT:      %[[S:[^ ]+]] = "ttng.warp_group_dot_wait"(%[[S0]]) {pendings = 2 : i32}
+// CHECK-NEXT:      math.exp2 %[[S]]
+// CHECK-NEXT:      "ttg.convert_layout"
+// CHECK-NEXT:      %[[A:[^ ]+]] = "ttng.warp_group_dot_wait"(%[[A0]]) {pendings = 1 : i32}
+// CHECK-NEXT:      arith.mulf %[[A]], %[[A]]
+// CHECK-NEXT:      %[[B:[^ ]+]] = "ttng.warp_group_dot_wait"(%[[B0]]) {pendings = 0 : i32}
+// CHECK-NEXT:      "ttng.arrive_barrier"
+// CHECK-NEXT:      arith.mulf %[[B]], %[[B]]
+// CHECK-NEXT:      scf.yield
+!tile = !ttg.memdesc<16x16xbf16, #ttg.nvmma_shared<{swizzlingByteWidth = 32, transposed = false, elementBitWidth = 16}>, #ttg.shared_memory, mutable>
+!rows = !ttg.memdesc<64x16xbf16, #ttg.nvmma_shared<{swizzlingByteWidth = 32, transposed = false, elementBitWidth = 16}>, #ttg.shared_memory, mutable>
+!bar = !ttg.memdesc<1xi64, #ttg.swizzled_shared<{vec = 1, perPhase = 1, maxPhase = 1, order = [0]}>, #ttg.shared_memory, mutable>
+!sums = tensor<64x16xf32, #ttg.nvidia_mma<{versionMajor = 3, versionMinor = 0, warpsPerCTA = [4, 1], instrShape = [16, 16, 16]}>>
+!weights = tensor<64x16xbf16, #ttg.dot_op<{opIdx = 0, parent = #ttg.nvidia_mma<{versionMajor = 3, versionMinor = 0, warpsPerCTA = [4, 1], instrShape = [16, 16, 16]}>, kWidth = 2}>>
+"tt.func"() ({
+^bb0(%n: i32, %q: !rows, %k: !tile, %v0: !tile, %v1: !tile, %empty: !bar, %none: !sums, %w0: !weights):
+  %yes = arith.constant true
+  %no = arith.constant false
+  %c0 = arith.constant 0 : i32
+  %c1 = arith.constant 1 : i32
+  %r:3 = scf.for %i = %c0 to %n step %c1 iter_args(%w = %w0, %a = %none, %b = %none) -> (!weights, !sums, !sums) : i32 {
+    %sb = "ttng.warp_group_dot"(%q, %k, %none, %no) {inputPrecision = 0 : i32, isAsync = true, maxNumImpreciseAcc = 0 : i32} : (!rows, !tile, !sums, i1) -> !sums
+    %s = "ttng.warp_group_dot_wait"(%sb) {pendings = 0 : i32} : (!sums) -> !sums
+    %ab = "ttng.warp_group_dot"(%w, %v0, %a, %yes) {inputPrecision = 0 : i32, isAsync = true, maxNumImpreciseAcc = 0 : i32} : (!weights, !tile, !sums, i1) -> !sums
+    %as = "ttng.warp_group_dot_wait"(%ab) {pendings = 0 : i32} : (!sums) -> !sums
+    %bb = "ttng.warp_group_dot"(%w, %v1, %b, %yes) {inputPrecision = 0 : i32, isAsync = true, maxNumImpreciseAcc = 0 : i32} : (!weights, !tile, !sums, i1) -> !sums
+    %bs = "ttng.warp_group_dot_wait"(%bb) {pendings = 0 : i32} : (!sums) -> !sums
+    "ttng.arrive_barrier"(%empty, %yes) {count = 1 : i32} : (!bar, i1) -> ()
+    %x = arith.mulf %as, %as : !sums
+    %y = arith.mulf %bs, %bs : !sums
+    %e = math.exp2 %s : !sums
+    %next = "ttg.convert_layout"(%e) : (!sums) -> !weights
+    scf.yield %next, %x, %y : !weights, !sums, !sums
+  }
+  "test.use"(%r#0, %r#1, %r#2) : (!weights, !sums, !sums) -> ()
+  "tt.return"() : () -> ()
+}) {function_type = () -> (), sym_name = "pieces"} : () -> ()

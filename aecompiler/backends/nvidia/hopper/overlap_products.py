@@ -59,13 +59,17 @@ def _is_inner_loop(block: ir.Block) -> bool:
 
 
 def _sink_users(block: ir.Block) -> None:
-    """Move what uses the last product of a block behind everything else."""
+    """Move what uses the late products of a block behind everything else.
+
+    These are the ones that add to what the turn before has left, or the last one if there are none.
+    """
     dots = [view.operation for view in block.operations if view.operation.name == _DOT]
     waits = [view.operation for view in block.operations if view.operation.name == _WAIT]
     if len(dots) < 2 or len(waits) != len(dots):
         return
+    late = [wait for dot, wait in zip(dots, waits, strict=True) if dot.operands[2] in block.arguments]
     *_, last = block.operations
-    for op in kir.users_in(block, list(waits[-1].results)):
+    for op in kir.users_in(block, [result for wait in late or waits[-1:] for result in wait.results]):
         op.move_before(last.operation)
 
 

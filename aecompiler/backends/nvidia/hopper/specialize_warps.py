@@ -124,15 +124,15 @@ def _check_registers(roles: Roles, most: int) -> None:
     shared memory.
     """
     for loop in roles.loops:
-        tiles = []
+        tiles, factors = [], dict[ir.Value, None]()
         for dot in rw.walk_list(loop, "tt.dot"):
             begins = kir.definer(dot.operands[2])
             if begins is None or begins.name != dot.name:  # others add to what is counted
                 tiles.append(tile_of(dot.results[0]))
             factor = kir.definer(dot.operands[0])
             if factor is None or factor.name != LOAD:
-                tiles.append(tile_of(dot.operands[0]))
-        needed = needed_registers(tiles)
+                factors[dot.operands[0]] = None  # once, if several products have it
+        needed = needed_registers([*tiles, *map(tile_of, factors)])
         if needed > most:
             rule = f"needs about {needed} registers of a thread, which may have {most}: tiles are too large"
             raise PassFailure(loop, rule)
