@@ -139,3 +139,12 @@ def test_grids_of_one_program_agree_with_the_reference(features, rows, keys):
 def test_grids_of_one_program_with_roles_agree_with_the_reference(consumers, programs):
     options = f"consumers={consumers} block-kv=16 stages=2 programs={programs}"
     compare((1, 1, 1, 64 * consumers, 70), (32, 32), options, "attn-hopper", warp_interpreter.run)
+
+
+@pytest.mark.parametrize("mask", [aec.masks.always(), CAUSAL], ids=["always", "causal"])
+@pytest.mark.parametrize("keys", [1, 16, 37, 64])
+@pytest.mark.parametrize("rows", [1, 65])
+def test_known_lengths_have_roles_and_agree_with_the_reference(rows, keys, mask):
+    """One tile of rows that is cut off; one tile of keys, or one that is cut off behind others."""
+    options = "consumers=2 block-kv=16 stages=2 programs=2"
+    compare((1, 2, 1, rows, keys), (32, 48), options, "attn-hopper", warp_interpreter.run, mask=mask)

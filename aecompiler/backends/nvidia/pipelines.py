@@ -52,6 +52,7 @@ def tt(
     split_programs: Annotated[int, "programs that parts of the keys are for; 0: keys stay whole"] = 0,
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
+    keep_loops: Annotated[bool, "a single tile of keys has a loop, too"] = False,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
     least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
@@ -80,7 +81,7 @@ def tt(
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
             "attn-tile-tensors",
             "convert-elementwise-to-linalg",
-            "tt-keep-grids",
+            *(["sccp", "tt-keep-grids{loops=true}"] if keep_loops else ["tt-keep-grids"]),
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
@@ -129,7 +130,7 @@ def hopper(
     return ",".join(
         (
             f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
-            f"split-features=true fuse-operands=false {few}"
+            f"split-features=true fuse-operands=false keep-loops=true {few}"
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
             "tt-mask-words",

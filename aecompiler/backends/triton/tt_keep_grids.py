@@ -1,11 +1,11 @@
-"""The pass `tt-keep-grids`: grids stay grids until they are kernels."""
+"""The pass `tt-keep-grids`: grids and loops over tiles stay such until they are in kernels."""
 
 from __future__ import annotations
 
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import Pass, register_pass
+from aecompiler.passes.infra import Pass, option, register_pass
 
 BOUND = "tt_host.bound"
 """A number that is its operand, of which simplification does not know what it is."""
@@ -24,6 +24,10 @@ class KeepGrids(Pass):
     *Before*: functions with grids (`scf.forall`); the context allows unregistered dialects. *After*: the last
     bound of each is a `tt_host.bound` of what it was. `convert-tiles-to-tt` takes that for its operand.
 
+    With `loops` this is done to the upper bound of loops in grids, outside of branches, that are known to
+    turn once, for passes that ask for a loop over tiles of keys also where there is one tile. Bounds have to
+    be constants (`sccp`).
+
     ```mlir
     %o = scf.forall (%b, %h, %t) in (1, 1, 1) shared_outs(%out = %empty) -> (tensor<1x1x3x64xbf16>) {...}
     ```
@@ -36,12 +40,17 @@ class KeepGrids(Pass):
 
     NAME = "tt-keep-grids"
 
+    loops: bool = option(False, "keep loops of one turn in grids, too")
+
     def run(self, op: ir.Operation) -> None:
         """Rewrite every grid in `op`."""
         kir.require_unregistered(op)
         for grid in rw.walk_list(op, "scf.forall"):
-            if len(grid.results):
-                _hide_last_bound(grid)
+            if not len(grid.results):
+                continue
+            if self.loops:
+                _hide_bounds_of_loops(grid.regions[0].blocks[0])
+            _hide_last_bound(grid)
 
 
 def shown(bound: ir.Value) -> int | ir.Value:
@@ -76,6 +85,18 @@ def _hide_last_bound(grid: ir.Operation) -> None:
     for old, result in zip(grid.results, new.results, strict=True):
         old.replace_all_uses_with(result)
     grid.erase()
+
+
+def _hide_bounds_of_loops(block: ir.Block) -> None:
+    for view in block.operations:
+        loop = view.operation
+        if loop.name != "scf.for":
+            continue
+        _hide_bounds_of_loops(loop.regions[0].blocks[0])
+        lower, upper, step = (rw.constant_value(each) for each in list(loop.operands)[:3])
+        if lower is not None and upper is not None and step is not None and lower < upper <= lower + step:
+            with ir.InsertionPoint(loop), loop.location:
+                loop.operands[1] = _hidden(loop.operands[1])
 
 
 def _hidden(bound: ir.Value) -> ir.Value:
