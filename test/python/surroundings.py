@@ -98,7 +98,7 @@ def keys_of_a_latent(q, k, v, latent, up):
 def keys_of_a_rounded_latent(q, k, v, latent, up):
     """Of a product of f32 and bf16 neither factor is rounded."""
     projected = latent @ up
-    return attend(q, k + aec.cast(projected, "bf16")[None, None], v), projected
+    return attend(q, k + aec.cast(projected / 16, "bf16")[None, None], v), projected
 
 
 @program("bf16")

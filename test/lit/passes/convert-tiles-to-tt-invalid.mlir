@@ -45,9 +45,9 @@ func.func @f(%x: tensor<16x24xf32>) -> tensor<16x24xf32> {
   %empty = tensor.empty() : tensor<16x24xf32>
   %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x24xf32>) {
     %tile = tensor.extract_slice %x[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> to tensor<16x24xf32>
-    // expected-error @+1 {{'tensor.collapse_shape' op unsupported in a kernel: 'tensor.collapse_shape'}}
-    %s = tensor.collapse_shape %tile [[0, 1]] : tensor<16x24xf32> into tensor<384xf32>
-    %r = tensor.expand_shape %s [[0, 1]] output_shape [16, 24] : tensor<384xf32> into tensor<16x24xf32>
+    // expected-error @+1 {{'tensor.bitcast' op unsupported in a kernel: 'tensor.bitcast'}}
+    %s = tensor.bitcast %tile : tensor<16x24xf32> to tensor<16x24xi32>
+    %r = tensor.bitcast %s : tensor<16x24xi32> to tensor<16x24xf32>
     scf.forall.in_parallel {
       tensor.parallel_insert_slice %r into %out[0, 0] [16, 24] [1, 1] : tensor<16x24xf32> into tensor<16x24xf32>
     }
