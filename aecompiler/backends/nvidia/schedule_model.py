@@ -18,39 +18,39 @@ import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from aecompiler.backends.nvidia.hopper.limits import ROWS
+from aecompiler.backends.nvidia.hopper.limits import ROWS, registers_of_roles
 from aecompiler.backends.nvidia.program_facts import Form
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule
-from aecompiler.backends.nvidia.schedule_space import plain_shared_bytes, shared_bytes
+from aecompiler.backends.nvidia.schedule_space import plain_shared_bytes, registers_of_tiles, shared_bytes
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton.layouts import bits_of
 from aecompiler.backends.triton.occupancy import occupancy
 
 CONSTANTS: Mapping[str, float] = {
     "norm": 2.302,  # how sharply the slowest unit decides
-    "operations": 1.242,  # instructions for an element beside those of the program: rounding, addresses
-    "step instructions": 118.2,  # cycles that a group starts instructions for beside those of elements
-    "group latency": 127.9,  # cycles of a step that no unit is busy for: barriers, waits, dependences
+    "operations": 1.128,  # instructions for an element beside those of the program: rounding, addresses
+    "step instructions": 119.6,  # cycles that a group starts instructions for beside those of elements
+    "group latency": 134.0,  # cycles of a step that no unit is busy for: barriers, waits, dependences
     "tile latency": 3032.0,  # cycles of a tile of rows: q, the first scores, the end
     "tile features": 5.423,  # and for each feature of v
-    "second rows": 0.2763,  # factor of both where the rows of the next tile have a buffer of their own
-    "block latency": 555.5,  # of a block, for each group: barriers are made, warps get their roles
-    "copy latency": 295.3,  # from the request for a tile to its arrival
-    "l2 bytes": 150.7,  # bytes that a multiprocessor gets from the L2 cache in a cycle
+    "second rows": 0.3222,  # factor of both where the rows of the next tile have a buffer of their own
+    "block latency": 730.6,  # of a block, for each group: barriers are made, warps get their roles
+    "copy latency": 305.7,  # from the request for a tile to its arrival
+    "l2 bytes": 147.5,  # bytes that a multiprocessor gets from the L2 cache in a cycle
     "shared bytes": 119.4,  # bytes that the tensor cores of a multiprocessor read in a cycle
     "at-use": 0.9784,  # factors of the time of a step
     "at-end": 0.98,
     "together": 1.014,
-    "masked": 1.72,  # of a step in which elements are masked, beside its operations: a loop of its own
+    "masked": 1.75,  # of a step in which elements are masked, beside its operations: a loop of its own
     "tiles": 0.995,
-    "persistent": 1.02,
+    "persistent": 1.009,
     "free": 0.9938,
     "ping-pong": 0.9808,
     "plain registers": 72.96,  # of a thread, beside those of tiles
     "plain latency": 757.4,  # as group latency, of kernels without roles
-    "plain tile": 4789.0,  # as tile latency
-    "plain products": 1.121,  # times the time of products that warps wait for
-    "spill": 75.82,  # cycles of a step for a register that a thread does not have
+    "plain tile": 5316.0,  # as tile latency
+    "plain products": 1.079,  # times the time of products that warps wait for
+    "spill": 78.12,  # cycles of a step for a register that a thread does not have
 }
 
 
@@ -114,6 +114,7 @@ class Model:
         """Cycles of a step of all groups."""
         units, constants = self._units(ROWS, keys, mask), self.constants
         others = units.others + constants["step instructions"]
+        others += constants["spill"] * self._missing_registers(groups, keys)
         own = units.tensor + max(units.special, others) + constants["group latency"]
         factor = math.prod(constants[word] for word in words) * (constants["masked"] if mask else 1.0)
         parts = [groups * units.tensor, groups * units.special, groups * others, units.copied, own]
@@ -121,6 +122,13 @@ class Model:
         if stages == 1:
             return self._norm(parts) * factor + arrival
         return self._norm([*parts, arrival / (stages - 1)]) * factor
+
+    def _missing_registers(self, groups: int, keys: int) -> float:
+        """How many numbers of columns, which a thread keeps from tile to tile, it has no registers for."""
+        kept = self.facts.kept * keys / COLUMNS
+        most, _ = registers_of_roles(self.target.registers, groups)
+        needed = registers_of_tiles(self.facts, keys) + kept
+        return min(kept, max(0.0, needed - (most - _SPARE)))
 
     # ---- kernels that Triton schedules: several blocks share a multiprocessor --------------------------
 
@@ -215,6 +223,12 @@ def dealt(tiles: Sequence[float], count: int, processors: int) -> float:
         return -(-count // processors) * longest
     return max(longest, count * mean / processors + min(tiles))
 
+
+COLUMNS = 4
+"""Threads that share a row of accumulators, each with every fourth pair of its columns."""
+
+_SPARE = 10
+"""Registers that the assembler needs beside those that are counted where it may not spill."""
 
 _EVEN = 1.05
 """Times that differ by less are those of equal blocks, which end in waves."""

@@ -43,18 +43,15 @@ def legal_schedules(
 
 
 def _with_roles(facts: ProgramFacts, target: NvidiaTarget, given: NvidiaSchedule) -> Iterator[NvidiaSchedule]:
-    values = _pieces(facts.value_features)
-    are_boxes = all(map(_is_box, (*_pieces(facts.features), *values)))
+    are_boxes = all(map(_is_box, (*_pieces(facts.features), *_pieces(facts.value_features))))
     is_asked = not (given.block_q or given.num_warps)
     if not (target.specializes_warps and is_asked and facts.element in _COPIED and are_boxes):
         return
     groups = _or(given.consumers, range(1, MAX_CONSUMERS + 1))
     grids, waits = _or(given.grid, GRIDS), _or(given.waits, tuple(each.value for each in Waits))
     for consumers, keys in itertools.product(groups, filter(_is_box, _or(given.block_kv, BLOCKS_KV))):
-        scores, weights = Tile((ROWS, keys), "f32"), Tile((ROWS, keys), facts.element)
-        sums = [Tile((ROWS, size), "f32") for size in values]
         most, _ = limits.registers_of_roles(target.registers, consumers)
-        if limits.needed_registers((scores, *sums, weights)) > most:
+        if registers_of_tiles(facts, keys) > most:
             continue
         for stages, grid in itertools.product(_or(given.num_stages, STAGES), grids):
             # A second buffer for rows is used where it has room.
@@ -65,6 +62,13 @@ def _with_roles(facts: ProgramFacts, target: NvidiaTarget, given: NvidiaSchedule
             for wait, order in itertools.product(waits, orders):
                 numbers = {"consumers": consumers, "block_kv": keys, "num_stages": stages}
                 yield dataclasses.replace(given, **numbers, grid=grid, waits=wait, order=order)
+
+
+def registers_of_tiles(facts: ProgramFacts, keys: int) -> int:
+    """The registers of a thread of a group with roles: scores, weights in the type of v, and sums."""
+    scores, weights = Tile((ROWS, keys), "f32"), Tile((ROWS, keys), facts.element)
+    sums = [Tile((ROWS, size), "f32") for size in _pieces(facts.value_features)]
+    return limits.needed_registers((scores, *sums, weights))
 
 
 def shared_bytes(
