@@ -82,8 +82,8 @@ class ProgramFacts:
 
     `operations`: instructions for each element of a tile, beside both products; `special` of them: those of
     the special function unit; `loads`: elements of captured tensors that are read for each. `mask_operations`
-    are added in tiles with masked elements. `kept`: numbers for each column of a tile that scores add or multiply,
-    which are the same for all tiles (places as floats), so that they stay in registers.
+    are added in tiles with masked elements. `kept`: numbers for each column of a tile that are the same in
+    all tiles (places as floats), so that they stay in registers.
     """
 
     features: int
