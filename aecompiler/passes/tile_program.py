@@ -399,12 +399,12 @@ class TileProgram:
     def value_pieces(self) -> list[tuple[int, int]]:
         """The same of v's features, each with an accumulator of its own.
 
-        What is computed from o is fused with it as a whole.
+        What is computed from o is fused with it as a whole, and partial results of split keys are merged so.
         """
         is_given = self.v is not None and isinstance(self.v.owner, ir.Block)
-        is_split = self.options.split_features and self.options.split_kv == 1 and is_given
+        may_be_split = self.options.split_features and not self.options.is_split and is_given
         users = [use.owner.operation.name for use in self.op.operation.results[0].uses]
-        if is_split and all(name == "func.return" for name in users):
+        if may_be_split and all(name == "func.return" for name in users):
             return pieces_of(self.v_features)
         return [(0, self.v_features)]
 

@@ -122,6 +122,11 @@ def test_numbers_of_rows_may_stand_in_types(tile):
     check(traced.module, inputs, tile=f"{tile} split-programs=40")
 
 
+def test_partial_results_have_all_features_of_values_that_may_be_in_pieces():
+    inputs = arrays(8, 2, 3, 53, "f16", features=48)
+    few(inputs, programs=40, tile=f"{PACKED} split-features=true", mask=causal, normalize=with_lse)
+
+
 def test_operations_around_attention_are_part_of_packed_kernels():
     gate = {"gate": (aec.tensor("B", 8, "Sq", 8), random(2, 8, 5, 8, number=4))}
     program = lambda q, k, v, gate: aec.attention(q * 0.5, k, v, mask=causal()) * gate  # noqa: E731
