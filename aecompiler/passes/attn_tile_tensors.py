@@ -72,9 +72,12 @@ class TileTensors(Pass):
 
 
 def _map_to_blocks(grid: ir.Operation) -> None:
-    """Say that each program of a grid is a block of threads: then a grid of one program stays one."""
+    """Say that each program of a grid is a block of threads: then a grid of one program stays one.
+
+    There are ten names of dimensions; further ones share the last.
+    """
     dimensions = range(len(grid.attributes["staticUpperBound"]))
-    blocks = ", ".join(f"#gpu.block<linear_dim_{d}>" for d in dimensions)
+    blocks = ", ".join(f"#gpu.block<linear_dim_{min(d, 9)}>" for d in dimensions)
     grid.attributes["mapping"] = ir.Attribute.parse(f"[{blocks}]")
 
 

@@ -166,3 +166,31 @@ func.func @differences(%x: tensor<?x?xf32>, %start: tensor<?xf32>) -> tensor<?xf
   } -> tensor<?xf32>
   return %0 : tensor<?xf32>
 }
+
+// -----
+
+// A grid of one program stays one, whatever simplification knows of it.
+
+// CHECK-LABEL: func.func @one_program
+// CHECK: scf.forall ({{.*}}) in (1, 1)
+func.func @one_program(%x: tensor<4xf32>) -> tensor<4xf32> {
+  %c1 = arith.constant 1 : index
+  %e = tensor.empty() : tensor<4xf32>
+  %o = scf.forall (%b, %t) in (%c1, 1) shared_outs(%out = %e) -> (tensor<4xf32>) {
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %x into %out[%b] [4] [1] : tensor<4xf32> into tensor<4xf32>
+    }
+  }
+  return %o : tensor<4xf32>
+}
+
+// -----
+
+// Blocks have names for ten dimensions; grids may have more.
+
+// CHECK-LABEL: func.func @many_dimensions
+// CHECK: mapping = [{{.*}}, #gpu.block<linear_dim_9>, #gpu.block<linear_dim_9>]
+func.func @many_dimensions(%x: tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32>) -> tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32> {
+  %0 = math.exp %x : tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32>
+  return %0 : tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32>
+}
