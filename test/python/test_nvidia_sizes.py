@@ -67,19 +67,19 @@ def _parameters(function):
 @pytest.mark.parametrize(("rows", "keys"), list(itertools.product((1, 64, "S"), repeat=2)))
 def test_one_batch_and_head_are_launched_as_a_kernel(rows, keys, target):
     """With one tile of rows the grid has one program."""
-    _, launches = plan_of(program((1, 1, 1, rows, keys), (64, 64)), target)
+    _, launches = plan_of(program((1, 1, 1, rows, keys), (64, 64)), target, split="none")
     assert launches == 1
 
 
 @pytest.mark.parametrize("options", [{"consumers": 1}, {"consumers": 2, "grid": "persistent"}])
 def test_a_grid_of_one_program_may_have_roles(options):
     rows = 64 * options["consumers"]
-    _, launches = plan_of(program((1, 1, 1, rows, 1000), (64, 64)), **options)
+    _, launches = plan_of(program((1, 1, 1, rows, 1000), (64, 64)), split="none", **options)
     assert launches == 1
 
 
 def test_all_results_of_a_grid_of_one_program_are_of_one_kernel():
-    _, launches = plan_of(program((1, 1, 1, 17, 33), (32, 32), lse=True), block_q=64)
+    _, launches = plan_of(program((1, 1, 1, 17, 33), (32, 32), lse=True), block_q=64, split="none")
     assert launches == 1
 
 
