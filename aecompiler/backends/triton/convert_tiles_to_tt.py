@@ -7,14 +7,11 @@ from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.elementwise import LIBRARIES
 from aecompiler.backends.triton.kernel import KernelBuilder, KernelOptions
 from aecompiler.backends.triton.kernel_abi import DESCRIPTORS, LAUNCH
-from aecompiler.backends.triton.tt_keep_grids import BOUND
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
 from aecompiler.passes.structured_ops import EXACT
 from aecompiler.passes.tile_program import RETRY
-
-_ERASABLE = ("tensor.extract", "tensor.empty", BOUND)
 
 
 @register_pass
@@ -102,7 +99,7 @@ class ConvertTilesToTT(Pass):
                 if self.descriptors:
                     _read_again(loop)
                 _convert(op, loop, f"{rw.symbol_name(function)}_{number}", options)
-            if loops or rw.walk_list(function, BOUND):
+            if loops:
                 _erase_unused(function)
 
 
@@ -130,7 +127,7 @@ def _read_again(loop: ir.Operation) -> None:
 def _erase_unused(function: ir.Operation) -> None:
     """Erase scalars of the host that only kernels need, which compute them themselves."""
     for op in reversed(rw.walk_list(function)):
-        is_scalar = op.name.startswith(("arith.", "math.")) or op.name in _ERASABLE
+        is_scalar = op.name.startswith(("arith.", "math.")) or op.name in ("tensor.extract", "tensor.empty")
         if is_scalar and not any(list(result.uses) for result in op.results):
             op.erase()
 

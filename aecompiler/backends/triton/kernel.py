@@ -22,7 +22,6 @@ from aecompiler.backends.triton.memory import (
 )
 from aecompiler.backends.triton.structured import Structured
 from aecompiler.backends.triton.tiles import Tile
-from aecompiler.backends.triton.tt_keep_grids import shown
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
@@ -73,8 +72,7 @@ class KernelBuilder:
         self.inits = [_own_memory(init) for init in operands[len(operands) - len(self.outs) :]]
         dynamic = iter(operands)
         self.bounds: list[int | ir.Value] = [
-            shown(next(dynamic)) if bound == rw.DYNAMIC else bound
-            for bound in loop.attributes["staticUpperBound"]
+            next(dynamic) if bound == rw.DYNAMIC else bound for bound in loop.attributes["staticUpperBound"]
         ]
         self.body = body
         self.function: ir.Operation

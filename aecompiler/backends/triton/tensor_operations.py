@@ -13,7 +13,7 @@ from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.memory import Global, Region, tile_positions
 from aecompiler.backends.triton.parts import Part, part_of, put, take
 from aecompiler.backends.triton.tiles import Tile, merge
-from aecompiler.backends.triton.tt_keep_grids import BOUND
+from aecompiler.backends.triton.tt_keep_loops import HIDDEN
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured, operand_loops
@@ -355,6 +355,6 @@ HANDLERS = {
     "tensor.dim": _dim,
     "tensor.cast": _cast,
     "scf.forall.in_parallel": _in_parallel,
-    BOUND: _cast,
+    HIDDEN: _cast,
 }
 """What makes operations of a kernel of those of a tile program."""

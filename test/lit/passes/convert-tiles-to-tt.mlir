@@ -355,21 +355,29 @@ func.func @swapped(%x: tensor<16x64xf32>) -> tensor<16x64xf32> {
 
 // -----
 
-// A bound that was hidden from simplification is a number; one of a grid that simplification removed goes away.
-// CHECK-LABEL: func.func @one_program
-// CHECK-NOT:     tt_host.bound
-// CHECK:         %[[ONE:.+]] = arith.constant 1 : index
+// A bound and a position that were hidden from simplification are what they were: the loop has one turn.
+// CHECK-LABEL: func.func @one_turn
+// CHECK-NOT:     tt_host.hidden
 // CHECK:         "tt_host.launch"(
-// CHECK-NOT:     tt_host.bound
-func.func @one_program(%x: tensor<16x64xf32>, %n: index) -> tensor<16x64xf32> {
+// CHECK:         "tt.func"
+// CHECK-NOT:     {{tt_host.hidden|scf.for}}
+// CHECK:         arith.addf
+// CHECK-NOT:     tt_host.hidden
+// CHECK:         "tt.store"
+func.func @one_turn(%x: tensor<16x64xf32>) -> tensor<16x64xf32> {
+  %c0 = arith.constant 0 : index
   %c1 = arith.constant 1 : index
-  %unused = "tt_host.bound"(%n) : (index) -> index
-  %bound = "tt_host.bound"(%c1) : (index) -> index
   %empty = tensor.empty() : tensor<16x64xf32>
-  %o = scf.forall (%t) in (%bound) shared_outs(%out = %empty) -> (tensor<16x64xf32>) {
-    %tile = tensor.extract_slice %x[0, 0] [16, 64] [1, 1] : tensor<16x64xf32> to tensor<16x64xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16x64xf32>) {
+    %first = "tt_host.hidden"(%t) : (index) -> index
+    %n = "tt_host.hidden"(%c1) : (index) -> index
+    %tile = tensor.extract_slice %x[%first, 0] [16, 64] [1, 1] : tensor<16x64xf32> to tensor<16x64xf32>
+    %sum = scf.for %i = %c0 to %n step %c1 iter_args(%s = %tile) -> (tensor<16x64xf32>) {
+      %more = linalg.add ins(%s, %tile : tensor<16x64xf32>, tensor<16x64xf32>) outs(%empty : tensor<16x64xf32>) -> tensor<16x64xf32>
+      scf.yield %more : tensor<16x64xf32>
+    }
     scf.forall.in_parallel {
-      tensor.parallel_insert_slice %tile into %out[0, 0] [16, 64] [1, 1] : tensor<16x64xf32> into tensor<16x64xf32>
+      tensor.parallel_insert_slice %sum into %out[%first, 0] [16, 64] [1, 1] : tensor<16x64xf32> into tensor<16x64xf32>
     }
   }
   return %o : tensor<16x64xf32>

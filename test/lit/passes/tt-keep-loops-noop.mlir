@@ -1,4 +1,4 @@
-// RUN: aec-opt %s --allow-unregistered-dialect --tt-keep-grids | FileCheck %s
+// RUN: aec-opt %s --allow-unregistered-dialect --tt-keep-loops | FileCheck %s
 
 // A loop without results is no grid of tiles.
 // CHECK-LABEL: func.func @rest

@@ -1,4 +1,4 @@
-// RUN: not aec-opt %s --tt-keep-grids 2>&1 | FileCheck %s
+// RUN: not aec-opt %s --tt-keep-loops 2>&1 | FileCheck %s
 
 // CHECK: needs a context that allows unregistered dialects
 func.func @f() {
