@@ -7,7 +7,6 @@ elements. Results hold 77 where nothing was written. Numbers have the types of t
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import host_views
 import ml_dtypes
 import numpy as np
+import scalar_operations
 import tensor_descriptors
 
 from aecompiler.backends.triton import ir_ops as tt
@@ -123,8 +123,8 @@ class Frame:
         handler = _HANDLERS.get(op.name)
         if handler is not None:
             results = handler(self, op, operands)
-        elif op.name in _ELEMENTWISE:
-            results = [_ELEMENTWISE[op.name](*operands)]
+        elif op.name in scalar_operations.ELEMENTWISE:
+            results = [scalar_operations.ELEMENTWISE[op.name](*operands)]
         else:
             raise AssertionError(f"{op.name} is not known")
         self.bind(op, results)
@@ -240,7 +240,7 @@ class Frame:
         name = symbol.removeprefix("__nv_")
         single = dtype_of(op.results[0].type) == np.float32
         name = name.removesuffix("f") if single else name
-        return [_LIBRARY[name](*operands)]
+        return [scalar_operations.LIBRARY[name](*operands)]
 
     def assembly(self, op: ir.Operation, operands: list) -> list:
         instruction = ir.StringAttr(op.attributes["asm_string"]).value
@@ -274,7 +274,9 @@ class _Loose(Frame):
         self.values = outer.values
 
     def operation(self, op: ir.Operation) -> None:
-        self.values[op.results[0]] = _ELEMENTWISE[op.name](*[self.values[each] for each in op.operands])
+        self.values[op.results[0]] = scalar_operations.ELEMENTWISE[op.name](
+            *[self.values[each] for each in op.operands]
+        )
 
 
 def pointers_to(array: np.ndarray, *, writable: bool = False) -> Pointers:
@@ -364,13 +366,15 @@ _HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
     ],
     "tt.addptr": lambda frame, op, operands: [_addptr(*operands)],
     "tt.dot": lambda frame, op, operands: _dot(op, operands),
-    "arith.cmpi": lambda frame, op, operands: [_cmpi(op, *operands)],
-    "arith.cmpf": lambda frame, op, operands: [_cmpf(op, *operands)],
-    "arith.extui": lambda frame, op, operands: [_unsigned(operands[0]).astype(dtype_of(op.results[0].type))],
+    "arith.cmpi": lambda frame, op, operands: [scalar_operations.cmpi(op, *operands)],
+    "arith.cmpf": lambda frame, op, operands: [scalar_operations.cmpf(op, *operands)],
+    "arith.extui": lambda frame, op, operands: [
+        scalar_operations.unsigned(operands[0]).astype(dtype_of(op.results[0].type))
+    ],
     "arith.extsi": lambda frame, op, operands: [
         -operands[0].astype(np.int64) if operands[0].dtype == np.bool_ else operands[0].astype(np.int64)
     ],
-    "arith.uitofp": lambda frame, op, operands: [_unsigned(operands[0]).astype(np.float64)],
+    "arith.uitofp": lambda frame, op, operands: [scalar_operations.unsigned(operands[0]).astype(np.float64)],
     "arith.bitcast": lambda frame, op, operands: [operands[0].view(dtype_of(op.results[0].type))],
     "arith.trunci": lambda frame, op, operands: [
         (operands[0] & 1) != 0 if str(dtype_of(op.results[0].type)) == str(np.bool_) else operands[0]
@@ -379,136 +383,7 @@ _HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
         f"arith.{name}": (lambda frame, op, operands: operands)
         for name in ("extf", "truncf", "sitofp", "index_cast")
     },
-    "arith.fptosi": lambda frame, op, operands: [_saturated(operands[0], dtype_of(op.results[0].type))],
-}
-
-
-def _unsigned(value: np.ndarray) -> np.ndarray:
-    if value.dtype == np.bool_:
-        return value.astype(np.uint8)
-    return value.view(np.dtype(f"u{value.dtype}"))
-
-
-def _saturated(value: np.ndarray, dtype: Any) -> np.ndarray:
-    limits = np.iinfo(dtype)
-    wide = np.nan_to_num(np.trunc(value.astype(np.float64)), nan=0.0, posinf=1e300, neginf=-1e300)
-    return np.where(wide >= limits.max, limits.max, np.where(wide <= limits.min, limits.min, wide)).astype(
-        dtype
-    )
-
-
-_ORDERS = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
-_COMPARE: dict[str, Callable] = {
-    "eq": np.equal,
-    "ne": np.not_equal,
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-}
-
-
-def _cmpi(op: ir.Operation, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    name = _ORDERS[ir.IntegerAttr(op.attributes["predicate"]).value]
-    if name[0] == "u":
-        a, b = _unsigned(a), _unsigned(b)
-    return _COMPARE[name[-2:]](a, b)
-
-
-_FLOATS = (
-    *("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord"),
-    *("ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"),
-)
-
-
-def _cmpf(op: ir.Operation, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    name = _FLOATS[ir.IntegerAttr(op.attributes["predicate"]).value]
-    unordered = np.isnan(a) | np.isnan(b)
-    if name in ("ord", "uno"):
-        return unordered == (name == "uno")
-    if name in ("true", "false"):
-        return np.full(np.shape(a), name == "true")
-    found = _COMPARE[name[1:]](a, b)
-    return found | unordered if name[0] == "u" else found & ~unordered
-
-
-def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Toward zero; anything for a division by 0."""
-    a = np.asarray(a)
-    b = np.where(b == 0, 1, b).astype(a.dtype)
-    down = a // b
-    return (down + ((down * b != a) & ((a < 0) != (b < 0)))).astype(a.dtype)
-
-
-def _remainder(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a - _quotient(a, b) * b
-
-
-def _without_sign(function: Callable) -> Callable:
-    def apply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        dtype = np.asarray(a).dtype
-        return function(_unsigned(np.asarray(a)), _unsigned(np.asarray(b))).view(dtype)
-
-    return apply
-
-
-def _shift(function: Callable) -> Callable:
-    return lambda a, b: function(a, b & (np.asarray(a).dtype.itemsize * 8 - 1))
-
-
-_ELEMENTWISE: dict[str, Callable] = {
-    **{
-        f"arith.{name}{kind}": function
-        for name, function in {"add": np.add, "sub": np.subtract, "mul": np.multiply}.items()
-        for kind in "if"
-    },
-    "arith.divf": np.divide,
-    "arith.negf": np.negative,
-    "arith.maximumf": np.maximum,
-    "arith.minimumf": np.minimum,
-    "arith.maxnumf": np.fmax,
-    "arith.minnumf": np.fmin,
-    "arith.divsi": _quotient,
-    "arith.remsi": _remainder,
-    "arith.divui": _without_sign(lambda a, b: a // np.maximum(b, 1)),
-    "arith.remui": _without_sign(lambda a, b: a % np.maximum(b, 1)),
-    "arith.minsi": np.minimum,
-    "arith.maxsi": np.maximum,
-    "arith.minui": _without_sign(np.minimum),
-    "arith.maxui": _without_sign(np.maximum),
-    "arith.andi": np.bitwise_and,
-    "arith.ori": np.bitwise_or,
-    "arith.xori": np.bitwise_xor,
-    "arith.shli": _shift(np.left_shift),
-    "arith.shrsi": _shift(np.right_shift),
-    "arith.shrui": _shift(_without_sign(np.right_shift)),
-    # the host's
-    "arith.ceildivui": _without_sign(lambda a, b: a // np.maximum(b, 1) + (a % np.maximum(b, 1) != 0)),
-    "arith.ceildivsi": lambda a, b: -(-a // b),
-    "arith.floordivsi": lambda a, b: a // b,
-    "math.exp": np.exp,
-    "math.exp2": np.exp2,
-    "math.log": np.log,
-    "math.log2": np.log2,
-    "math.sqrt": np.sqrt,
-    "math.rsqrt": lambda a: (1 / np.sqrt(a)).astype(np.asarray(a).dtype),
-    "math.sin": np.sin,
-    "math.cos": np.cos,
-    "math.erf": lambda a: np.vectorize(math.erf, otypes=[np.float64])(a),
-    "math.floor": np.floor,
-    "math.ceil": np.ceil,
-    "math.absf": np.abs,
-    "math.fma": lambda a, b, c: np.asarray(a, np.float64) * b + c,  # rounded once, but for f64
-}
-
-_LIBRARY: dict[str, Callable] = {
-    **{
-        name: getattr(np, name) for name in ("tanh", "sinh", "cosh", "tan", "expm1", "log1p", "log10", "cbrt")
-    },
-    **{name: getattr(np, name) for name in ("rint", "trunc", "copysign")},
-    **{name: getattr(np, f"arc{name[1:]}") for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh")},
-    "atan2": np.arctan2,
-    "pow": np.power,
-    "erfc": lambda a: np.vectorize(math.erfc, otypes=[np.float64])(a),
-    "round": lambda a: np.copysign(np.floor(np.abs(a) + 0.5), a),
+    "arith.fptosi": lambda frame, op, operands: [
+        scalar_operations.saturated(operands[0], dtype_of(op.results[0].type))
+    ],
 }
