@@ -38,6 +38,8 @@ class RepeatedCalls:
     def __call__(self, values: Sequence[Any], out: Any) -> Sequence[Any] | None:
         """The results of a call, if it repeats an earlier one; else None, and nothing has happened."""
         given = () if out is None else out if isinstance(out, (tuple, list)) else (out,)
+        if out is not None and not given:
+            return None
         try:
             key, addresses = self._describe(values, given)
             recorded = self._recorded.get(key)

@@ -28,7 +28,9 @@ def test_work_around_attention_agrees_with_the_reference(name: str) -> None:
     close = TOLERANCE[traced.arguments[0].spec.dtype]
     for sizes in SIZES:
         inputs = list(arguments_of(traced, sizes))
-        outputs = kernel(*kernel.place(inputs))
+        placed = kernel.place(inputs)
+        for _ in range(3):  # the second call is recorded, if it can be, and the third may repeat it
+            outputs = kernel(*placed)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         for got, want in zip(outputs, kernel.evaluate_reference(*inputs), strict=True):
             assert tuple(got.shape) == want.shape

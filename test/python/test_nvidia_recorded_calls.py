@@ -6,12 +6,16 @@ import threading
 
 import pytest
 from device_fakes import FakeDriver, FakeTensor
+from test_host_plan import plan_of
+from test_host_views import VIEWS, of
 from test_nvidia_descriptors import PARAMETERS as DESCRIBED
 from test_nvidia_descriptors import plan as described_plan
 from test_nvidia_launch import MANIFEST, artifact, code, executable, torch_stand_in  # noqa: F401  (a fixture)
 
 from aecompiler.backends.nvidia import launch
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED, NvidiaArtifact
+from aecompiler.backends.nvidia.host_program import make_program
+from aecompiler.backends.nvidia.recorded_call import Device, record
 from aecompiler.errors import BackendError
 
 
@@ -41,6 +45,14 @@ def moved(arguments):
     return [
         FakeTensor(each.shape, each.strides) if isinstance(each, FakeTensor) else each for each in arguments
     ]
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_programs_with_views_are_not_recorded(name):
+    body, arguments, result, shape, _ = VIEWS[name]
+    plan = plan_of(f"func.func @f({arguments}) -> {result} {{\n{body}\n  return %r : {result}\n}}")
+    device = Device(None, 0, 0, [], lambda _: 0, lambda *_: None)
+    assert record(device, make_program(plan), plan, [of(shape), 2], []) is None
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

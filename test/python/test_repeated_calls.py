@@ -129,6 +129,13 @@ def test_calls_that_differ_are_not_repeated(calls, recorder, others):
     assert len(recorder.launched) == 1
 
 
+@pytest.mark.parametrize("out", [(), []])
+def test_given_results_of_none_are_left_to_the_checks(calls, recorder, out):
+    for _ in range(3):
+        make(calls, arguments())
+    assert calls(arguments(), out) is None
+
+
 def test_zeros_of_both_signs_are_told_apart_and_nan_is_like_nan(calls):
     for _ in range(2):
         make(calls, arguments(s=0.0))

@@ -83,6 +83,23 @@ def test_numbers_that_are_read(name, dtype):
     assert ("bmsk" in str(words.module)) == (name != "moved" and (name, dtype) != ("equal", np.int64))
 
 
+SCALARS = {
+    "offset": lambda n: lambda i, j: j < i + n,
+    "before": lambda n: lambda i, j: j + n <= i,
+    "narrow": lambda n: lambda i, j: aec.cast(j, "i32") + aec.cast(n, "i32") < aec.cast(i, "i32"),
+    "window": lambda n: aec.masks.window(n),
+}
+
+
+@pytest.mark.parametrize("dtype", ["i32", "i64"])
+@pytest.mark.parametrize("name", SCALARS)
+def test_sums_with_scalars_wrap_as_they_did(name, dtype):
+    plain, words = kernels(SCALARS[name], TILES[1], {"n": aec.scalar(dtype)})
+    info = np.iinfo(dtype.replace("i", "int"))
+    for number in (3, -5, info.max, info.min, info.max - 7):
+        check_equal(plain, words, lambda sq, skv, number=number: [number])
+
+
 @pytest.mark.parametrize("name", ["causal", "window"])
 def test_code_tests_seven_elements_at_once(name):
     pytest.importorskip("triton")

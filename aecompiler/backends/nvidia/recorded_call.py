@@ -2,8 +2,9 @@
 
 The host program of a call does the same for all calls of the same scalars and of tensors of the same sizes
 and strides, as long as these are aligned. `record` runs it once on stand-ins for tensors and notes what it
-does; what copies tensors is not recorded. A `RecordedCall` does that again: it allocates, looks up the
-launches for the addresses at hand, which stand in memory ready for the driver, and makes them.
+does; what copies tensors or makes views of them is not recorded. A `RecordedCall` does that again: it
+allocates, looks up the launches for the addresses at hand, which stand in memory ready for the driver, and
+makes them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from aecompiler.backends.nvidia.launcher import Launcher, ReadyLaunch
 from aecompiler.backends.triton.kernel_abi import ALIGNMENT, ITEM_BYTES
 from aecompiler.bounded import keep
 
-_MOST_READY = 512
+_MOST_READY = 256
 """For how many combinations of addresses launches are kept; those of one take about a kilobyte each."""
 
 
@@ -62,14 +63,11 @@ class _StandIn:
     def data_ptr(self) -> _Address:
         return _Address.of(self.number)
 
-    def contiguous(self) -> Any:
+    def _refuse(self, *_: Any) -> Any:
         raise _NotRecorded
 
-    def copy_(self, other: Any) -> Any:
-        raise _NotRecorded
-
-    def fill_(self, number: Any) -> Any:
-        raise _NotRecorded
+    contiguous = copy_ = fill_ = __getitem__ = permute = expand = reshape = _refuse
+    """What host programs do with tensors beyond that: views and copies."""
 
     def span(self) -> int:
         """The bytes from the first element to the end of the last."""

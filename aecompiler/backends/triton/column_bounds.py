@@ -25,6 +25,18 @@ _OPPOSITE = {
 _LARGEST_CONSTANT = 2**30
 """Of sums with positions and sizes, which are below 2^31 - 2^30 where i32 holds them."""
 
+_OF_PROGRAMS = ("tt.get_program_id", "tt.get_num_programs")
+_OF_POSITIONS = tuple(
+    f"arith.{name}"
+    for name in (
+        *("addi", "subi", "muli", "divsi", "divui", "remsi", "remui", "ceildivsi", "floordivsi", "select"),
+        *("minsi", "maxsi", "minui", "maxui", "extsi", "extui", "trunci", "index_cast"),
+    )
+)
+"""What positions are computed by: `convert-tiles-to-tt` computes in 64 bits what may not be exact in 32."""
+
+_OPPOSITE_EXTREMES = {"arith.minsi": "arith.maxsi", "arith.maxsi": "arith.minsi"}
+
 _FAR = 2**60
 """Beyond all positions; numbers that users read may be further, where i64 does not hold sums with them."""
 
@@ -169,19 +181,46 @@ def _of_operation(value: ir.Value, sum_of: Callable[[ir.Value], _Sum | None]) ->
 
 
 def _is_exact(left: _Sum, right: _Sum) -> bool:
-    """Whether the sum of two sums is surely not beyond what its type holds: what users read may be anything.
+    """Whether the sum of two sums is surely not beyond what its type holds.
 
-    A number that was read is taken to be where a tile begins if nothing but places is added to it.
+    Numbers of users may be anything: what is read, and scalars of the program.
     """
-    if left.rows or right.rows:
-        return False
-    numbers = [value for _, value in (*left.numbers, *right.numbers)]
-    if any(abs(integer_of(value) or 0) >= _LARGEST_CONSTANT for value in numbers):
-        return False
-    return len(numbers) == 1 or not any(_is_read(value) for value in numbers)
+    numbers = (*left.numbers, *right.numbers)
+    return not left.rows and not right.rows and all(_is_position(number) for _, number in numbers)
 
 
-def _is_read(number: ir.Value) -> bool:
-    """Whether a number is computed from one that was read from memory."""
+def _is_position(number: ir.Value) -> bool:
+    """Whether a number is made of numbers of programs, turns of loops, sizes and small constants.
+
+    So is whatever is kept between two such numbers, as the places that lists of tiles hold.
+    """
     op = kir.definer(number)
-    return op is not None and (op.name == "tt.load" or any(_is_read(operand) for operand in op.operands))
+    if op is None:
+        return _is_position_of_block(number)
+    if op.name == "arith.constant":
+        constant = integer_of(number)
+        return constant is not None and abs(constant) < _LARGEST_CONSTANT
+    if op.name in _OF_PROGRAMS:
+        return True
+    if op.name in _OPPOSITE_EXTREMES and _is_kept(op):
+        return True
+    operands = list(op.operands)[int(op.name == "arith.select") :]
+    return op.name in _OF_POSITIONS and all(map(_is_position, operands))
+
+
+def _is_kept(extreme: ir.Operation) -> bool:
+    """Whether it is the least of a largest of two, or the other way round, and positions are the bounds."""
+    for inner, outer in (tuple(extreme.operands), tuple(extreme.operands)[::-1]):
+        op = kir.definer(inner)
+        is_opposite = op is not None and op.name == _OPPOSITE_EXTREMES[extreme.name]
+        if is_opposite and _is_position(outer) and any(map(_is_position, op.operands)):
+            return True
+    return False
+
+
+def _is_position_of_block(argument: ir.Value) -> bool:
+    """Whether an argument is the turn of a loop over tiles, or a size of a kernel's tensor."""
+    around, at = argument.owner.owner.operation, ir.BlockArgument(argument).arg_number
+    if around.name == "scf.for":
+        return at == 0
+    return kir.SIZES in around.attributes and at in list(ir.DenseI64ArrayAttr(around.attributes[kir.SIZES]))

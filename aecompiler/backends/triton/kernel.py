@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from aecompiler.backends.triton import control_flow, tensor_operations
 from aecompiler.backends.triton import ir_ops as tt
+from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.descriptors import Descriptors
 from aecompiler.backends.triton.elementwise import LIBRARIES, evaluate
@@ -178,6 +179,7 @@ class KernelBuilder:
     def _bind(self, block: ir.Block, counts: Sequence[int]) -> None:
         """What the parameters of the kernel stand for."""
         parameters = list(block.arguments)
+        sizes = []
         at = 0
         for number, (value, count) in enumerate(zip(self.arguments, counts, strict=True)):
             given = parameters[at : at + count]
@@ -187,9 +189,12 @@ class KernelBuilder:
             elif isinstance(value.type, ir.IndexType):
                 is_size = not isinstance(value.owner, ir.Block) and value.owner.operation.name == "tensor.dim"
                 limits = (0, MOST_SIZE) if is_size else ln.type_range(tt.integer(32))
+                sizes += [at - count] if is_size else []
                 self.entries[value] = ln.number(given[0], (), limits)
             else:
                 self.entries[value] = Lanes(_from_parameter(given[0], value.type))
+        if sizes:
+            self.function.attributes[kir.SIZES] = ir.DenseI64ArrayAttr.get(sizes)
         for op in self.outside.values():
             self._run(op)
         for out, init in zip(self.outs, self.inits, strict=True):

@@ -12,6 +12,10 @@ declare_dialects("tt", "tt_host", "ttg", "ttng")
 
 FUNCTION = "tt.func"
 
+SIZES = "tt_host.sizes"
+"""The attribute of a kernel that says which of its parameters are sizes of tensors, so that they are not
+negative and, with as many of them as are added up, not beyond any type."""
+
 WITHOUT_LAYOUTS = "tt_host.without_layouts"
 """The attribute of a kernel without layouts in a module whose other kernels have them."""
 

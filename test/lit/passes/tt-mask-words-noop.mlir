@@ -25,7 +25,7 @@ func.func @host(%b: i1, %x: f32, %y: f32) -> f32 {
 
 // -----
 
-// No bounds are: sums with numbers that are read, twice a column, unsigned comparisons, bits that are read,
+// No bounds are: sums with numbers that are read or are scalars of the program, twice a column, unsigned comparisons, bits that are read,
 // and what other conditions are joined to by an or. Numbers of 16 bits and wide tiles stay as they are.
 // CHECK-LABEL: "tt.func"
 // CHECK-COUNT-7: arith.select

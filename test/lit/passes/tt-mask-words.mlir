@@ -41,7 +41,7 @@
   %s = arith.select %left, %t, %lowest : tensor<64x64xi1>, tensor<64x64xf32>
   "test.use"(%s) : (tensor<64x64xf32>) -> ()
   "tt.return"() : () -> ()
-}) {sym_name = "causal"} : () -> ()
+}) {sym_name = "causal", tt_host.sizes = array<i64: 3, 4, 5>} : () -> ()
 
 // -----
 
@@ -84,4 +84,4 @@
   %s = arith.select %left, %t, %none : tensor<64x32xi1>, tensor<64x32xf32>
   "test.use"(%s) : (tensor<64x32xf32>) -> ()
   "tt.return"() : () -> ()
-}) {sym_name = "window"} : () -> ()
+}) {sym_name = "window", tt_host.sizes = array<i64: 3, 4>} : () -> ()
