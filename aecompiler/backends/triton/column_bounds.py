@@ -212,8 +212,9 @@ def _is_kept(extreme: ir.Operation) -> bool:
     """Whether it is the least of a largest of two, or the other way round, and positions are the bounds."""
     for inner, outer in (tuple(extreme.operands), tuple(extreme.operands)[::-1]):
         op = kir.definer(inner)
-        is_opposite = op is not None and op.name == _OPPOSITE_EXTREMES[extreme.name]
-        if is_opposite and _is_position(outer) and any(map(_is_position, op.operands)):
+        if op is None or op.name != _OPPOSITE_EXTREMES[extreme.name]:
+            continue
+        if _is_position(outer) and any(map(_is_position, op.operands)):
             return True
     return False
 
