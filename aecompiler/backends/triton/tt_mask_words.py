@@ -40,8 +40,8 @@ class MaskWords(Pass):
     just cost more. That bits in such order become R2P is what FlashAttention-4 does with its masks.
 
     Bounds are computed in 64 bits. Sums of positions and sizes in 32 bits before are taken to be exact, as
-    `convert-tiles-to-tt` makes them (`tt_host.sizes` says which parameters are sizes); sums with other numbers,
-    which are read or scalars of the program, stay comparisons.
+    `convert-tiles-to-tt` makes them (`tt_host.sizes` says which parameters are sizes); sums with other
+    numbers, which are read or scalars of the program, stay comparisons.
 
     ```mlir
     %places = arith.addi %start, %range : tensor<64xi32>             // %start, spread
