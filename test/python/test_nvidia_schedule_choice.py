@@ -155,9 +155,9 @@ def test_choosing_tests_few_tiles(monkeypatch):
 # ---- few queries -------------------------------------------------------------------------------------
 
 
-def few_forms(rows=1, features=128, dtype="bf16", queries=0):
+def few_forms(rows=1, features=128, dtype="bf16", queries=0, group=4):
     """The form of attention with fewer queries than keys."""
-    q = aec.tensor("B", 32, rows, features, dtype=dtype)
+    q = aec.tensor("B", 8 * group, rows, features, dtype=dtype)
     k = aec.tensor("B", 8, "S", features, dtype=dtype)
 
     @aec.program(q=q, k=k, v=k)
@@ -175,6 +175,13 @@ def test_few_queries_are_packed_and_keys_are_split_first():
     assert (plain.pack, plain.split) == ("heads", "keys")
     assert any(each.pack == "none" and each.split == "keys" for each in others)
     assert (others[-1].pack, others[-1].split) == ("none", "none")
+
+
+@pytest.mark.parametrize(("group", "packed"), [(64, True), (65, False)])
+def test_groups_of_more_heads_than_a_tile_has_rows_are_not_packed(group, packed):
+    found = attempts(ANY, HOPPER, few_forms(group=group))
+    assert any(each.pack == "heads" for each in found) == packed
+    assert found[0].split == "keys"
 
 
 def test_other_chips_take_few_queries_without_roles():

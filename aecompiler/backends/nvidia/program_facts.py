@@ -98,11 +98,15 @@ class ProgramFacts:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The sizes of a call: all heads of queries of all batches, and the lengths of q and of k."""
+    """The sizes of a call: all heads of queries of all batches, and the lengths of q and of k.
+
+    `group` query heads share a kv head; 1 where the types don't say how many.
+    """
 
     heads: int
     rows: int
     keys: int
+    group: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,14 +205,16 @@ def _arguments_of(module: Any, entry: str) -> list[ir.Value]:
 
 
 def _form_of(op: ir.Operation, length: int, queries: int) -> Form:
-    q, _, v = (ir.RankedTensorType(value.type) for value in list(op.operands)[:3])
+    q, k, v = (ir.RankedTensorType(value.type) for value in list(op.operands)[:3])
     sizes = supposed_sizes(op, length, queries)
     facts = ProgramFacts(
         features=q.shape[3], value_features=v.shape[3], element=str(q.element_type), **_operations_of(op)
     )
     tiles = MaskTiles.of(op, length, MOST_TESTS)
     mask = str(tiles.analysis.reading.formula)
-    shape = Shape(heads=sizes.batch * sizes.heads, rows=sizes.rows, keys=sizes.keys)
+    are_known = not (q.is_dynamic_dim(1) or k.is_dynamic_dim(1)) and k.shape[1]
+    group = q.shape[1] // k.shape[1] if are_known else 1
+    shape = Shape(heads=sizes.batch * sizes.heads, rows=sizes.rows, keys=sizes.keys, group=group)
     return Form(facts, shape, mask, functools.cache(tiles.visits))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aecompiler.backends.nvidia.hopper.limits import ROWS
 from aecompiler.backends.nvidia.program_facts import Form
 from aecompiler.backends.nvidia.schedule import (
     FEW,
@@ -43,6 +44,8 @@ def attempts(
     if given.completed(FEW[0]) != given and forms and all(map(_has_few_queries, forms)):
         others = attempts(given.completed(_NOT_FEW), target, forms)
         few = dict.fromkeys(given.completed(pack) for pack in FEW)
+        if given.pack != "heads" and any(form.shape.group > ROWS for form in forms):  # no tile has so many
+            few = {each: None for each in few if each.pack != "heads"}
         return [*(each for pack in few for each in _for_few(pack, target, forms)), *others]
     found = ranked(given, target, forms) if forms else []
     with_roles = [each for each in found if each.consumers]
