@@ -64,7 +64,7 @@ def test_a_call_runs_the_kernel_of_its_length():
 
 def test_a_recorded_call_runs_the_kernel_of_its_length():
     found = FakeDriver()
-    run = CudaExecutable(artifact("usual", compile_length=lambda *_: artifact("short")), lambda: found)
+    run = CudaExecutable(artifact("usual", compile_class=lambda *_: artifact("short")), lambda: found)
     for rows in (4096, 1000):
         arguments = [FakeTensor((rows, 8)), FakeTensor((rows, 2)), 0.5]
         run(arguments, [None])
