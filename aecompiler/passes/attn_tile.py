@@ -64,7 +64,8 @@ class Tile(Pass):
     With `split-features`, features of operands that are arguments are in pieces whose sizes are powers of two
     of 16 on: 192 are 128 and 64. A score is a sum over the pieces of q and k; each piece of v has
     accumulators of its own, and is a part of o where it is written. v stays in one piece where something is
-    computed from o, which `attn-fuse-elementwise` fuses with whole tiles, and where keys are split.
+    computed from o, which `attn-fuse-elementwise` fuses with whole tiles. Where keys are split, it may be in
+    pieces there, too: each is a part of partial results, which are merged as a whole.
 
     Comparisons of positions in the score that come out the same for all positions are decided, those that a
     minimum or maximum implies among them. With `score-ranges` above 1 they are decided in ranges of tiles,

@@ -58,11 +58,17 @@ def build_split(program: TileProgram, outs: list[ir.Value]) -> list[ir.Value]:
     def partial(rows: Rows, indices: list[ir.Value], outs: list[ir.Value]) -> list:
         (part,) = indices
         stream = program.stream(rows, Part(part, number_of_parts))
-        values = [*stream.state, *(program.in_order(acc) for acc in stream.accumulators)]
-        return [rows.place(value, out, [part]) for value, out in zip(values, outs, strict=True)]
+        of_pieces = [(out, first) for out in outs[program.n_state :] for first, _ in program.value_pieces]
+        return [
+            *(rows.place(*each, [part]) for each in zip(stream.state, outs[: program.n_state], strict=True)),
+            *(
+                rows.place(program.in_order(accumulator), out, [part], first_feature)
+                for accumulator, (out, first_feature) in zip(stream.accumulators, of_pieces, strict=True)
+            ),
+        ]
 
     partials = program.grid([number_of_parts], states, partial)
-    return _build_merge(program.with_rows(_MERGED_ROWS), partials, number_of_parts, outs)
+    return _build_merge(program.for_merging(_MERGED_ROWS), partials, number_of_parts, outs)
 
 
 def _count_parts(program: TileProgram) -> int | ir.Value:

@@ -171,10 +171,11 @@ class TileProgram:
 
         return self.grid([], outs, body)
 
-    def with_rows(self, count: int) -> TileProgram:
-        """The program with tiles of no more than so many rows, one of each head at least."""
-        block_q = max(1, min(self.options.block_q, count // self.group))
-        program = TileProgram(self.op, dataclasses.replace(self.options, block_q=block_q), self.written)
+    def for_merging(self, rows: int) -> TileProgram:
+        """The program in tiles of at most so many rows, one of each head at least, and whole features."""
+        block_q = max(1, min(self.options.block_q, rows // self.group))
+        options = dataclasses.replace(self.options, block_q=block_q, split_features=False)
+        program = TileProgram(self.op, options, self.written)
         program._find_sizes()
         return program
 
@@ -399,12 +400,13 @@ class TileProgram:
     def value_pieces(self) -> list[tuple[int, int]]:
         """The same of v's features, each with an accumulator of its own.
 
-        What is computed from o is fused with it as a whole, and partial results of split keys are merged so.
+        What is computed from o is fused with it as a whole. Where keys are split, that is with o as it is
+        merged, for which pieces are parts of whole partial results.
         """
         is_given = self.v is not None and isinstance(self.v.owner, ir.Block)
-        may_be_split = self.options.split_features and not self.options.is_split and is_given
         users = [use.owner.operation.name for use in self.op.operation.results[0].uses]
-        if may_be_split and all(name == "func.return" for name in users):
+        is_in_parts = self.options.is_split or all(name == "func.return" for name in users)
+        if self.options.split_features and is_given and is_in_parts:
             return pieces_of(self.v_features)
         return [(0, self.v_features)]
 

@@ -127,6 +127,12 @@ def test_partial_results_have_all_features_of_values_that_may_be_in_pieces():
     few(inputs, programs=40, tile=f"{PACKED} split-features=true", mask=causal, normalize=with_lse)
 
 
+def test_partial_results_of_pieces_are_those_of_each_accumulator():
+    inputs = arrays(8, 2, 3, 53, features=48)
+    tile = f"{PACKED} split-features=true"
+    few(inputs, programs=40, tile=tile, normalize=lambda **_: aec.normalizers.log_softmax())
+
+
 def test_operations_around_attention_are_part_of_packed_kernels():
     gate = {"gate": (aec.tensor("B", 8, "Sq", 8), random(2, 8, 5, 8, number=4))}
     program = lambda q, k, v, gate: aec.attention(q * 0.5, k, v, mask=causal()) * gate  # noqa: E731
@@ -177,6 +183,31 @@ def test_roles_compute_again_what_is_not_finite_of_all_heads():
     q, k, v = arrays(8, 2, 5, 70, "bf16", 32)
     v[:, :, 67:] = np.inf
     options = "consumers=1 block-kv=16 stages=2 pack-heads=true split-programs=40"
+    hopper.attend((q, k, v), options=options, mask=lambda: aec.masks.causal())
+
+
+@pytest.mark.parametrize("pack", ["true", "false"])
+@pytest.mark.parametrize("features", [48, 80, 96, 192])
+def test_roles_split_keys_where_values_are_in_pieces(features, pack):
+    inputs = arrays(8, 2, 5, 70, "bf16", features)
+    options = f"consumers=1 block-kv=32 stages=2 pack-heads={pack} split-programs=40"
+    hopper.attend(inputs, options=options, mask=causal, normalize=with_lse)
+
+
+def test_roles_split_keys_in_pieces_where_something_is_computed_from_results():
+    q, k, v = arrays(8, 2, 5, 70, "bf16", 48)
+    specs = {
+        name: aec.tensor("B", array.shape[1], length, array.shape[3], dtype="bf16")
+        for name, length, array in (("q", "Sq", q), ("k", "Skv", k), ("v", "Skv", v))
+    }
+    traced = aec.trace(lambda q, k, v: aec.attention(q, k, v, mask=causal()) * 0.5, **specs)
+    hopper.compare(traced, (q, k, v), "consumers=1 block-kv=32 stages=2 pack-heads=true split-programs=40")
+
+
+def test_roles_compute_again_what_is_not_finite_of_a_piece():
+    q, k, v = arrays(8, 2, 5, 70, "bf16", 48)
+    v[:, :, 67:, 40:] = np.inf
+    options = "consumers=1 block-kv=32 stages=2 pack-heads=true split-programs=40"
     hopper.attend((q, k, v), options=options, mask=lambda: aec.masks.causal())
 
 

@@ -178,6 +178,13 @@ def test_programs_with_a_number_of_queries_of_their_own_are_compiled_again_for_f
     assert len(few.manifest["kernels"]) == 2
 
 
+def test_few_queries_have_roles_where_features_are_no_power_of_two():
+    pytest.importorskip("triton")
+    made = aec.compile(causal(features=96), target="nvidia:sm_90", queries=1).artifact
+    assert "consumers=1" in made.manifest["pipeline"]
+    assert "pack-heads=true split-programs=132" in made.manifest["pipeline"]
+
+
 @pytest.mark.parametrize("program", [causal(), causal(queries=70), causal(queries="Sq", scale=2.0)])
 def test_programs_without_such_a_number_have_no_kernel_for_few_queries(program):
     """It may be that of keys, stand in a type, or be that of a tensor that is computed."""

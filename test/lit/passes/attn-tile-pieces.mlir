@@ -1,5 +1,6 @@
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 rows-last=false masked-values=check-result split-features=true},canonicalize,cse)' | FileCheck %s
 // RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 rows-last=false},canonicalize,cse)' | FileCheck %s --check-prefix=WHOLE
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile{block-q=16 block-kv=8 rows-last=false masked-values=check-result split-features=true split-programs=132},canonicalize,cse)' | FileCheck %s --check-prefix=SPLIT
 
 // 192 features of q and k are pieces of 128 and 64: the second product adds to the first. Those of v are the same pieces,
 // with a sum and a store each.
@@ -20,6 +21,17 @@
 // CHECK:         scf.forall.in_parallel {
 // CHECK-NEXT:      tensor.parallel_insert_slice %{{.+}} into %[[O:.+]][%{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 1, %{{.+}}, 128]
 // CHECK-NEXT:      tensor.parallel_insert_slice %{{.+}} into %[[O]][%{{.+}}, %{{.+}}, %{{.+}}, 128] [1, 1, %{{.+}}, 64]
+
+// Where keys are split, partial results hold all features: those of pieces are parts of them, and what is merged is whole.
+// SPLIT-LABEL: func.func @pieces
+// SPLIT:         %[[PARTS:[^ ]+]] = scf.forall {{.*}} -> (tensor<?x?x2x?x192xf32>)
+// SPLIT:           scf.for {{.*}} -> (tensor<16x128xf32>, tensor<16x64xf32>)
+// SPLIT:           scf.forall.in_parallel {
+// SPLIT-NEXT:        tensor.parallel_insert_slice %{{.+}} into %[[P:.+]][%[[N:[^,]+]], %{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 1, 1, %{{.+}}, 128]
+// SPLIT-NEXT:        tensor.parallel_insert_slice %{{.+}} into %[[P]][%[[N]], %{{.+}}, %{{.+}}, %{{.+}}, 128] [1, 1, 1, %{{.+}}, 64]
+// SPLIT:         scf.forall
+// SPLIT:           tensor.extract_slice %[[PARTS]][%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 1, 1, %{{.+}}, 192]
+// SPLIT:           tensor.parallel_insert_slice %{{.+}} into %{{.+}}[%{{.+}}, %{{.+}}, %{{.+}}, 0] [1, 1, %{{.+}}, 192]
 
 // WHOLE-LABEL: func.func @pieces
 // WHOLE-NOT:     [1, 1, 8, 64]
@@ -88,13 +100,19 @@ func.func @small(%q: tensor<?x2x?x24xbf16>, %k: tensor<?x2x?x24xbf16>, %v: tenso
 
 // -----
 
-// What is computed from o is fused with it as a whole: v is in one piece, and q and k are not.
+// What is computed from o is fused with it as a whole: v is in one piece, and q and k are not. Where keys are split, v is
+// in pieces, since o is computed from what is merged.
 // CHECK-LABEL: func.func @used
 // CHECK:         scf.for
 // CHECK:           [1, 1, 8, 32] {{.*}} tensor<8x32xbf16>
 // CHECK:           [1, 1, 8, 16] {{.*}} tensor<8x16xbf16>
 // CHECK:           [1, 1, 8, 48] {{.*}} tensor<8x48xbf16>
 // CHECK:         return
+// SPLIT-LABEL: func.func @used
+// SPLIT:         scf.for {{.*}} -> (tensor<16x32xf32>, tensor<16x16xf32>)
+// SPLIT:         scf.forall
+// SPLIT:           tensor.parallel_insert_slice {{.*}} [1, 1, %{{.+}}, 48]
+// SPLIT:         return
 func.func @used(%q: tensor<?x2x?x48xbf16>, %k: tensor<?x2x?x48xbf16>, %v: tensor<?x2x?x48xbf16>) -> tensor<?x2x?x48xbf16> {
   %zero = arith.constant 0.0 : f32
   %one = arith.constant 1.0 : f32
