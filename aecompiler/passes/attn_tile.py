@@ -8,6 +8,7 @@ from aecompiler.bindings import ir
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.options import render
 from aecompiler.passes.tile_program import MaskedValues, TileOptions, tile
 
 MAX_BLOCK = 4096
@@ -18,6 +19,9 @@ TILE_ATTRIBUTE = "attn.tile"
 
 FIRST_TILE_FIRST_ATTRIBUTE = "attn.first_tile_first"
 """The attribute of a streaming form whose tiles of rows are computed from the first to the last."""
+
+BLOCK_Q = 64
+"""The rows of a tile where no option says how many."""
 
 MAX_SPLIT = 1024
 """The largest number of parts of the keys."""
@@ -51,8 +55,8 @@ class Tile(Pass):
     grids before. One writes, for each tile of rows, a list of i32: the positions of its full tiles from the
     beginning on, those of its partial tiles from the end on, and how far both go. Others write the extremes,
     over each tile of keys, of tensors that a test reads at keys. The mask decides on which of batches and
-    heads lists depend. The loops go over places of a list. Where a test would take a loop itself, and with
-    `pack-gqa` and `split-kv`, tiles are tested in the loops.
+    heads lists depend. The loops go over places of a list. Where a test would take a loop itself, and
+    where heads are packed or keys are split, tiles are tested in the loops.
 
     What v holds at masked keys never reaches o. A weight of 0 leaves out all but NaN and infinities, and
     `masked-values` says how these are found. With `check-tiles` each tile of v is asked whether it is finite;
@@ -76,14 +80,16 @@ class Tile(Pass):
 
     A tile has `block-q` rows and `block-kv` keys, or as many as the attribute `attn.tile` of a form says.
     With `pack-gqa` the rows of a tile are the queries of all query heads of a kv head, so that each tile of
-    k and v is read once for them; it then has `block-q` rows of each head, or with `packed-rows` as many as
-    make no more than that many rows of all heads. With `split-kv` the keys are cut into that many parts,
-    which stream on their own, and a second grid merges their partial results: for few queries and many keys.
-    With `split-programs` there are as many parts as give the places of a chip a program each, or a few, where
-    too many of them had none; their number follows from the sizes of a call. A part is a share of the tiles
-    that the mask leaves between the first and the last. With `decode-rows`, calls with few queries take a
-    program of their own, whose tiles have that many rows, of all query heads of a kv head if their number
-    divides it, and `decode-block-kv` keys; where the length is dynamic, an `scf.if` chooses.
+    k and v is read once for them; it then has `block-q` rows of each head. With `packed-rows`, in place of
+    these two, it has as many of each as make no more than that many rows of all heads, but one at least:
+    those of 128 heads are 128. With `split-kv` the keys are cut into that many parts, which stream on their
+    own, and a second grid merges their partial results: for few queries and many keys. With `split-programs`,
+    in its place, there are as many parts as give the places of a chip a program each, or a few, where too
+    many of them had none; their number follows from the sizes of a call. A part is a share of the tiles that
+    the mask leaves between the first and the last. With `decode-rows`, calls with few queries take a program
+    of their own, whose tiles have that many rows, of all query heads of a kv head if their number divides it,
+    and `decode-block-kv` keys; where the length is dynamic, an `scf.if` chooses. It is not for use beside
+    `packed-rows`.
 
     ```mlir
     %o = "attn.online_attention"(%q, %k, %v) ({...}, ...) {accumulators = 1 : i64} : ...
@@ -106,14 +112,16 @@ class Tile(Pass):
 
     NAME = "attn-tile"
 
-    block_q: int = option(64, "the query rows of a tile, of each head")
+    block_q: int = option(BLOCK_Q, "the query rows of a tile, of each head")
     block_kv: int = option(64, "the keys of a tile")
     rows_last: bool = option(True, "tiles of elements are [keys, rows], not [rows, keys]")
     pack_gqa: bool = option(False, "a tile has rows of all query heads that share a kv head")
     decode_rows: int = option(0, "the rows of a tile in calls with so few queries that one has room for all")
     decode_block_kv: int = option(256, "the keys of a tile in such calls")
     packed_rows: int = option(
-        0, "the most rows of a tile that has them of all query heads of a kv head; 0: as pack-gqa says"
+        0,
+        "the most rows of a tile that has them of all query heads of a kv head, but one of each at least; "
+        "0: as pack-gqa says",
     )
     split_kv: int = option(1, "the number of parts of the keys that stream on their own and are merged")
     split_programs: int = option(
@@ -157,6 +165,14 @@ class Tile(Pass):
         ):
             if not least <= value <= most:
                 raise ValueError(f"expects {name} to be {least} to {most}, got {value}")
+        for name, value, unset, other, is_given in (
+            ("block-q", self.block_q, BLOCK_Q, "packed-rows", self.packed_rows),
+            ("pack-gqa", self.pack_gqa, False, "packed-rows", self.packed_rows),
+            ("decode-rows", self.decode_rows, 0, "packed-rows", self.packed_rows),
+            ("split-kv", self.split_kv, 1, "split-programs", self.split_programs),
+        ):
+            if is_given and value != unset:
+                raise ValueError(f"expects {name} to be {render(unset)} beside {other}, got {render(value)}")
 
     def run(self, op: ir.Operation) -> None:
         """Replace every streaming form in `op`."""
@@ -194,5 +210,9 @@ def _as_chosen(form: ir.Operation, options: TileOptions) -> TileOptions:
     if len(sizes) != 2 or not all(1 <= size <= MAX_BLOCK for size in sizes):
         raise PassFailure(
             form, f"expects attribute '{TILE_ATTRIBUTE}' to be two sizes of 1 to {MAX_BLOCK}, got {attribute}"
+        )
+    if options.packed_rows:
+        raise PassFailure(
+            form, f"expects no attribute '{TILE_ATTRIBUTE}' beside packed-rows, got {attribute}"
         )
     return dataclasses.replace(options, block_q=sizes[0], block_kv=sizes[1])

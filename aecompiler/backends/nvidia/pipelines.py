@@ -48,7 +48,9 @@ def tt(
     fuse_operands: Annotated[
         bool, "compute q, k and v in attention's tiles from what they are made of"
     ] = True,
-    packed_rows: Annotated[int, "rows of a tile, of all query heads of a kv head; 0: block-q of one"] = 0,
+    packed_rows: Annotated[
+        int, "rows of a tile, of all query heads of a kv head, one of each at least; 0: block-q of one"
+    ] = 0,
     split_programs: Annotated[int, "programs that parts of the keys are for; 0: keys stay whole"] = 0,
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
@@ -125,11 +127,11 @@ def hopper(
     One warp copies tiles, groups of warps compute on them, and the products of neighbouring tiles overlap.
     """
     retry = 0 if block_kv % _RETRY_BLOCK_KV else _RETRY_BLOCK_KV
-    few = f"packed-rows={ROWS * consumers} " if pack_heads else ""
-    few += f"split-programs={split_programs} " if split_programs else ""
+    rows = f"{'packed-rows' if pack_heads else 'block-q'}={ROWS * consumers}"
+    few = f"split-programs={split_programs} " if split_programs else ""
     return ",".join(
         (
-            f"attn-tt{{block-q={ROWS * consumers} block-kv={block_kv} retry-block-kv={retry} "
+            f"attn-tt{{{rows} block-kv={block_kv} retry-block-kv={retry} "
             f"split-features=true fuse-operands=false keep-loops=true {few}"
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
