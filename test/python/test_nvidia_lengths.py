@@ -91,6 +91,28 @@ def test_a_length_is_compiled_once_by_several_threads():
     assert loaded(found) == ["short"]
 
 
+@pytest.mark.parametrize("lengths", [{"few": {"argument": 1, "dimension": 0, "most": 64}}, SHORT])
+def test_other_calls_do_not_wait_for_what_is_compiled(lengths):
+    begun, may_end = threading.Event(), threading.Event()
+
+    def compile_class(made, named):
+        begun.set()
+        assert may_end.wait(timeout=60)
+        return artifact("slow")
+
+    found = FakeDriver()
+    run = CudaExecutable(artifact("usual", lengths, compile_class=compile_class), lambda: found)
+    slow, usual = (threading.Thread(target=call, args=(run, rows), daemon=True) for rows in (1, 4096))
+    slow.start()
+    assert begun.wait(timeout=60)
+    usual.start()
+    usual.join(timeout=60)
+    assert loaded(found) == ["usual"]
+    may_end.set()
+    slow.join()
+    assert loaded(found) == ["usual", "slow"]
+
+
 def test_calls_with_few_queries_run_a_kernel_of_their_own():
     asked = []
 

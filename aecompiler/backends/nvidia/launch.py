@@ -19,7 +19,8 @@ class CudaExecutable:
     """A compiled program on CUDA tensors. Calls do not wait for the device, and may overlap in threads.
 
     A call runs on the current stream of the device that its tensors are on, and does nothing else than launch
-    kernels and allocate by torch, so that a CUDA graph can capture it.
+    kernels and allocate by torch, so that a CUDA graph can capture it. The first of a class of calls that has
+    a schedule of its own compiles before.
     """
 
     def __init__(self, artifact: NvidiaArtifact, find_driver: Callable[[], Driver] = driver):
@@ -32,6 +33,7 @@ class CudaExecutable:
         self._driver: Driver | None = None
         self._devices: dict[int, Device] = {}
         self._lock = threading.Lock()
+        self._compiling = threading.Lock()  # held for seconds, in which other calls can load what there is
         self._lengths = artifact.manifest.get("lengths", {})
         self._few = self._lengths.get("few")
         self._of_class: dict[int, CudaExecutable] = {}
@@ -81,7 +83,7 @@ class CudaExecutable:
         return self._of_bits.get(length.bit_length()) or self._for_length(length)
 
     def _made_for_few(self, queries: int) -> CudaExecutable:
-        with self._lock:
+        with self._compiling:
             self._for_few = self._for_few or self._made_for(queries=queries)
             return self._for_few
 
@@ -90,11 +92,15 @@ class CudaExecutable:
         from aecompiler.backends.nvidia.schedule_choice import length_class
 
         wanted = length_class(length)
-        with self._lock:
-            if wanted not in self._of_class:
-                is_other = wanted in self._lengths["others"]
-                self._of_class[wanted] = self._made_for(length=wanted) if is_other else self
-            return self._of_bits.setdefault(length.bit_length(), self._of_class[wanted])
+        is_other = wanted in self._lengths["others"]
+        found = (self._of_class.get(wanted) or self._made_for_class(wanted)) if is_other else self
+        return self._of_bits.setdefault(length.bit_length(), found)
+
+    def _made_for_class(self, length: int) -> CudaExecutable:
+        with self._compiling:
+            if length not in self._of_class:
+                self._of_class[length] = self._made_for(length=length)
+            return self._of_class[length]
 
     def _made_for(self, **named: int) -> CudaExecutable:
         try:
