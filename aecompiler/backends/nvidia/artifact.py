@@ -188,7 +188,10 @@ class NvidiaArtifact(Artifact):
         return self.compile_class(self, named)
 
     def complete(self) -> Self:
-        """The artifact with all forms of all kernels, and with these for all lengths: no call compiles."""
+        """The artifact with all forms of all kernels, which then run all calls: no call compiles.
+
+        So no length and no few queries have kernels of their own.
+        """
         kernels = self.manifest["kernels"].items()
         places = [(kernel, form) for kernel, facts in kernels for form in forms_of(facts["parameters"])]
         return type(self).make(
