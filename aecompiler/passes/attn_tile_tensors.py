@@ -14,7 +14,7 @@ from aecompiler.passes.element_reductions import Reduction
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
 from aecompiler.passes.producer_fusion import resolve_sizes
 from aecompiler.passes.tensor_elements import COMPUTES, MOVES, Elements, Unreadable, costs_much, loop
-from aecompiler.passes.tensor_parts import size_of
+from aecompiler.passes.tensor_parts import Indices, size_of
 
 _STAY = (
     *("linalg.broadcast", "linalg.transpose", "tensor.cast", "tensor.collapse_shape", "tensor.expand_shape"),
@@ -109,13 +109,10 @@ def _tile(op: ir.Operation) -> None:
     """Replace an operation by the grid that computes its results."""
     types = [ir.RankedTensorType(result.type) for result in op.results]
     with ir.InsertionPoint(op), op.location:
-        if any(0 in each.shape for each in types):
-            new = [tensor.empty(rw.sizes(result), result.type.element_type) for result in op.results]
-        else:
-            try:
-                new = _grid(op, Target(types, [size_of(op.results[0], d) for d in range(types[0].rank)]))
-            except Unreadable as reason:
-                raise PassFailure(op, f"unsupported: {reason} around attention") from None
+        try:
+            new = _grid(op, Target(types, [size_of(op.results[0], d) for d in range(types[0].rank)]))
+        except Unreadable as reason:
+            raise PassFailure(op, f"unsupported: {reason} around attention") from None
         for old, result in zip(op.results, new, strict=True):
             old.replace_all_uses_with(result if result.type == old.type else rw.cast(result, old.type))
     op.erase()
@@ -124,6 +121,10 @@ def _tile(op: ir.Operation) -> None:
 def _grid(op: ir.Operation, target: Target) -> list[ir.Value]:
     if any(size.uses(op.results) for size in target.sizes):
         raise Unreadable(f"a size of a result of '{op.name}'")
+    if any(size.number == 0 for size in target.sizes):
+        outer = Indices()
+        shape = [outer.build(size) for size in target.sizes]
+        return [tensor.empty(shape, element) for element in target.elements]
     inlined = _inlined(op)
     if op.name in STRUCTURED and (nest := Nest.of(op)).reductions:
         return Reduction(nest, target, inlined).build()

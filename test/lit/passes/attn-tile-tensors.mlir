@@ -194,3 +194,18 @@ func.func @many_dimensions(%x: tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32>) -> tensor<
   %0 = math.exp %x : tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32>
   return %0 : tensor<2x2x2x2x2x2x2x2x2x2x2x2x?xf32>
 }
+
+// -----
+
+// A tensor without elements needs no grid: only its sizes are computed.
+
+// CHECK-LABEL: func.func @no_elements
+// CHECK-SAME: (%[[X:.*]]: tensor<?x0xf32>)
+// CHECK-NOT: scf.forall
+// CHECK: %[[N:.*]] = tensor.dim %[[X]], %c0
+// CHECK: %[[EMPTY:.*]] = tensor.empty(%[[N]]) : tensor<?x0xf32>
+// CHECK: return %[[EMPTY]]
+func.func @no_elements(%x: tensor<?x0xf32>) -> tensor<?x0xf32> {
+  %0 = arith.negf %x : tensor<?x0xf32>
+  return %0 : tensor<?x0xf32>
+}
