@@ -39,7 +39,9 @@ class FuseElementwise(Pass):
       computed before, in a grid of its own with the same tiles.
     - What follows from o, and maybe other tensors, is computed on the tile before it is stored, if o is
       needed for nothing else. The grid then has that result in place of o, of its own element type and shape.
-      So it is with extra results. What computes the other tensors moves before the grid.
+      So it is with extra results. What computes the other tensors moves before the grid. Slices, joins and
+      padding of o are followed along dimensions that each tile has whole, as features; a slice of heads or
+      rows stays outside.
 
     ```mlir
     %scaled = arith.mulf %x, %factors : tensor<2x8x?x64xf32>

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aecompiler.bindings import ir
-from aecompiler.passes.part_moves import divided, joined
+from aecompiler.passes.part_moves import changed_dimensions, divided, joined
 from aecompiler.passes.part_rules import (
     NAMED_ELEMENTWISE,
     SCALAR_LIKE,
@@ -31,8 +31,7 @@ def part_after(op: ir.Operation, operand: int, parts: Parts) -> Parts | None:
         case "linalg.broadcast":
             return _broadcast(op, parts) if operand == 0 else None
         case "tensor.cast" | "tensor.extract_slice" | "tensor.insert_slice" | "tensor.concat" | "tensor.pad":
-            same = ir.RankedTensorType(source.type).rank == ir.RankedTensorType(result.type).rank
-            return _same(result, parts) if same else None
+            return _moved(op, parts) if len(parts) == ir.RankedTensorType(result.type).rank else None
         case "tensor.collapse_shape":
             groups = groups_of(op)
             found = [
@@ -47,6 +46,13 @@ def part_after(op: ir.Operation, operand: int, parts: Parts) -> Parts | None:
 
 def _same(result: ir.Value, parts: Parts) -> Parts:
     return tuple(whole(result, d, each.keep) if each.whole else each for d, each in enumerate(parts))
+
+
+def _moved(op: ir.Operation, parts: Parts) -> Parts | None:
+    """What tiles have a part of must stay as it is: else they would not be the tiles of the result."""
+    if not all(parts[d].whole and parts[d].keep for d in changed_dimensions(op)):
+        return None
+    return _same(op.results[0], parts)
 
 
 def _broadcast(op: ir.Operation, parts: Parts) -> Parts:

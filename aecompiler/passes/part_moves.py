@@ -109,6 +109,33 @@ def _broadcast(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -
 # ---- slices ----------------------------------------------------------------------------------------
 
 
+def changed_dimensions(op: ir.Operation) -> set[int]:
+    """The dimensions in which an operation that moves data does not keep each element at its place.
+
+    Such a dimension may have another size, or elements may come from elsewhere: a part of an operand there is
+    no part of the result, unless it is all of the dimension.
+    """
+    match op.name:
+        case "tensor.extract_slice":
+            return _not_whole(op.operands[0], slice_parts(op, 1))
+        case "tensor.insert_slice":
+            return _not_whole(op.operands[1], slice_parts(op, 2))
+        case "tensor.concat":
+            return {op.attributes["dim"].value}
+        case "tensor.pad":
+            return {d for d, edges in enumerate(zip(*padding_of(op), strict=True)) if edges != (0, 0)}
+    return set()
+
+
+def _not_whole(value: ir.Value, box: tuple[list[int | ir.Value], ...]) -> set[int]:
+    """The dimensions of `value` of which a slice at these offsets, sizes and strides does not have all."""
+    return {
+        d
+        for d, (offset, size, stride) in enumerate(zip(*box, strict=True))
+        if index_of(offset) != Linear() or index_of(size) != size_of(value, d) or stride != 1
+    }
+
+
 @rule("tensor.cast", moves=True)
 def _cast(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> Rules:
     source = op.operands[0]
@@ -166,12 +193,12 @@ def _insert_slice(planner: Planner, op: ir.Operation, parts: Parts, shared: bool
     offsets, sizes, strides = slice_parts(op, 2)
     if len(parts) != ir.RankedTensorType(source.type).rank:
         return None
+    changed = changed_dimensions(op)
     of_source = []
     for d, each in enumerate(parts):
-        everything = index_of(offsets[d]) == Linear() and index_of(sizes[d]) == size_of(into, d)
-        if everything and strides[d] == 1 and not each.whole:
+        if d not in changed and not each.whole:
             of_source.append(each)
-        elif each.whole and (each.keep or everything):
+        elif each.whole and (each.keep or d not in changed):
             of_source.append(whole(source, d, each.keep))
         else:
             return None
@@ -209,12 +236,10 @@ def _pad(planner: Planner, op: ir.Operation, parts: Parts, shared: bool) -> Rule
     block = op.regions[0].blocks[0]
     if any(list(argument.uses) for argument in block.arguments):
         return None
-    edges = padding_of(op)
-    padded = [edge != (0, 0) for edge in zip(*edges, strict=True)]
-    if any(at and not (each.whole and each.keep) for at, each in zip(padded, parts, strict=True)):
+    if not all(parts[d].whole and parts[d].keep for d in changed_dimensions(op)):
         return None
     of_source = [whole(source, d, each.keep) if each.whole else each for d, each in enumerate(parts)]
-    low, high = (kept(edge, parts) for edge in edges)
+    low, high = (kept(edge, parts) for edge in padding_of(op))
     shaped = part_type(op.results[0], parts)
 
     def make(tiles: list[ir.Value], _indices: Indices) -> ir.Value:

@@ -136,6 +136,20 @@ class Writer:
         """A float constant."""
         return repr(round(self.draw(st.floats(low, high, allow_nan=False)), 3))
 
+    def moved(self, tensor: str, dims: Sequence[int | str]) -> str:
+        """A part of `tensor` along one of `dims`, its first dimensions, or it and a part, joined.
+
+        Features stay: errors are measured by the largest of a row.
+        """
+        axis = self.pick(1, 2, 0)
+        part = self.pick(":1", "1:", "-1:", ":-1", "1:3", ":17", "16:", ":")
+        cut = f"{tensor}[{':, ' * axis}{part}]"
+        if not isinstance(dims[axis], int):
+            return cut
+        return self.pick(
+            cut, cut, *(f"aec.concat([{each}, {tensor}], axis={axis})" for each in (cut, tensor))
+        )
+
     def schedule(self) -> dict[str, int]:
         """Options to compile with; mostly none."""
         if not self.chance(4):
@@ -460,6 +474,13 @@ def attention_programs(draw: Draw, folded: bool = False) -> RandomProgram:
         if 'out_dtype="f32"' in options or element == precise:
             body.append("o, *rest = result if isinstance(result, tuple) else (result,)")
             body.append(f"result = ({change.format(o='o')}, *rest)")
+    if writer.chance(4):
+        body.append("o, *rest = result if isinstance(result, tuple) else (result,)")
+        dims = (batch, heads[0], q_length)
+        body += [f"o = {writer.moved('o', dims)}" for _ in range(writer.pick(1, 1, 2))]
+        body.append(
+            writer.pick("result = o", "result = aec.transpose(o, (0, 2, 1, 3))", "result = (o, *rest)")
+        )
     body.append("return result")
     arguments.update(writer.arguments)
     limits = {"B": (1, 2, 3, 0), "H": (2, 1, 3, 0), "Sq": (*LENGTHS[1:], 0), "Skv": (*LENGTHS[1:], 0)}
