@@ -188,7 +188,7 @@ def test_more_consumers_have_fewer_registers():
     [
         (causal(dtype="f32"), "expects tiles of v to be read by 'tt.descriptor_load'"),
         (causal(mask=not_listed()), "a loop around loops over tiles that can't be unrolled"),
-        (causal(48), "expects a tile of rows that is read by a descriptor|tt.descriptor_load"),
+        (causal(40), "expects a tile of rows that is read by a descriptor|tt.descriptor_load"),
         (causal(dtype="f16", normalize=normalizers.relu()), "second factor is no tile in shared memory"),
     ],
     ids=["f32", "tested in loops", "features", "large weights"],
