@@ -112,23 +112,14 @@ def compare(made, dtype: str, operands, keep, *captured) -> None:
         torch.testing.assert_close(out[1].double(), lse, atol=1e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("widths", WIDTHS)
-def test_softmax(widths, dtype, mask):
-    made = kernel(*widths, dtype, mask)
-    for sizes in SIZES:
-        check(made, dtype, mask, *widths, sizes)
-
-
 PIECES = [(80, 80), (96, 96), (96, 192), (192, 192), (128, 96), (64, 112), (240, 240)]
 """Widths of values that are no power of two: sums of pieces."""
 
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("widths", PIECES)
-def test_values_in_pieces(widths, dtype, mask):
+@pytest.mark.parametrize("widths", [*WIDTHS, *PIECES])
+def test_softmax(widths, dtype, mask):
     made = kernel(*widths, dtype, mask)
     for sizes in SIZES:
         check(made, dtype, mask, *widths, sizes)

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 import triton_interpreter
+from drawn_programs import each_different, each_drawn
 from example_files import FOLDER, load
 from host_programs import host_programs
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from random_programs import attention_programs
 from random_tiles import tile_programs
 from surroundings import PROGRAMS
@@ -227,24 +227,11 @@ def test_examples_convert_but_for_recurrences():
 
 @pytest.mark.parametrize("name", ["tiles", "wild"])
 def test_all_random_programs_convert(name):
-    different: set[str] = set()
-
-    @seed(11)
-    @settings(
-        max_examples=200,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
+    strategy = tile_programs() if name == "tiles" else attention_programs()
+    different = each_different(
+        strategy, 11, 40, lambda program: convert(program.trace().module), draws_each=5
     )
-    @given(program=tile_programs() if name == "tiles" else attention_programs())
-    def property_(program):
-        if program.source not in different and len(different) < 40:
-            different.add(program.source)
-            convert(program.trace().module)
-
-    property_()
-    assert len(different) >= 40
+    assert different >= 40
 
 
 REFUSED = ("'scf.for' op", "'tensor.pad' op", "'tensor.extract_slice' op", "'attn.attention' op")
@@ -256,16 +243,7 @@ def test_random_operations_around_attention_agree_with_the_reference(report_line
     outcomes: collections.Counter[str] = collections.Counter()
     different: set[str] = set()
 
-    @seed(3)
-    @settings(
-        max_examples=150,
-        phases=[Phase.generate],
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(program=host_programs())
-    def property_(program):
+    def check(program):
         if program.text in different or len(different) >= 50:
             return
         different.add(program.text)
@@ -300,6 +278,6 @@ def test_random_operations_around_attention_agree_with_the_reference(report_line
                 np.testing.assert_allclose(has, should, rtol=1e-5, atol=1e-5)
             outcomes["calls"] += 1
 
-    property_()
+    each_drawn(host_programs(), 3, 150, check)
     report_lines.append(f"operations around attention: {len(different)} random programs; {dict(outcomes)}")
     assert outcomes["calls"] >= 50
