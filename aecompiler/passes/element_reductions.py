@@ -239,27 +239,23 @@ class Reduction:
 
 def adds_products(nest: Nest) -> bool:
     """Whether the body is out + a * b, of floats that are widened at most."""
-    total, out = _definer(nest.yielded[0]), nest.argument_of_out(0)
+    total, out = rw.definer(nest.yielded[0]), nest.argument_of_out(0)
     if total is None or total.name != "arith.addf" or out not in list(total.operands):
         return False
     left, right = total.operands
-    product = _definer(right if left == out else left)
+    product = rw.definer(right if left == out else left)
     if product is None or product.name != "arith.mulf":
         return False
     factors = []
     for each in product.operands:
-        made = _definer(each)
+        made = rw.definer(each)
         factors.append(made.operands[0] if made is not None and made.name == "arith.extf" else each)
     return set(factors) == set(list(nest.block.arguments)[:2])
-
-
-def _definer(value: ir.Value) -> ir.Operation | None:
-    return None if isinstance(value.owner, ir.Block) else value.owner.operation
 
 
 def _depends(value: ir.Value, others: set[ir.Value]) -> bool:
     """Whether a value is computed from one of others."""
     if value in others:
         return True
-    made = _definer(value)
+    made = rw.definer(value)
     return made is not None and any(_depends(each, others) for each in made.operands)

@@ -134,7 +134,7 @@ class Planner:
 
     def _follow(self, value: ir.Value, parts: Parts, shared: bool) -> Plan:
         found = None
-        op = None if isinstance(value.owner, ir.Block) else value.owner.operation
+        op = rw.definer(value)
         if op is not None and len(op.results) == 1 and op.name in RULES:
             moves = op.name in MOVES
             if moves or (not shared and value not in self.stays):

@@ -57,6 +57,11 @@ def clone_op(op: ir.Operation, mapping: MutableMapping[ir.Value, ir.Value]) -> i
     return new
 
 
+def definer(value: ir.Value) -> ir.Operation | None:
+    """The operation that a value is a result of; None for an argument of a block."""
+    return None if isinstance(value.owner, ir.Block) else value.owner.operation
+
+
 def clone_as(op: ir.Operation, operands: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
     """Clone `op`, which has one result, with other operands and a result of `type_`; return the result."""
     new = op.operation.clone()

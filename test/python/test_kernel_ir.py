@@ -102,8 +102,8 @@ def test_operands_are_those_of_nested_operations_too():
 
 def test_definer_of_an_argument_is_none():
     with kernel(CHAIN, "%x: i32, %yes: i1") as (function, named):
-        assert kir.definer(kir.body_of(function).arguments[0]) is None
-        assert kir.definer(named["e"].results[0]) == named["e"]
+        assert rw.definer(kir.body_of(function).arguments[0]) is None
+        assert rw.definer(named["e"].results[0]) == named["e"]
 
 
 def test_dead_operations_are_erased_and_effects_are_kept():

@@ -120,7 +120,7 @@ def _clamped(value: ir.Value, least: int, most: int) -> ir.Value:
 
 def bound_of(bits: ir.Value) -> Bound | None:
     """The bound that bits of a tile of rank 2, or of its columns, say; None if they are no bound."""
-    op = kir.definer(bits)
+    op = rw.definer(bits)
     if op is None or op.name != "arith.cmpi":
         return None
     predicate = _PREDICATES(ir.IntegerAttr(op.attributes["predicate"]).value)
@@ -155,7 +155,7 @@ def _sum_of(value: ir.Value) -> _Sum | None:
 
 def _of_vector(value: ir.Value, place: _Sum) -> _Sum | None:
     """The sum that an integer of each row, or of each column, is; `place` is what their places are."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is not None and op.name == "tt.splat":
         return _Sum(numbers=((1, op.operands[0]),))
     if op is not None and op.name == "tt.make_range":
@@ -164,7 +164,7 @@ def _of_vector(value: ir.Value, place: _Sum) -> _Sum | None:
 
 
 def _of_operation(value: ir.Value, sum_of: Callable[[ir.Value], _Sum | None]) -> _Sum | None:
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None or op.name not in ("arith.extsi", "arith.addi", "arith.subi"):
         return None
     sums = [sum_of(operand) for operand in op.operands]
@@ -194,7 +194,7 @@ def _is_position(number: ir.Value) -> bool:
 
     So is whatever is kept between two such numbers, as the places that lists of tiles hold.
     """
-    op = kir.definer(number)
+    op = rw.definer(number)
     if op is None:
         return _is_position_of_block(number)
     if op.name == "arith.constant":
@@ -211,7 +211,7 @@ def _is_position(number: ir.Value) -> bool:
 def _is_kept(extreme: ir.Operation) -> bool:
     """Whether it is the least of a largest of two, or the other way round, and positions are the bounds."""
     for inner, outer in (tuple(extreme.operands), tuple(extreme.operands)[::-1]):
-        op = kir.definer(inner)
+        op = rw.definer(inner)
         if op is None or op.name != _OPPOSITE_EXTREMES[extreme.name]:
             continue
         if _is_position(outer) and any(map(_is_position, op.operands)):

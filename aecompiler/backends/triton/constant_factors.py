@@ -7,7 +7,6 @@ import struct
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 
@@ -36,9 +35,9 @@ def integer_of(value: ir.Value) -> int | None:
 
 
 def _constant_of(value: ir.Value) -> ir.Attribute | None:
-    op = kir.definer(value)
+    op = rw.definer(value)
     while op is not None and op.name in SPREAD:
-        op = kir.definer(op.operands[0])
+        op = rw.definer(op.operands[0])
     if op is None or op.name != "arith.constant":
         return None
     attribute = op.attributes["value"]
@@ -95,7 +94,7 @@ class Multiple:
 
 def as_multiple(value: ir.Value) -> Multiple | None:
     """A value of f32 as a multiple of another by a number that is finite and not 0."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None or op.name not in ("arith.mulf", "arith.divf") or not is_f32(value):
         return None
     left, right = op.operands

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton.host_sizes import Size, size_as, size_of
@@ -174,7 +173,7 @@ def _operand_of(slice_: ir.Operation) -> str | None:
 
 def _other_operand(value: ir.Value, names: Sequence[str], number: int) -> ir.Value | None:
     """What an operation of two operands takes beside a number, if that is what makes the value."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None or op.name not in names:
         return None
     left, right = op.operands
@@ -185,7 +184,7 @@ def _other_operand(value: ir.Value, names: Sequence[str], number: int) -> ir.Val
 
 def _minuend(value: ir.Value, subtrahend: int | ir.Value) -> ir.Value | None:
     """a, if the value is a - `subtrahend`."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None or op.name != "arith.subi":
         return None
     less = op.operands[1]

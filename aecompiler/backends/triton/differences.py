@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import arith, ir
+from aecompiler.passes import rewriting as rw
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,17 @@ def as_float(value: ir.Value, type_: ir.Type) -> ir.Value | None:
 
 
 def _through_extension(value: ir.Value) -> ir.Operation | None:
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is not None and op.name == "arith.extsi":
-        op = kir.definer(op.operands[0])
+        op = rw.definer(op.operands[0])
     return op
 
 
 def _spread(value: ir.Value) -> _Spread | None:
-    broadcast = kir.definer(value)
+    broadcast = rw.definer(value)
     if broadcast is None or broadcast.name != "tt.broadcast":
         return None
-    expanded = kir.definer(broadcast.operands[0])
+    expanded = rw.definer(broadcast.operands[0])
     if expanded is None or expanded.name != "tt.expand_dims" or str(tt.element_of(value)) != "i32":
         return None
     return _Spread(expanded.operands[0], 1 - expanded.attributes["axis"].value)
@@ -64,10 +64,10 @@ def _spread(value: ir.Value) -> _Spread | None:
 
 def _from_start(vector: ir.Value) -> tuple[ir.Value, ir.Value] | None:
     """The start and the steps of a vector that is their sum."""
-    op = kir.definer(vector)
+    op = rw.definer(vector)
     if op is None or op.name != "arith.addi":
         return None
-    start, steps = (kir.definer(operand) for operand in op.operands)
+    start, steps = (rw.definer(operand) for operand in op.operands)
     if start is None or steps is None or (start.name, steps.name) != ("tt.splat", "tt.make_range"):
         return None
     return start.operands[0], op.operands[1]

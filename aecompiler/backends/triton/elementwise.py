@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from aecompiler.backends.triton import differences
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.bindings import arith, ir, math
+from aecompiler.passes import rewriting as rw
 from aecompiler.passes.structured_ops import UnsupportedTile
 
 
@@ -95,7 +95,7 @@ def evaluate(
 
 def _unextended(value: ir.Value) -> ir.Value:
     """A signed number before it was extended, which is the same."""
-    made = kir.definer(value)
+    made = rw.definer(value)
     return made.operands[0] if made is not None and made.name == "arith.extsi" else value
 
 

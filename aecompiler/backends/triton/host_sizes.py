@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.kernel_abi import LAUNCH
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
@@ -49,7 +48,7 @@ def size_as(value: ir.Value) -> Size:
     number = rw.constant_value(value)
     if number is not None:
         return number
-    op = kir.definer(value)
+    op = rw.definer(value)
     axis = rw.constant_value(op.operands[1]) if op is not None and op.name == "tensor.dim" else None
     return value if op is None or axis is None else size_of(op.operands[0], axis)
 

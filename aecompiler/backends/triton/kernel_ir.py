@@ -58,11 +58,6 @@ def body_of(function: ir.Operation) -> ir.Block:
     return function.regions[0].blocks[0]
 
 
-def definer(value: ir.Value) -> ir.Operation | None:
-    """The operation that a value is a result of; None for an argument of a block."""
-    return None if isinstance(value.owner, ir.Block) else value.owner.operation
-
-
 def is_pure(op: ir.Operation) -> bool:
     """Whether an operation may be left out if nobody uses its results; what kernels read is not written."""
     if op.name in _EFFECTS:
@@ -105,7 +100,7 @@ def slice_in(
     todo = list(values)
     while todo:
         value = todo.pop()
-        op = definer(value)
+        op = rw.definer(value)
         if value in needed or op is None or op.block != block:
             continue
         needed.add(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.constant_factors import is_f32
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
@@ -15,9 +14,9 @@ _SUMS = ("arith.addf", "arith.subf")
 
 def repeated(value: ir.Value, axis: int) -> ir.Value | None:
     """What is repeated along an axis: a tensor without it, or a scalar; None if the value varies there."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     while op is not None and op.name == "tt.broadcast":
-        op = kir.definer(op.operands[0])
+        op = rw.definer(op.operands[0])
     if op is None:
         return None
     if op.name == "tt.splat":
@@ -48,7 +47,7 @@ def is_separable(value: ir.Value, axis: int) -> bool:
     """
     if len(tt.shape_of(value)) != 2 or not is_f32(value):
         return False
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None:
         return False
     if op.name == "arith.mulf":
@@ -60,11 +59,11 @@ def is_separable(value: ir.Value, axis: int) -> bool:
 
 def separate(value: ir.Value, axis: int) -> Terms:
     """The terms of a separable tile, made at the insertion point: vectors or scalars."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     assert op is not None
     if op.name == "arith.mulf":
         factor, tile = next((a, b) for a, b in _both_ways(op) if _is_scalar(a) and is_separable(b, axis))
-        number, terms = kir.definer(factor), separate(tile, axis)
+        number, terms = rw.definer(factor), separate(tile, axis)
         assert number is not None
         along, across = (
             arith.mulf(each, tt.splat(number.operands[0], tt.shape_of(each)))
@@ -88,10 +87,10 @@ def separate(value: ir.Value, axis: int) -> Terms:
 
 def _is_place(value: ir.Value | None) -> bool:
     """Whether a vector is the numbers from 0 on, as floats."""
-    op = None if value is None else kir.definer(value)
+    op = None if value is None else rw.definer(value)
     if op is None or op.name not in ("arith.sitofp", "arith.uitofp"):
         return False
-    made = kir.definer(op.operands[0])
+    made = rw.definer(op.operands[0])
     return made is not None and made.name == "tt.make_range"
 
 
@@ -101,5 +100,5 @@ def _both_ways(op: ir.Operation) -> list[tuple[ir.Value, ir.Value]]:
 
 
 def _is_scalar(value: ir.Value) -> bool:
-    op = kir.definer(value)
+    op = rw.definer(value)
     return op is not None and op.name == "tt.splat"

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.constant_factors import (
     SPREAD,
     Constants,
@@ -77,7 +76,7 @@ class Scaling:
         if number is not None and (is_normal(number * factor) or not number or not math.isfinite(number)):
             return Plan(0, lambda: self.constants.like(value.type, number * factor))
         as_it_is = self._as_it_is(value, factor)
-        op = kir.definer(value)
+        op = rw.definer(value)
         if op is None:
             return as_it_is
         alone = alone and len(list(value.uses)) == 1
@@ -190,16 +189,16 @@ def _is_negative_zero(number: float | None) -> bool:
 
 def _source(value: ir.Value) -> ir.Value:
     """What is repeated to make a value."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     while op is not None and op.name in SPREAD:
         value = op.operands[0]
-        op = kir.definer(value)
+        op = rw.definer(value)
     return value
 
 
 def _spread_like(value: ir.Value, row: ir.Value) -> ir.Value:
     """A row of the shape of that which is repeated to make a value, repeated alike."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None or op.name not in SPREAD:
         return row
     return rw.clone_as(op, [_spread_like(op.operands[0], row)], op.results[0].type)
@@ -210,14 +209,14 @@ def _is_moderate(value: ir.Value) -> bool:
 
     Such values do not stand for -inf by being large.
     """
-    op = kir.definer(value)
+    op = rw.definer(value)
     while op is not None:
         multiple = as_multiple(op.results[0])
         if multiple is not None:
-            op = kir.definer(multiple.base)
+            op = rw.definer(multiple.base)
         elif op.name == "arith.select":
             sides = [each for each in op.operands[1:] if number_of(each) not in (0, math.inf, -math.inf)]
-            op = kir.definer(sides[0]) if len(sides) == 1 else None
+            op = rw.definer(sides[0]) if len(sides) == 1 else None
         else:
             return op.name == "tt.dot" or _is_tanh(op)
     return False

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import arith, ir, scf
+from aecompiler.passes import rewriting as rw
 from aecompiler.passes.structured_ops import EXACT, Generic, Operand, UnsupportedTile, identity_of
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Structured:
         self, yielded: ir.Value, argument: ir.Value
     ) -> tuple[Combine, list[ir.Value], int | float]:
         """How a result is reduced: the operation, what of each element, and the identity."""
-        op = kir.definer(yielded)
+        op = rw.definer(yielded)
         name = op.name.removeprefix("arith.") if op is not None else ""
         elements = _others(yielded, argument, op.name) if op is not None else None
         if elements is None:
@@ -204,12 +204,12 @@ class Structured:
 
     def _adds_products(self) -> bool:
         """Whether the body is out + a * b, with a and b widened at most."""
-        total = kir.definer(self.generic.yielded[0])
+        total = rw.definer(self.generic.yielded[0])
         out = self.generic.argument_of_out(0)
         if total is None or total.name != "arith.addf" or out not in list(total.operands):
             return False
         left, right = total.operands
-        product = kir.definer(right if left == out else left)
+        product = rw.definer(right if left == out else left)
         if product is None or product.name != "arith.mulf":
             return False
         found = [_widened(factor) for factor in product.operands]
@@ -348,7 +348,7 @@ class _Body:
 
 def _others(value: ir.Value, argument: ir.Value, name: str) -> list[ir.Value] | None:
     """The operands beside `argument` of operations called `name`, one of whose operands it is."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None or op.name != name or len(op.operands) != 2:
         return None
     left, right = op.operands
@@ -363,7 +363,7 @@ def _others(value: ir.Value, argument: ir.Value, name: str) -> list[ir.Value] | 
 
 def _widened(value: ir.Value) -> ir.Value:
     """What a value is the widening of, if it is one."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     return op.operands[0] if op is not None and op.name == "arith.extf" else value
 
 
@@ -375,7 +375,7 @@ def _order(loops: Sequence[int]) -> list[int]:
 
 def _source(value: ir.Value) -> ir.Value:
     """A matrix as it was before it was widened: the product is the same."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None:
         return value
     if op.name == "arith.extf":
@@ -398,16 +398,16 @@ def _converted(value: ir.Value, element: ir.Type) -> ir.Value:
 def _is_shifted_power(operand: Operand) -> bool:
     """Whether weights are powers of scores that something of the row is subtracted from: some are about 1."""
     value = operand.value
-    producer = kir.definer(value)
+    producer = rw.definer(value)
     if producer is None or producer.name != "linalg.generic":
         return False
     *_, terminator = producer.regions[0].blocks[0].operations
-    op = kir.definer(terminator.operands[list(producer.results).index(value)])
+    op = rw.definer(terminator.operands[list(producer.results).index(value)])
     if op is None or op.name not in ("math.exp", "math.exp2"):
         return False
-    inner = kir.definer(op.operands[0])
+    inner = rw.definer(op.operands[0])
     while inner is not None and inner.name == "arith.mulf":
-        factors = [kir.definer(factor) for factor in inner.operands]
+        factors = [rw.definer(factor) for factor in inner.operands]
         inner = next((f for f in factors if f is not None and f.name != "arith.constant"), None)
     return inner is not None and inner.name == "arith.subf"
 
@@ -416,7 +416,7 @@ def _is_constant(tile: Tile, number: int | float) -> bool:
     """Whether all elements are a constant."""
     if tile.everywhere is None:
         return False
-    op = kir.definer(tile.everywhere.value)
+    op = rw.definer(tile.everywhere.value)
     if op is None or op.name != "arith.constant":
         return False
     attribute = op.attributes["value"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
@@ -52,7 +51,7 @@ class TileAxes:
     def of_use(self, op: ir.Operation, number: int, axis: int) -> _Node:
         """A dimension of an operand."""
         value = op.operands[number]
-        made = kir.definer(value)
+        made = rw.definer(value)
         if made is not None and made.name in SOURCES:
             return (op, number, axis)
         return (value, axis)

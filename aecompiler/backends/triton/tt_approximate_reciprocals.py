@@ -50,7 +50,7 @@ class ApproximateReciprocals(Pass):
 
 def _least(value: ir.Value) -> float:
     """A number that all elements are at least, unless they are NaN; -inf where nothing is known."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     if op is None:
         return float("-inf")
     number = number_of(value)

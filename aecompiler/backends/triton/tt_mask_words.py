@@ -100,7 +100,7 @@ class _Conjunction:
         return found if found._add(tile) else None
 
     def _add(self, tile: ir.Value) -> bool:
-        op = kir.definer(tile)
+        op = rw.definer(tile)
         if op is not None and op.name == "arith.andi":
             return all(self._add(operand) for operand in op.operands)
         same = ((axis, repeated(tile, axis)) for axis in (0, 1))
@@ -109,7 +109,7 @@ class _Conjunction:
         if bound is not None:
             self.bounds.append(bound)
             return True
-        op = kir.definer(bits)
+        op = rw.definer(bits)
         if op is None or op.name != "arith.cmpi" or tt.element_of(op.operands[0]) != tt.integer(tt.I32):
             return False
         self.comparisons.append(_Comparison(op, axis))
@@ -125,7 +125,7 @@ def _rewrite(choice: ir.Operation) -> None:
     condition = _Conjunction.of(mask) if tt.shape_of(mask) else None
     if condition is None or not condition.bounds:
         return
-    made = kir.definer(mask)
+    made = rw.definer(mask)
     assert made is not None
     with ir.InsertionPoint(made), made.location:
         word, bit = _words(condition.bounds, shape)

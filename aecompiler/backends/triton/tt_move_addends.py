@@ -156,14 +156,14 @@ def _is_at_least(rows: ir.Value, least: ir.Value) -> bool:
     """Whether a value is `least`, a maximum of it and others, or a number in place of a maximum of -inf."""
     if rows == least:
         return True
-    op = kir.definer(rows)
+    op = rw.definer(rows)
     if op is None:
         return False
     if op.name in _MAXIMA:
         return any(_is_at_least(operand, least) for operand in op.operands)
     if op.name != "arith.select":
         return False
-    compared = kir.definer(op.operands[0])
+    compared = rw.definer(op.operands[0])
     if compared is None or compared.name != "arith.cmpf":
         return False
     is_equal = compared.attributes["predicate"].value == arith.CmpFPredicate.OEQ.value

@@ -88,14 +88,14 @@ def _compared(op: ir.Operation) -> ir.Value | None:
 
 def _bit_of(value: ir.Value) -> ir.Value | None:
     """The bit that an integer of 0 or 1 is made of."""
-    op = kir.definer(value)
+    op = rw.definer(value)
     while op is not None and op.name in ("arith.trunci", "arith.extui"):
         operand = op.operands[0]
         if tt.element_of(operand) == tt.integer(1):
             return operand if op.name == "arith.extui" else None
         if tt.element_of(op.results[0]) == tt.integer(1):
             return None
-        op = kir.definer(operand)
+        op = rw.definer(operand)
     return None
 
 

@@ -121,7 +121,7 @@ class _Weights:
     @property
     def written(self) -> ir.Value:
         """The factor before it is rounded, if it is."""
-        made = kir.definer(self.factor)
+        made = rw.definer(self.factor)
         return self.factor if made is None or made.name != "arith.truncf" else made.operands[0]
 
     @property
@@ -150,7 +150,7 @@ class _Loop:
         self.late = [
             _Late(at, dot)
             for at, value in enumerate(self.yielded)
-            if (dot := kir.definer(value)) is not None and dot.name == "tt.dot" and dot.block == self.block
+            if (dot := rw.definer(value)) is not None and dot.name == "tt.dot" and dot.block == self.block
             if self.carried[at] in self._sources(dot.operands[2])
         ]
         for late in self.late:

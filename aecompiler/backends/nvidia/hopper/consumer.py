@@ -10,10 +10,10 @@ from aecompiler.backends.nvidia.hopper.rebuild import rebuild, splat_of
 from aecompiler.backends.nvidia.hopper.roles import Roles
 from aecompiler.backends.nvidia.hopper.warp_role import SharedMemory, WarpRole
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.backends.triton.tile_axes import SOURCES
 from aecompiler.bindings import arith, ir, scf
+from aecompiler.passes import rewriting as rw
 
 _MOST = (1 << 31) - 1
 
@@ -188,7 +188,7 @@ class Consumer(WarpRole):
 
     def _operand(self, op: ir.Operation, number: int) -> ir.Value:
         value = op.operands[number]
-        made = kir.definer(value)
+        made = rw.definer(value)
         if made is None or made.name not in SOURCES:
             return self.mapping[value]
         return self._source(made, self.roles.rows_of_use(op, number))

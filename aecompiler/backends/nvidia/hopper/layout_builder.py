@@ -5,11 +5,11 @@ from __future__ import annotations
 from aecompiler.backends.nvidia.hopper.layout_choice import LayoutChoice, is_on_demand, is_zero, refuse
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild, splat_of
 from aecompiler.backends.triton import ir_ops as tt
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton import layouts as lo
 from aecompiler.backends.triton import ttg_ops as ttg
 from aecompiler.backends.triton.tile_axes import is_elementwise
 from aecompiler.bindings import arith, ir
+from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
 
 
@@ -128,7 +128,7 @@ class LayoutBuilder:
 
     def _buffer(self, value: ir.Value) -> ir.Value | None:
         """The tile in shared memory that a value was read from."""
-        op = kir.definer(value)
+        op = rw.definer(value)
         if op is not None and op.name == "ttg.local_load":
             return self.mapping_of(op.operands[0])
         if op is not None and op.name == "tt.trans":

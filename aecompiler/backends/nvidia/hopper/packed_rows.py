@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from aecompiler.backends.nvidia.hopper.limits import ROWS
 from aecompiler.backends.nvidia.hopper.rebuild import rebuild
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 
@@ -17,7 +16,7 @@ _RESHAPE = "tt.reshape"
 def copy_as_rows(function: ir.Operation) -> None:
     """Let copies by descriptors make and take the rows that boxes are reshaped to: the order is the same."""
     for op in rw.walk_list(function, _RESHAPE):
-        made = kir.definer(op.operands[0])
+        made = rw.definer(op.operands[0])
         if made is not None and made.name == LOAD:
             with ir.InsertionPoint(made), made.location:
                 rows = rebuild(made, list(made.operands), [op.results[0].type])

@@ -49,7 +49,7 @@ class Producer(WarpRole):
             if value in needed:
                 continue
             needed.add(value)
-            op = kir.definer(value)
+            op = rw.definer(value)
             if op is None:
                 todo += self._carried(value)
             elif op in self.roles.loops:

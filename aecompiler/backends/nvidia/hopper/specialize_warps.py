@@ -126,10 +126,10 @@ def _check_registers(roles: Roles, most: int) -> None:
     for loop in roles.loops:
         tiles, factors = [], dict[ir.Value, None]()
         for dot in rw.walk_list(loop, "tt.dot"):
-            begins = kir.definer(dot.operands[2])
+            begins = rw.definer(dot.operands[2])
             if begins is None or begins.name != dot.name:  # others add to what is counted
                 tiles.append(tile_of(dot.results[0]))
-            factor = kir.definer(dot.operands[0])
+            factor = rw.definer(dot.operands[0])
             if factor is None or factor.name != LOAD:
                 factors[dot.operands[0]] = None  # once, if several products have it
         needed = needed_registers([*tiles, *map(tile_of, factors)])
