@@ -404,6 +404,7 @@ _HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
     "attn.attention": _Analysis._attention,
     "attn.online_attention": _Analysis._attention,
     "attn.online_reduce": _Analysis._rows,
+    "attn.chunked_recurrence": _Analysis._recurrence,
     "attn.recurrence": _Analysis._recurrence,
     "tensor.bitcast": _Analysis._cast,
     "tensor.cast": _Analysis._cast,

@@ -1,6 +1,7 @@
 """The `attn` dialect: attention programs as MLIR (docs/dialect.md)."""
 
 from aecompiler.dialect.attention import AttentionOp, RowReduceOp, YieldOp
+from aecompiler.dialect.chunked import ChunkedRecurrenceOp, PositionYieldOp
 from aecompiler.dialect.core import Attn, make_context
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.dialect.recurrence import RecurrenceOp, StepYieldOp
@@ -9,8 +10,10 @@ from aecompiler.dialect.regions import captures
 __all__ = [
     "AttentionOp",
     "Attn",
+    "ChunkedRecurrenceOp",
     "OnlineAttentionOp",
     "OnlineReduceOp",
+    "PositionYieldOp",
     "RecurrenceOp",
     "RowReduceOp",
     "StepYieldOp",

@@ -6,15 +6,9 @@ No `from __future__ import annotations` here: the op definitions need real annot
 from typing import Optional
 
 from aecompiler.bindings import ext, ir
-from aecompiler.dialect import regions, rules
+from aecompiler.dialect import regions
 from aecompiler.dialect.core import Attn, Invalid, verifier
-from aecompiler.dialect.types import (
-    accumulator_type,
-    check_element_type,
-    check_output_type,
-    check_tensor,
-    shape_of,
-)
+from aecompiler.dialect.recurrent import accumulator, check_recurrent, define_operands, vector_types
 
 Operand, Result, Region = ext.Operand, ext.Result, ext.Region
 
@@ -94,95 +88,29 @@ class RecurrenceOp(Attn.Operation, name="recurrence", traits=[ext.Pure]):
     @property
     def accumulator(self) -> ir.Type:
         """The type of the state and of all values of the step."""
-        return accumulator_type(self.operands[0].type.element_type)
+        return accumulator(self)
 
     @verifier
     def verify_invariants(self) -> None:
         """Counts, tensor types and sizes, and the shape of the region."""
-        operands, results = list(self.operation.operands), list(self.operation.results)
-        if len(operands) not in (4, 5):
-            raise Invalid(self, f"expects 4 or 5 operands (q, k, v, initial, offsets), got {len(operands)}")
-        if len(results) != 2:
-            raise Invalid(self, f"expects 2 results (o, final), got {len(results)}")
-        if len(self.operation.regions) != 1:
-            raise Invalid(self, f"expects 1 region (step), got {len(self.operation.regions)}")
-        regions.check_segments(self, "operandSegmentSizes", [1, 1, 1, 1, len(operands) - 4])
-        named = dict(zip(("q", "k", "v", "initial"), operands, strict=False))
-        for name, value in named.items():
-            check_tensor(self, name, value.type)
-        initial = named.pop("initial").type
-        check_element_type(self, named)
-        if initial.element_type != self.accumulator:
-            raise Invalid(
-                self,
-                f"expects initial to have element type {self.accumulator}, got {initial.element_type}",
-            )
-        varlen = len(operands) == 5
-        q, k, v = (shape_of(value.type) for value in named.values())
-        if error := rules.recurrence_operands(q, k, v, shape_of(initial), varlen=varlen):
-            raise Invalid(self, error)
-        if varlen:
-            self._verify_offsets(operands[4].type, initial)
-        self._verify_results(results, q, k, v, initial)
-        self._verify_region_shape(initial)
+        check_recurrent(self, "step")
+        state, row, column = vector_types(self)
+        index = ir.IndexType.get(self.context)
+        regions.single_block(
+            self, 0, "step", [state, row, row, column, index, index, index], StepYieldOp.OPERATION_NAME
+        )
 
     @verifier
     def verify_region_invariants(self) -> None:
         """What the step holds and hands over, and that it is affine in the state."""
         block = self.operation.regions[0].blocks[0]
         state, value = block.arguments[0], block.arguments[3]
-        regions.check_step_region(self, block, StepYieldOp.OPERATION_NAME)
+        regions.check_step_region(self, block, "step", StepYieldOp.OPERATION_NAME)
         regions.check_yield(self, block, "step", [state.type, value.type])
         regions.check_affine(block, state)
 
-    def _verify_offsets(self, offsets: ir.Type, initial: ir.RankedTensorType) -> None:
-        check_tensor(self, "offsets", offsets)
-        if offsets.rank != 1 or str(offsets.element_type) != "i32":
-            raise Invalid(self, f"expects offsets to be a tensor<?xi32>, got {offsets}")
-        (count,), sequences = shape_of(offsets), shape_of(initial)[0]
-        if count == 0:
-            raise Invalid(self, "expects offsets to have at least 1 element, got 0")
-        if count is not None and sequences is not None and sequences != count - 1:
-            raise Invalid(
-                self, f"expects initial to have one state for each of {count - 1} sequences, got {sequences}"
-            )
 
-    def _verify_results(self, results, q, k, v, initial: ir.RankedTensorType) -> None:
-        o, final = (result.type for result in results)
-        check_tensor(self, "o", o)
-        heads = rules.largest_head_count([q[1], k[1], v[1], shape_of(initial)[1]])
-        expected = [q[0], heads, q[2], v[3]]
-        if shape_of(o) != expected:
-            want, got = rules.format_shape(expected), rules.format_shape(shape_of(o))
-            raise Invalid(self, f"expects o to have shape {want}, got {got}")
-        check_output_type(self, o.element_type)
-        if shape_of(initial)[1] != heads:
-            raise Invalid(
-                self,
-                f"expects initial to have the largest head count {heads}, got {shape_of(initial)[1]}",
-            )
-        if final != initial:
-            raise Invalid(self, f"expects final to have initial's type {initial}, got {final}")
-
-    def _verify_region_shape(self, initial: ir.RankedTensorType) -> None:
-        acc, index = self.accumulator, ir.IndexType.get(self.context)
-        _, _, key, value = shape_of(initial)
-        with ir.Location.unknown(self.context):
-            state, row, column = (
-                ir.RankedTensorType.get(shape, acc) for shape in ([key, value], [key], [value])
-            )
-        regions.single_block(
-            self, 0, "step", [state, row, row, column, index, index, index], StepYieldOp.OPERATION_NAME
-        )
-
-
-# With an optional operand the generated accessors want a segment attribute, which hand-written IR may omit.
-for _position, _name in enumerate(("q", "k", "v", "initial")):
-    setattr(RecurrenceOp, _name, property(lambda self, at=_position: self.operation.operands[at]))
-RecurrenceOp.offsets = property(
-    lambda self: self.operation.operands[4] if len(self.operation.operands) > 4 else None,
-    doc="The cumulative lengths of the variable-length form, or `None`.",
-)
+define_operands(RecurrenceOp)
 
 
 class StepYieldOp(Attn.Operation, name="step_yield", traits=[ir.IsTerminatorTrait]):

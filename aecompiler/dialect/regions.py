@@ -27,7 +27,7 @@ STEP_OPS = SCALAR_OPS | {
         "splat",
     ]
 }
-"""Ops besides `arith`, `math` and `linalg` that the region of `attn.recurrence` may hold."""
+"""Ops besides `arith`, `math` and `linalg` that the region of a recurrent op may hold."""
 
 _LINEAR = frozenset({"arith.addf", "arith.subf", "arith.negf", "arith.extf", "arith.truncf"}) | STEP_OPS
 _OPS_WITH_A_WRITTEN_BODY = frozenset({"linalg.generic", "linalg.map", "linalg.reduce"})
@@ -179,7 +179,7 @@ def levels(block: ir.Block, arguments: Sequence[Level]) -> dict[ir.Value, Level]
     return known
 
 
-def check_step_region(op, block: ir.Block, terminator: str) -> None:
+def check_step_region(op, block: ir.Block, name: str, terminator: str) -> None:
     """Only arith, math, structured linalg and tensor ops on values of static shape."""
     for child in nested(op):
         child_name = name_of(child)
@@ -194,11 +194,11 @@ def check_step_region(op, block: ir.Block, terminator: str) -> None:
         ):
             raise Invalid(
                 child,
-                f"expects to stand outside region 'step' of '{name_of(op)}', "
+                f"expects to stand outside region '{name}' of '{name_of(op)}', "
                 "which holds arith, math, structured linalg and tensor operations",
             )
         if child_name == "tensor.insert_slice":
-            _check_insertion(child)
+            _check_insertion(child, name)
         elif structured:
             _check_maps(child)
         parent = child.operation.parent
@@ -210,25 +210,25 @@ def check_step_region(op, block: ir.Block, terminator: str) -> None:
                         child, f"expects scalar results in the body of '{name_of(parent)}', got {result.type}"
                     )
                 if not result.type.has_static_shape:
-                    raise Invalid(child, f"expects static shapes in region 'step', got {result.type}")
+                    raise Invalid(child, f"expects static shapes in region '{name}', got {result.type}")
                 if is_scalar(result.type.element_type):
                     continue
             if not is_scalar(result.type):
                 raise Invalid(
-                    child, f"expects tensors and scalars of {_SCALARS} in region 'step', got {result.type}"
+                    child, f"expects tensors and scalars of {_SCALARS} in region '{name}', got {result.type}"
                 )
     check_captures(op)
 
 
-def _check_insertion(op) -> None:
+def _check_insertion(op, name: str) -> None:
     """Sizes and strides are static, and there is a place where the slice fits; its offset is clamped."""
     attributes = op.operation.attributes
-    sizes, strides = (list(attributes[f"static_{name}"]) for name in ("sizes", "strides"))
+    sizes, strides = (list(attributes[f"static_{part}"]) for part in ("sizes", "strides"))
     for size, stride, whole in zip(sizes, strides, op.operation.operands[1].type.shape, strict=True):
         if DYNAMIC in (size, stride):
-            raise Invalid(op, "expects static sizes and strides in region 'step'")
+            raise Invalid(op, f"expects static sizes and strides in region '{name}'")
         if stride < 1:
-            raise Invalid(op, f"expects strides of at least 1 in region 'step', got {stride}")
+            raise Invalid(op, f"expects strides of at least 1 in region '{name}', got {stride}")
         if size > 0 and (size - 1) * stride >= whole:
             raise Invalid(op, f"expects {size} elements by {stride} to fit a dimension of size {whole}")
 

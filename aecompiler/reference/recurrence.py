@@ -1,9 +1,13 @@
-"""`attn.recurrence` by its definition: one step after the other, all batch rows and heads at once."""
+"""Recurrent ops by their definition: one step after the other, all batch rows and heads at once.
+
+`attn.recurrence` runs its step; `attn.chunked_recurrence` runs the step that its parts stand for, position by
+position and with no chunk anywhere.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,8 +19,69 @@ BLOCK_ELEMENTS = 1 << 21
 """State elements evaluated at a time; batch rows are independent."""
 
 
+Step = Callable[[Frame, Array, "list[Array]"], "tuple[Array, Array]"]
+"""From a frame, the state and the arguments q, k, v, b, h, t to the new state and the output."""
+
+
 @implements("attn.recurrence")
 def _recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
+    def step(lanes: Frame, state: Array, arguments: list[Array]) -> tuple[Array, Array]:
+        new, out = lanes.run(op.body, [state, *arguments])
+        return new, out
+
+    return _sequences(op, args, frame, step)
+
+
+@implements("attn.chunked_recurrence")
+def _chunked_recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
+    sizes = op.body.terminator.integers("operandSegmentSizes")
+    present = [name for name, size in zip(PARTS, sizes, strict=True) if size]
+    reads, erase_reads = (_text(op, name) for name in ("reads", "erase_reads"))
+
+    def step(lanes: Frame, state: Array, arguments: list[Array]) -> tuple[Array, Array]:
+        parts = dict(zip(present, lanes.run(op.body, arguments), strict=True))
+        return _position(parts, state, reads, erase_reads)
+
+    return _sequences(op, args, frame, step)
+
+
+PARTS = (
+    *("query", "key", "value", "log_decay", "sign"),
+    *("query_scale", "key_scale", "erase", "erase_scale", "skip"),
+)
+"""The operands of `attn.position_yield`, in order."""
+
+
+def _text(op: Instruction, name: str) -> str:
+    return str(op.attribute(name, "")).strip('"')
+
+
+def _position(parts: Mapping[str, Array], state: Array, reads: str, erase_reads: str) -> tuple[Array, Array]:
+    """The new state and the output of a position, from the old state [lanes, Dk, Dv] and the parts."""
+    kept = state
+    if "log_decay" in parts:
+        decay = np.exp(parts["log_decay"]) * parts.get("sign", np.float64(1))
+        per_feature = parts["log_decay"].ndim == parts["key"].ndim
+        kept = (decay[..., None] if per_feature else decay[..., None, None]) * state
+    update = parts["value"]
+    if "erase" in parts:
+        erased = _read(parts["erase"], kept if erase_reads == "decayed" else state)
+        update = update - _scaled(parts, "erase_scale", erased)
+    new = kept + _scaled(parts, "key_scale", parts["key"])[..., :, None] * update[..., None, :]
+    out = _scaled(parts, "query_scale", _read(parts["query"], new if reads == "after" else state))
+    return new, out + parts.get("skip", np.float64(0))
+
+
+def _read(vector: Array, state: Array) -> Array:
+    return (vector[..., None, :] @ state)[..., 0, :]
+
+
+def _scaled(parts: Mapping[str, Array], name: str, value: Array) -> Array:
+    return parts[name][..., None] * value if name in parts else value
+
+
+def _sequences(op: Instruction, args: list[Array], frame: Frame, run: Step) -> Sequence[Array]:
+    """The results of `op`: each sequence taken through its positions by `run`."""
     q, k, v, initial, *offsets = args
     heads = initial.shape[1]
     _check_sizes(op, q.shape, k.shape, v.shape, initial.shape, offsets[0].shape[0] if offsets else None)
@@ -27,17 +92,17 @@ def _recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Ar
     if offsets:
         bounds = np.clip(offsets[0], 0, length)
         for n, (start, stop) in enumerate(itertools.pairwise(bounds)):
-            _run(op, q, k, v, o, final[n : n + 1], slice(0, 1), range(start, stop), frame)
+            _run(run, q, k, v, o, final[n : n + 1], slice(0, 1), range(start, stop), frame)
     else:
         at_once = max(1, BLOCK_ELEMENTS // max(1, initial[0].size)) if len(initial) else 1
         for start in range(0, q.shape[0], at_once):
             rows = slice(start, min(start + at_once, q.shape[0]))
-            _run(op, q, k, v, o, final[rows], rows, range(length), frame)
+            _run(run, q, k, v, o, final[rows], rows, range(length), frame)
     return [o, final]
 
 
 def _run(
-    op: Instruction,
+    run: Step,
     q: Array,
     k: Array,
     v: Array,
@@ -55,7 +120,7 @@ def _run(
     for t in positions:
         step = Frame(lanes, outer)
         inputs = [x[rows, :, t] for x in (q, k, v)]
-        current, out = step.run(op.body, [current, *inputs, b, h, np.full((1, 1), t, np.int64)])
+        current, out = run(step, current, [*inputs, b, h, np.full((1, 1), t, np.int64)])
         o[rows, :, t] = out
         outer.misses.extend(np.broadcast_to(miss, lanes) for miss in step.misses)
     state[...] = current
@@ -87,11 +152,7 @@ def _check_sizes(
         expectations["batch size of q and 1"] = (q[0], 1)
     for what, sizes in expectations.items():
         if len(set(sizes)) != 1:
-            raise ValueError(
-                f"'attn.recurrence' op expects equal {what}, got {' and '.join(map(str, sizes))}"
-            )
+            raise ValueError(f"'{op.name}' op expects equal {what}, got {' and '.join(map(str, sizes))}")
     for name, own in {"q": q[1], "k": k[1], "v": v[1]}.items():
         if initial[1] and (not own or initial[1] % own):
-            raise ValueError(
-                f"'attn.recurrence' op expects {name}'s head count to divide {initial[1]}, got {own}"
-            )
+            raise ValueError(f"'{op.name}' op expects {name}'s head count to divide {initial[1]}, got {own}")
