@@ -15,12 +15,13 @@ from aecompiler.passes.infra import run_pipeline
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TiledSchedule(CpuSchedule):
-    """The options of passes as text: of `attn-derive-online`, of `attn-tile`, and of `attn-fuse-elementwise`,
-    without which there is no fusion."""
+    """The options of passes as text: of `attn-derive-online`, of `attn-tile`, of `attn-tile-chunked`, and of
+    `attn-fuse-elementwise`, without which there is no fusion."""
 
     derive: str = "max-passes=16"
     tile: str = "block-q=16 block-kv=16"
     fuse: str = ""
+    chunked: str = ""
 
 
 class TiledBackend(CpuBackend):
@@ -33,7 +34,12 @@ class TiledBackend(CpuBackend):
         from aecompiler.backends.cpu.pipelines import lower_tensors
 
         front = _front(schedule.tile, schedule.fuse, schedule.derive)
-        steps = [*front, "convert-attn-to-linalg", lower_tensors()]
+        steps = [
+            *front,
+            f"attn-tile-chunked{{{schedule.chunked}}}",
+            "convert-attn-to-linalg",
+            lower_tensors(),
+        ]
         return f"builtin.module({','.join(steps)})"
 
 
