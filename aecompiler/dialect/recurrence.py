@@ -47,7 +47,8 @@ class RecurrenceOp(Attn.Operation, name="recurrence", traits=[ext.Pure]):
     **Variable-length form.** `offsets` packs N sequences into one batch row: sequence n covers the positions
     `offsets[n] .. offsets[n + 1] - 1` and has a state of its own, so that B is 1 and `initial` and `final`
     are `[N, H, Dk, Dv]`. In the step, b is 0 and t the packed position: gates are packed as q is. Offsets
-    are clamped to `[0, T]`, a decreasing pair is an empty sequence, and o is 0 where no sequence reaches.
+    are clamped to `[0, T]`, a decreasing pair is an empty sequence, and o is 0 where no sequence reaches;
+    where several do, it is that of one of them.
 
     ```mlir
     func.func @gated(%q: tensor<?x16x?x64xbf16>, %k: tensor<?x16x?x64xbf16>, %v: tensor<?x16x?x128xbf16>,

@@ -6,7 +6,7 @@ from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q, lower_attention
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
-from aecompiler.passes.recurrence_to_linalg import lower_recurrence
+from aecompiler.passes.recurrence_tiles import tile_recurrence
 from aecompiler.passes.region_safety import make_total
 
 
@@ -26,8 +26,7 @@ class ConvertAttnToLinalg(Pass):
     contributes the identity to each reduction and nothing to the sum. Rows of the last block that lie past
     the end of q repeat its last row and are not stored.
 
-    `attn.recurrence` becomes loops over sequence, head, and position, with the state carried from position to
-    position and the step's operations inlined.
+    `attn.recurrence` becomes a tile program for each head of each sequence, as by `attn-tile-steps`.
 
     Captured indices are clamped and integer divisions guarded as the dialect defines, so that masked and
     padding elements may be evaluated without a trap.
@@ -64,6 +63,6 @@ class ConvertAttnToLinalg(Pass):
                 lower_attention(program.opview, self.block_q)
             elif program.name == "attn.recurrence":
                 make_total(program)
-                lower_recurrence(program.opview)
+                tile_recurrence(program.opview)
         for left in rw.walk_list(op, "attn."):
             raise PassFailure(left, "unsupported: no direct lowering to linalg")

@@ -115,7 +115,7 @@ def cpu(
 ) -> str:
     """Lower programs to LLVM through their streaming and tile forms, for execution in this process.
 
-    What has no streaming form takes the direct one, as recurrences do.
+    What has no streaming form takes the direct one.
     """
     blocks = f"block-q={block_q} block-kv={block_kv} l1-bytes={l1_bytes} l2-bytes={l2_bytes}"
     registers = f"vector-bits={vector_bits} tile-q={tile_q} tile-kv={tile_kv} tile-d={tile_d}"
@@ -128,6 +128,7 @@ def cpu(
             f"func.func(cpu-choose-tiles{{{blocks} {registers}}})",
             f"attn-tile{{decode-rows={decode_rows} decode-block-kv={decode_block_kv} "
             f"score-ranges={score_ranges}}}",
+            "attn-tile-steps",
             "attn-fuse-elementwise",
             "convert-attn-to-linalg",
             "canonicalize",

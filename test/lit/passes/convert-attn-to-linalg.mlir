@@ -165,20 +165,21 @@ func.func @total(%q: tensor<1x1x?x4xf32>, %k: tensor<1x1x?x4xf32>, %v: tensor<1x
 // The state is carried through the loop over positions, in one buffer; inputs arrive in the accumulator's type.
 // CHECK-LABEL: func.func @linear
 // CHECK-SAME:    %[[Q:[^ ]+]]: tensor<?x4x?x8xbf16>, %{{.+}}: tensor<?x2x?x8xbf16>, %{{.+}}: tensor<?x4x?x6xbf16>, %[[INIT:[^ ]+]]: tensor<?x4x8x6xf32>
-// CHECK:         scf.for %[[B:[^ ]+]] =
-// CHECK:           scf.for %[[H:[^ ]+]] =
-// CHECK:             arith.divui %[[H]]
+// CHECK:         scf.forall (%[[B:[^ ]+]], %[[H:[^ ]+]]) in
 // CHECK:             %[[S0:[^ ]+]] = tensor.extract_slice %[[INIT]][%[[B]], %[[H]], 0, 0]
-// CHECK:             %[[LOOP:[^ ]+]]:2 = scf.for %[[T:[^ ]+]] = %{{.+}} iter_args(%[[S:[^ ]+]] = %[[S0]], %{{.+}} = %{{.+}})
+// CHECK:             %[[ROWS:[^ ]+]] = tensor.extract_slice %{{.+}}[%[[B]], %[[H]], {{.+}}, 0]
+// CHECK:             arith.divui %[[H]]
+// CHECK:             %[[LOOP:[^ ]+]]:2 = scf.for %[[T:[^ ]+]] = %{{.+}} iter_args(%[[S:[^ ]+]] = %[[S0]], %[[OT:[^ ]+]] = %[[ROWS]])
 // CHECK:               %[[QT:[^ ]+]] = tensor.extract_slice %[[Q]][%[[B]], %[[H]], %[[T]], 0]
 // CHECK:               arith.extf %[[QT]] : tensor<8xbf16> to tensor<8xf32>
 // CHECK:               %[[S1:[^ ]+]] = arith.addf %[[S]], %{{.+}} : tensor<8x6xf32>
-// CHECK:               linalg.vecmat
+// CHECK:               linalg.generic {{.*}} ins(%[[QF:[^ ]+]], %[[S1]] : tensor<8xf32>, tensor<8x6xf32>)
 // CHECK:               %[[NEXT:[^ ]+]] = linalg.copy {{.*}}ins(%[[S1]] : tensor<8x6xf32>) outs(%[[S]] : tensor<8x6xf32>)
 // CHECK:               arith.truncf
-// CHECK:               %[[O:[^ ]+]] = tensor.insert_slice %{{.+}} into %{{.+}}[%[[B]], %[[H]], %[[T]], 0]
+// CHECK:               %[[O:[^ ]+]] = tensor.insert_slice %{{.+}} into %[[OT]][%[[T]], 0] [1, 6]
 // CHECK:               scf.yield %[[NEXT]], %[[O]]
-// CHECK:             tensor.insert_slice %[[LOOP]]#0 into %{{.+}}[%[[B]], %[[H]], 0, 0]
+// CHECK:             tensor.parallel_insert_slice %[[LOOP]]#1 into %{{.+}}[%[[B]], %[[H]], {{.+}}, 0]
+// CHECK:             tensor.parallel_insert_slice %[[LOOP]]#0 into %{{.+}}[%[[B]], %[[H]], 0, 0]
 // CHECK-NOT:     attn.
 
 // BLOCK-LABEL: func.func @linear
@@ -201,12 +202,12 @@ func.func @linear(%q: tensor<?x4x?x8xbf16>, %k: tensor<?x2x?x8xbf16>, %v: tensor
 
 // -----
 
-// With offsets the outer loop is over sequences, the batch index is 0, and o starts as zeros.
+// With offsets the grid is over sequences, the batch index is 0, and o starts as zeros.
 // CHECK-LABEL: func.func @packed
 // CHECK-SAME:    %[[OFFSETS:[^ ]+]]: tensor<?xi32>
 // CHECK-DAG:     %[[C0:[^ ]+]] = arith.constant 0 : index
 // CHECK:         linalg.fill {{.*}} -> tensor<1x?x?x3xf32>
-// CHECK:         scf.for %[[N:[^ ]+]] =
+// CHECK:         scf.forall (%[[N:[^ ]+]], %{{.+}}) in
 // CHECK:           %[[FIRST:[^ ]+]] = tensor.extract %[[OFFSETS]]
 // CHECK:           %[[CAST:[^ ]+]] = arith.index_cast %[[FIRST]] : i32 to index
 // CHECK:           %[[POSITIVE:[^ ]+]] = arith.maxsi %[[CAST]], %[[C0]]
@@ -215,7 +216,9 @@ func.func @linear(%q: tensor<?x4x?x8xbf16>, %k: tensor<?x2x?x8xbf16>, %v: tensor
 // CHECK:           %[[HIGH:[^ ]+]] = arith.minsi
 // CHECK:           tensor.extract_slice %{{.+}}[%[[N]], %{{.+}}, 0, 0] [1, 1, 2, 3]
 // CHECK:           scf.for %[[T:[^ ]+]] = %[[LOW]] to %[[HIGH]]
-// CHECK:             tensor.insert_slice %{{.+}} into %{{.+}}[{{(0|%c0)}}, %{{.+}}, %[[T]], 0]
+// CHECK:             %[[PLACE:[^ ]+]] = arith.subi %[[T]], %[[LOW]]
+// CHECK:             tensor.insert_slice %{{.+}} into %{{.+}}[%[[PLACE]], 0] [1, 3]
+// CHECK:           tensor.parallel_insert_slice %{{.+}} into %{{.+}}[{{(0|%c0[^ ]*)}}, %{{.+}}, %[[LOW]], 0]
 func.func @packed(%q: tensor<1x?x?x2xf32>, %k: tensor<1x?x?x2xf32>, %v: tensor<1x?x?x3xf32>, %initial: tensor<?x?x2x3xf32>, %offsets: tensor<?xi32>)
     -> (tensor<1x?x?x3xf32>, tensor<?x?x2x3xf32>) {
   %o, %final = "attn.recurrence"(%q, %k, %v, %initial, %offsets) ({

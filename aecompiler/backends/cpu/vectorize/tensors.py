@@ -53,7 +53,7 @@ class Tensors:
         if value not in self.values:
             if value in self.captures:
                 return Memory(self.captures[value])
-            raise UnsupportedTile(f"a tensor from {value.owner}")
+            raise UnsupportedTile("a tensor that is made outside")
         return self.values[value]
 
     def _handler(self, op: ir.Operation) -> Callable[[ir.Operation], None] | None:

@@ -1,0 +1,66 @@
+"""The pass `attn-tile-steps`: recurrences to the tile level, one position after the other."""
+
+from __future__ import annotations
+
+from aecompiler.bindings import ir
+from aecompiler.dialect.recurrence import RecurrenceOp
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.recurrence_tiles import tile_recurrence
+from aecompiler.passes.region_safety import make_total
+
+MAX_VALUE_BLOCK = 4096
+"""The most value features of a program."""
+
+
+@register_pass
+class TileSteps(Pass):
+    """Compute recurrences one position after the other, with a program for each head of each sequence.
+
+    *Before*: verified IR. *After*: no `attn.recurrence` is left; all else is as it was. The result is made of
+    `scf`, `tensor`, `linalg`, `arith` and `math` on static tiles, which every target starts from, and runs on
+    the CPU as it stands.
+
+    The grid is an `scf.forall` over sequences and heads. A program carries the state, a tile [Dk, Dv], and
+    its rows of o from position to position, and the step stands in the loop as it is written; named `linalg`
+    operations of more than elements (`linalg.vecmat`) are generic ones. In the variable-length form the loop
+    goes over the positions of a sequence; o, which is 0 where no sequence reaches, is filled before the grid.
+
+    With `value-block` a third dimension of the grid cuts the value features into blocks of that many, where
+    it divides their number, and where the columns of the state are independent: where the new state and the
+    output of a block are computed from the block's part of the state and of v. A step that adds up value
+    features stays whole.
+
+    ```mlir
+    %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({...}) : ...
+    ```
+    becomes
+    ```mlir
+    %0:2 = scf.forall (%b, %h) in (%batch, 16) shared_outs(%o = %empty, %final = %empty2) -> (...) {
+      %initial_state = tensor.extract_slice %initial[%b, %h, 0, 0] [1, 1, 64, 128] [1, 1, 1, 1] : ...
+      %rows = tensor.extract_slice %o[%b, %h, 0, 0] [1, 1, %length, 128] [1, 1, 1, 1] : ...
+      %1:2 = scf.for %t = %c0 to %length step %c1 iter_args(%S = %initial_state, %o_t = %rows) -> (...) {
+        %key = tensor.extract_slice %k[%b, %h, %t, 0] [1, 1, 1, 64] [1, 1, 1, 1] : ...
+        ...
+        %next = tensor.insert_slice %out into %o_t[%t, 0] [1, 128] [1, 1] : ...
+        scf.yield %S1, %next : ...
+      }
+      scf.forall.in_parallel { tensor.parallel_insert_slice ... }
+    }
+    ```
+    """
+
+    NAME = "attn-tile-steps"
+
+    value_block: int = option(0, "the value features of a program, where they are independent; 0: all")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.value_block <= MAX_VALUE_BLOCK:
+            raise ValueError(f"expects value-block to be 0 to {MAX_VALUE_BLOCK}, got {self.value_block}")
+
+    def run(self, op: ir.Operation) -> None:
+        """Tile every recurrence in `op`."""
+        for program in rw.walk_list(op, RecurrenceOp.OPERATION_NAME):
+            if program.name == RecurrenceOp.OPERATION_NAME:
+                make_total(program)
+                tile_recurrence(program.opview, self.value_block)
