@@ -1,4 +1,4 @@
-"""Every example of attention on a GPU: against the reference, at odd and even sizes, in all types."""
+"""Every example on a GPU: against the reference, at odd and even sizes, in all types."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ from aecompiler.tools.tolerances import default_tolerance
 
 pytestmark = pytest.mark.cuda
 
-NAMES = sorted(
-    path.stem
-    for path in FOLDER.glob("*.py")
-    if path.stem != "demo" and "attn.recurrence" not in (FOLDER / "mlir" / f"{path.stem}.mlir").read_text()
-)
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "demo")
 
 SIZES: tuple[dict[str, int], ...] = (
     {"B": 2, "S": 37, "Sq": 5, "Skv": 37, "T": 37, "Blocks": 5, "Bounds": 5},

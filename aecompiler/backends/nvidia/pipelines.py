@@ -54,6 +54,7 @@ def tt(
     split_programs: Annotated[int, "programs that parts of the keys are for; 0: keys stay whole"] = 0,
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
+    value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
     keep_loops: Annotated[bool, "loops over tiles of keys stay loops where they turn once"] = False,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
@@ -80,6 +81,7 @@ def tt(
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}{few}}}",
+            f"attn-tile-steps{{value-block={value_block}}}",
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
             "attn-tile-tensors",
             "convert-elementwise-to-linalg",

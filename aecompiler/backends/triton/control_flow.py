@@ -9,6 +9,7 @@ from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.kernel_abi import MOST_SIZE
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.tiles import Tile
+from aecompiler.backends.triton.windows import Window
 from aecompiler.bindings import ir, scf
 from aecompiler.passes.score_ranges import GENERAL
 from aecompiler.passes.structured_ops import UnsupportedTile
@@ -34,19 +35,34 @@ def _for(kernel: KernelBuilder, op: ir.Operation) -> None:
     assert high.range is not None
     block = op.regions[0].blocks[0]
     iv, *carried = block.arguments
-    starts = [_carried(kernel, init) for init in inits]
-    loop = scf.ForOp(*bounds, [each.value for each in starts])
+    windows = {n: found for n, init in enumerate(inits) if (found := _window(kernel, init)) is not None}
+    handed_on = [n for n in range(len(inits)) if n not in windows]
+    loop = scf.ForOp(*bounds, [_carried(kernel, inits[n]).value for n in handed_on])
     _keep_attributes(op, loop.operation)
     with ir.InsertionPoint(loop.body):
         limits = (low.range[0], max(high.range[1] - 1, low.range[0]))
         kernel.entries[iv] = ln.number(loop.induction_variable, (), limits)
-        for argument, init, value in zip(carried, inits, loop.inner_iter_args, strict=True):
-            kernel.entries[argument] = _received(kernel, init.type, value)
+        for n, value in zip(handed_on, loop.inner_iter_args, strict=True):
+            kernel.entries[carried[n]] = _received(kernel, inits[n].type, value)
+        for n, window in windows.items():
+            kernel.entries[carried[n]] = window
         kernel.block(block)
         *_, terminator = block.operations
-        scf.YieldOp([_carried(kernel, value).value for value in terminator.operands])
-    for result, value in zip(op.results, loop.results, strict=True):
-        kernel.entries[result] = _received(kernel, result.type, value)
+        yielded = list(terminator.operands)
+        for n, window in windows.items():
+            if kernel.entry(yielded[n]) is not window:
+                raise UnsupportedTile("a loop that writes a part of a result and hands on something else")
+        scf.YieldOp([_carried(kernel, yielded[n]).value for n in handed_on])
+    for n, value in zip(handed_on, loop.results, strict=True):
+        kernel.entries[op.results[n]] = _received(kernel, op.results[n].type, value)
+    for n, window in windows.items():
+        kernel.entries[op.results[n]] = window
+
+
+def _window(kernel: KernelBuilder, value: ir.Value) -> Window | None:
+    """The part of a result in memory that a value is, if it is one."""
+    entry = kernel.entry(value)
+    return entry if isinstance(entry, Window) else None
 
 
 def _clamped(bound: Lanes) -> Lanes:

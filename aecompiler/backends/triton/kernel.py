@@ -23,6 +23,7 @@ from aecompiler.backends.triton.memory import (
 )
 from aecompiler.backends.triton.structured import Structured
 from aecompiler.backends.triton.tiles import Tile
+from aecompiler.backends.triton.windows import Window
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
@@ -48,7 +49,7 @@ class KernelOptions:
     descriptors: bool
 
 
-Entry = Lanes | Tile | Global
+Entry = Lanes | Tile | Global | Window
 """What a value of the tile program is in the kernel."""
 
 
@@ -70,7 +71,7 @@ class KernelBuilder:
         self.positions = list(body.arguments)[:rank]
         self.outs = list(body.arguments)[rank:]
         operands = list(loop.operands)
-        self.inits = [_own_memory(init) for init in operands[len(operands) - len(self.outs) :]]
+        self.inits = [_own_memory(init, loop) for init in operands[len(operands) - len(self.outs) :]]
         dynamic = iter(operands)
         self.bounds: list[int | ir.Value] = [
             next(dynamic) if bound == rw.DYNAMIC else bound for bound in loop.attributes["staticUpperBound"]
@@ -336,6 +337,11 @@ class KernelBuilder:
             return ln.number(found.value, found.loops, (-(1 << 63), (1 << 63) - 1))
         return found
 
+    @property
+    def has_merged_tiles(self) -> bool:
+        """Whether there are tiles whose first dimensions are one in registers."""
+        return any(isinstance(each, Tile) and each.merged > 1 for each in self.entries.values())
+
     # ---- operations ------------------------------------------------------------------------------
 
     def block(self, block: ir.Block) -> None:
@@ -370,11 +376,16 @@ class KernelBuilder:
 _HANDLERS = {**tensor_operations.HANDLERS, **control_flow.HANDLERS}
 
 
-def _own_memory(init: ir.Value) -> ir.Value:
-    """A `tensor.empty` for an output alone: of one that is shared, each output would be the other."""
-    op = None if isinstance(init.owner, ir.Block) else init.owner.operation
+def _own_memory(init: ir.Value, loop: ir.Operation) -> ir.Value:
+    """The tensor that a kernel writes: one that exists before and that nothing else in the grid needs, or a
+    `tensor.empty` for an output alone, since of one that is shared, each output would be the other."""
+    op = rw.definer(init)
     if op is None or op.name != "tensor.empty":
-        raise PassFailure(op or init.owner.owner.operation, "unsupported: a grid that writes into a tensor")
+        uses = [operand for each in (loop, *rw.walk_list(loop)) for operand in each.operands]
+        if uses.count(init) > 1:
+            message = "unsupported: a grid that writes a tensor which it has under another name"
+            raise PassFailure(loop, message)
+        return init
     with ir.InsertionPoint(op), op.location:
         return op.clone().results[0]
 

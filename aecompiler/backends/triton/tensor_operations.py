@@ -14,8 +14,10 @@ from aecompiler.backends.triton.memory import Global, Region, tile_positions
 from aecompiler.backends.triton.parts import Part, part_of, put, take
 from aecompiler.backends.triton.tiles import Tile, merge
 from aecompiler.backends.triton.tt_keep_loops import HIDDEN
+from aecompiler.backends.triton.windows import Window, is_written_in_pieces
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured, operand_loops
 
 if TYPE_CHECKING:
@@ -95,7 +97,10 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
         return
     offsets, sizes, kept = _slice_of(kernel, op)
     if not isinstance(source, Global):
-        raise UnsupportedTile("a part of a scalar")
+        raise UnsupportedTile("a part of a scalar, or of a part of a result that a loop writes")
+    if op.operands[0] in kernel.outs and is_written_in_pieces(op.results[0]):
+        kernel.entries[op.results[0]] = Window(source, tuple(offsets), tuple(kept), op)
+        return
     shape, limits = [], []
     for position, axis in enumerate(kept):
         size = sizes[axis]
@@ -155,7 +160,14 @@ def _is_only_written(part: ir.Value) -> bool:
 
 
 def _insert_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
-    small, tile = kernel.tile(op.operands[0]), kernel.tile(op.operands[1])
+    small, into = kernel.tile(op.operands[0]), kernel.entry(op.operands[1])
+    if isinstance(into, Window):
+        offsets, _, kept = _slice_of(kernel, op)
+        padded = kernel.in_registers(small)
+        into.region(offsets, kept, small, padded).store(small.whole(padded).value)
+        kernel.entries[op.results[0]] = into
+        return
+    tile = kernel.tile(op.operands[1])
     kernel.entries[op.results[0]] = _put(kernel, small, tile, part_of(op, small.shape))
 
 
@@ -180,11 +192,12 @@ def _as_lanes(kernel: KernelBuilder, size: int | Lanes) -> Lanes:
 
 def _slice_of(kernel: KernelBuilder, op: ir.Operation) -> tuple[list[Lanes], list[int | Lanes], list[int]]:
     """Offsets, sizes and the kept dimensions of a slice whose steps are 1."""
-    places, sizes, steps = _mixed(kernel, op, 1 if op.name == "tensor.extract_slice" else 2)
+    is_read = op.name == "tensor.extract_slice"
+    places, sizes, steps = _mixed(kernel, op, 1 if is_read else 2)
     offsets = [_as_lanes(kernel, place) for place in places]
     if any(step != 1 for step in steps):
         raise UnsupportedTile("a slice with steps")
-    small = op.results[0].type if op.results else op.operands[0].type
+    small = (op.results if is_read else op.operands)[0].type
     kept = _kept(sizes, list(small.shape))
     return offsets, sizes, kept
 
@@ -243,12 +256,39 @@ def _collapse_shape(kernel: KernelBuilder, op: ir.Operation) -> None:
 
 
 def _expand_shape(kernel: KernelBuilder, op: ir.Operation) -> None:
-    """The first dimension as several, which stay one in registers."""
+    """The first dimension as several, which stay one in registers; or dimensions of size 1 added."""
     tile, shape = kernel.tile(op.operands[0]), tuple(op.results[0].type.shape)
+    if not kernel.has_merged_tiles and (places := _added_ones(op, tile)) is not None:
+        kernel.entries[op.results[0]] = _with_ones(kernel, tile, shape, places)
+        return
     merged = len(shape) - len(tile.shape) + 1
     if tile.merged > 1 or tile.has_limits or merge(shape, merged) != tile.shape:
         raise UnsupportedTile("another dimension than the first one as several")
     kernel.entries[op.results[0]] = dataclasses.replace(tile, shape=shape, limits=(), merged=merged)
+
+
+def _added_ones(op: ir.Operation, tile: Tile) -> list[int] | None:
+    """Where the dimensions of a tile stand among those of an expansion that adds dimensions of size 1."""
+    shape, groups = op.results[0].type.shape, op.attributes["reassociation"]
+    if tile.has_limits or tile.merged > 1 or rw.DYNAMIC in shape:
+        return None
+    places = []
+    for size, group in zip(tile.shape, groups, strict=True):
+        axes = [axis.value for axis in group]
+        longer = [axis for axis in axes if shape[axis] != 1]
+        if [shape[axis] for axis in longer] not in ([size], []):
+            return None
+        places.append((longer or axes)[0])
+    return places
+
+
+def _with_ones(kernel: KernelBuilder, tile: Tile, shape: tuple[int, ...], places: list[int]) -> Tile:
+    """A tile with more dimensions; its own are those at `places`."""
+    if tile.value is None:
+        return Tile(None, tile.everywhere, shape)
+    loops = tuple(range(len(shape)))
+    lanes = ln.spread(tile.lanes(places), loops, kernel.register_sizes(shape))
+    return Tile(lanes.value, None, shape)
 
 
 def _dim(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -266,12 +306,21 @@ def _dim(kernel: KernelBuilder, op: ir.Operation) -> None:
 def _in_parallel(kernel: KernelBuilder, op: ir.Operation) -> None:
     for view in op.regions[0].blocks[0].operations:
         with view.location:
-            _insert(kernel, view.operation)
+            try:
+                _insert(kernel, view.operation)
+            except UnsupportedTile as reason:
+                raise PassFailure(view.operation, f"unsupported in a kernel: {reason}") from None
 
 
 def _insert(kernel: KernelBuilder, op: ir.Operation) -> None:
-    """The store of a tile."""
-    tile, target = kernel.tile(op.operands[0]), kernel.memory(op.operands[1])
+    """The store of a tile; what loops have written is in its place."""
+    entry, target = kernel.entry(op.operands[0]), kernel.memory(op.operands[1])
+    if isinstance(entry, Window):
+        if entry.memory != target:
+            raise UnsupportedTile("a part of another result")
+        entry.check_end(op)
+        return
+    tile = kernel.tile(op.operands[0])
     offsets, _, kept = _slice_of(kernel, op)
     limits = tile.limits or (None,) * len(tile.shape)
     padded = kernel.in_registers(tile)

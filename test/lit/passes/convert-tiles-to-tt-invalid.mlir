@@ -26,16 +26,39 @@ func.func @f(%n: index) -> tensor<16xf32> {
 
 // -----
 
-// A kernel writes into new memory only: an argument would have to be copied.
-// expected-error @+1 {{'func.func' op unsupported: a grid that writes into a tensor}}
+// A tensor that exists before may be written, but what the grid reads of it would depend on the order of programs.
 func.func @f(%into: tensor<16xf32>) -> tensor<16xf32> {
+  // expected-error @+1 {{'scf.forall' op unsupported: a grid that writes a tensor which it has under another name}}
   %o = scf.forall (%t) in (1) shared_outs(%out = %into) -> (tensor<16xf32>) {
-    %new = tensor.empty() : tensor<16xf32>
+    %new = tensor.extract_slice %into[0] [16] [1] : tensor<16xf32> to tensor<16xf32>
     scf.forall.in_parallel {
       tensor.parallel_insert_slice %new into %out[0] [16] [1] : tensor<16xf32> into tensor<16xf32>
     }
   }
   return %o : tensor<16xf32>
+}
+
+// -----
+
+// A part of a result that a loop has written belongs where it was taken from.
+func.func @f() -> tensor<32xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c16 = arith.constant 16 : index
+  %empty = tensor.empty() : tensor<32xf32>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<32xf32>) {
+    %part = tensor.extract_slice %out[0] [16] [1] : tensor<32xf32> to tensor<16xf32>
+    %all = scf.for %n = %c0 to %c16 step %c1 iter_args(%rows = %part) -> (tensor<16xf32>) {
+      %new = arith.constant dense<1.0> : tensor<1xf32>
+      %next = tensor.insert_slice %new into %rows[%n] [1] [1] : tensor<1xf32> into tensor<16xf32>
+      scf.yield %next : tensor<16xf32>
+    }
+    scf.forall.in_parallel {
+      // expected-error @+1 {{'tensor.parallel_insert_slice' op unsupported in a kernel: a part of a result that is written in a loop and belongs elsewhere}}
+      tensor.parallel_insert_slice %all into %out[16] [16] [1] : tensor<16xf32> into tensor<32xf32>
+    }
+  }
+  return %o : tensor<32xf32>
 }
 
 // -----
