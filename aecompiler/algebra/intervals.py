@@ -189,6 +189,12 @@ def reduced(kind: str, low: float, high: float) -> Bounds:
     return (0.0, 1.0) if low >= 0 and high <= 1 else ((0.0, math.inf) if low >= 0 else ANY)
 
 
+def _sum(term: Term) -> Bounds:
+    """Of a sum over an index, which may have no summand."""
+    low, high = bounds(term.args[1])
+    return (0.0 if low >= 0 else -math.inf), (0.0 if high <= 0 else math.inf)
+
+
 _RULES: dict[str, Callable[[Term], Bounds]] = {
     "add": _add,
     "sub": _sub,
@@ -202,5 +208,7 @@ _RULES: dict[str, Callable[[Term], Bounds]] = {
     "powf": _powf,
     "rsqrt": _rsqrt,
     "reduce": _reduce,
+    "sum": _sum,
     "held": lambda term: bounds(term.args[0]),
+    "float": lambda term: bounds(term.args[0]),
 }

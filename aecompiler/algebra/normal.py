@@ -39,6 +39,7 @@ from aecompiler.algebra.polynomials import (
     scale_by,
     to_term,
 )
+from aecompiler.algebra.sums import sum_over
 from aecompiler.algebra.terms import Term
 
 
@@ -269,6 +270,11 @@ def _power(term: Term, strict: bool) -> Poly:
     return atom(t.make("powf", (to_term(base), to_term(exponent))))
 
 
+def _sum(term: Term, strict: bool) -> Poly:
+    bound, body = term.args
+    return sum_over(normal(body, strict), bound, term.data)
+
+
 def _cbrt(term: Term, strict: bool) -> Poly:
     if nonnegative(term.args[0]):
         return raised(normal(term.args[0], strict), Fraction(1, 3), strict)
@@ -303,6 +309,7 @@ _RULES: dict[str, Callable[[Term, bool], Poly]] = {
     "select": _select,
     "sqrt": lambda term, strict: raised(normal(term.args[0], strict), Fraction(1, 2), strict),
     "cbrt": _cbrt,
+    "sum": _sum,
     "powf": _power,
     "held": lambda term, strict: normal(term.args[0], True) if strict else atom(term),
     **{name: _via(rewrite) for name, rewrite in EXPANSIONS.items()},

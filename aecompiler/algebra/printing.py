@@ -41,8 +41,14 @@ def _text(term: Term) -> tuple[str, int]:
         return (number(value) if finite else str(value)), (_CALL if value >= 0 else _SUM)
     if op == "ln2":
         return "ln 2", _PRODUCT
-    if op == "held":
+    if op in ("held", "float"):
         return _text(args[0])
+    if op == "at":
+        name, *places = map(formula, args)
+        return (f"{name}[{', '.join(places)}]" if places else name), _CALL
+    if op == "sum":
+        bound, body = args
+        return f"sum_{formula(bound)} {_wrapped(body, _PRODUCT)}", _PRODUCT
     if op == "sym":
         return term.data[0], _CALL
     if op in ("add", "sub"):

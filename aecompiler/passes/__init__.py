@@ -3,6 +3,7 @@
 from aecompiler.passes import (
     attn_analyze_mask,
     attn_canonicalize,
+    attn_derive_chunked,
     attn_derive_online,
     attn_fuse_elementwise,
     attn_guard_operations,
@@ -17,6 +18,7 @@ from aecompiler.passes import (
 __all__ = [
     "attn_analyze_mask",
     "attn_canonicalize",
+    "attn_derive_chunked",
     "attn_derive_online",
     "attn_fuse_elementwise",
     "attn_guard_operations",

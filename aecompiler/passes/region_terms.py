@@ -14,12 +14,12 @@ from aecompiler.bindings import arith, ir
 from aecompiler.dialect.regions import name_of
 from aecompiler.passes import rewriting as rw
 
-_PREDICATES = (
+PREDICATES = (
     *("false", "oeq", "ogt", "oge", "olt", "ole", "one", "ord"),
     *("ueq", "ugt", "uge", "ult", "ule", "une", "uno", "true"),
 )
 
-_READ: dict[str, Callable[..., Term]] = {
+OPERATIONS: dict[str, Callable[..., Term]] = {
     "arith.addf": t.add,
     "arith.subf": t.sub,
     "arith.mulf": t.mul,
@@ -43,9 +43,9 @@ _FUNCTIONS = (
     *("floor", "ceil"),
 )
 for _name in _FUNCTIONS:
-    _READ[f"math.{_name}"] = lambda a, name=_name: t.function(name, a)
+    OPERATIONS[f"math.{_name}"] = lambda a, name=_name: t.function(name, a)
 
-_EMIT = {
+EMITTED = {
     "add": "arith.addf",
     "sub": "arith.subf",
     "mul": "arith.mulf",
@@ -134,14 +134,14 @@ def _read(op: ir.Operation, args: list[Term], leaves: Leaves) -> list[Term]:
     if op.name == "arith.constant" and (number := leaves.constant(op)) is not None:
         return [number]
     if op.name == "arith.cmpf" and op.operands[0].type == acc:
-        predicate = _PREDICATES[ir.IntegerAttr(op.attributes["predicate"]).value]
+        predicate = PREDICATES[ir.IntegerAttr(op.attributes["predicate"]).value]
         if predicate not in ("true", "false"):
             return [t.compare(predicate, *args)]
     if len(op.results) == 1 and op.results[0].type == acc:
         if op.name == "arith.select":
             return [t.select(*args)]
-        if op.name in _READ and all(value.type == acc for value in op.operands):
-            return [_READ[op.name](*args)]
+        if op.name in OPERATIONS and all(value.type == acc for value in op.operands):
+            return [OPERATIONS[op.name](*args)]
     attributes = tuple(sorted(f"{name}={op.attributes[name]}" for name in op.attributes))
     types = tuple(str(value.type) for values in (op.operands, op.results) for value in values)
     key = (op.name, attributes, types)
@@ -189,14 +189,14 @@ class Emitter:
         if op == "fn":
             return self._emit_opaque(term)
         if op == "cmp":
-            predicate = arith.CmpFPredicate(_PREDICATES.index(term.data))
+            predicate = arith.CmpFPredicate(PREDICATES.index(term.data))
             return arith.cmpf(predicate, *map(self.emit, args))
         if op == "select":
             return arith.select(*map(self.emit, args))
         if op == "reduce":
             kind = {"kind": ir.StringAttr.get(term.data)}
             return self._create("attn.row_reduce", [acc], args, kind)
-        return self._create(_EMIT[op], [acc], args)
+        return self._create(EMITTED[op], [acc], args)
 
     def _create(
         self,

@@ -1,0 +1,161 @@
+"""The pass `attn-derive-chunked`."""
+
+from __future__ import annotations
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.chunked import ProofError, derive, explanation
+from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
+from aecompiler.algebra.polynomials import TooLargeError, to_term
+from aecompiler.algebra.state_maps import StateMap
+from aecompiler.algebra.transitions import StructureError, reading, transition
+from aecompiler.bindings import ir
+from aecompiler.dialect.chunked import MAX_CHUNK
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.chunked_ops import RECURRENCE, Derived, position_arguments, replace_by_chunked
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.step_terms import Meaning, StepReader
+
+_STATE = {axis(0): KEY, axis(1): VALUE}
+_OUTPUT = {axis(0): VALUE}
+
+
+@register_pass
+class AttnDeriveChunked(Pass):
+    """Derive chunked forms."""
+
+    NAME = "attn-derive-chunked"
+
+    chunk: int = option(64, "the positions of a chunk")
+    keep_refused: bool = option(
+        False, "leave a recurrence without such a form as it is, in place of an error"
+    )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.chunk <= MAX_CHUNK:
+            raise ValueError(f"expects chunk to be 1 to {MAX_CHUNK}, got {self.chunk}")
+
+    def run(self, op: ir.Operation) -> None:
+        """See `Pass.run`."""
+        # All are derived before one is changed: a failure leaves the IR as it was.
+        found = []
+        for program in _programs(op):
+            try:
+                found.append(_derive(program))
+            except PassFailure:
+                if not self.keep_refused:
+                    raise
+        for derived in reversed(found):
+            replace_by_chunked(derived, self.chunk, explanation(derived.form))
+
+    def explain(self, op: ir.Operation) -> str:
+        """The derivations of all recurrences, as text; with keep-refused, why others have none."""
+        texts = []
+        for number, program in enumerate(_programs(op)):
+            title = f"{program.name} {number}{_place(program)}: "
+            try:
+                lines = explanation(_derive(program).form)
+            except PassFailure as error:
+                if not self.keep_refused:
+                    raise
+                texts.append(f"{title}refused\n  {error}")
+                continue
+            texts.append("\n".join([f"{title}chunks of {self.chunk}", *(f"  {line}" for line in lines)]))
+        return "\n\n".join(texts)
+
+
+def _programs(op: ir.Operation) -> list[ir.Operation]:
+    return [
+        child
+        for child in rw.walk_list(op, "attn.")
+        if child.name == RECURRENCE and 0 not in ir.RankedTensorType(child.operands[3].type).shape[2:]
+    ]
+
+
+def _derive(program: ir.Operation) -> Derived:
+    try:
+        return _derived(program)
+    except RecursionError:
+        raise PassFailure(program, "unsupported: formulas that nest too deep to be analysed") from None
+    except TooLargeError:
+        raise PassFailure(program, "unsupported: formulas too large to be analysed") from None
+    except ProofError as error:
+        raise PassFailure(program, f"unsupported: a step of which it can't be proved that {error}") from None
+
+
+def _derived(program: ir.Operation) -> Derived:
+    block = program.regions[0].blocks[0]
+    if set(ir.RankedTensorType(block.arguments[0].type).shape) == {1}:
+        raise PassFailure(program, "unsupported: a state of one element in a chunked form")
+    reader = _reader(program, StateMap.state(axis(0), axis(1)))
+    for _ in reader.read(block):
+        pass
+    *_, terminator = block.operations
+    yielded, output = terminator.operation.operands
+    new = reader.state_map(yielded).renamed(_STATE)
+    out = reader.state_map(output).renamed(_OUTPUT)
+    size = ir.RankedTensorType(block.arguments[0].type).shape[0]
+    try:
+        form = derive(new, out, _of_new_state(program, reader, yielded), size)
+    except StructureError as error:
+        where = _culprit(reader, block, error) or terminator.operation
+        raise PassFailure(where, f"unsupported: {error}, in a chunked form") from None
+    return Derived(program, reader, form)
+
+
+def _reader(program: ir.Operation, state: Meaning) -> StepReader:
+    block = program.regions[0].blocks[0]
+    return StepReader(program, {block.arguments[0]: state, **position_arguments(block)})
+
+
+def _of_new_state(program: ir.Operation, known: StepReader, yielded: ir.Value) -> StateMap | None:
+    """The output as a function of the new state, if it reads no other.
+
+    The step is read again, with the old state as a tensor like any other, and each value that equals the new
+    state as the state.
+    """
+    block = program.regions[0].blocks[0]
+    new = known.state_map(yielded)
+    old = tensor("S")
+    reader = _reader(program, element(old, [axis(0), axis(1)]))
+    fresh = StateMap.state(axis(0), axis(1))
+    equal = [
+        value for value, meaning in known.meanings.items() if value.type == yielded.type and meaning == new
+    ]
+    reader.meanings.update((value, fresh) for value in equal if isinstance(value.owner, ir.Block))
+    for _, results in reader.read(block):
+        reader.meanings.update((value, fresh) for value in results if value in equal)
+    *_, terminator = block.operations
+    out = reader.state_map(terminator.operation.operands[1]).renamed(_OUTPUT)
+    polys = (*out.linear.values(), out.constant)
+    return None if any(old in t.symbols(to_term(poly)) for poly in polys) or not out.linear else out
+
+
+def _culprit(reader: StepReader, block: ir.Block, error: StructureError) -> ir.Operation | None:
+    """The first operation that shows the term for which a step was refused."""
+    state = block.arguments[0].type
+    for view in block.operations:
+        for value in view.operation.results:
+            meaning = reader.meanings.get(value)
+            if isinstance(meaning, StateMap) and _shows(meaning, error, value.type == state):
+                return view.operation
+    return None
+
+
+def _shows(meaning: StateMap, error: StructureError, is_state: bool) -> bool:
+    if error.shows is not None:
+        return error.shows(meaning)
+    try:
+        if is_state:
+            transition(meaning.renamed(_STATE))
+        else:
+            reading(meaning.renamed(_OUTPUT), False)
+    except StructureError as other:
+        return other.kind == error.kind
+    return False
+
+
+def _place(program: ir.Operation) -> str:
+    parent = program.parent
+    while parent is not None and "sym_name" not in parent.attributes:
+        parent = parent.parent
+    return "" if parent is None else f" in @{rw.symbol_name(parent.operation)}"

@@ -1,0 +1,120 @@
+"""Chunked recurrences from terms and back: `attn.recurrence` and `attn.chunked_recurrence`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aecompiler.algebra import terms as t
+from aecompiler.algebra.chunked import ChunkedForm
+from aecompiler.algebra.decays import SMALLEST
+from aecompiler.algebra.folding import fold
+from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
+from aecompiler.algebra.intervals import bounds
+from aecompiler.algebra.state_maps import StateMap
+from aecompiler.algebra.terms import Term
+from aecompiler.bindings import ir
+from aecompiler.dialect.chunked import PARTS, segment_sizes
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.step_terms import Meaning, StepReader, index_symbol
+from aecompiler.passes.vector_terms import FEATURE, VectorEmitter
+
+RECURRENCE, CHUNKED = "attn.recurrence", "attn.chunked_recurrence"
+OVER_KEYS = ("query", "key", "erase")
+OVER_VALUES = ("value", "skip")
+
+
+def position_arguments(block: ir.Block) -> dict[ir.Value, Meaning]:
+    """The meanings of q, k, v, b, h and t, the last arguments of a step or position."""
+    *_, q, k, v, b, h, t_ = block.arguments
+    found: dict[ir.Value, Meaning] = {
+        value: element(tensor(name), [axis(0)]) for name, value in (("q", q), ("k", k), ("v", v))
+    }
+    found.update((value, index_symbol(name)) for name, value in (("b", b), ("h", h), ("t", t_)))
+    return found
+
+
+@dataclass(frozen=True)
+class Derived:
+    """The chunked form of a recurrence."""
+
+    op: ir.Operation
+    reader: StepReader
+    form: ChunkedForm
+
+
+def replace_by_chunked(derived: Derived, chunk: int, proof: list[str]) -> None:
+    """Replace an `attn.recurrence` by its chunked form."""
+    old, form = derived.op, derived.form
+    parts = form.parts()
+    attributes = {name: old.attributes[name] for name in old.attributes}
+    attributes["chunk"] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), chunk)
+    attributes["reads"] = ir.StringAttr.get("after" if form.reading.after else "before")
+    attributes["exponents"] = ir.StringAttr.get("nonpositive" if form.nonpositive else "any")
+    if "erase" in parts:
+        decayed = form.transition.erases_decayed
+        attributes["erase_reads"] = ir.StringAttr.get("decayed" if decayed else "state")
+    attributes["attn.proof"] = ir.ArrayAttr.get([ir.StringAttr.get(line) for line in proof])
+    with ir.InsertionPoint(old), old.location:
+        types = [result.type for result in old.results]
+        new = ir.Operation.create(CHUNKED, types, list(old.operands), attributes, regions=1)
+        _fill(new, derived, parts)
+    for result, replacement in zip(old.results, new.results, strict=True):
+        result.replace_all_uses_with(replacement)
+    old.erase()
+
+
+def _fill(new: ir.Operation, derived: Derived, parts: Mapping[str, Term]) -> None:
+    step, reader = derived.op.regions[0].blocks[0], derived.reader
+    arguments = list(step.arguments)[1:]
+    block = new.regions[0].blocks.append(*[argument.type for argument in arguments])
+    mapping: dict[ir.Value, ir.Value] = dict(zip(arguments, block.arguments, strict=True))
+    *operations, _ = step.operations
+    with ir.InsertionPoint(block):
+        for view in operations:
+            if not any(isinstance(reader.meanings[result], StateMap) for result in view.operation.results):
+                rw.clone_op(view.operation, mapping)
+        known = {
+            mapping.get(value, value): meaning
+            for value, meaning in reader.meanings.items()
+            if not isinstance(meaning, StateMap) and _is_here(value, step)
+        }
+        emitter = VectorEmitter(reader.accumulator, known, reader.prototypes)
+        key_size, value_size = ir.RankedTensorType(step.arguments[0].type).shape
+        values = []
+        for name in (name for name in PARTS if name in parts):
+            term = t.substitute(parts[name], {KEY: FEATURE, VALUE: FEATURE})
+            if name == "log_decay":
+                term = limited(term, str(reader.accumulator))
+            if name in OVER_VALUES:
+                values.append(emitter.vector(term, value_size))
+            elif name in OVER_KEYS or (name in ("log_decay", "sign") and derived.form.transition.diagonal):
+                values.append(emitter.vector(term, key_size))
+            else:
+                values.append(emitter.scalar(term))
+        sizes = ir.DenseI32ArrayAttr.get(segment_sizes(list(parts)))
+        ir.Operation.create("attn.position_yield", [], values, {"operandSegmentSizes": sizes})
+    for view in reversed(list(block.operations)[:-1]):
+        if not any(list(result.uses) for result in view.operation.results):
+            view.operation.erase()
+
+
+def _is_here(value: ir.Value, step: ir.Block) -> bool:
+    """Whether a value may be used in a region: it stands there, or outside."""
+    owner = value.owner
+    block = owner if isinstance(owner, ir.Block) else owner.operation.block
+    while block != step:
+        parent = block.owner
+        if parent is None or parent.operation.name in ("func.func", "builtin.module"):
+            return True
+        if parent.operation.name.startswith("linalg."):
+            return False
+        block = parent.operation.block
+    return True
+
+
+def limited(log: Term, accumulator: str) -> Term:
+    """A logarithm that is finite: one that gives 0 anyway is not less than `decays.SMALLEST`."""
+    log = fold(log)
+    least = SMALLEST[accumulator]
+    return log if bounds(log)[0] >= least else fold(t.maximum(log, t.const(least)))
