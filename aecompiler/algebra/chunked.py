@@ -171,17 +171,13 @@ def _range(decay: Decay | None) -> list[str]:
     if decay is None:
         return ["range: there is no exponential"]
     if decay.nonpositive:
-        why = f"|{formula(decay.value)}| <= 1" if _is_at_most_one(decay.value) else "of its own bounds"
-        return [f"range: log_decay <= 0 by {why}; c_t - c_s <= 0 for s <= t, so no exponent is above 0"]
+        why = f"|{formula(decay.value)}|" if bounds(t.absolute(decay.value))[1] <= 1 else "the decay"
+        return [f"range: log_decay <= 0 by {why} <= 1; c_t - c_s <= 0 for s <= t, so no exponent is above 0"]
     return [
         "range: the sign of log_decay is not known; the exponents c_t - c_s, s <= t, anchored inside the "
         "chunk, are those of products of decays that the recurrence forms as well: they overflow only where "
         "a state of the recurrence would"
     ]
-
-
-def _is_at_most_one(value: Term) -> bool:
-    return bounds(t.absolute(value))[1] <= 1
 
 
 def _rank_one(move: Transition) -> list[str]:

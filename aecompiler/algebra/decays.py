@@ -40,7 +40,7 @@ class Decay:
     @property
     def nonpositive(self) -> bool:
         """Whether the logarithm is proved to be at most 0."""
-        return bounds(self.log)[1] <= 0 or bounds(t.absolute(self.value))[1] <= 1
+        return bounds(self.log)[1] <= 0
 
 
 _SOFTPLUS = "softplus"

@@ -11,6 +11,7 @@ from aecompiler.passes import (
     attn_tile_chunked,
     attn_tile_steps,
     attn_tile_tensors,
+    attn_verify_chunked,
     attn_verify_online,
     convert_attn_to_linalg,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "attn_tile_chunked",
     "attn_tile_steps",
     "attn_tile_tensors",
+    "attn_verify_chunked",
     "attn_verify_online",
     "convert_attn_to_linalg",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.chunked import ChunkedForm
+from aecompiler.algebra.chunked_laws import form_of
 from aecompiler.algebra.decays import SMALLEST
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
@@ -14,7 +15,7 @@ from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.state_maps import StateMap
 from aecompiler.algebra.terms import Term
 from aecompiler.bindings import ir
-from aecompiler.dialect.chunked import PARTS, segment_sizes
+from aecompiler.dialect.chunked import PARTS, parts_of, segment_sizes, terminator_of
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.step_terms import Meaning, StepReader, index_symbol
 from aecompiler.passes.vector_terms import FEATURE, VectorEmitter
@@ -111,6 +112,24 @@ def _is_here(value: ir.Value, step: ir.Block) -> bool:
             return False
         block = parent.operation.block
     return True
+
+
+def read_form(op: ir.Operation) -> ChunkedForm:
+    """The parts of an `attn.chunked_recurrence` as terms over the indices `KEY` and `VALUE`."""
+    block = op.regions[0].blocks[0]
+    reader = StepReader(op, position_arguments(block))
+    for _ in reader.read(block):
+        pass
+    parts = {}
+    for name, value in parts_of(terminator_of(op)).items():
+        term = reader.meaning(value)
+        assert not isinstance(term, StateMap), "a position has no state"
+        parts[name] = t.substitute(term, {FEATURE: VALUE if name in OVER_VALUES else KEY})
+    texts = {name: ir.StringAttr(op.attributes[name]).value for name in _READS if name in op.attributes}
+    return form_of(parts, reads=texts["reads"], erase_reads=texts.get("erase_reads"))
+
+
+_READS = ("reads", "erase_reads")
 
 
 def limited(log: Term, accumulator: str) -> Term:

@@ -35,8 +35,9 @@ def chunked_op(module: ir.Module) -> ir.Operation:
 
 
 def derived(program: Any, options: str = "") -> ir.Module:
+    """The program with its recurrence in chunked form, its laws proved again from the region."""
     module = module_of(program)
-    run_pipeline(module, DERIVE + options)
+    run_pipeline(module, f"{DERIVE}{options},attn-verify-chunked")
     return module
 
 
