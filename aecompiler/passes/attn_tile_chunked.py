@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from aecompiler.bindings import ir
-from aecompiler.dialect.chunked import ChunkedRecurrenceOp
+from aecompiler.dialect.chunked import MAX_CHUNK, ChunkedRecurrenceOp
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.chunk_program import ChunkOptions, DecaySums, tile_chunked
 from aecompiler.passes.infra import Pass, option, register_pass
@@ -57,7 +57,8 @@ class TileChunked(Pass):
       positions, the pairs of a block (i) and the one before it (j) are weighed by what lies from j to the
       blocks' border and from there to i. `decay-bound=0` leaves the first way out.
     - The inverse of I + N is by doubling blocks of rows: T - T N T, with that part of N whose rows are in the
-      second and whose columns are in the first half of a block.
+      second and whose columns are in the first half of a block. With `solve-rows` that is for blocks of so
+      many rows, each of which is solved for after those before it: less work, but one after the other.
     - Signs are products of -1, multiplied in beside the exponentials.
 
     Running sums are `linalg.generic` operations that are right as they stand, and have the attribute
@@ -94,8 +95,12 @@ class TileChunked(Pass):
 
     heads: int = option(1, "the heads of a program, if that many share a head of q and of k")
     value_block: int = option(0, "the value features of a program; 0: all")
+    value_lanes: int = option(1, "what tiles have a multiple of as value features, some being padding")
     decay_bound: float = option(
         40.0, "how far sums of logarithms may be from that in the middle of a chunk for one product; 0: not"
+    )
+    solve_rows: int = option(
+        0, "the rows of blocks that rank-one terms are solved for, one after the other; 0: all at once"
     )
     decay_sums: DecaySums = option(DecaySums.ACC, "the type of sums of logarithms of scalar decays")
 
@@ -104,6 +109,10 @@ class TileChunked(Pass):
             raise ValueError(f"expects heads to be 1 to {MAX_HEADS}, got {self.heads}")
         if not 0 <= self.value_block <= MAX_VALUE_BLOCK:
             raise ValueError(f"expects value-block to be 0 to {MAX_VALUE_BLOCK}, got {self.value_block}")
+        if not 1 <= self.value_lanes <= MAX_VALUE_BLOCK:
+            raise ValueError(f"expects value-lanes to be 1 to {MAX_VALUE_BLOCK}, got {self.value_lanes}")
+        if not 0 <= self.solve_rows <= MAX_CHUNK:
+            raise ValueError(f"expects solve-rows to be 0 to {MAX_CHUNK}, got {self.solve_rows}")
         if not (math.isfinite(self.decay_bound) and 0.0 <= self.decay_bound <= 40.0):
             raise ValueError(f"expects decay-bound to be 0 to 40, got {self.decay_bound}")
 
@@ -112,8 +121,10 @@ class TileChunked(Pass):
         options = ChunkOptions(
             heads=self.heads,
             value_block=self.value_block,
+            value_lanes=self.value_lanes,
             decay_bound=self.decay_bound,
             decay_sums=self.decay_sums,
+            solve_rows=self.solve_rows,
         )
         for form in [
             each for each in rw.walk_list(op, "attn.") if each.name == ChunkedRecurrenceOp.OPERATION_NAME

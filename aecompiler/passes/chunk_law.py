@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from aecompiler.bindings import arith, ir, math, tensor
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.chunk_decays import Decays, elementwise, row_of, shape_of
+from aecompiler.passes.structured_ops import TO_STATE
 
 ROW, COLUMN, ELEMENT = (0,), (1,), (0, 1)
 """How loops over a tile index the number of a row, of a column, and an element."""
@@ -57,11 +58,19 @@ class ChunkInputs:
     skip: rw.Indexed | None
 
 
-class ChunkLaw:
-    """Builds the products of one chunk at the insertion point. `bound`: see `Diagonal`."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LawOptions:
+    """How the products are computed: options of `attn-tile-chunked`."""
 
-    def __init__(self, inputs: ChunkInputs, acc: ir.Type, bound: float):
-        self.inputs, self.acc, self.bound = inputs, acc, bound
+    decay_bound: float
+    solve_rows: int
+
+
+class ChunkLaw:
+    """Builds the products of one chunk at the insertion point."""
+
+    def __init__(self, inputs: ChunkInputs, acc: ir.Type, how: LawOptions):
+        self.inputs, self.acc, self.how = inputs, acc, how
         self.decays = inputs.decays
         self.length = shape_of(inputs.key)[0]
 
@@ -131,8 +140,27 @@ class ChunkLaw:
             self.acc,
             lambda e: arith.subf(rw.convert_float(e[0], self.acc), e[1]),
         )
-        zeros = rw.filled(shape, self.acc, 0.0)
-        return self._product((self._inverse(pairs), (0, 2)), (difference, (2, 1)), zeros)
+        if 0 < self.how.solve_rows < self.length:
+            return self._substituted(pairs, difference)
+        return self._times_inverse(pairs, difference)
+
+    def _times_inverse(self, negative: ir.Value, right: ir.Value) -> ir.Value:
+        zeros = rw.filled(shape_of(right), self.acc, 0.0)
+        return self._product((self._inverse(negative), (0, 2)), (right, (2, 1)), zeros)
+
+    def _substituted(self, negative: ir.Value, right: ir.Value) -> ir.Value:
+        """(I + N)^-1 times a tile, a block of rows after the other: what is known is put in, then solved."""
+        step, columns = self.how.solve_rows, shape_of(right)[1]
+        blocks: list[ir.Value] = []
+        for first in range(0, self.length, step):
+            count = min(step, self.length - first)
+            rows = rw.extract_slice(right, [first, 0], [count, columns], (0, 1))
+            for number, before in enumerate(blocks):
+                part = rw.extract_slice(negative, [first, number * step], [count, step], (0, 1))
+                rows = self._product((part, (0, 2)), (before, (2, 1)), rows)
+            own = rw.extract_slice(negative, [first, first], [count, count], (0, 1))
+            blocks.append(self._times_inverse(own, rows))
+        return tensor.concat(right.type, 0, blocks)
 
     def _inverse(self, negative: ir.Value) -> ir.Value:
         """(I + N)^-1 of a strictly lower triangular N, given as -N, by doubling.
@@ -140,13 +168,14 @@ class ChunkLaw:
         The inverse of diagonal blocks of 2 s is that of blocks of s, T, and below the diagonal -T N T. Its
         entries are those that substitution finds, so it is as stable; a product of powers of N is not.
         """
+        length = shape_of(negative)[0]
         inverse, block = None, 1
-        while block < self.length:
+        while block < length:
             part = self._half_blocks(negative, block, None if inverse is not None else 1.0)
             if inverse is None:
                 inverse = part
             else:
-                zeros = rw.filled([self.length, self.length], self.acc, 0.0)
+                zeros = rw.filled([length, length], self.acc, 0.0)
                 right = self._product((part, (0, 2)), (inverse, (2, 1)), zeros)
                 inverse = self._product((inverse, (0, 2)), (right, (2, 1)), inverse)
             block *= 2
@@ -165,7 +194,7 @@ class ChunkLaw:
                 value = arith.select(same, rw.constant(self.acc, diagonal), value)
             return value
 
-        return elementwise([(pairs, ELEMENT)], [self.length, self.length], self.acc, part)
+        return elementwise([(pairs, ELEMENT)], shape_of(pairs), self.acc, part)
 
     # ---- the state -----------------------------------------------------------------------------------
 
@@ -222,7 +251,9 @@ class ChunkLaw:
 
             ins = [(update, ELEMENT), *((each, ROW) for each in factors)]
             update = elementwise(ins, shape_of(update), acc, weigh)
-        return self._product((keys, (2, 0)), (update, (2, 1)), kept)
+        added = self._product((keys, (2, 0)), (update, (2, 1)), kept)
+        added.owner.attributes[TO_STATE] = ir.UnitAttr.get()
+        return added
 
     # ---- tiles ---------------------------------------------------------------------------------------
 
@@ -245,11 +276,17 @@ class ChunkLaw:
 
 
 def in_halves(block: int) -> ir.Value:
-    """In a body over pairs: whether, of a block of 2 `block`, i is in the second half and j in the first."""
-    kinds, size = arith.CmpIPredicate, rw.index(block)
-    row, column = (arith.divui(rw.loop_index(loop), size) for loop in (0, 1))
-    odd = arith.cmpi(kinds.ne, arith.remui(row, rw.index(2)), rw.index(0))
-    return arith.andi(odd, arith.cmpi(kinds.eq, arith.addi(column, rw.index(1)), row))
+    """In a body over pairs: whether, of a block of 2 `block`, i is in the second half and j in the first.
+
+    `block` is a power of two.
+    """
+    kinds = arith.CmpIPredicate
+    row, column = rw.loop_index(0), rw.loop_index(1)
+    first = arith.andi(row, rw.index(-2 * block))  # of the block that the row is in
+    second = arith.cmpi(kinds.ne, arith.andi(row, rw.index(block)), rw.index(0))
+    from_first = arith.cmpi(kinds.sge, column, first)
+    to_half = arith.cmpi(kinds.slt, column, arith.addi(first, rw.index(block)))
+    return arith.andi(second, arith.andi(from_first, to_half))
 
 
 class Diagonal:
@@ -260,7 +297,8 @@ class Diagonal:
     block of 2 s positions the last one of the first half is between each j in the first and each i in the
     second. So log2 L products of all pairs, s = 1, 2, .., L / 2, of which each counts for the pairs of its
     halves, have no positive exponent. Mostly one product does, with an anchor in the middle for all pairs:
-    where the sums stay within `bound` of the anchor, no factor gets out of range. That is asked at run time.
+    where the sums stay within `decay-bound` of the anchor, no factor gets out of range. That is asked at run
+    time.
     """
 
     def __init__(self, law: ChunkLaw, decays: Decays):
@@ -269,7 +307,7 @@ class Diagonal:
     def pairs(self, readers: Sequence[Reader]) -> list[ir.Value]:
         """P of each reader, without scales; what is not seen may be anything."""
         square = ir.RankedTensorType.get([self.length, self.length], self.acc)
-        if self.law.bound <= 0:
+        if self.law.how.decay_bound <= 0:
             return self._by_halves(readers)
         sides = [False, *([True] if any(reader.before for reader in readers) else [])]
         middle = row_of(self.decays.sums(False), (self.length - 1) // 2)
@@ -296,7 +334,7 @@ class Diagonal:
 
         def count(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
             kind = arith.CmpFPredicate.OLE
-            fits = arith.cmpf(kind, math.absf(inputs[0]), rw.constant(acc, self.law.bound))
+            fits = arith.cmpf(kind, math.absf(inputs[0]), rw.constant(acc, self.law.how.decay_bound))
             outside = arith.select(fits, rw.constant(acc, 0.0), rw.constant(acc, 1.0))
             return [arith.addf(outputs[0], outside)]
 

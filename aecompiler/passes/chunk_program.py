@@ -11,7 +11,7 @@ from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.chunked import parts_of
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.chunk_decays import Decays, elementwise
-from aecompiler.passes.chunk_law import ELEMENT, ChunkInputs, ChunkLaw, Reader
+from aecompiler.passes.chunk_law import ELEMENT, ChunkInputs, ChunkLaw, LawOptions, Reader
 from aecompiler.passes.position_reads import PositionRead, dependent_values, place_of, take_reads
 from aecompiler.passes.position_tiles import Columns, Lifted, PositionTiles
 from aecompiler.passes.region_safety import clamp_index, make_total
@@ -31,12 +31,12 @@ class DecaySums(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ChunkOptions:
+class ChunkOptions(LawOptions):
     """What may be chosen for the tile program of a chunked recurrence; the options of `attn-tile-chunked`."""
 
     heads: int
     value_block: int
-    decay_bound: float
+    value_lanes: int
     decay_sums: DecaySums
 
 
@@ -90,8 +90,11 @@ class ChunkProgram:
         *_, terminator = self.block.operations
         self.parts = parts_of(terminator)
         self.values = self._blockable_values()
-        block = options.value_block if self.values is not None else 0
-        self.width = block if 0 < block < self.value_features else self.value_features
+        self.width = self.value_features
+        if self.values is not None:
+            if 0 < options.value_block < self.width:
+                self.width = options.value_block
+            self.width = -(-self.width // options.value_lanes) * options.value_lanes
 
     # ---- the grid ------------------------------------------------------------------------------------
 
@@ -156,7 +159,7 @@ class ChunkProgram:
             for number_of_head, region in enumerate(regions):
                 state, output = carried[number_of_head], carried[self.heads + number_of_head]
                 inputs = self._inputs(region, place, heads[number_of_head], position, real)
-                rows, state = ChunkLaw(inputs, self.acc, self.options.decay_bound).apply(state)
+                rows, state = ChunkLaw(inputs, self.acc, self.options).apply(state)
                 rows = self._converted(rows)
                 part = rw.extract_slice(rows, [0, 0], [real, place.columns], (0, 1))
                 new_outputs.append(rw.insert_slice(part, output, [first, 0], [real, place.columns]))
@@ -170,7 +173,7 @@ class ChunkProgram:
             offsets = [place.batch, head, place.start, place.column]
             parts.append((ends[self.heads + number], o, offsets, [1, 1, covered, place.columns]))
             state = ends[number]
-            if not isinstance(place.columns, int):
+            if place.columns != self.width:
                 state = rw.extract_slice(state, [0, 0], [self.key_features, place.columns], (0, 1))
             offsets = [place.sequence, head, 0, place.column]
             parts.append((state, final, offsets, [1, 1, self.key_features, place.columns]))
@@ -181,7 +184,7 @@ class ChunkProgram:
         if self.heads > 1:
             head = arith.muli(head, rw.index(self.heads))
         column: int | ir.Value = 0
-        columns: int | ir.Value = self.width
+        columns: int | ir.Value = min(self.width, self.value_features)
         if rest:
             column = arith.muli(rest[0], rw.index(self.width))
             if self.value_features % self.width:
@@ -199,7 +202,7 @@ class ChunkProgram:
         return _Place(sequence, zero, head, bounds[0], bounds[1], column, columns)
 
     def _padded_columns(self, value: ir.Value, place: _Place) -> ir.Value:
-        return value if isinstance(place.columns, int) else pad(value, 1, self.width, place.columns)
+        return value if place.columns == self.width else pad(value, 1, self.width, place.columns)
 
     def _converted(self, rows: ir.Value) -> ir.Value:
         element = self.o_type.element_type
@@ -251,10 +254,9 @@ class ChunkProgram:
         arguments = list(self.block.arguments)
         b, h, t = arguments[3:6]
         columns = None
-        if self.width < self.value_features:
+        if self.width != self.value_features:
             assert self.values is not None
-            real = place.columns if isinstance(place.columns, ir.Value) else rw.index(place.columns)
-            columns = Columns(place.column, real, self.width, self.values)
+            columns = Columns(place.column, place.columns, self.width, self.values)
         moving = [*arguments[:3], t, *self.reads]
         region = PositionTiles(self.block, self.length, moving, {b: place.batch, h: head}, columns)
         for argument, read in self.reads.items():

@@ -34,8 +34,8 @@ class Lifted:
 class Columns:
     """A part of the value features: `count` of them from `first` on, `real` of which there are."""
 
-    first: ir.Value
-    real: ir.Value
+    first: int | ir.Value
+    real: int | ir.Value
     count: int
     values: frozenset[ir.Value]
 

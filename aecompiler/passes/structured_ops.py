@@ -13,6 +13,10 @@ EXACT = "attn.exact"
 """The attribute of a product of matrices of which no factor may be rounded to the type of the other."""
 
 
+TO_STATE = "attn.to_state"
+"""The attribute of a product of matrices that is added to a state, in which errors add up."""
+
+
 class UnsupportedTile(Exception):
     """The tile program holds something that a target has no form for; its text says what."""
 

@@ -116,14 +116,14 @@ def name_slice(slice_: ir.Value, operand: str | None, *, once: bool = False) -> 
     return slice_
 
 
-def pad(value: ir.Value, axis: int, size: int, real: ir.Value) -> ir.Value:
+def pad(value: ir.Value, axis: int, size: int, real: int | ir.Value) -> ir.Value:
     """`value`, of size `real` along `axis`, with zeros up to `size`."""
     shaped = ir.RankedTensorType(value.type)
     shape = list(shaped.shape)
     shape[axis] = size
     padded = ir.RankedTensorType.get(shape, shaped.element_type)
     high: list[int | ir.Value] = [0] * len(shape)
-    high[axis] = arith.subi(rw.index(size), real)
+    high[axis] = size - real if isinstance(real, int) else arith.subi(rw.index(size), real)
     return rw.pad(value, padded, [0] * len(shape), high, rw.constant(shaped.element_type, 0))
 
 

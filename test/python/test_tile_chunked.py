@@ -65,9 +65,10 @@ def test_products_by_halves_and_sums_in_f64(name):
     check(compiled(form, "decay-bound=0 decay-sums=f64"), form, form.draw(2, 37))
 
 
-@pytest.mark.parametrize(
-    "decays", [[0, -69, -110], [-1e-30, -110, -0.01], [-3, -69], [0.02, -0.02], [-110], [-750]]
-)
+DECAYS = [[0, -69, -110], [-1e-30, -110, -0.01], [-3, -69], [0.02, -0.02], [-110], [-750]]
+
+
+@pytest.mark.parametrize("decays", DECAYS)
 @pytest.mark.parametrize("decay", ["scalar", "diagonal"])
 @pytest.mark.parametrize("erase", ["", "key"])
 def test_extreme_decays(decay, erase, decays):
@@ -103,10 +104,18 @@ def test_grouped_heads(heads, options):
     check(compiled(form, options), form, form.draw(2, 37))
 
 
+@pytest.mark.parametrize("options", ["value-block=2", "value-lanes=4", "value-block=3 value-lanes=2"])
 @pytest.mark.parametrize("name", FORMS)
-def test_parts_of_the_value_features(name):
+def test_parts_of_the_value_features(name, options):
     form = FORMS[name]
-    check(compiled(form, "value-block=2"), form, form.draw(2, 21))
+    check(compiled(form, options), form, form.draw(2, 21))
+
+
+@pytest.mark.parametrize("rows", [1, 5, 16, 32])
+@pytest.mark.parametrize("name", [name for name in FORMS if "erase" in name])
+def test_solving_by_blocks_of_rows(name, rows):
+    form = with_chunk(FORMS[name], 37)
+    check(compiled(form, f"solve-rows={rows}"), form, form.draw(2, 80))
 
 
 OFFSETS = {

@@ -3,12 +3,16 @@
 // RUN: not aec-opt %s --attn-tile-chunked=decay-bound=50 2>&1 | FileCheck %s --check-prefix=BOUND
 // RUN: not aec-opt %s --attn-tile-chunked=decay-bound=nan 2>&1 | FileCheck %s --check-prefix=NAN
 // RUN: not aec-opt %s --attn-tile-chunked=decay-sums=f16 2>&1 | FileCheck %s --check-prefix=SUMS
+// RUN: not aec-opt %s --attn-tile-chunked=value-lanes=0 2>&1 | FileCheck %s --check-prefix=LANES
+// RUN: not aec-opt %s --attn-tile-chunked=solve-rows=2000 2>&1 | FileCheck %s --check-prefix=ROWS
 // RUN: not aec-opt %s --attn-tile-chunked 2>&1 | FileCheck %s --check-prefix=SKIP
 
 // HEADS: pass 'attn-tile-chunked': expects heads to be 1 to 64, got 0
 // VALUES: pass 'attn-tile-chunked': expects value-block to be 0 to 4096, got -1
 // BOUND: pass 'attn-tile-chunked': expects decay-bound to be 0 to 40, got 50.0
 // NAN: pass 'attn-tile-chunked': expects decay-bound to be 0 to 40, got nan
+// LANES: pass 'attn-tile-chunked': expects value-lanes to be 1 to 4096, got 0
+// ROWS: pass 'attn-tile-chunked': expects solve-rows to be 0 to 1024, got 2000
 // SUMS: option 'decay-sums' of pass 'attn-tile-chunked' expects one of f64, acc, got 'f16'
 // SKIP: error: 'attn.chunked_recurrence' op unsupported: a skip beside keys without features
 func.func @no_keys(%q: tensor<1x1x?x0xf32>, %v: tensor<1x1x?x3xf32>, %initial: tensor<1x1x0x3xf32>)
