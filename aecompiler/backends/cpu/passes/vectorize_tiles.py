@@ -32,7 +32,13 @@ class VectorizeTiles(Pass):
     registers, as does the rescaling of the accumulator in front of the second. What surrounds that, as
     rotations, norms over features and gates, is in loops along whatever dimension lies side by side, of any
     size; chains of elementwise operations are one loop. Tiles of k and v in a narrow type are widened once,
-    or with `pair-products` multiplied in pairs by the instruction for bf16; that rounds the weights to bf16.
+    or with `pair-products` multiplied in pairs by the instruction for bf16; that rounds the weights to bf16,
+    but not what is added to a state that is carried on.
+
+    In recurrences, which go from chunk to chunk, vectors lie along the value features, or along the positions
+    of a chunk for the products of positions; keys are transposed for these. Running sums are one addition for
+    each element. What a program inserts in its part of a result is stored in the result's buffer at once, and
+    results that begin as one scalar everywhere are filled before.
 
     ```mlir
     %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (tensor<?x8x?x64xf32>) {

@@ -9,7 +9,7 @@ from aecompiler.backends.cpu.vectorize import vectors as vec
 from aecompiler.backends.cpu.vectorize.values import Memory
 from aecompiler.bindings import arith, ir, memref, vector, x86
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.structured_ops import Generic, Operand
+from aecompiler.passes.structured_ops import TO_STATE, Generic, Operand
 
 Key = tuple[int, int]
 """A row of the register tile, and a chunk."""
@@ -54,7 +54,7 @@ def as_contraction(generic: Generic) -> Contraction | None:
 
 def pair_operands(contraction: Contraction | None) -> tuple[Operand, Operand] | None:
     """`(a, b)` of a plain product whose `a` is bf16 and whose sum has an even length."""
-    if contraction is None or contraction.size % 2:
+    if contraction is None or contraction.size % 2 or TO_STATE in contraction.generic.op.attributes:
         return None
     generic = contraction.generic
     if len(generic.ins) != 2:

@@ -62,6 +62,9 @@ class Nests:
         self.scope, self.storage, self.lookup = scope, storage, lookup
         self.machine, self.lanes = storage.machine, storage.lanes
         self.pairs: dict[ir.Value, Pairs] = {}
+        self.transposed: dict[ir.Value, Memory] = {}
+        """Tiles whose columns products sum over, their rows being lanes: as they are read there."""
+        self.transpose: Callable[[ir.Value, ir.Value], None]
         self.turned: dict[ir.Value, ir.Value] = {}
         """Reads in bodies whose elements are in memory already, [keys, rows]."""
 
@@ -367,7 +370,18 @@ class Nests:
                 # Each element is used for few products only: what counts is that memory is read row by row.
                 if memory.type.element_type != acc or (few_lanes and not memory.owned):
                     wide[operand.value] = self.storage.widen(memory, acc)
+            for operand in contraction.generic.ins:
+                if operand.loops == (contraction.lane, contraction.k):
+                    self._transpose(operand.value, acc)
         return Prepared(contraction, paired, wide)
+
+    def _transpose(self, value: ir.Value, acc: ir.Type) -> None:
+        """Make the transposed form of a tile."""
+        if value not in self.transposed:
+            memory = self.memory(value)
+            target = self.storage.allocate(list(memory.type.shape)[::-1], acc)
+            self.transpose(memory.memref, target)
+            self.transposed[value] = Memory(target, owned=True)
 
     def _paired(self, contraction: Contraction) -> PairedOperands | None:
         found = pair_operands(contraction) if self.machine.pair_products else None
@@ -414,16 +428,21 @@ class Nests:
                         chunk if contraction.lane in operand.loops else None,
                     )
                     if name not in loaded:
-                        wide = prepared.wide.get(operand.value)
-                        loaded[name] = (
-                            self._loaded(wide, operand, point) if wide else self.element(operand, point)
-                        )
+                        loaded[name] = self._factor(prepared, operand, point)
                     given[number] = loaded[name]
                 results.append(self.scope.vector(self.evaluate(generic, point, given)[0]))
             return results
 
         size = contraction.size // 2 if prepared.paired else contraction.size
         return dict(zip(keys, vec.loop(0, size, 1, inits, step), strict=True))
+
+    def _factor(self, prepared: Prepared, operand: Operand, point: Point) -> Element:
+        """An element of an operand of a product, read from the form that it was brought into."""
+        lane, k = prepared.contraction.lane, prepared.contraction.k
+        if operand.loops == (lane, k):
+            return self._loaded(self.transposed[operand.value], Operand(operand.value, (k, lane)), point)
+        wide = prepared.wide.get(operand.value)
+        return self._loaded(wide, operand, point) if wide else self.element(operand, point)
 
     def _prefetch(self, prepared: Prepared, x: ir.Value, k: ir.Value, count: int) -> None:
         """Ask for a part of the next tile of k or v, in a step of a register tile that reads this one."""

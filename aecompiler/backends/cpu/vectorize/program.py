@@ -50,8 +50,10 @@ class TileProgram(Structured):
     def _region(self) -> Iterator[None]:
         """A region that may not run: what comes after does not know its values, nor their ranges."""
         values, ranges = dict(self.values), dict(self.scope.ranges.known)
+        transposed = dict(self.nests.transposed)
         yield
         self.values, self.scope.ranges.known = values, ranges
+        self.nests.transposed = transposed
 
     def _scf_for(self, op: ir.Operation) -> None:
         lower, upper, step, *inits = op.operands
@@ -191,21 +193,36 @@ class TileProgram(Structured):
 
     # ---- the end -----------------------------------------------------------------------------------
 
-    def insert(self, op: ir.Operation, targets: dict[ir.Value, ir.Value]) -> None:
+    def insert(self, op: ir.Operation) -> None:
         """A `tensor.parallel_insert_slice` into the buffer of its destination."""
-        if op.name != "tensor.parallel_insert_slice" or op.operands[1] not in targets:
+        if op.name != "tensor.parallel_insert_slice" or op.operands[1] not in self.results:
             raise UnsupportedTile(f"'{op.name}' at the end of a tile program")
+        found = self.lookup(op.operands[0])
+        if isinstance(found, Memory) and found.memref in self.parts:
+            if _same_slice(self.parts[found.memref], op):
+                return  # written there already
+            raise UnsupportedTile("a part of a result that is inserted elsewhere")
         source = self._memory(op.operands[0])
         offsets, sizes, strides = self._slice(op, 2)
         if any(stride != 1 for stride in strides):
             raise UnsupportedTile("a slice with strides")
         shape = list(ir.RankedTensorType(op.operands[0].type).shape)
         keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), shape)
-        target = vec.subview(targets[op.operands[1]], offsets, sizes, keep)
+        target = vec.subview(self.results[op.operands[1]], offsets, sizes, keep)
         if len(shape) < 3 and vec.fills_bytes(source.type.element_type):
             vec.copy_rows(source.memref, target, self.lanes)
         else:
             self.loops.copy(source.memref, target)
+
+
+def _same_slice(part: ir.Operation, insert: ir.Operation) -> bool:
+    """Whether a `tensor.extract_slice` of a result is what a `tensor.parallel_insert_slice` writes."""
+    names = [f"static_{name}" for name in ("offsets", "sizes", "strides")]
+    return (
+        part.operands[0] == insert.operands[1]
+        and list(part.operands)[1:] == list(insert.operands)[2:]
+        and all(part.attributes[name] == insert.attributes[name] for name in names)
+    )
 
 
 def _parts(value: Rows | Memory | ir.Value) -> list[ir.Value]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aecompiler.backends.cpu.vectorize.fills import can_be_filled, fill
 from aecompiler.backends.cpu.vectorize.program import TileProgram
 from aecompiler.backends.cpu.vectorize.ranges import SIZE, Ranges
 from aecompiler.backends.cpu.vectorize.sources import Sources, plain_type, view_type
@@ -26,7 +27,8 @@ def vectorize(forall: ir.Operation, sources: Sources, name: str, machine: Machin
     if not results:
         raise UnsupportedTile("a loop without results")
     for init in list(forall.operands)[len(forall.operands) - len(results) :]:
-        if isinstance(init.owner, ir.Block) or init.owner.operation.name != "tensor.empty":
+        made = getattr(rw.definer(init), "name", "")
+        if made != "tensor.empty" and not (made == "linalg.fill" and can_be_filled(init)):
             raise UnsupportedTile("results that are not written whole")
     body = forall.regions[0].blocks[0]
     lanes = machine.vector_bits // _accumulator_width(forall)
@@ -50,16 +52,16 @@ def vectorize(forall: ir.Operation, sources: Sources, name: str, machine: Machin
         except UnsupportedTile:
             new.operation.erase()
             raise
-        _replace_loop(new, forall, rank, scalars, tensors, side_by_side, sources)
+        _replace_loop(new, forall, rank, scalars, tensors, side_by_side, sources, lanes)
 
 
 def _accumulator_width(forall: ir.Operation) -> int:
-    """The bits of the widest float that the program computes with."""
+    """The bits of the widest float of which tiles are: a few numbers for each row may be wider."""
     width = 32
     for op in rw.walk_list(forall, "linalg."):
         for value in (*op.operands, *op.results):
-            element = value.type.element_type if isinstance(value.type, ir.ShapedType) else value.type
-            if isinstance(element, ir.F64Type):
+            is_tile = isinstance(value.type, ir.RankedTensorType) and value.type.rank > 1
+            if is_tile and isinstance(value.type.element_type, ir.F64Type):
                 width = 64
     return width
 
@@ -141,10 +143,11 @@ def _build_function(
     with ir.InsertionPoint(entry):
         for op in inward:
             program.operation(op)
+        program.write_to(outs)
         program.block(body)
         *_, terminator = body.operations
         for insert in terminator.operation.regions[0].blocks[0].operations:
-            program.insert(insert.operation, outs)
+            program.insert(insert.operation)
         func.ReturnOp([])
 
 
@@ -159,12 +162,17 @@ def _replace_loop(
     tensors: Sequence[ir.Value],
     side_by_side: set[ir.Value],
     sources: Sources,
+    lanes: int,
 ) -> None:
     results = list(forall.results)
     inits = list(forall.operands)[len(forall.operands) - len(results) :]
     with ir.InsertionPoint(forall):
         views = [sources.view(value, value in side_by_side) for value in tensors]
         buffers = [_destination(result, init) for result, init in zip(results, inits, strict=True)]
+        for buffer, init in zip(buffers, inits, strict=True):
+            made = rw.definer(init)
+            if made is not None and made.name == "linalg.fill":
+                fill(buffer, made.operands[0], lanes)
         loop = scf.ForallOp(*_bounds(forall, len(results)), [])
         with ir.InsertionPoint(loop.body):
             func.CallOp(new, [*list(loop.induction_variables)[:rank], *scalars, *views, *buffers])

@@ -12,11 +12,13 @@ from aecompiler.backends.cpu.vectorize.contractions import (
     rounds_weights,
 )
 from aecompiler.backends.cpu.vectorize.nests import MAX_CHUNKS, element_loops
+from aecompiler.backends.cpu.vectorize.sums import running_sum
 from aecompiler.backends.cpu.vectorize.tensors import Tensors
 from aecompiler.backends.cpu.vectorize.transposes import transposed_operand, widens_only
 from aecompiler.backends.cpu.vectorize.values import Deferred, Memory, Pairs, Rows, Splat, is_last_use
 from aecompiler.bindings import ir
 from aecompiler.passes.structured_ops import Generic, is_structured
+from aecompiler.passes.tile_sums import RunningSum
 
 _NEUTRAL = frozenset({"tensor.empty", "linalg.fill", "tensor.splat"})
 """Operations that make a tensor without reading one, and can be done at any time."""
@@ -30,7 +32,9 @@ class Structured(Tensors):
     def _generic(self, generic: Generic, ops: list[ir.Operation], number: int, done: set[int]) -> None:
         op = generic.op
         contraction = as_contraction(generic)
-        if all(not out.loops for out in generic.outs) and generic.rank == 2:
+        if (law := RunningSum.of(op)) is not None:
+            self._running_sum(generic, law)
+        elif all(not out.loops for out in generic.outs) and generic.rank == 2:
             self._in_memory(generic.ins)
             self.values[op.results[0]] = self.nests.total(generic)
         elif self._is_rows(generic):
@@ -106,6 +110,13 @@ class Structured(Tensors):
                 self._readable(Generic(value.op))
             elif not isinstance(value, (Memory, Splat)):
                 self.values[operand.value] = self._memory(operand.value)
+
+    def _running_sum(self, generic: Generic, law: RunningSum) -> None:
+        source, shaped = generic.ins[0], ir.RankedTensorType(generic.op.results[0].type)
+        memory = self._memory(source.value)
+        target = Memory(self.storage.allocate(shaped.shape, shaped.element_type), owned=True)
+        running_sum(memory.memref, target.memref, law, self.lanes)
+        self.values[generic.op.results[0]] = target
 
     def _with_rows(self, generic: Generic) -> Generic:
         """Operands of rank 1 as vectors, where they are in memory that is padded or sliced."""
@@ -192,9 +203,27 @@ class Structured(Tensors):
         generic = Generic(owner.operation)
         return transposed_operand(generic) is not None and widens_only(generic)
 
+    def _settle(self, contraction: Contraction) -> None:
+        """Compute products that wait for what a product begins with: it has registers for its own only."""
+
+        def search(value: ir.Value) -> None:
+            found = self.values.get(value)
+            if not isinstance(found, Deferred):
+                return
+            inner = Generic(found.op)
+            product = as_contraction(inner)
+            if product is not None:
+                self._product(product)
+                return
+            for operand in inner.operands:
+                search(operand.value)
+
+        search(contraction.generic.outs[0].value)
+
     def _product(self, contraction: Contraction) -> None:
         generic = contraction.generic
         out = generic.outs[0]
+        self._settle(contraction)
         self._in_memory(
             [operand for operand in generic.ins if len(operand.loops) == 2 and not self._packed(operand)]
         )
@@ -286,6 +315,7 @@ class Structured(Tensors):
         if contraction is None:
             contraction = self._waiting_product(members)
         if contraction is not None:
+            self._settle(contraction)
             self._in_memory([o for o in contraction.generic.ins if len(o.loops) == 2 and not self._packed(o)])
         targets: dict[ir.Value, list[Memory | Pairs]] = {}
         numbers = {generic.op.results[0] for generic in members}

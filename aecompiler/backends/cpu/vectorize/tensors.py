@@ -46,7 +46,15 @@ class Tensors:
         self.nests = Nests(self.scope, self.storage, self.lookup)
         self.loops = ElementLoops(self.scope, lanes, self.lookup)
         self.transposes = Transposes(self.nests)
+        self.nests.transpose = self.transposes.copy
+        self.results: dict[ir.Value, ir.Value] = {}
+        self.parts: dict[ir.Value, ir.Operation] = {}
         self.reads = Reads(self.nests, self.transposes)
+
+    def write_to(self, results: dict[ir.Value, ir.Value]) -> None:
+        """The buffers of the results; a program may write to a slice of one before its end."""
+        self.results = results
+        self.values.update((value, Memory(buffer)) for value, buffer in results.items())
 
     def lookup(self, value: ir.Value) -> TileValue:
         """What a tensor has become."""
@@ -111,6 +119,10 @@ class Tensors:
         shaped = ir.RankedTensorType(op.results[0].type)
         keep = kept_dimensions(list(ir.DenseI64ArrayAttr(op.attributes["static_sizes"])), list(shaped.shape))
         view = vec.subview(source.memref, offsets, sizes, keep, steps)
+        if op.operands[0] in self.results:
+            self.parts[view] = op
+            self.values[op.results[0]] = Memory(view, owned=True)
+            return
         strides, _ = ir.MemRefType(view.type).get_strides_and_offset()
         self.values[op.results[0]] = Memory(view)
         if strides and strides[-1] != 1:  # vectors of it are read elsewhere
