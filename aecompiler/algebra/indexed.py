@@ -12,6 +12,7 @@ from functools import lru_cache
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.normal import normal
 from aecompiler.algebra.polynomials import Monomial, Poly, combined, to_term
+from aecompiler.algebra.sums import sum_over
 from aecompiler.algebra.terms import Depends, Term
 
 _INDEX = "index"
@@ -74,6 +75,11 @@ def renamed(poly: Poly, names: Mapping[Term, Term]) -> Poly:
     if not used or indices_in(poly).isdisjoint(used):
         return poly
     return normal(t.substitute(to_term(poly), used))
+
+
+def summed(poly: Poly, over: Term, size: int) -> Poly:
+    """The sum of a polynomial over an index, which takes `size` values."""
+    return sum_over(poly, over, size, normal)
 
 
 class MixedError(Exception):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.intervals import bounds, nonnegative, positive
@@ -272,7 +272,7 @@ def _power(term: Term, strict: bool) -> Poly:
 
 def _sum(term: Term, strict: bool) -> Poly:
     bound, body = term.args
-    return sum_over(normal(body, strict), bound, term.data)
+    return sum_over(normal(body, strict), bound, term.data, partial(normal, strict=strict))
 
 
 def _cbrt(term: Term, strict: bool) -> Poly:

@@ -18,10 +18,10 @@ from aecompiler.algebra.indexed import (
     indices_in,
     indices_of,
     renamed,
+    summed,
 )
 from aecompiler.algebra.normal import equal, normal
 from aecompiler.algebra.polynomials import Poly, combined, number, product, raised, scale_by, to_term
-from aecompiler.algebra.sums import sum_over
 from aecompiler.algebra.terms import Term
 
 Place = tuple[Term, Term]
@@ -80,7 +80,7 @@ class StateMap:
 
     def summed(self, over: Term, size: int) -> StateMap:
         """The sum over a free index."""
-        result = StateMap({}, sum_over(self.constant, over, size))
+        result = StateMap({}, summed(self.constant, over, size))
         for (key, value), poly in self.linear.items():
             if key is over and value is over:
                 raise NotAffineError("the sum over the diagonal of the state")
@@ -89,7 +89,7 @@ class StateMap:
             elif value is over:
                 part = {(key, BOUND_VALUE): renamed(poly, {over: BOUND_VALUE})}
             else:
-                part = {(key, value): sum_over(poly, over, size)}
+                part = {(key, value): summed(poly, over, size)}
             result = result.plus(StateMap(part, {}))
         return result
 

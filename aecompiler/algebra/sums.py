@@ -5,6 +5,7 @@ nest in it, so that equal sums are one term."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
@@ -14,8 +15,11 @@ from aecompiler.algebra.terms import Depends, Term
 _BOUND = "bound"
 
 
-def sum_over(poly: Poly, over: Term, size: int) -> Poly:
-    """The sum of a polynomial over the index `over`, which takes `size` values."""
+def sum_over(poly: Poly, over: Term, size: int, normal: Callable[[Term], Poly]) -> Poly:
+    """The sum of a polynomial over the index `over`, which takes `size` values.
+
+    `normal` gives the normal form of a term.
+    """
     results = []
     for monomial, coefficient in poly.items():
         inside, outside = _parted(monomial, over)
@@ -23,7 +27,7 @@ def sum_over(poly: Poly, over: Term, size: int) -> Poly:
         if inside == (frozenset(), frozenset()):
             results.append(product(scaled, number(Fraction(size))))
         else:
-            results.append(product(scaled, atom(_sum(to_term({inside: Fraction(1)}), over, size))))
+            results.append(product(scaled, atom(_sum(to_term({inside: Fraction(1)}), over, size, normal))))
     return combined(results, [Fraction(1)] * len(results))
 
 
@@ -32,11 +36,12 @@ def depends_on(term: Term, index: Term) -> bool:
     return index in t.symbols(term)
 
 
-def _sum(body: Term, over: Term, size: int) -> Term:
+def _sum(body: Term, over: Term, size: int, normal: Callable[[Term], Poly]) -> Term:
     depths = [part.data[4][1] for part in t.symbols(body) if _is_bound(part) and part is not over]
     depth = max(depths, default=-1) + 1
     bound = t.symbol(f"x{depth}", Depends.FIXED, 0.0, key=(_BOUND, depth))
-    return t.make("sum", (bound, t.substitute(body, {over: bound})), size)
+    # The order of factors follows from the names of indices: it is that of the new one.
+    return t.make("sum", (bound, to_term(normal(t.substitute(body, {over: bound})))), size)
 
 
 def _is_bound(symbol: Term) -> bool:

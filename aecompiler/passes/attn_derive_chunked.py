@@ -11,7 +11,13 @@ from aecompiler.algebra.transitions import StructureError, reading, transition
 from aecompiler.bindings import ir
 from aecompiler.dialect.chunked import MAX_CHUNK
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.chunked_ops import RECURRENCE, Derived, position_arguments, replace_by_chunked
+from aecompiler.passes.chunked_ops import (
+    RECURRENCE,
+    Derived,
+    create_chunked,
+    position_arguments,
+    replace_by_chunked,
+)
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.step_terms import Meaning, StepReader
 
@@ -37,15 +43,18 @@ class AttnDeriveChunked(Pass):
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
         # All are derived before one is changed: a failure leaves the IR as it was.
-        found = []
+        found: list[tuple[ir.Operation, ir.Operation]] = []
         for program in _programs(op):
             try:
-                found.append(_derive(program))
+                derived = _derive(program)
+                found.append((program, create_chunked(derived, self.chunk, explanation(derived.form))))
             except PassFailure:
                 if not self.keep_refused:
+                    for _, new in found:
+                        new.erase()
                     raise
-        for derived in reversed(found):
-            replace_by_chunked(derived, self.chunk, explanation(derived.form))
+        for old, new in found:
+            replace_by_chunked(old, new)
 
     def explain(self, op: ir.Operation) -> str:
         """The derivations of all recurrences, as text; with keep-refused, why others have none."""
@@ -102,9 +111,9 @@ def _derived(program: ir.Operation) -> Derived:
     return Derived(program, reader, form)
 
 
-def _reader(program: ir.Operation, state: Meaning) -> StepReader:
+def _reader(program: ir.Operation, state: Meaning, like: StepReader | None = None) -> StepReader:
     block = program.regions[0].blocks[0]
-    return StepReader(program, {block.arguments[0]: state, **position_arguments(block)})
+    return StepReader(program, {block.arguments[0]: state, **position_arguments(block)}, like)
 
 
 def _of_new_state(program: ir.Operation, known: StepReader, yielded: ir.Value) -> StateMap | None:
@@ -116,7 +125,7 @@ def _of_new_state(program: ir.Operation, known: StepReader, yielded: ir.Value) -
     block = program.regions[0].blocks[0]
     new = known.state_map(yielded)
     old = tensor("S")
-    reader = _reader(program, element(old, [axis(0), axis(1)]))
+    reader = _reader(program, element(old, [axis(0), axis(1)]), known)
     fresh = StateMap.state(axis(0), axis(1))
     equal = [
         value for value, meaning in known.meanings.items() if value.type == yielded.type and meaning == new

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aecompiler.algebra import terms as t
@@ -12,13 +14,16 @@ from aecompiler.algebra.decays import SMALLEST
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
 from aecompiler.algebra.intervals import bounds
+from aecompiler.algebra.normal import equal
+from aecompiler.algebra.printing import formula
 from aecompiler.algebra.state_maps import StateMap
 from aecompiler.algebra.terms import Term
 from aecompiler.bindings import ir
 from aecompiler.dialect.chunked import PARTS, parts_of, segment_sizes, terminator_of
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.step_terms import Meaning, StepReader, index_symbol
-from aecompiler.passes.vector_terms import FEATURE, VectorEmitter
+from aecompiler.passes.vector_terms import FEATURE, NotEmittedError, VectorEmitter
 
 RECURRENCE, CHUNKED = "attn.recurrence", "attn.chunked_recurrence"
 OVER_KEYS = ("query", "key", "erase")
@@ -44,8 +49,11 @@ class Derived:
     form: ChunkedForm
 
 
-def replace_by_chunked(derived: Derived, chunk: int, proof: list[str]) -> None:
-    """Replace an `attn.recurrence` by its chunked form."""
+def create_chunked(derived: Derived, chunk: int, proof: Sequence[str]) -> ir.Operation:
+    """The chunked form of an `attn.recurrence`, before it; raise `PassFailure` where its terms have no ops.
+
+    What was emitted is read again, and must be the parts that were derived.
+    """
     old, form = derived.op, derived.form
     parts = form.parts()
     attributes = {name: old.attributes[name] for name in old.attributes}
@@ -56,13 +64,46 @@ def replace_by_chunked(derived: Derived, chunk: int, proof: list[str]) -> None:
         decayed = form.transition.erases_decayed
         attributes["erase_reads"] = ir.StringAttr.get("decayed" if decayed else "state")
     attributes["attn.proof"] = ir.ArrayAttr.get([ir.StringAttr.get(line) for line in proof])
+    if "log_decay" in parts:
+        parts["log_decay"] = limited(parts["log_decay"], str(derived.reader.accumulator))
     with ir.InsertionPoint(old), old.location:
         types = [result.type for result in old.results]
         new = ir.Operation.create(CHUNKED, types, list(old.operands), attributes, regions=1)
-        _fill(new, derived, parts)
+        try:
+            _fill(new, derived, parts)
+            emitted = read_parts(new, derived.reader)
+            for name, term in parts.items():
+                if not _same(emitted[name], term, str(derived.reader.accumulator)):
+                    raise NotEmittedError(f"{name} as derived, {formula(term)}")
+        except NotEmittedError as error:
+            new.erase()
+            raise PassFailure(old, f"unsupported: {error}, in a chunked form") from None
+    return new
+
+
+def replace_by_chunked(old: ir.Operation, new: ir.Operation) -> None:
+    """Replace an `attn.recurrence` by its chunked form."""
     for result, replacement in zip(old.results, new.results, strict=True):
         result.replace_all_uses_with(replacement)
     old.erase()
+
+
+def _same(emitted: Term, derived: Term, accumulator: str) -> bool:
+    """Whether what was emitted is what was derived, up to the rounding of constants to their type."""
+    format_ = "d" if accumulator == "f64" else "f"
+
+    def rounded(part: Term) -> Term | None:
+        number = math.log(2) if part is t.LN2 else t.value_of(part)
+        return None if number is None else t.const(_rounded(number, format_))
+
+    return equal(t.transform(emitted, rounded), t.transform(derived, rounded))
+
+
+def _rounded(number: float, format_: str) -> float:
+    try:
+        return struct.unpack(format_, struct.pack(format_, number))[0]
+    except OverflowError:
+        return math.copysign(math.inf, number)
 
 
 def _fill(new: ir.Operation, derived: Derived, parts: Mapping[str, Term]) -> None:
@@ -78,15 +119,13 @@ def _fill(new: ir.Operation, derived: Derived, parts: Mapping[str, Term]) -> Non
         known = {
             mapping.get(value, value): meaning
             for value, meaning in reader.meanings.items()
-            if not isinstance(meaning, StateMap) and _is_here(value, step)
+            if not isinstance(meaning, StateMap) and (value in mapping or _is_outside(value, step))
         }
         emitter = VectorEmitter(reader.accumulator, known, reader.prototypes)
         key_size, value_size = ir.RankedTensorType(step.arguments[0].type).shape
         values = []
         for name in (name for name in PARTS if name in parts):
             term = t.substitute(parts[name], {KEY: FEATURE, VALUE: FEATURE})
-            if name == "log_decay":
-                term = limited(term, str(reader.accumulator))
             if name in OVER_VALUES:
                 values.append(emitter.vector(term, value_size))
             elif name in OVER_KEYS or (name in ("log_decay", "sign") and derived.form.transition.diagonal):
@@ -100,24 +139,25 @@ def _fill(new: ir.Operation, derived: Derived, parts: Mapping[str, Term]) -> Non
             view.operation.erase()
 
 
-def _is_here(value: ir.Value, step: ir.Block) -> bool:
-    """Whether a value may be used in a region: it stands there, or outside."""
+def _is_outside(value: ir.Value, step: ir.Block) -> bool:
+    """Whether a value is defined outside of a region."""
     owner = value.owner
     block = owner if isinstance(owner, ir.Block) else owner.operation.block
     while block != step:
         parent = block.owner
-        if parent is None or parent.operation.name in ("func.func", "builtin.module"):
+        if parent is None or parent.operation.has_trait(ir.IsIsolatedFromAboveTrait):
             return True
-        if parent.operation.name.startswith("linalg."):
-            return False
         block = parent.operation.block
-    return True
+    return False
 
 
-def read_form(op: ir.Operation) -> ChunkedForm:
-    """The parts of an `attn.chunked_recurrence` as terms over the indices `KEY` and `VALUE`."""
+def read_parts(op: ir.Operation, like: StepReader | None = None) -> dict[str, Term]:
+    """The parts of an `attn.chunked_recurrence` as terms over the indices `KEY` and `VALUE`.
+
+    `like` has read the step that it was derived from, and named its captures.
+    """
     block = op.regions[0].blocks[0]
-    reader = StepReader(op, position_arguments(block))
+    reader = StepReader(op, position_arguments(block), like)
     for _ in reader.read(block):
         pass
     parts = {}
@@ -125,8 +165,13 @@ def read_form(op: ir.Operation) -> ChunkedForm:
         term = reader.meaning(value)
         assert not isinstance(term, StateMap), "a position has no state"
         parts[name] = t.substitute(term, {FEATURE: VALUE if name in OVER_VALUES else KEY})
+    return parts
+
+
+def read_form(op: ir.Operation) -> ChunkedForm:
+    """The form that an `attn.chunked_recurrence` is."""
     texts = {name: ir.StringAttr(op.attributes[name]).value for name in _READS if name in op.attributes}
-    return form_of(parts, reads=texts["reads"], erase_reads=texts.get("erase_reads"))
+    return form_of(read_parts(op), reads=texts["reads"], erase_reads=texts.get("erase_reads"))
 
 
 _READS = ("reads", "erase_reads")

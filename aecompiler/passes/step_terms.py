@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from aecompiler.algebra import terms as t
-from aecompiler.algebra.indexed import axis, element, indices_of, tensor
+from aecompiler.algebra.indexed import axis, element, indices_of, summed, tensor
+from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.normal import normal
 from aecompiler.algebra.polynomials import Poly, TooLargeError, as_number, to_term
 from aecompiler.algebra.state_maps import NotAffineError, StateMap, chosen
-from aecompiler.algebra.sums import sum_over
 from aecompiler.algebra.terms import Depends, Term
 from aecompiler.bindings import ir
 from aecompiler.passes.element_computations import STRUCTURED, Nest
@@ -30,6 +30,7 @@ _RESHAPES = ("tensor.expand_shape", "tensor.collapse_shape")
 _CASTS = ("arith.extf", "arith.truncf")
 """Of the state these count as exact, as in the verifier."""
 _WHOLE = ("arith.index_cast", "arith.index_castui", "arith.extsi", "arith.extui")
+_WIDE = ("index", "i32", "i64")
 _AS_FLOAT = ("arith.sitofp", "arith.uitofp")
 
 
@@ -41,14 +42,15 @@ def index_symbol(name: str) -> Term:
 class StepReader:
     """The meanings of the values of a region, in order; `order` is that of the operations that gave them."""
 
-    def __init__(self, op: ir.Operation, arguments: Mapping[ir.Value, Meaning]):
-        self.op = op
+    def __init__(
+        self, op: ir.Operation, arguments: Mapping[ir.Value, Meaning], like: StepReader | None = None
+    ):
+        """`like` has read a region of which this one is made: the same captures and tensors have one name."""
         self.accumulator = ir.RankedTensorType(op.operands[3].type).element_type
         self.meanings: dict[ir.Value, Meaning] = dict(arguments)
         self.prototypes: dict[tuple, ir.Operation] = {}
-        self._captures: dict[ir.Value, Term] = {}
-        self._numbers: dict[tuple, int] = {}
-        self._values: dict[ir.Value, int] = {}
+        self._captures: dict[ir.Value, Term] = {} if like is None else like._captures
+        self._numbers: dict[tuple, int] = {} if like is None else like._numbers
 
     def read(self, block: ir.Block) -> Iterator[tuple[ir.Operation, Sequence[ir.Value]]]:
         """Read all operations but the last, and tell after each what was read."""
@@ -170,9 +172,9 @@ class StepReader:
         acc = self.accumulator
         kinds = [_element_type(value.type) for value in op.operands]
         result = _element_type(op.results[0].type)
-        if op.name in _WHOLE and args[0].op in ("sym", "const"):
+        if op.name in _WHOLE and _is_place(args[0]) and str(result) in _WIDE:
             return args[0]
-        if op.name in _AS_FLOAT and result == acc and args[0].op in ("sym", "const"):
+        if op.name in _AS_FLOAT and result == acc and _is_place(args[0]):
             return args[0] if args[0].op == "const" else t.function("float", args[0])
         if op.name == "arith.cmpf" and kinds[0] == acc:
             predicate = PREDICATES[ir.IntegerAttr(op.attributes["predicate"]).value]
@@ -194,14 +196,27 @@ class StepReader:
 
     def _unknown(self, op: ir.Operation, result: int) -> Term:
         """A tensor or number of which nothing is known but its operands."""
-        key: tuple = (op.results[result],)
-        if not len(op.regions):
-            attributes = tuple(f"{name}={op.attributes[name]}" for name in op.attributes)
-            key = (op.name, attributes, tuple(map(self.meaning, op.operands)), result)
+        key = (self._key(op, {}), result)
         name = f"{op.name.rpartition('.')[2]}{self._number(key)}"
         type_ = op.results[result].type
         rank = type_.rank if isinstance(type_, ir.RankedTensorType) else 0
         return element(tensor(name, self._number(key)), _axes(rank))
+
+    def _key(self, op: ir.Operation, local: dict[ir.Value, int]) -> tuple:
+        """What is equal for operations that compute the same; `local` numbers the values of a body."""
+        attributes = tuple(f"{name}={op.attributes[name]}" for name in op.attributes)
+        types = tuple(str(value.type) for value in (*op.operands, *op.results))
+        operands = tuple(local[v] if v in local else self.meaning(v) for v in op.operands)
+        bodies: list[tuple] = []
+        for region in op.regions:
+            for block in region.blocks:
+                for value in block.arguments:
+                    local[value] = len(local)
+                for child in block.operations:
+                    bodies.append(self._key(child.operation, local))
+                    for value in child.operation.results:
+                        local[value] = len(local)
+        return (op.name, attributes, types, operands, tuple(bodies))
 
     def _constant(self, op: ir.Operation) -> Term:
         attribute, type_ = op.attributes["value"], op.results[0].type
@@ -321,6 +336,11 @@ def _axes(rank: int) -> list[Term]:
     return [axis(str(d)) for d in range(rank)]
 
 
+def _is_place(term: Term) -> bool:
+    """Whether a term is an index, or a number that may be one: casts leave it as it is."""
+    return term.op in ("sym", "const") and bounds(term)[0] >= 0
+
+
 def _element_type(type_: ir.Type) -> ir.Type:
     return type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
 
@@ -355,7 +375,7 @@ def _plus(a: Meaning, b: Meaning) -> Meaning:
 def _summed(value: Meaning, loop: Term, size: int) -> Meaning:
     if isinstance(value, StateMap):
         return value.summed(loop, size)
-    return to_term(sum_over(normal(value), loop, size))
+    return to_term(summed(normal(value), loop, size))
 
 
 def _without(value: Meaning, own: Meaning, kept: Sequence[Meaning]) -> Meaning:
