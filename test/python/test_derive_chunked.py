@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
-import numpy as np
 import pytest
-from example_files import FOLDER, load
+from derived_chunks import EXAMPLES, assert_same, chunked_op, derived
+from example_files import load
 from hypothesis import HealthCheck, given, settings
 from random_recurrences import recurrence_programs
-from streaming_forms import module_of
 
 import aecompiler as aec
 from aecompiler.bindings import ir
 from aecompiler.dialect.chunked import parts_of, terminator_of
 from aecompiler.errors import CompileError
-from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import run_pipeline
-from aecompiler.reference import evaluate
 
-EXAMPLES = sorted(
-    path.stem for path in FOLDER.glob("*.py") if "aec.recurrence" in path.read_text(encoding="utf-8")
-)
 SIZES = ({"B": 2, "T": 19, "Bounds": 5}, {"B": 1, "T": 1, "Bounds": 2}, {"B": 2, "T": 0, "Bounds": 1})
-DERIVE = "attn-derive-chunked"
 demo = load("demo")
-
-
-def chunked_op(module: ir.Module) -> ir.Operation:
-    """The one chunked recurrence of a module."""
-    (op,) = [op for op in rw.walk_list(module.operation) if op.name == "attn.chunked_recurrence"]
-    return op
-
-
-def derived(program: Any, options: str = "") -> ir.Module:
-    """The program with its recurrence in chunked form, its laws proved again from the region."""
-    module = module_of(program)
-    run_pipeline(module, f"{DERIVE}{options},attn-verify-chunked")
-    return module
-
-
-def function_of(module: ir.Module) -> ir.Operation:
-    return module.body.operations[0].operation
-
-
-def assert_same(program: Any, module: ir.Module, inputs: list[Any], tolerance: float) -> None:
-    original = module_of(program)
-    got, want = (evaluate(function_of(each), inputs) for each in (module, original))
-    assert got.out_of_bounds <= want.out_of_bounds  # what cancels is not read
-    for one, other in zip(got, want, strict=True):
-        scale = max(1.0, float(np.abs(other[np.isfinite(other)]).max(initial=0.0)))
-        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * scale)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -62,11 +27,7 @@ def test_example_is_derived_and_is_the_same(name, dtype):
     module = derived(program)
     chunked_op(module)
     kernel = aec.compile(program, target="cpu", opt_level=0)
-    for sizes in (
-        {"B": 2, "T": 19, "Bounds": 5},
-        {"B": 1, "T": 1, "Bounds": 2},
-        {"B": 2, "T": 0, "Bounds": 1},
-    ):
+    for sizes in SIZES:
         values = demo.draw(kernel, getattr(example, "inputs", {}), sizes)
         assert_same(program, module, list(values.values()), 1e-12)
 
