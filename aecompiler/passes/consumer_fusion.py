@@ -161,7 +161,7 @@ def _fuse_one(anchor: ir.Operation, number: int) -> bool:
             return False
         resolve_sizes(value)
         chain.append(op)
-        if _is_closed(parts[0], value):
+        if op.name != "tensor.cast" and _is_closed(parts[0], value):  # a cast is left behind a grid
             fusion = _plan(anchor, sites, [each[value] for each in parts], chain)
             if fusion is not None:
                 _commit(anchor, result, sites, fusion, chain)
@@ -301,8 +301,10 @@ def _commit(
         with chain[-1].location:
             unused += _store_instead(site, site.stores[result], start, parts, plan)
     for handed_on in dict.fromkeys(each for site in sites for each in site.path):
-        handed_on.set_type(shaped)
-    value.replace_all_uses_with(result)
+        handed_on.set_type(start.type)
+    # Sizes may be known to be static that the type of the value does not say.
+    with ir.InsertionPoint(chain[-1]), chain[-1].location:
+        value.replace_all_uses_with(result if start.type == value.type else rw.cast(result, value.type))
     ends = [op.results[0] for op in chain]
     unused += [operand for op in chain for operand in op.operands if operand not in ends]
     unused = [each for each in unused if _is_leftover(each)]
