@@ -5,6 +5,7 @@ from aecompiler.dialect.chunked import ChunkedRecurrenceOp, PositionYieldOp
 from aecompiler.dialect.core import Attn, make_context
 from aecompiler.dialect.online import OnlineAttentionOp, OnlineReduceOp
 from aecompiler.dialect.recurrence import RecurrenceOp, StepYieldOp
+from aecompiler.dialect.recurrence_step import RecurrenceStepOp
 from aecompiler.dialect.regions import captures
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "OnlineReduceOp",
     "PositionYieldOp",
     "RecurrenceOp",
+    "RecurrenceStepOp",
     "RowReduceOp",
     "StepYieldOp",
     "YieldOp",

@@ -115,7 +115,7 @@ define_operands(RecurrenceOp)
 
 
 class StepYieldOp(Attn.Operation, name="step_yield", traits=[ir.IsTerminatorTrait]):
-    """Ends the step of `attn.recurrence`.
+    """Ends the step of `attn.recurrence` or `attn.recurrence_step`.
 
     **Operands.** `state`: the new state, `out`: the output of this position, `[Dv]`; both of the accumulator
     type.
@@ -128,7 +128,8 @@ class StepYieldOp(Attn.Operation, name="step_yield", traits=[ir.IsTerminatorTrai
     def verify_invariants(self) -> None:
         """The parent op and the number of operands."""
         parent = self.operation.parent
-        if parent is None or regions.name_of(parent) != RecurrenceOp.OPERATION_NAME:
+        parents = (RecurrenceOp.OPERATION_NAME, "attn.recurrence_step")
+        if parent is None or regions.name_of(parent) not in parents:
             raise Invalid(self, f"expects parent op '{RecurrenceOp.OPERATION_NAME}'")
         if len(self.operation.operands) != 2:
             raise Invalid(self, f"expects 2 operands (state, out), got {len(self.operation.operands)}")

@@ -1,11 +1,13 @@
-"""The pass `attn-tile-steps`: recurrences to the tile level, one position after the other."""
+"""The pass `attn-tile-steps`: recurrences to the tile level, one position after the other, or one alone."""
 
 from __future__ import annotations
 
 from aecompiler.bindings import ir
 from aecompiler.dialect.recurrence import RecurrenceOp
+from aecompiler.dialect.recurrence_step import RecurrenceStepOp
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
+from aecompiler.passes.recurrence_step_tiles import tile_recurrence_step
 from aecompiler.passes.recurrence_tiles import tile_recurrence
 from aecompiler.passes.region_safety import make_total
 
@@ -17,14 +19,18 @@ MAX_VALUE_BLOCK = 4096
 class TileSteps(Pass):
     """Compute recurrences one position after the other, with a program for each head of each sequence.
 
-    *Before*: verified IR. *After*: no `attn.recurrence` is left; all else is as it was. The result is made of
-    `scf`, `tensor`, `linalg`, `arith` and `math` on static tiles, which every target starts from, and runs on
-    the CPU as it stands.
+    *Before*: verified IR. *After*: no `attn.recurrence` or `attn.recurrence_step` is left; all else is as it
+    was. The result is made of `scf`, `tensor`, `linalg`, `arith` and `math` on static tiles, which every
+    target starts from, and runs on the CPU as it stands.
 
     The grid is an `scf.forall` over sequences and heads. A program carries the state, a tile [Dk, Dv], and
     its rows of o from position to position, and the step stands in the loop as it is written; named `linalg`
     operations of more than elements (`linalg.vecmat`) are generic ones. In the variable-length form the loop
     goes over the positions of a sequence; o, which is 0 where no sequence reaches, is filled before the grid.
+
+    The one-step form is such a program without the loop, for each head of each request. The grid writes into
+    the pool of states: a program reads and writes one state, in `Dk` rows, or in none where the slot is none
+    of the pool's; then its row of o is 0. `step-value-block` is the block of its programs.
 
     With `value-block` a third dimension of the grid cuts the value features into blocks of that many, where
     it divides their number, and where the columns of the state are independent: where the new state and the
@@ -53,10 +59,12 @@ class TileSteps(Pass):
     NAME = "attn-tile-steps"
 
     value_block: int = option(0, "the value features of a program, where they are independent; 0: all")
+    step_value_block: int = option(0, "the same of a program of the one-step form")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.value_block <= MAX_VALUE_BLOCK:
-            raise ValueError(f"expects value-block to be 0 to {MAX_VALUE_BLOCK}, got {self.value_block}")
+        for name, value in (("value-block", self.value_block), ("step-value-block", self.step_value_block)):
+            if not 0 <= value <= MAX_VALUE_BLOCK:
+                raise ValueError(f"expects {name} to be 0 to {MAX_VALUE_BLOCK}, got {value}")
 
     def run(self, op: ir.Operation) -> None:
         """Tile every recurrence in `op`."""
@@ -64,3 +72,6 @@ class TileSteps(Pass):
             if program.name == RecurrenceOp.OPERATION_NAME:
                 make_total(program)
                 tile_recurrence(program.opview, self.value_block)
+            elif program.name == RecurrenceStepOp.OPERATION_NAME:
+                make_total(program)
+                tile_recurrence_step(program.opview, self.step_value_block)

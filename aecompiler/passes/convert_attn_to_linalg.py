@@ -6,6 +6,7 @@ from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q, lower_attention
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+from aecompiler.passes.recurrence_step_tiles import tile_recurrence_step
 from aecompiler.passes.recurrence_tiles import tile_recurrence
 from aecompiler.passes.region_safety import make_total
 
@@ -26,7 +27,7 @@ class ConvertAttnToLinalg(Pass):
     contributes the identity to each reduction and nothing to the sum. Rows of the last block that lie past
     the end of q repeat its last row and are not stored.
 
-    `attn.recurrence` becomes a tile program for each head of each sequence, as by `attn-tile-steps`.
+    `attn.recurrence` and `attn.recurrence_step` become tile programs, as by `attn-tile-steps`.
 
     Captured indices are clamped and integer divisions guarded as the dialect defines, so that masked and
     padding elements may be evaluated without a trap.
@@ -64,5 +65,8 @@ class ConvertAttnToLinalg(Pass):
             elif program.name == "attn.recurrence":
                 make_total(program)
                 tile_recurrence(program.opview)
+            elif program.name == "attn.recurrence_step":
+                make_total(program)
+                tile_recurrence_step(program.opview)
         for left in rw.walk_list(op, "attn."):
             raise PassFailure(left, "unsupported: no direct lowering to linalg")

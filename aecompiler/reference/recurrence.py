@@ -1,7 +1,7 @@
 """Recurrent ops by their definition: one step after the other, all batch rows and heads at once.
 
-`attn.recurrence` runs its step; `attn.chunked_recurrence` runs the step that its parts stand for, position by
-position and with no chunk anywhere.
+`attn.recurrence` and `attn.recurrence_step` run their step; `attn.chunked_recurrence` runs the step that its
+parts stand for, position by position and with no chunk anywhere.
 """
 
 from __future__ import annotations
@@ -30,6 +30,24 @@ def _recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Ar
         return new, out
 
     return _sequences(op, args, frame, step)
+
+
+@implements("attn.recurrence_step")
+def _recurrence_step(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
+    q, k, v, pool, slots = args
+    _check_sizes(op, q.shape, k.shape, v.shape, (q.shape[0], *pool.shape[1:]), None)
+    is_real = (slots >= 0) & (slots < len(pool))
+    states = np.zeros((q.shape[0], *pool.shape[1:]))
+    states[is_real] = pool[slots[is_real].astype(np.int64)]
+
+    def step(lanes: Frame, state: Array, arguments: list[Array]) -> tuple[Array, Array]:
+        new, out = lanes.run(op.body, [state, *arguments])
+        return new, out
+
+    o, states = _sequences(op, [q, k, v, states], frame, step)
+    updated = np.array(pool)
+    updated[slots[is_real].astype(np.int64)] = states[is_real]
+    return [np.where(is_real[:, None, None, None], o, 0.0), updated]
 
 
 @implements("attn.chunked_recurrence")

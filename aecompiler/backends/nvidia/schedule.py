@@ -12,6 +12,7 @@ from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.errors import BackendError
 from aecompiler.passes.attn_tile import MAX_BLOCK
+from aecompiler.passes.attn_tile_steps import MAX_VALUE_BLOCK
 from aecompiler.passes.options import render
 
 MIN_BLOCK = 16
@@ -52,6 +53,8 @@ class NvidiaSchedule(Schedule):
     "keys", keys are cut into as many parts as the chip has room for programs, and what programs find is
     merged by a second kernel, or "none". Where these are "", both are chosen for calls with few queries.
 
+    `value_block`: the value features of a program of a recurrence, where they are independent.
+
     `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
     4096. `queries` is that of q, 0: as long as k. They change nothing of what is computed. `tune`: so many
     schedules are timed on the card of this machine, when a program is first compiled, and the fastest is
@@ -69,6 +72,7 @@ class NvidiaSchedule(Schedule):
     tanh: str = ""
     pack: str = ""
     split: str = ""
+    value_block: int = 0
     length: int = 0
     queries: int = 0
     tune: int = 0
@@ -104,6 +108,10 @@ class NvidiaSchedule(Schedule):
             )
         if not 0 <= self.tune <= MAX_TUNE:
             raise ValueError(f"expects tune to be 1 to {MAX_TUNE}, or 0 for none, got {self.tune}")
+        if not 0 <= self.value_block <= MAX_VALUE_BLOCK:
+            raise ValueError(
+                f"expects value_block to be 1 to {MAX_VALUE_BLOCK}, or 0 to choose, got {self.value_block}"
+            )
         waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
         for name, words in (
             ("grid", GRIDS),
@@ -184,6 +192,8 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved()
     tanh = f" tanh={chosen.tanh or Tanh.NARROW.value}"
+    block = chosen.value_block
+    values = f" value-block={block} step-value-block={block}" if block else ""
     if chosen.consumers:
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")
@@ -194,11 +204,13 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
         order = f"waits={chosen.waits} ping-pong={render(chosen.order == 'ping-pong')}"
         few = " pack-heads=true" if chosen.pack == "heads" else ""
         few += f" split-programs={target.multiprocessors}" if chosen.split == "keys" else ""
-        return f"builtin.module(attn-hopper{{{numbers} {programs} {order} {limits}{tanh}{few}}})"
+        return f"builtin.module(attn-hopper{{{numbers} {programs} {order} {limits}{tanh}{few}{values}}})"
     rows = f"block-q={chosen.block_q}"
     if chosen.pack == "heads":
         rows = f"packed-rows={chosen.block_q}"
     if chosen.split == "keys":
         rows += f" split-programs={PLAIN_BLOCKS * target.multiprocessors}"
     tiles = f"{rows} block-kv={chosen.block_kv}"
-    return f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}}})"
+    return (
+        f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}{values}}})"
+    )

@@ -1,5 +1,5 @@
 // RUN: aec-opt %s --split-input-file --attn-tile-steps --canonicalize --cse | FileCheck %s
-// RUN: aec-opt %s --split-input-file --attn-tile-steps=value-block=4 --canonicalize --cse | FileCheck %s --check-prefix=BLOCKS
+// RUN: aec-opt %s --split-input-file '--attn-tile-steps=value-block=4 step-value-block=2' --canonicalize --cse | FileCheck %s --check-prefix=BLOCKS
 
 // The state and the rows of o are carried through the loop; a vector times a matrix is a generic operation.
 // CHECK-LABEL: func.func @linear
@@ -127,4 +127,41 @@ func.func @packed(%q: tensor<1x?x?x2xf32>, %v: tensor<1x?x?x3xf32>, %initial: te
   }) : (tensor<1x?x?x2xf32>, tensor<1x?x?x2xf32>, tensor<1x?x?x3xf32>, tensor<?x?x2x3xf32>, tensor<?xi32>)
     -> (tensor<1x?x?x3xf32>, tensor<?x?x2x3xf32>)
   return %o, %final : tensor<1x?x?x3xf32>, tensor<?x?x2x3xf32>
+}
+
+// -----
+
+// One position: a state is read from the pool and written to it, no rows of it where there is no such slot.
+// CHECK-LABEL: func.func @step
+// CHECK-SAME:    %[[Q:[^ ]+]]: tensor<?x4x1x8xf32>, %[[V:[^ ]+]]: tensor<?x4x1x6xf32>, %[[POOL:[^ ]+]]: tensor<?x4x8x6xf32>, %[[SLOTS:[^ ]+]]: tensor<?xi32>
+// CHECK:         %[[COUNT:[^ ]+]] = tensor.dim %[[POOL]]
+// CHECK:         %[[R:[^ ]+]]:2 = scf.forall (%[[B:[^ ]+]], %[[H:[^ ]+]]) in (%{{.+}}, 4) shared_outs(%[[O:[^ ]+]] = %{{.+}}, %[[STATES:[^ ]+]] = %[[POOL]])
+// CHECK:           %[[SLOT:[^ ]+]] = tensor.extract %[[SLOTS]]
+// CHECK:           %[[N:[^ ]+]] = arith.index_cast %[[SLOT]]
+// CHECK:           arith.cmpi sge, %[[N]]
+// CHECK:           arith.cmpi slt, %[[N]], %[[COUNT]]
+// CHECK:           %[[EXISTS:[^ ]+]] = arith.andi
+// CHECK:           %[[PLACE:[^ ]+]] = arith.select %[[EXISTS]], %[[N]], %c0
+// CHECK:           %[[ROWS:[^ ]+]] = arith.select %[[EXISTS]], %c8, %c0
+// CHECK:           %[[HELD:[^ ]+]] = tensor.extract_slice %[[STATES]][%[[PLACE]], %[[H]], 0, 0] [1, 1, %[[ROWS]], 6]
+// CHECK:           tensor.pad %[[HELD]]
+// CHECK-NOT:       scf.for
+// CHECK:           %[[S1:[^ ]+]] = arith.negf %{{.+}} : tensor<8x6xf32>
+// CHECK:           arith.select %[[EXISTS]], %{{.+}}, %{{.+}} : f32
+// CHECK:           %[[WRITTEN:[^ ]+]] = tensor.extract_slice %[[S1]][0, 0] [%[[ROWS]], 6]
+// CHECK:           tensor.parallel_insert_slice %{{.+}} into %[[O]][%[[B]], %[[H]], 0, 0] [1, 1, 1, 6]
+// CHECK:           tensor.parallel_insert_slice %[[WRITTEN]] into %[[STATES]][%[[PLACE]], %[[H]], 0, 0] [1, 1, %[[ROWS]], 6]
+
+// BLOCKS-LABEL: func.func @step
+// BLOCKS:         scf.forall (%{{.+}}, %{{.+}}, %{{.+}}) in (%{{.+}}, 4, 3)
+// BLOCKS:           arith.negf %{{.+}} : tensor<8x2xf32>
+func.func @step(%q: tensor<?x4x1x8xf32>, %v: tensor<?x4x1x6xf32>, %pool: tensor<?x4x8x6xf32>, %slots: tensor<?xi32>)
+    -> (tensor<?x4x1x6xf32>, tensor<?x4x8x6xf32>) {
+  %o, %updated = "attn.recurrence_step"(%q, %q, %v, %pool, %slots) ({
+  ^step(%S: tensor<8x6xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<6xf32>, %b: index, %h: index, %t: index):
+    %S1 = arith.negf %S : tensor<8x6xf32>
+    "attn.step_yield"(%S1, %vt) : (tensor<8x6xf32>, tensor<6xf32>) -> ()
+  }) : (tensor<?x4x1x8xf32>, tensor<?x4x1x8xf32>, tensor<?x4x1x6xf32>, tensor<?x4x8x6xf32>, tensor<?xi32>)
+    -> (tensor<?x4x1x6xf32>, tensor<?x4x8x6xf32>)
+  return %o, %updated : tensor<?x4x1x6xf32>, tensor<?x4x8x6xf32>
 }
