@@ -58,20 +58,31 @@ class CheckReport:
 def check(program: Any, /, *args: Any, target: str = "cpu", **kwargs: Any) -> CheckReport:
     """Run a program (or a `Kernel`) on arguments and compare it with the float64 reference.
 
-    Arrays of the host are copied to the GPU for a kernel that runs there. An argument of the program that is
+    Arrays of the host are copied to the GPU for a kernel that runs there. Arrays that a call updates are
+    compared as well, and stay as they are. An argument of the program that is
     called target goes by position. Raises what `compile` and a call of the
     kernel raise.
     """
     if not isinstance(target, str):
         raise TypeError(f"check() expects target to be the name of one, got '{type(target).__name__}'")
     kernel = program if isinstance(program, Kernel) else compile(program, target)
-    outputs = kernel(*kernel.place(args), **dict(zip(kwargs, kernel.place([*kwargs.values()]), strict=True)))
-    reference = kernel.evaluate_reference(*args, **kwargs)
-    if len(kernel.results) == 1:
-        outputs = (outputs,)
+    values = kernel.bind(args, kwargs)
+    reference = kernel.evaluate_reference(*values)
+    placed = kernel.place(values)
+    changed: dict[int, Any] = {}
+    names: dict[int, str] = {}
+    for number, argument in enumerate(kernel.arguments):
+        if argument.in_place is not None:  # in a copy: the caller's stays
+            placed[number] = changed[argument.in_place] = arrays.copy_of(placed[number])
+            names[argument.in_place] = argument.name
+    outputs = kernel(*placed)
+    outputs = iter((outputs,) if len(kernel.results) == 1 else outputs)
+    results = iter(kernel.results)
     errors = tuple(
-        compare(result.name, output, expected)
-        for result, output, expected in zip(kernel.results, outputs, reference, strict=True)
+        compare(names[n], changed[n], expected)
+        if n in changed
+        else compare(next(results).name, next(outputs), expected)
+        for n, expected in enumerate(reference)
     )
     return CheckReport(errors, reference.out_of_bounds)
 

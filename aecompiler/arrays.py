@@ -39,12 +39,15 @@ class Argument:
 
     `kind` is "tensor" or "scalar"; `shape` holds a number for a static size, the dimension's name for a named
     one, None for any size; `dtype` is the element type as in the IR: "f32", "bf16", "i32", "index", ...
+    An argument that a call updates has the number of the result that it is then as `in_place`; that result is
+    none of the kernel's.
     """
 
     name: str
     kind: str
     shape: tuple[int | str | None, ...]
     dtype: str
+    in_place: int | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {format_shape(self.shape)}{self.dtype}"
@@ -80,6 +83,8 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
         given = number(argument, value)
         return Scalar(_pack(argument, given)), given, None
     refuse_masked(f"argument '{argument.name}'", value)
+    if argument.in_place is not None:
+        return _take_updated(argument, value)
     if is_torch(value):
         return _take_torch(argument, value)
     if isinstance(value, (np.ndarray, np.generic)):
@@ -87,6 +92,38 @@ def take(argument: Argument, value: Any) -> tuple[Buffer | Scalar, tuple[int, ..
     raise TypeError(
         f"argument '{argument.name}': expects a numpy array or a torch tensor, got {describe(value)}"
     )
+
+
+def _take_updated(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ...], Any]:
+    """An array that the call reads and writes: it is never copied."""
+    where = f"argument '{argument.name}'"
+    if is_torch(value):
+        buffer, shape, taken = _take_torch(argument, value)
+        check_torch_result(where, value)
+        is_own = taken.data_ptr() == value.data_ptr()
+    elif isinstance(value, np.ndarray):
+        buffer, shape, taken = _take_numpy(argument, value)
+        is_own = taken is value
+        if not value.flags.writeable:
+            raise ValueError(f"{where}: expects an array that may be written to, since the call updates it")
+    else:
+        raise TypeError(f"{where}: expects a numpy array or a torch tensor, got {describe(value)}")
+    if not is_own or overlaps_itself(buffer.strides, buffer.shape):
+        raise ValueError(f"{where}: expects an array with memory of its own for each element, upwards")
+    return buffer, shape, taken
+
+
+def overlaps_itself(strides: Sequence[int], shape: Sequence[int]) -> bool:
+    """Whether elements share memory, or may: strides, from the smallest, must each pass what is below."""
+    end = 1
+    for stride, size in sorted(zip(strides, shape, strict=True)):
+        if size == 0:
+            return False
+        if size > 1:
+            if stride < end:
+                return True
+            end = (size - 1) * stride + end
+    return False
 
 
 def refuse_masked(where: str, value: Any) -> None:
@@ -183,6 +220,11 @@ def _span(buffer: Buffer, dtype: str) -> tuple[int, int]:
 def place(value: Any) -> Any:
     """An argument of `check`, where kernels read it: as it is."""
     return value
+
+
+def copy_of(value: Any) -> Any:
+    """An array of the same values in memory of its own."""
+    return value.clone() if is_torch(value) else np.array(value)
 
 
 def wait() -> None:

@@ -12,11 +12,20 @@ from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
 from aecompiler.kernel import Kernel
 from aecompiler.passes.rewriting import symbol_name
-from aecompiler.signature import arguments_of, find_function, inlined, parse, results_of
+from aecompiler.signature import arguments_of, find_function, inlined, parse, results_of, step_form
 from aecompiler.size_analysis import analyze
 
+FORMS = ("sequence", "step")
 
-def compile(program: Any, target: str = "cpu", *, function: str | None = None, **options: Any) -> Kernel:
+
+def compile(
+    program: Any,
+    target: str = "cpu",
+    *,
+    function: str | None = None,
+    form: str = "sequence",
+    **options: Any,
+) -> Kernel:
     """Compile a program.
 
     `program` is a `Program` of the builder, an `ir.Module` (left as it is), the text of one, or a path to a
@@ -24,18 +33,27 @@ def compile(program: Any, target: str = "cpu", *, function: str | None = None, *
     function. `options` are those of the target's schedule; for the CPU `block_q`, `block_kv`, `direct`,
     `threads` and `opt_level`.
 
+    `form` "step" compiles the one-step form of a program with a recurrence (`attn-derive-step`), for
+    decoding: a call computes one position of each request and updates their states in a pool, which is the
+    argument of the initial state, or a new one, `state`. A new last argument, `slots`, says where; -1 is no
+    request.
+
     Raises `CompileError` for an invalid program, `UnsupportedError` for one that the target can't do,
     `BackendError` for an unknown target, `TypeError` and `ValueError` for bad options.
     """
+    if form not in FORMS:
+        raise ValueError(f"expects form to be one of {', '.join(FORMS)}, got {form!r}")
     backend = get_backend(target)
     schedule = backend.schedule(options)
     module, names = _load(program)
     with module.context:
         op = find_function(module, function)
         _verify(module)
+        if form == "step":
+            module, op = step_form(bytecode_of(module), symbol_name(op.operation), names)
         source = bytecode_of(module)
         name = symbol_name(op.operation)
-        arguments = arguments_of(op, names.get(name))
+        arguments = arguments_of(op, names.get(name) if form == "sequence" else None)
         results = results_of(op)
         clone, entry = inlined(source, name)
         sizes = analyze(entry, [argument.name for argument in arguments])

@@ -28,6 +28,7 @@ def take(argument: Argument, value: Any) -> tuple[Any, tuple[int, ...] | int | f
     if argument.kind == "scalar":
         number = _number(argument, value)
         return number, number, None
+    given = value
     if not arrays.is_torch(value):
         arrays.refuse_masked(f"argument '{argument.name}'", value)
         raise TypeError(
@@ -41,7 +42,24 @@ def take(argument: Argument, value: Any) -> tuple[Any, tuple[int, ...] | int | f
     arrays.check_shape(argument, shape)
     if not arrays.has_data(value):
         raise ValueError(f"argument '{argument.name}': expects a tensor with data, got one without")
+    if argument.in_place is not None:
+        _check_updated(f"argument '{argument.name}'", given, value)
     return value, shape, value
+
+
+def _check_updated(where: str, given: Any, value: Any) -> None:
+    """Refuse a tensor that a call can't update: kernels write to its memory, where rows lie side by side."""
+    if not _is_plain(given) or given.is_inference():
+        arrays.check_torch_result(where, given)
+    if value.data_ptr() != given.data_ptr():
+        raise ValueError(f"{where}: expects a tensor that is not negated lazily, since the call updates it")
+    if not value.is_contiguous():
+        if arrays.overlaps_itself(value.stride(), value.shape):
+            raise ValueError(f"{where}: expects a tensor with memory of its own for each element")
+        if value.shape[-1] > 1 and value.stride(-1) != 1:
+            raise ValueError(
+                f"{where}: expects a tensor whose rows lie side by side, since the call updates it"
+            )
 
 
 def _is_plain(value: Any) -> bool:
@@ -128,22 +146,10 @@ def take_result(result: Argument, shape: tuple[int, ...], value: Any) -> Any:
         raise TypeError(f"{where}: expects dtype {result.dtype}, got {value.dtype}")
     if value.shape != shape:
         raise ValueError(f"{where}: expects shape {shape}, got {tuple(value.shape)}")
-    if (not value.is_contiguous() and _overlaps_itself(value)) or value.is_neg():
+    overlaps = not value.is_contiguous() and arrays.overlaps_itself(value.stride(), value.shape)
+    if overlaps or value.is_neg():
         raise ValueError(f"{where}: expects a tensor with memory of its own for each element")
     return value
-
-
-def _overlaps_itself(tensor: Any) -> bool:
-    """Whether elements share memory, or may: strides, from the smallest, must each pass what is below."""
-    end = 1
-    for stride, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
-        if size == 0:
-            return False
-        if size > 1:
-            if stride < end:
-                return True
-            end = (size - 1) * stride + end
-    return False
 
 
 def overlap(a: Any, a_dtype: str, b: Any, b_dtype: str) -> bool:

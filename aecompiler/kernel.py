@@ -12,6 +12,7 @@ from aecompiler.backends.base import Artifact, Backend
 from aecompiler.dialect import make_context
 from aecompiler.signature import inlined
 from aecompiler.sizes import Sizes
+from aecompiler.updates import check_updated, updated
 
 _ARRAYS: dict[str, Any] = {"host": arrays, "cuda": device_arrays}
 """What takes a kernel's arguments and makes its results, by the memory that its backend works in."""
@@ -25,7 +26,9 @@ class Kernel:
     Call it with numpy arrays or torch tensors, by position or by name; one for a GPU takes torch tensors on
     it, all on one device. Strided views (`[batch, sequence, head, feature]` transposed, expanded, sliced) are
     taken without a copy as long as the elements of a row, the last dimension, are neighbours; else code may
-    copy them inside. Inputs are never written to.
+    copy them inside. Inputs are never written to, but for those that the program updates (`form="step"` of
+    `aec.compile`; `in_place` of the argument): these are written in the caller's memory, overlap nothing else
+    of the call, and are no results.
     The results are new contiguous arrays: torch tensors if any argument is one, else numpy arrays; a single
     result is returned by itself, several as a tuple. With `out=` they are written to an array of the caller
     (several: a tuple of them), which overlaps no input and, on the host, is contiguous; it is returned. A
@@ -54,6 +57,7 @@ class Kernel:
         self._arrays = _ARRAYS[backend.memory]
         self._executable = backend.load(artifact)
         self._repeated = self._arrays.repeated_calls(self.arguments, self._executable)
+        self._updated = updated(self.arguments)
         self._takes_out = all(argument.name != "out" for argument in self.arguments)
         self._checked: dict[tuple[Any, ...], list[tuple[int, ...]]] = {}
 
@@ -76,6 +80,8 @@ class Kernel:
         take = self._arrays.take
         taken = [take(argument, value) for argument, value in zip(self.arguments, values, strict=True)]
         inputs = [each for each, _, _ in taken]
+        if self._updated:
+            check_updated(self.arguments, inputs, self._arrays.overlap)
         wanted = self._result_shapes([shape for _, shape, _ in taken])
         if out is None:
             like = self._arrays.like(values)
@@ -87,6 +93,8 @@ class Kernel:
             made = self._into(out, wanted, inputs)
             for _, array in made:
                 self._arrays.note_write(array)  # before it happens, since a call may fail half-way
+        for n in self._updated:
+            self._arrays.note_write(values[n])
         self._executable(inputs, [buffer for buffer, _ in made])
         outputs = tuple(array for _, array in made)
         if self._repeated is not None:
@@ -167,7 +175,10 @@ class Kernel:
         self._arrays.wait()
 
     def evaluate_reference(self, /, *args: Any, **kwargs: Any) -> Any:
-        """The program in float64, by `aecompiler.reference.evaluate` (slow, whole rows): a list of arrays."""
+        """The program in float64, by `aecompiler.reference.evaluate` (slow, whole rows): a list of arrays.
+
+        Arguments stay as they are; what they would be as updated stands at their `in_place` in the list.
+        """
         from aecompiler.reference.evaluate import evaluate
 
         values = [arrays.to_numpy(value) for value in self.bind(args, kwargs)]

@@ -16,6 +16,7 @@ from typing import Any
 from aecompiler.arrays import Argument
 from aecompiler.backends.base import RecordingExecutable
 from aecompiler.bounded import keep
+from aecompiler.updates import updated
 
 _MOST_CALLS = 64
 """How many calls that are not alike are remembered."""
@@ -30,6 +31,7 @@ class RepeatedCalls:
 
     def __init__(self, arguments: Sequence[Argument], executable: RecordingExecutable):
         self._are_tensors = tuple(argument.kind == "tensor" for argument in arguments)
+        self._updated = updated(arguments)
         self._executable = executable
         self._seen: dict[Key, None] = {}
         self._recorded: dict[Key, Any] = {}
@@ -55,9 +57,10 @@ class RepeatedCalls:
             return None
         if prepared is None:
             return None
-        if given:
+        written = [*given, *[values[n] for n in self._updated]]
+        if written:
             note_write = sys.modules["torch"].autograd.graph.increment_version
-            for each in given:
+            for each in written:
                 note_write(each)
         recorded.launch(prepared)
         return given or prepared.results
@@ -98,6 +101,8 @@ class RepeatedCalls:
                 key.append(value)
             else:
                 raise TypeError
+        if any(values[n].is_inference() for n in self._updated):
+            raise TypeError
         for value in given:
             if value.requires_grad or value.is_neg() or value.is_inference():
                 raise TypeError

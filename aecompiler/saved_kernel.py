@@ -10,6 +10,7 @@ from aecompiler import device_arrays
 from aecompiler.arrays import Argument
 from aecompiler.backends.nvidia.artifact import NvidiaArtifact
 from aecompiler.backends.nvidia.launch import CudaExecutable
+from aecompiler.updates import check_updated, updated
 
 
 class SavedKernel:
@@ -38,6 +39,9 @@ class SavedKernel:
         taken = [device_arrays.take(*pair) for pair in zip(self.arguments, args, strict=True)]
         self._sizes.check([shape for _, shape, _ in taken])
         inputs = [value for value, _, _ in taken]
+        check_updated(self.arguments, inputs, device_arrays.overlap)
+        for n in updated(self.arguments):
+            device_arrays.note_write(args[n])
         outputs = self._executable(inputs, self._into(out, inputs))
         if self._repeated is not None:
             self._repeated.note(args, inputs, () if out is None else outputs)
@@ -113,4 +117,6 @@ def load(path: str | os.PathLike[str]) -> SavedKernel:
 def _argument(signature: Mapping[str, Any]) -> Argument:
     shape = signature["shape"]
     kind = "scalar" if shape is None else "tensor"
-    return Argument(signature["name"], kind, tuple(shape or ()), signature["dtype"])
+    return Argument(
+        signature["name"], kind, tuple(shape or ()), signature["dtype"], signature.get("in_place")
+    )

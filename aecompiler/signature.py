@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aecompiler import arrays, diagnostics
@@ -13,7 +13,8 @@ from aecompiler.bytecode import is_bytecode
 from aecompiler.dialect import make_context
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import UnsupportedError
-from aecompiler.passes.infra import PassFailure
+from aecompiler.passes.infra import PassFailure, run_pipeline
+from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE, ProgramArguments
 from aecompiler.passes.rewriting import inline_calls, symbol_name, walk_list
 
 
@@ -106,6 +107,24 @@ def inlined(source: bytes, name: str) -> tuple[ir.Module, Any]:
     return module, function
 
 
+def step_form(source: bytes, name: str, names: Mapping[str, Sequence[str]]) -> tuple[ir.Module, ir.Operation]:
+    """The one-step form of a function, whose arguments all have names, and its module.
+
+    `names` are those that the text of functions gives to arguments. Raises `CompileError` where there is no
+    such form.
+    """
+    module, function = inlined(source, name)
+    given = ProgramArguments(function.operation)
+    given.name([argument.name for argument in arguments_of(function, names.get(name))])
+    run_pipeline(module, "builtin.module(attn-derive-step)")
+    derived = functions_of(module)[name]
+    if all(argument.in_place is None for argument in arguments_of(derived, None)):
+        raise diagnostics.error_at(
+            derived.operation, "expects a recurrence in a program of which one step is compiled"
+        )
+    return module, derived
+
+
 def arguments_of(function: Any, names: Sequence[str] | None) -> list[Argument]:
     """The arguments of a function, called as its attributes say, or else as in `names`."""
     block = function.operation.regions[0].blocks[0]
@@ -116,10 +135,12 @@ def arguments_of(function: Any, names: Sequence[str] | None) -> list[Argument]:
 
 
 def results_of(function: Any) -> list[Argument]:
-    """The results of a function."""
+    """The results of a function that are none of its arguments, updated."""
     types = list(ir.FunctionType(ir.TypeAttr(function.attributes["function_type"]).value).results)
     names = ["result"] if len(types) == 1 else [f"result{n}" for n in range(len(types))]
-    return _signature(function, types, "res_attrs", names)
+    found = _signature(function, types, "res_attrs", names)
+    updated = {argument.in_place for argument in arguments_of(function, None)}
+    return [result for number, result in enumerate(found) if number not in updated]
 
 
 def _signature(
@@ -145,5 +166,6 @@ def _signature(
                 f"tensors and scalars of {', '.join(sorted(arrays.DTYPES))})"
             )
         kind = "tensor" if isinstance(type_, ir.RankedTensorType) else "scalar"
-        found.append(Argument(name, kind, shape, str(element)))
+        in_place = given[IN_PLACE_ATTRIBUTE].value if IN_PLACE_ATTRIBUTE in given else None
+        found.append(Argument(name, kind, shape, str(element), in_place))
     return found

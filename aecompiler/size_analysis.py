@@ -19,6 +19,7 @@ from aecompiler.passes.index_arithmetic import (
     slice_parts,
     width_of,
 )
+from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
 from aecompiler.size_classes import SizeClasses, is_tensor, unsupported
 from aecompiler.sizes import Call, Size, Sizes, product, scalar, total
 
@@ -86,7 +87,10 @@ class _Analysis(SizeClasses):
                     self.equal(named.setdefault(text, self.new()), self.dims(argument)[dimension])
         self.block(block)
         terminator = block.operations[len(block.operations) - 1].operation
-        for value in terminator.operands:
+        updated = {each[IN_PLACE_ATTRIBUTE].value for each in dictionaries if IN_PLACE_ATTRIBUTE in each}
+        for number, value in enumerate(terminator.operands):
+            if number in updated:  # an argument, in the caller's memory
+                continue
             self.sizes.results.append(self.dims(value) if is_tensor(value) else None)
         self.sizes.requirements = [
             each for each in self.sizes.requirements if not (isinstance(each, _Box) and each.is_whole)
@@ -197,6 +201,17 @@ class _Analysis(SizeClasses):
         if edges.root().places:
             one_less.__doc__ = f"one less than {self.sizes.place(edges.root().places[0])}"
         sequences.root().formulas.append(one_less)
+
+    def _recurrence_step(self, op: ir.Operation) -> None:
+        q, k, v, pool, slots = op.operands
+        o, updated = op.results
+        for value in (k, v, o):
+            self.equal_dims(q, value, [(0, 0), (2, 2)], op)
+            if DYNAMIC in q.type.shape[1:2]:
+                self.equal_dims(q, value, [(1, 1)], op)
+        self.equal_dims(q, slots, [(0, 0)], op)
+        self.equal_dims(pool, o, [(1, 1)], op)
+        self.define(updated, self.dims(pool), op)
 
     def _cast(self, op: ir.Operation) -> None:
         self.define(op.results[0], self.dims(op.operands[0]), op)
@@ -406,6 +421,7 @@ _HANDLERS: dict[str, Callable[[_Analysis, ir.Operation], None]] = {
     "attn.online_reduce": _Analysis._rows,
     "attn.chunked_recurrence": _Analysis._recurrence,
     "attn.recurrence": _Analysis._recurrence,
+    "attn.recurrence_step": _Analysis._recurrence_step,
     "tensor.bitcast": _Analysis._cast,
     "tensor.cast": _Analysis._cast,
     "tensor.insert": _Analysis._insert,

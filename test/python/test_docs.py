@@ -42,6 +42,6 @@ def test_python_of_the_guide_traces(page, tmp_path):
     scope: dict = {"__name__": "guide", "__file__": str(path)}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), scope)
     programs = [value for value in scope.values() if isinstance(value, aec.Program)]
-    assert len(programs) == len(blocks)
+    assert len(programs) == sum("@aec.program" in block for block in blocks) >= len(blocks) - 1
     for program in programs:
         program.verify()

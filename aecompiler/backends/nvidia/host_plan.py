@@ -7,7 +7,8 @@ Python function, here or on a machine without MLIR.
 A plan numbers its values; the first are the function's arguments. Keys:
 
 - `function`: its name; `arguments`, `results`: each with `name`, `dtype`, and `shape` (a list of sizes, names
-  of sizes, or null), or `shape` null for a scalar;
+  of sizes, or null), or `shape` null for a scalar; an argument that kernels update has `in_place`, the number
+  of the result that it then is, which is not among `results`;
 - `types`: of each value, `"index"` and the like for a scalar, or `{"dtype": ..., "rank": ...}`;
 - `labels`: what a value is called in messages, or null;
 - `body`: the instructions, in order; `returns`: the values of the results; `owned`: whether the memory of
@@ -30,7 +31,8 @@ Instructions are dictionaries with `op` and, where they make values, `results`:
 
 **Memory.** In the IR a tensor is a value; in a plan it is memory that kernels write. A kernel that writes
 what a `tensor.empty` made gets memory of its own, since equal `tensor.empty` are one after `cse`. One that
-updates a tensor works on its memory only if nobody else uses that tensor, and else on a copy.
+updates a tensor works on its memory only if nobody else uses that tensor, and else on a copy; one that
+updates an argument with `attn.in_place` always works on the caller's memory.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ from aecompiler.backends.triton.kernel_abi import (
 )
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
+from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
 
 Plan = dict[str, Any]
 Instruction = dict[str, Any]
@@ -75,6 +78,8 @@ class _Memory:
     alloc: Instruction | None = None
     """The `alloc` instruction, unless the memory belongs to somebody else."""
     depth: int = 0
+    in_place: bool = False
+    """Whether it belongs to an argument that the function updates."""
     branches: tuple[_Memory, ...] = ()
     """For a result of an `scf.if`: the memory that each branch yields."""
 
@@ -94,7 +99,16 @@ class _Reader:
     def plan(self) -> Plan:
         block = self._function.regions[0].blocks[0]
         arguments = [self._argument(n, value) for n, value in enumerate(block.arguments)]
-        body, returns = self._block(block, "func.return")
+        body, passed = self._block(block, "func.return")
+        updated = {each["in_place"]: number for number, each in enumerate(arguments) if "in_place" in each}
+        for result, number in updated.items():
+            if self._memories[block.arguments[number]] is not passed[result]:
+                raise diagnostics.error_at(
+                    list(block.operations)[-1],
+                    f"expects result {result} to be '{arguments[number]['name']}', updated in its memory",
+                )
+        kept = [n for n in range(len(passed)) if n not in updated]
+        returns = [passed[n] for n in kept]
         name = ir.StringAttr(self._function.attributes["sym_name"]).value
         taken: dict[int, int] = {}
         owned = [
@@ -105,7 +119,7 @@ class _Reader:
         return {
             "function": name,
             "arguments": arguments,
-            "results": [self._signature("res_attrs", n, type_) for n, type_ in enumerate(types)],
+            "results": [self._signature("res_attrs", n, types[n]) for n in kept],
             "types": self._types,
             "labels": self._labels,
             "body": body,
@@ -130,7 +144,8 @@ class _Reader:
     def _argument(self, position: int, value: ir.Value) -> dict[str, Any]:
         signature = self._signature("arg_attrs", position, value.type)
         if isinstance(value.type, ir.RankedTensorType):
-            self._memories[value] = _Memory(self._new(value.type, signature["name"]))
+            number = self._new(value.type, signature["name"])
+            self._memories[value] = _Memory(number, in_place="in_place" in signature)
         else:
             self._scalar(value, signature["name"])
         return signature
@@ -145,7 +160,8 @@ class _Reader:
         dims = [ir.StringAttr(d).value for d in given["attn.dims"]] if "attn.dims" in given else []
         dims += [""] * (type_.rank - len(dims))
         shape = [(dims[d] or None) if size == DYNAMIC else size for d, size in enumerate(type_.shape)]
-        return {"name": name, "dtype": str(type_.element_type), "shape": shape}
+        in_place = {"in_place": given[IN_PLACE_ATTRIBUTE].value} if IN_PLACE_ATTRIBUTE in given else {}
+        return {"name": name, "dtype": str(type_.element_type), "shape": shape, **in_place}
 
     # ---- operations ----
 
@@ -304,11 +320,23 @@ class _Reader:
         if value in self._empties:
             return self._allocate(value.type, self._empties[value], body)
         memory = self._memories[value]
+        if memory.in_place:
+            return self._updated(value, memory)
         if memory.alloc is not None and _is_used_once(value):
             return memory
         number = self._new(value.type)
         body.append({"op": "clone", "results": [number], "operands": [memory.number]})
         return _Memory(number)
+
+    def _updated(self, value: ir.Value, memory: _Memory) -> _Memory:
+        """The caller's memory, of which nobody else may want what it held."""
+        users = [use.owner.operation for use in value.uses]
+        others = [user for user in users if user.name not in ("tensor.dim", "func.return")]
+        if len(others) > 1:
+            raise diagnostics.error_at(
+                others[0], "unsupported: an argument that kernels update, and that others read"
+            )
+        return memory
 
     def _launch(self, op: ir.Operation, body: list[Instruction]) -> None:
         kernel = ir.FlatSymbolRefAttr(op.attributes["kernel"]).value

@@ -106,7 +106,8 @@ class _Writer:
         self._unpack([f"r{n}" for n in range(len(returns))], "results")
         for number, argument in enumerate(arguments):
             if argument["shape"] is not None:
-                self._describe(number, "contiguous", number in self._launched)
+                otherwise = "" if argument.get("in_place") is not None else "contiguous"
+                self._describe(number, otherwise, number in self._launched)
         self._body(self._plan["body"])
         for position, number in enumerate(returns):
             self._return(position, number)

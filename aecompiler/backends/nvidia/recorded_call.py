@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from aecompiler.backends.nvidia.driver import Driver
@@ -111,7 +111,7 @@ class RecordedCall:
         self,
         device: Device,
         given: Sequence[_StandIn],
-        written: int,
+        written: Collection[int],
         made: Sequence[tuple[Sequence[int], str]],
         launches: Sequence[_Launch],
         returns: Sequence[int],
@@ -119,11 +119,11 @@ class RecordedCall:
         self._device = device
         self._launch_kernel = device.driver.launch_kernel
         self._made, self._launches, self._returns = tuple(made), tuple(launches), tuple(returns)
-        first = len(given) - written
         self._apart = [
             (n, given[n].span(), other, given[other].span())
-            for n in range(first, len(given))
-            for other in range(n)
+            for n in written
+            for other in range(len(given))
+            if other != n and (other < n or other not in written)
         ]
         self._ready: dict[tuple[int, ...], tuple[ReadyLaunch, ...]] = {}
         self._lock = threading.Lock()
@@ -219,4 +219,7 @@ def record(
     except _NotRecorded:
         return None
     returns = [] if results else [each.number - len(given) for each in returned]
-    return RecordedCall(device, given, len(results), made, launches, returns)
+    tensors = [each for each in plan["arguments"] if each["shape"] is not None]
+    written = {n for n, each in enumerate(tensors) if each.get("in_place") is not None}
+    written.update(range(len(given) - len(results), len(given)))
+    return RecordedCall(device, given, written, made, launches, returns)

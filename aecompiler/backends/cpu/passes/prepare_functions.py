@@ -6,6 +6,7 @@ from aecompiler.backends.cpu.names import PREFIX, symbols, unique
 from aecompiler.bindings import bufferization, func, ir, memref
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
+from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
 
 
 @register_pass
@@ -14,7 +15,9 @@ class PrepareFunctions(Pass):
 
     *Before*: functions on tensors and scalars; no operation calls a public one. *After*, for each public
     function: it returns nothing and takes, after its arguments, a contiguous buffer for each result, which it
-    writes to; a scalar result has a buffer of rank 0. Tensor arguments are read-only
+    writes to; a scalar result has a buffer of rank 0. An argument
+    with `attn.in_place`, which says what result it is as updated, becomes a buffer with any strides, and that
+    result is written there. Tensor arguments are read-only
     (`bufferization.writable = false`), so that no kernel writes to its inputs. A C interface is requested.
     The names that the builder left on arguments and results (`attn.*`) are dropped. And every function is
     called `aec.<name>`, so that none takes the place of one that LLVM calls (`expf`, `malloc`).
@@ -76,24 +79,29 @@ def _prepare(function: func.FuncOp) -> None:
     for type_ in (*inputs, *results):
         if not isinstance(type_, (ir.RankedTensorType, ir.IntegerType, ir.IndexType, ir.FloatType)):
             raise PassFailure(function, f"expects tensors and scalars in its signature, got {type_}")
+    in_place = _in_place(function)
     buffers = [
         ir.MemRefType.get(t.shape, t.element_type)
         if isinstance(t, ir.RankedTensorType)
         else ir.MemRefType.get([], t)
-        for t in results
+        for number, t in enumerate(results)
+        if number not in in_place
     ]
     entry = function.body.blocks[0]
     outs = [entry.add_argument(buffer, function.location) for buffer in buffers]
+    updated = _updated_arguments(function)
     for terminator in rw.walk_list(function.operation, "func.return"):
         values = list(terminator.operands)
         with ir.InsertionPoint(terminator), terminator.location:
-            for value, out in zip(values, outs, strict=True):
+            for number, value in enumerate(values):
+                out = updated.get(number) or outs.pop(0)
                 if isinstance(value.type, ir.RankedTensorType):
                     bufferization.MaterializeInDestinationOp(None, value, out, restrict=True, writable=True)
                 else:
                     memref.store(value, out, [])
             func.ReturnOp([])
         terminator.erase()
+    inputs = [value.type for value in entry.arguments][: len(inputs)]
     read_only = ir.DictAttr.get({"bufferization.writable": ir.BoolAttr.get(False)})
     nothing = ir.DictAttr.get({})
     attributes = function.attributes
@@ -104,3 +112,33 @@ def _prepare(function: func.FuncOp) -> None:
     if "res_attrs" in attributes:
         del attributes["res_attrs"]
     attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+
+
+def _in_place(function: func.FuncOp) -> dict[int, int]:
+    """The arguments that a function updates, by the result that each is then."""
+    attributes = function.attributes
+    given = list(attributes["arg_attrs"]) if "arg_attrs" in attributes else []
+    return {
+        each[IN_PLACE_ATTRIBUTE].value: number
+        for number, each in enumerate(given)
+        if IN_PLACE_ATTRIBUTE in each
+    }
+
+
+def _updated_arguments(function: func.FuncOp) -> dict[int, ir.Value]:
+    """The arguments that a function updates, made buffers, by the result that each is then."""
+    entry = function.body.blocks[0]
+    found = {}
+    for result, number in _in_place(function).items():
+        value = entry.arguments[number]
+        shaped = ir.RankedTensorType(value.type)
+        layout = ir.StridedLayoutAttr.get_fully_dynamic(shaped.rank)
+        buffer = ir.MemRefType.get(shaped.shape, shaped.element_type, layout)
+        uses = [(use.owner.operation, use.operand_number) for use in value.uses]
+        value.set_type(buffer)
+        with ir.InsertionPoint.at_block_begin(entry), function.location:
+            read = bufferization.to_tensor(shaped, value, restrict=True, writable=True)
+        for op, operand in uses:
+            op.operands[operand] = read
+        found[result] = value
+    return found

@@ -57,3 +57,16 @@ func.func private @aec.h(tensor<4xf32>) -> tensor<4xf32>
 func.func private @h(%x: tensor<4xf32>) -> tensor<4xf32> {
   return %x : tensor<4xf32>
 }
+
+// An argument that a function updates is a buffer with any strides, and the result is written there.
+// CHECK-LABEL: func.func @aec.updates
+// CHECK-SAME:    %[[X:[^ ]+]]: tensor<?xf32> {bufferization.writable = false},
+// CHECK-SAME:    %[[STATE:[^ ]+]]: memref<?xf32, strided<[?], offset: ?>>, %[[OUT:[^ ]+]]: memref<?xf32>)
+// CHECK-NEXT:    %[[OLD:[^ ]+]] = bufferization.to_tensor %[[STATE]] restrict writable
+// CHECK-NEXT:    %[[NEW:[^ ]+]] = arith.addf %[[OLD]], %[[X]]
+// CHECK-NEXT:    bufferization.materialize_in_destination %[[NEW]] in restrict writable %[[STATE]]
+// CHECK-NEXT:    bufferization.materialize_in_destination %[[X]] in restrict writable %[[OUT]]
+func.func @updates(%x: tensor<?xf32>, %state: tensor<?xf32> {attn.in_place = 0 : i64}) -> (tensor<?xf32>, tensor<?xf32>) {
+  %new = arith.addf %state, %x : tensor<?xf32>
+  return %new, %x : tensor<?xf32>, tensor<?xf32>
+}

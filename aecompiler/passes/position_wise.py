@@ -1,0 +1,82 @@
+"""Whether what stands around a recurrence computes each position on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
+from aecompiler.passes.part_moves import changed_dimensions
+from aecompiler.passes.registry import PassFailure
+from aecompiler.passes.tensor_parts import Symbol, groups_of, size_of
+
+_FREE = ("tensor.cast", "tensor.dim", "tensor.empty", "tensor.splat", "func.return")
+_MOVES = ("tensor.extract_slice", "tensor.insert_slice", "tensor.concat", "tensor.pad")
+_RESHAPES = ("tensor.expand_shape", "tensor.collapse_shape")
+
+
+def check_position_wise(block: ir.Block, recurrence: ir.Operation, lengths: Collection[Symbol]) -> None:
+    """Refuse operations of a function that compute a position from others, or from its number.
+
+    `lengths` are the sizes that are numbers of positions. In the one-step form there is one, which is not the
+    first.
+    """
+    for view in block.operations:
+        op = view.operation
+        if op == recurrence or op.name in _FREE or op.name.startswith(("arith.", "math.")):
+            continue
+        positions = {
+            value: dims for value in (*op.operands, *op.results) if (dims := _positions(value, lengths))
+        }
+        if positions and not _keeps_positions(op, positions):
+            raise PassFailure(
+                op,
+                f"unsupported: '{op.name}' that computes a position from others or from its number, around "
+                "the one-step form of a recurrence",
+            )
+
+
+def _positions(value: ir.Value, lengths: Collection[Symbol]) -> set[int]:
+    """The dimensions of a value whose size has to do with the number of positions."""
+    if not isinstance(value.type, ir.RankedTensorType):
+        return set()
+    sizes = [size_of(value, d) for d in range(value.type.rank)]
+    return {d for d, size in enumerate(sizes) if any(symbol in lengths for symbol, _ in size.terms)}
+
+
+def _keeps_positions(op: ir.Operation, positions: dict[ir.Value, set[int]]) -> bool:
+    if op.name.startswith("linalg."):
+        return _loops_keep_positions(op, positions)
+    if op.name in _MOVES:
+        changed = changed_dimensions(op)
+        if op.name in ("tensor.extract_slice", "tensor.insert_slice"):
+            first, small = (1, op.results[0]) if op.name == "tensor.extract_slice" else (2, op.operands[0])
+            changed |= dropped_dimensions(slice_parts(op, first)[1], ir.RankedTensorType(small.type))
+            big = op.operands[first - 1]
+            return not (changed & positions.get(big, set()))
+        return not any(changed & dims for dims in positions.values())
+    if op.name in _RESHAPES:
+        narrow = op.operands[0] if op.name == "tensor.expand_shape" else op.results[0]
+        return all(len(groups_of(op)[d]) == 1 for d in positions.get(narrow, set()))
+    return False
+
+
+def _loops_keep_positions(op: ir.Operation, positions: dict[ir.Value, set[int]]) -> bool:
+    """Whether loops over positions are parallel, index positions as they are, and nothing asks for them."""
+    from aecompiler.bindings import linalg
+
+    maps = [ir.AffineMapAttr(each).value for each in linalg.get_indexing_maps(op)]
+    loops = set()
+    for value, map_ in zip(op.operands, maps, strict=True):
+        for d in positions.get(value, set()):
+            if not isinstance(map_.results[d], ir.AffineDimExpr):
+                return False
+            loops.add(map_.results[d].position)
+    outs = maps[len(maps) - len(op.results) :]
+    kept = [{each.position for each in m.results if isinstance(each, ir.AffineDimExpr)} for m in outs]
+    asked = {each.attributes["dim"].value for each in rw.walk_list(op, "linalg.index")}
+    plain = all(
+        isinstance(each, (ir.AffineDimExpr, ir.AffineConstantExpr)) for m in maps for each in m.results
+    )
+    return plain and not (loops & asked) and all(loops <= each for each in kept)

@@ -1,0 +1,103 @@
+"""The arguments of a function while a pass changes their types and adds others, with their attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from aecompiler.bindings import ir
+
+NAME, DIMS = "attn.name", "attn.dims"
+
+IN_PLACE_ATTRIBUTE = "attn.in_place"
+"""The attribute of an argument that a function updates: which of its results is the argument as updated."""
+
+
+class ProgramArguments:
+    """The arguments of a function: types, and the names of arguments and of sizes (`attn.name`, `attn.dims`).
+
+    Each change leaves the function's type and attributes as they belong to its block.
+    """
+
+    def __init__(self, function: ir.Operation):
+        self.function = function
+        self.block = function.regions[0].blocks[0]
+        given = list(function.attributes["arg_attrs"]) if "arg_attrs" in function.attributes else []
+        self.attributes = [
+            {each.name: each.attr for each in given[n]} if n < len(given) else {}
+            for n in range(len(self.block.arguments))
+        ]
+
+    def name(self, names: Sequence[str]) -> None:
+        """Call the arguments so."""
+        for attributes, name in zip(self.attributes, names, strict=True):
+            attributes[NAME] = ir.StringAttr.get(name)
+        self._write()
+
+    def places(self) -> Iterator[tuple[int, int]]:
+        """The dimensions of arguments that are tensors."""
+        for number, value in enumerate(self.block.arguments):
+            if isinstance(value.type, ir.RankedTensorType):
+                yield from ((number, d) for d in range(value.type.rank))
+
+    def name_of(self, number: int, d: int) -> str:
+        """The name of a size of an argument, or ""."""
+        dims = self.attributes[number].get(DIMS)
+        return ir.StringAttr(dims[d]).value if dims is not None and d < len(dims) else ""
+
+    def dim_name(self, value: ir.Value, d: int) -> str:
+        """The name of a size of the argument `value`, or ""."""
+        return self.name_of(list(self.block.arguments).index(value), d)
+
+    def new_dim_name(self, name: str) -> str:
+        """A name of a size that no argument has, `name` if that is such."""
+        return _unique(name, {self.name_of(*place) for place in self.places()})
+
+    def add(self, name: str, shaped: ir.RankedTensorType, dims: Sequence[str]) -> ir.Value:
+        """A new last argument, called `name`, or with a number behind that if another one is called so."""
+        taken = {ir.StringAttr(each[NAME]).value for each in self.attributes if NAME in each}
+        found = _unique(name, taken)
+        value = self.block.add_argument(shaped, self.function.location)
+        self.attributes.append({NAME: ir.StringAttr.get(found)})
+        self._set_dims(len(self.attributes) - 1, dict(enumerate(dims)), shaped.rank)
+        self._write()
+        return value
+
+    def set_type(self, value: ir.Value, shaped: ir.RankedTensorType, dims: Mapping[int, str]) -> None:
+        """Give an argument another type, and names to these of its sizes; `""` takes a name away."""
+        value.set_type(shaped)
+        self._set_dims(list(self.block.arguments).index(value), dims, shaped.rank)
+        self._write()
+
+    def set_in_place(self, value: ir.Value, result: int, results: Sequence[ir.Type]) -> None:
+        """Say which result an argument is as updated, and what types the results have now."""
+        i64 = ir.IntegerType.get_signless(64)
+        number = list(self.block.arguments).index(value)
+        self.attributes[number][IN_PLACE_ATTRIBUTE] = ir.IntegerAttr.get(i64, result)
+        if "res_attrs" in self.function.attributes:
+            given = list(self.function.attributes["res_attrs"])
+            given += [ir.DictAttr.get({})] * (len(results) - len(given))
+            self.function.attributes["res_attrs"] = ir.ArrayAttr.get(given)
+        self._write(results)
+
+    def _set_dims(self, number: int, dims: Mapping[int, str], rank: int) -> None:
+        names = [self.name_of(number, d) for d in range(rank)]
+        for d, name in dims.items():
+            names[d] = name
+        if any(names) or DIMS in self.attributes[number]:
+            self.attributes[number][DIMS] = ir.ArrayAttr.get([ir.StringAttr.get(each) for each in names])
+
+    def _write(self, results: Sequence[ir.Type] | None = None) -> None:
+        attributes = self.function.attributes
+        type_ = ir.FunctionType(ir.TypeAttr(attributes["function_type"]).value)
+        inputs = [value.type for value in self.block.arguments]
+        outputs = list(type_.results) if results is None else list(results)
+        attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(inputs, outputs))
+        attributes["arg_attrs"] = ir.ArrayAttr.get([ir.DictAttr.get(each) for each in self.attributes])
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    found, count = name, 0
+    while found in taken:
+        count += 1
+        found = f"{name}{count}"
+    return found
