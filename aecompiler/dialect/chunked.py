@@ -63,6 +63,9 @@ class ChunkedRecurrenceOp(Attn.Operation, name="chunked_recurrence", traits=[ext
     log_decay is proved to be at most 0, else `"any"`. Optionally `attn.proof`: strings, how the form was
     derived.
 
+    log_decay must be finite, and signs 1 or -1; that is not the verifier's business but
+    `attn-verify-chunked`'s.
+
     **Region.** `position(q, k: tensor<Dk x acc>, v: tensor<Dv x acc>, b, h, t: index)`, one block, ended by
     `attn.position_yield`. It holds what the step of `attn.recurrence` may hold, by the same rules, and has no
     state.
@@ -76,11 +79,12 @@ class ChunkedRecurrenceOp(Attn.Operation, name="chunked_recurrence", traits=[ext
       ^position(%qt: tensor<64xf32>, %kt: tensor<64xf32>, %vt: tensor<128xf32>,
                 %b: index, %h: index, %t: index):
         %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
-        %one = arith.constant 1.0 : f32
+        %least = arith.constant -110.0 : f32
+        %log = arith.maximumf %g, %least : f32
         %s = tensor.extract %beta[%b, %h, %t] : tensor<?x4x?xf32>
-        "attn.position_yield"(%qt, %kt, %vt, %g, %s, %kt, %one)
-          {operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 0, 1, 1, 1, 0>}
-          : (tensor<64xf32>, tensor<64xf32>, tensor<128xf32>, f32, f32, tensor<64xf32>, f32) -> ()
+        "attn.position_yield"(%qt, %kt, %vt, %log, %s, %kt)
+          {operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 0, 1, 1, 0, 0>}
+          : (tensor<64xf32>, tensor<64xf32>, tensor<128xf32>, f32, f32, tensor<64xf32>) -> ()
       }) {chunk = 64 : i64, reads = "after", erase_reads = "decayed", exponents = "any"}
         : (tensor<?x4x?x64xbf16>, tensor<?x4x?x64xbf16>, tensor<?x4x?x128xbf16>, tensor<?x4x64x128xf32>)
         -> (tensor<?x4x?x128xbf16>, tensor<?x4x64x128xf32>)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q, lower_attention
+from aecompiler.passes.chunked_steps import write_step
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.recurrence_step_tiles import tile_recurrence_step
 from aecompiler.passes.recurrence_tiles import tile_recurrence
@@ -28,6 +29,7 @@ class ConvertAttnToLinalg(Pass):
     the end of q repeat its last row and are not stored.
 
     `attn.recurrence` and `attn.recurrence_step` become tile programs, as by `attn-tile-steps`.
+    `attn.chunked_recurrence` becomes the recurrence that it means before, and has no chunks.
 
     Captured indices are clamped and integer divisions guarded as the dialect defines, so that masked and
     padding elements may be evaluated without a trap.
@@ -62,7 +64,9 @@ class ConvertAttnToLinalg(Pass):
             if program.name == "attn.attention":
                 make_total(program)
                 lower_attention(program.opview, self.block_q)
-            elif program.name == "attn.recurrence":
+            elif program.name in ("attn.recurrence", "attn.chunked_recurrence"):
+                if program.name == "attn.chunked_recurrence":
+                    program = write_step(program)
                 make_total(program)
                 tile_recurrence(program.opview)
             elif program.name == "attn.recurrence_step":

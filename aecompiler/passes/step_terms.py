@@ -275,7 +275,7 @@ class StepReader:
             return [self.meaning(op.operands[0])]
         if op.name in ("linalg.broadcast", "linalg.transpose"):
             return [_along(self.meaning(op.operands[0]), _axes_of_move(op))]
-        if op.name not in STRUCTURED:
+        if op.name not in (*STRUCTURED, "linalg.map"):
             return None
         nest = Nest.of(op)
         loops = [axis(f"loop{n}") for n in range(nest.maps[0].n_dims)]

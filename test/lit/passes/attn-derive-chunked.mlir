@@ -496,3 +496,26 @@ func.func @other_ways(%q: tensor<?x4x?x8xbf16>, %k: tensor<?x4x?x8xbf16>, %v: te
     -> (tensor<?x4x?x16xbf16>, tensor<?x4x8x16xf32>)
   return %o, %final : tensor<?x4x?x16xbf16>, tensor<?x4x8x16xf32>
 }
+
+// A decay that linalg.map computes, on the state.
+// CHECK-LABEL: func.func @map
+// CHECK:         "attn.position_yield"({{.*}}array<i32: 1, 1, 1, 1, 0, 0, 0, 0, 0, 0>
+// CHECK-NEXT:    }) {{.*}}exponents = "nonpositive", reads = "before"
+func.func @map(%q: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x16xf32>, %s0: tensor<?x4x8x16xf32>)
+    -> (tensor<?x4x?x16xf32>, tensor<?x4x8x16xf32>) {
+  %o, %final = "attn.recurrence"(%q, %q, %v, %s0) ({
+  ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
+    %zero = arith.constant dense<0.0> : tensor<16xf32>
+    %out = linalg.vecmat ins(%qt, %S : tensor<8xf32>, tensor<8x16xf32>) outs(%zero : tensor<16xf32>) -> tensor<16xf32>
+    %e = tensor.empty() : tensor<8x16xf32>
+    %S1 = linalg.map ins(%S : tensor<8x16xf32>) outs(%e : tensor<8x16xf32>)
+      (%s: f32, %init: f32) {
+        %half = arith.constant 0.5 : f32
+        %r = arith.mulf %half, %s : f32
+        linalg.yield %r : f32
+      }
+    "attn.step_yield"(%S1, %out) : (tensor<8x16xf32>, tensor<16xf32>) -> ()
+  }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x16xf32>, tensor<?x4x8x16xf32>)
+    -> (tensor<?x4x?x16xf32>, tensor<?x4x8x16xf32>)
+  return %o, %final : tensor<?x4x?x16xf32>, tensor<?x4x8x16xf32>
+}

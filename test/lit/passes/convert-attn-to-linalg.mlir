@@ -229,3 +229,22 @@ func.func @packed(%q: tensor<1x?x?x2xf32>, %k: tensor<1x?x?x2xf32>, %v: tensor<1
     -> (tensor<1x?x?x3xf32>, tensor<?x?x2x3xf32>)
   return %o, %final : tensor<1x?x?x3xf32>, tensor<?x?x2x3xf32>
 }
+
+// A chunked recurrence is the recurrence that it means: one position after the other.
+// CHECK-LABEL: func.func @chunked
+// CHECK-NOT:     attn.
+// CHECK:         scf.for
+// CHECK:           %[[DECAY:.+]] = math.exp
+// CHECK-NOT:     attn.
+func.func @chunked(%q: tensor<1x2x?x8xf32>, %v: tensor<1x2x?x4xf32>, %s0: tensor<1x2x8x4xf32>, %g: f32)
+    -> (tensor<1x2x?x4xf32>, tensor<1x2x8x4xf32>) {
+  %o, %final = "attn.chunked_recurrence"(%q, %q, %v, %s0) ({
+  ^position(%qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<4xf32>, %b: index, %h: index, %t: index):
+    "attn.position_yield"(%qt, %kt, %vt, %g, %kt)
+      {operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 0, 0, 1, 0, 0>}
+      : (tensor<8xf32>, tensor<8xf32>, tensor<4xf32>, f32, tensor<8xf32>) -> ()
+  }) {chunk = 16 : i64, reads = "after", erase_reads = "decayed", exponents = "any"}
+    : (tensor<1x2x?x8xf32>, tensor<1x2x?x8xf32>, tensor<1x2x?x4xf32>, tensor<1x2x8x4xf32>)
+    -> (tensor<1x2x?x4xf32>, tensor<1x2x8x4xf32>)
+  return %o, %final : tensor<1x2x?x4xf32>, tensor<1x2x8x4xf32>
+}
