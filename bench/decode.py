@@ -1,0 +1,236 @@
+"""One step of recurrences for many requests on one NVIDIA GPU, beside a copy of the states and other kernels.
+
+    python bench/decode.py --list
+    python bench/decode.py --case 'ssd/.*B256' --out decode.jsonl
+
+A step reads and writes each state once, and does little else: so it is timed beside `copy_` of as many bytes
+as the states have, and its part of that bandwidth is printed. Requests have their states in slots of a pool,
+in random order. Results and states after one step are compared with the formula in float64 before calls are
+timed. Peers take states in the order of requests: plain torch, the same through torch.compile, and the
+recurrent kernels of flash-linear-attention where that is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import functools
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import aecompiler as aec
+from aecompiler.backends.nvidia.timing import event_batch_ms, interleaved_medians
+from aecompiler.tools.bench_machine import versions
+
+BATCHES = (1, 16, 64, 256)
+SPARE = 16
+"""Slots of the pool that no request has."""
+
+TOLERANCE = {"o": 1.6e-2, "state": 1e-4}
+"""Relative to the largest magnitude: o is rounded to bf16."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A recurrence: its heads and features, the heads of q and k, its gates by name with their last size.
+
+    `step(S, q, k, v, **gates)` is it in torch, on all requests and heads: S [B, H, Dk, Dv] becomes (S, o).
+    """
+
+    heads: int
+    key_heads: int
+    features: tuple[int, int]
+    gates: dict[str, int]
+    make: Callable[..., Any]
+    step: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    fla: Callable[..., Any] | None = None
+
+    def program(self) -> Any:
+        """The program of sequences, of which one step is compiled."""
+        dk, dv = self.features
+        qk = aec.tensor("B", self.key_heads, "T", dk, dtype="bf16")
+        specs = {"q": qk, "k": qk, "v": aec.tensor("B", self.heads, "T", dv, dtype="bf16")}
+        for name, size in self.gates.items():
+            specs[name] = aec.tensor("B", self.heads, "T", *([size] if size > 1 else []))
+
+        def program(q, k, v, **gates):
+            return aec.recurrence(q, k, v, self.make(**gates))
+
+        return aec.trace(program, **specs)
+
+
+def _gated(state, q, k, v, g):
+    state = g.exp() * state + k[..., :, None] * v[..., None, :]
+    return state, torch.einsum("bhk,bhkv->bhv", q, state)
+
+
+def scalar_step(S, q, k, v, g):
+    return _gated(S, q, k, v, g[..., None, None])
+
+
+def diagonal_step(S, q, k, v, g):
+    return _gated(S, q, k, v, g[..., None])
+
+
+def delta_step(S, q, k, v, g, beta):
+    S = g.exp()[..., None, None] * S
+    error = v - torch.einsum("bhk,bhkv->bhv", k, S)
+    S = S + (beta[..., None] * k)[..., :, None] * error[..., None, :]
+    return S, torch.einsum("bhk,bhkv->bhv", q, S)
+
+
+def _fla_scalar(S, q, k, v, g):
+    from fla.ops.simple_gla import fused_recurrent_simple_gla
+
+    return fused_recurrent_simple_gla(q, k, v, g=g, scale=1.0, initial_state=S, output_final_state=True)
+
+
+def _fla_diagonal(S, q, k, v, g):
+    from fla.ops.gla import fused_recurrent_gla
+
+    return fused_recurrent_gla(q, k, v, gk=g, scale=1.0, initial_state=S, output_final_state=True)
+
+
+def _fla_delta(S, q, k, v, g, beta):
+    from fla.ops.gated_delta_rule import fused_recurrent_gated_delta_rule
+
+    return fused_recurrent_gated_delta_rule(
+        q, k, v, g=g, beta=beta, scale=1.0, initial_state=S, output_final_state=True
+    )
+
+
+KINDS = {
+    "ssd": Kind(80, 1, (128, 64), {"g": 1}, aec.recurrences.gated_retention, scalar_step, _fla_scalar),
+    "gla": Kind(16, 16, (128, 128), {"g": 128}, aec.recurrences.gla, diagonal_step, _fla_diagonal),
+    "gated-delta": Kind(
+        *(16, 16, (128, 128), {"g": 1, "beta": 1}),
+        *(aec.recurrences.gated_delta_rule, delta_step, _fla_delta),
+    ),
+}
+
+
+def inputs_of(kind: Kind, batch: int) -> dict[str, torch.Tensor]:
+    """Random arguments but for the pool and the slots; keys have length 1, gates are below 0."""
+    torch.manual_seed(0)
+    dk, dv = kind.features
+    draw = functools.partial(torch.randn, device="cuda")
+    q, k = (draw(batch, kind.key_heads, 1, dk) for _ in range(2))
+    found = {"q": q, "k": torch.nn.functional.normalize(k, dim=-1), "v": draw(batch, kind.heads, 1, dv)}
+    found = {name: value.bfloat16() for name, value in found.items()}
+    for name, size in kind.gates.items():
+        gate = draw(batch, kind.heads, 1, *([size] if size > 1 else []))
+        found[name] = gate.sigmoid() if name == "beta" else torch.nn.functional.logsigmoid(gate + 3)
+    return found
+
+
+def rows_of(kind: Kind, inputs: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """The only position of each tensor, with all heads."""
+    rows = {name: value[:, :, 0].to(dtype) for name, value in inputs.items()}
+    return {name: value.expand(-1, kind.heads, *value.shape[2:]) for name, value in rows.items()}
+
+
+def error_of(got: torch.Tensor, want: torch.Tensor) -> float:
+    """The largest error relative to the largest magnitude; infinite unless all is finite."""
+    error = float((got.double() - want).abs().max() / want.abs().max())
+    return error if error < float("inf") else float("inf")
+
+
+def checked(what: str, got: torch.Tensor, want: torch.Tensor) -> float:
+    """The error, if it is small."""
+    error = error_of(got, want)
+    if not error <= TOLERANCE[what]:
+        raise SystemExit(f"{what} is off by {error:.2e} (tolerance {TOLERANCE[what]:.1e})")
+    return error
+
+
+def measure(name: str, batch: int, options: dict[str, int], rounds: int) -> dict[str, Any]:
+    """Check and time one case."""
+    kind = KINDS[name]
+    inputs = inputs_of(kind, batch)
+    pool = torch.randn(batch + SPARE, kind.heads, *kind.features, device="cuda")
+    slots = torch.randperm(batch + SPARE, device="cuda")[:batch].int()
+    states = pool[slots.long()]
+    few = slice(0, min(batch, 16))
+    some = {key: value[few] for key, value in rows_of(kind, inputs, torch.float64).items()}
+    want_state, want_o = kind.step(states[few].double(), **some)
+    kernel = aec.compile(kind.program(), target="cuda", form="step", **options)
+    ours = functools.partial(kernel, **inputs, **{kernel.arguments[-2].name: pool, "slots": slots})
+    errors = {"o": checked("o", ours()[few, :, 0], want_o)}
+    errors["state"] = checked("state", pool[slots[few].long()], want_state)
+    calls: dict[str, Callable[[], Any]] = {"ours": ours}
+    target = torch.empty_like(states)
+    calls["copy"] = lambda: target.copy_(states)
+    rows = rows_of(kind, inputs, torch.float32)
+    calls["torch"] = functools.partial(kind.step, states, **rows)
+    torch._dynamo.reset()
+    calls["compile"] = functools.partial(torch.compile(kind.step, dynamic=False), states, **rows)
+    try:
+        import fla.ops  # noqa: F401
+
+        turned = {
+            key: value[:, :, None].transpose(1, 2).contiguous()
+            for key, value in rows_of(kind, inputs, torch.bfloat16).items()
+        }
+        gates = {key: rows[key][:, :, None].transpose(1, 2).contiguous() for key in kind.gates}
+        if kind.fla is not None:
+            calls["fla"] = functools.partial(kind.fla, states, **{**turned, **gates})
+            o, _ = calls["fla"]()
+            checked("o", o.transpose(1, 2)[few, :, 0], want_o)
+    except ImportError:
+        pass
+    times = interleaved_medians(calls, rounds, event_batch_ms)
+    moved = 2 * states.numel() * states.element_size()
+    return {
+        "case": f"{name}/B{batch}",
+        "options": options,
+        "device": torch.cuda.get_device_name(),
+        "errors": errors,
+        "us": {key: 1e3 * value for key, value in times.items()},
+        "state_gb_per_s": moved / times["ours"] / 1e6,
+        "of_copy": times["copy"] / times["ours"],
+        "versions": versions(),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("--list", action="store_true", help="print the cases; run nothing")
+    add("--case", default="", help="a regular expression that the names of cases are matched with")
+    add("--rounds", type=int, default=15, help="rounds in which all take turns (default: 15)")
+    add("--value-block", type=int, default=0, help="value features of a program (default: chosen)")
+    add("--num-warps", type=int, default=0, help="warps of a program (default: chosen)")
+    add("--out", default="decode.jsonl", help="a line of JSON for each case (default: %(default)s)")
+    args = parser.parse_args(argv)
+    cases = [(name, batch) for name in KINDS for batch in BATCHES]
+    cases = [each for each in cases if re.search(args.case, f"{each[0]}/B{each[1]}")]
+    if args.list:
+        print("\n".join(f"{name}/B{batch}" for name, batch in cases))
+        return 0
+    if not torch.cuda.is_available():
+        print("expects a GPU that torch can use", file=sys.stderr)
+        return 2
+    given = {"value_block": args.value_block, "num_warps": args.num_warps}
+    options = {key: value for key, value in given.items() if value}
+    with Path(args.out).open("a", encoding="utf-8") as file:
+        for name, batch in cases:
+            found = measure(name, batch, options, args.rounds)
+            file.write(json.dumps(found) + "\n")
+            times = ", ".join(f"{key} {value:.1f}" for key, value in found["us"].items())
+            print(
+                f"{found['case']:16} {found['state_gb_per_s']:5.0f} GB/s of states, "
+                f"{100 * found['of_copy']:3.0f} % of copy; us: {times}",
+                flush=True,
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
