@@ -43,6 +43,7 @@ from typing import Any
 
 from aecompiler import diagnostics
 from aecompiler.backends.nvidia.host_arithmetic import OPERATIONS, PREDICATES
+from aecompiler.backends.nvidia.host_memory import Instruction, Memory, claim, value_numbers
 from aecompiler.backends.nvidia.host_views import VIEWS
 from aecompiler.backends.triton.kernel_abi import (
     DESCRIPTORS,
@@ -56,7 +57,6 @@ from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
 
 Plan = dict[str, Any]
-Instruction = dict[str, Any]
 
 
 def read_plan(function: ir.Operation, kernels: Mapping[str, Sequence[str]]) -> Plan:
@@ -70,20 +70,6 @@ def read_plan(function: ir.Operation, kernels: Mapping[str, Sequence[str]]) -> P
     return _Reader(function, kernels).plan()
 
 
-@dataclasses.dataclass
-class _Memory:
-    """What a tensor's memory is: of an argument, allocated, or of an `scf.if`."""
-
-    number: int
-    alloc: Instruction | None = None
-    """The `alloc` instruction, unless the memory belongs to somebody else."""
-    depth: int = 0
-    in_place: bool = False
-    """Whether it belongs to an argument that the function updates."""
-    branches: tuple[_Memory, ...] = ()
-    """For a result of an `scf.if`: the memory that each branch yields."""
-
-
 class _Reader:
     def __init__(self, function: ir.Operation, kernels: Mapping[str, Sequence[str]]):
         self._function = function
@@ -92,8 +78,9 @@ class _Reader:
         self._labels: list[str | None] = []
         self._numbers: dict[ir.Value, int] = {}  # of scalars
         self._constants: dict[ir.Value, int] = {}
-        self._memories: dict[ir.Value, _Memory] = {}
+        self._memories: dict[ir.Value, Memory] = {}
         self._empties: dict[ir.Value, list[int]] = {}  # sizes of tensors that nobody has written
+        self._fulls: dict[ir.Value, float | int | str] = {}  # constant tensors that nobody has read
         self._depth = 0
 
     def plan(self) -> Plan:
@@ -112,7 +99,7 @@ class _Reader:
         name = ir.StringAttr(self._function.attributes["sym_name"]).value
         taken: dict[int, int] = {}
         owned = [
-            isinstance(memory, _Memory) and _claim(memory, position, taken)
+            isinstance(memory, Memory) and claim(memory, position, taken)
             for position, memory in enumerate(returns)
         ]
         types = [value.type for value in list(block.operations)[-1].operands]
@@ -123,7 +110,7 @@ class _Reader:
             "types": self._types,
             "labels": self._labels,
             "body": body,
-            "returns": _numbers(returns),
+            "returns": value_numbers(returns),
             "owned": owned,
         }
 
@@ -145,7 +132,7 @@ class _Reader:
         signature = self._signature("arg_attrs", position, value.type)
         if isinstance(value.type, ir.RankedTensorType):
             number = self._new(value.type, signature["name"])
-            self._memories[value] = _Memory(number, in_place="in_place" in signature)
+            self._memories[value] = Memory(number, in_place="in_place" in signature)
         else:
             self._scalar(value, signature["name"])
         return signature
@@ -165,7 +152,7 @@ class _Reader:
 
     # ---- operations ----
 
-    def _block(self, block: ir.Block, terminator: str) -> tuple[list[Instruction], list[_Memory | int]]:
+    def _block(self, block: ir.Block, terminator: str) -> tuple[list[Instruction], list[Memory | int]]:
         """The instructions of a block, and what its terminator passes on."""
         body: list[Instruction] = []
         *operations, last = [op.operation for op in block.operations]
@@ -173,7 +160,7 @@ class _Reader:
             raise diagnostics.error_at(last, f"expects a block of a host function to end with '{terminator}'")
         for op in operations:
             self._operation(op, body)
-        passed: list[_Memory | int] = []
+        passed: list[Memory | int] = []
         for value in last.operands:
             is_tensor = isinstance(value.type, ir.RankedTensorType)
             passed.append(self._read(value, body) if is_tensor else self._numbers[value])
@@ -192,7 +179,7 @@ class _Reader:
         elif name == "tensor.empty":
             self._empties[op.results[0]] = self._sizes(op, body)
         elif name == "tensor.cast":
-            self._cast(op)
+            self._cast(op, body)
         elif name in VIEWS:
             self._view(op, body)
         elif name == LAUNCH:
@@ -210,7 +197,7 @@ class _Reader:
         value = op.results[0]
         attribute = op.attributes["value"]
         if isinstance(value.type, ir.ShapedType):
-            self._full(op, attribute, body)
+            self._full(op, attribute)
             return
         number = attribute.value
         if isinstance(number, bool) or str(value.type) == "i1":
@@ -221,16 +208,12 @@ class _Reader:
             self._constants[value] = number
         body.append({"op": "constant", "results": [self._scalar(value)], "value": number})
 
-    def _full(self, op: ir.Operation, attribute: ir.Attribute, body: list[Instruction]) -> None:
-        """A tensor with one number everywhere."""
-        value = op.results[0]
+    def _full(self, op: ir.Operation, attribute: ir.Attribute) -> None:
+        """A tensor with one number everywhere, made where it is read: in a branch that is rarely taken."""
         if not isinstance(attribute, ir.DenseElementsAttr) or not attribute.is_splat:
             raise diagnostics.error_at(op, "unsupported: a tensor of different constants between kernels")
         number = attribute.get_splat_value().value
-        text = number.hex() if isinstance(number, float) else int(number)
-        memory = self._memories[value] = _Memory(self._new(value.type))
-        sizes = list(value.type.shape)
-        body.append({"op": "full", "results": [memory.number], "sizes": sizes, "value": text})
+        self._fulls[op.results[0]] = number.hex() if isinstance(number, float) else int(number)
 
     def _arithmetic(self, op: ir.Operation, body: list[Instruction]) -> None:
         for value in (*op.operands, *op.results):
@@ -256,7 +239,7 @@ class _Reader:
         if source in self._empties:
             self._numbers[op.results[0]] = self._empties[source][dimension]
             return
-        memory = self._memories[source]
+        memory = self._read(source, body)
         label = self._labels[memory.number]
         number = self._scalar(op.results[0], f"{label}.shape[{dimension}]" if label else None)
         body.append({"op": "dim", "results": [number], "tensor": memory.number, "dimension": dimension})
@@ -269,18 +252,18 @@ class _Reader:
             sizes.append(self.number(body, next(dynamic) if size == DYNAMIC else size))
         return sizes
 
-    def _cast(self, op: ir.Operation) -> None:
+    def _cast(self, op: ir.Operation, body: list[Instruction]) -> None:
         source, result = op.operands[0], op.results[0]
         if source in self._empties:
             self._empties[result] = self._empties[source]
         else:
-            self._memories[result] = self._memories[source]
+            self._memories[result] = self._read(source, body)
 
     def _view(self, op: ir.Operation, body: list[Instruction]) -> None:
         """Memory of an operand with other strides."""
         read = VIEWS[op.name](op, _Values(self, body))
         source = self._read(op.operands[0], body)
-        memory = self._memories[op.results[0]] = _Memory(self._new(op.results[0].type))
+        memory = self._memories[op.results[0]] = Memory(self._new(op.results[0].type))
         body.append({**read, "results": [memory.number], "tensor": source.number})
 
     def number(self, body: list[Instruction], size: int | ir.Value) -> int:
@@ -295,7 +278,7 @@ class _Reader:
         """The values of the sizes of a tensor."""
         if tensor in self._empties:
             return self._empties[tensor]
-        memory = self._memories[tensor]
+        memory = self._read(tensor, body)
         numbers = []
         for dimension in range(tensor.type.rank):
             numbers.append(self._new(ir.IndexType.get(self._function.context)))
@@ -303,32 +286,37 @@ class _Reader:
             body.append(read)
         return numbers
 
-    def _allocate(self, type_: ir.Type, sizes: list[int], body: list[Instruction]) -> _Memory:
+    def _allocate(self, type_: ir.Type, sizes: list[int], body: list[Instruction]) -> Memory:
         number = self._new(type_)
         alloc: Instruction = {"op": "alloc", "results": [number], "sizes": sizes, "output": None}
         body.append(alloc)
-        return _Memory(number, alloc, self._depth)
+        return Memory(number, alloc, self._depth)
 
-    def _read(self, value: ir.Value, body: list[Instruction]) -> _Memory:
+    def _read(self, value: ir.Value, body: list[Instruction]) -> Memory:
         """The memory of a tensor whose elements somebody reads."""
         if value in self._empties:
             self._memories[value] = self._allocate(value.type, self._empties.pop(value), body)
+        if value in self._fulls:
+            number, sizes = self._new(value.type), list(value.type.shape)
+            text = self._fulls.pop(value)
+            body.append({"op": "full", "results": [number], "sizes": sizes, "value": text})
+            self._memories[value] = Memory(number)
         return self._memories[value]
 
-    def _written(self, value: ir.Value, body: list[Instruction]) -> _Memory:
+    def _written(self, value: ir.Value, body: list[Instruction]) -> Memory:
         """The memory in which a kernel makes a new tensor of what `value` holds."""
         if value in self._empties:
             return self._allocate(value.type, self._empties[value], body)
-        memory = self._memories[value]
+        memory = self._read(value, body)
         if memory.in_place:
             return self._updated(value, memory)
         if memory.alloc is not None and _is_used_once(value):
             return memory
         number = self._new(value.type)
         body.append({"op": "clone", "results": [number], "operands": [memory.number]})
-        return _Memory(number)
+        return Memory(number)
 
-    def _updated(self, value: ir.Value, memory: _Memory) -> _Memory:
+    def _updated(self, value: ir.Value, memory: Memory) -> Memory:
         """The caller's memory, of which nobody else may want what it held."""
         users = [use.owner.operation for use in value.uses]
         others = [user for user in users if user.name not in ("tensor.dim", "func.return")]
@@ -420,7 +408,7 @@ class _Reader:
         for position, value in enumerate(op.results):
             passed = tuple(yields[position] for _, yields in branches)
             if isinstance(value.type, ir.RankedTensorType):
-                memory = _Memory(self._new(value.type), depth=self._depth, branches=passed)
+                memory = Memory(self._new(value.type), depth=self._depth, branches=passed)
                 self._memories[value] = memory
                 results.append(memory.number)
             else:
@@ -431,8 +419,8 @@ class _Reader:
                 "op": "if",
                 "results": results,
                 "condition": condition,
-                "then": {"body": then, "yields": _numbers(then_yields)},
-                "else": {"body": otherwise, "yields": _numbers(else_yields)},
+                "then": {"body": then, "yields": value_numbers(then_yields)},
+                "else": {"body": otherwise, "yields": value_numbers(else_yields)},
             }
         )
 
@@ -442,7 +430,7 @@ class _Reader:
         if condition not in self._numbers:
             raise diagnostics.error_at(op, "unsupported: arithmetic on tensors between kernels")
         passed = tuple(self._read(value, body) for value in choices)
-        memory = _Memory(self._new(op.results[0].type), depth=self._depth, branches=passed)
+        memory = Memory(self._new(op.results[0].type), depth=self._depth, branches=passed)
         self._memories[op.results[0]] = memory
         yes, no = ({"body": [], "yields": [each.number]} for each in passed)
         results, number = [memory.number], self._numbers[condition]
@@ -450,10 +438,13 @@ class _Reader:
 
     def _branch(self, block: ir.Block) -> tuple[list[Instruction], list[Any]]:
         """A block of an `scf.if`: memory that its operations read first is not there in the other one."""
-        empties = dict(self._empties)
+        empties, fulls = dict(self._empties), dict(self._fulls)
         made = self._block(block, "scf.yield")
         for value, sizes in empties.items():
             self._empties[value] = sizes
+            self._memories.pop(value, None)
+        for value, number in fulls.items():
+            self._fulls[value] = number
             self._memories.pop(value, None)
         return made
 
@@ -470,37 +461,6 @@ class _Values:
 
     def sizes(self, tensor: ir.Value) -> list[int]:
         return self.reader.sizes(self.body, tensor)
-
-
-# ---- memory of results ----
-
-
-def _claim(memory: _Memory, result: int, taken: dict[int, int]) -> bool:
-    """Let a result be computed in the caller's memory, where nothing is in the way; whether it is."""
-    allocs = []
-    for leaf in _leaves(memory, memory.depth):
-        if leaf is None or leaf.alloc is None or taken.get(leaf.number, result) != result:
-            return False
-        allocs.append(leaf.alloc)
-        taken[leaf.number] = result
-    for alloc in allocs:
-        alloc["output"] = result
-    return True
-
-
-def _leaves(memory: _Memory, depth: int) -> list[_Memory | None]:
-    """The allocations that a tensor's memory comes from; None among them for memory of another kind.
-
-    Those outside of the branches that yield them are of another kind: the other branch may read them while
-    it writes the result.
-    """
-    if memory.branches:
-        return [leaf for branch in memory.branches for leaf in _leaves(branch, memory.depth + 1)]
-    return [memory if memory.alloc is not None and memory.depth == depth else None]
-
-
-def _numbers(passed: Sequence[_Memory | int]) -> list[int]:
-    return [each.number if isinstance(each, _Memory) else each for each in passed]
 
 
 def _is_used_once(value: ir.Value) -> bool:
