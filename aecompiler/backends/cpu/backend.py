@@ -67,9 +67,10 @@ class CpuBackend:
             }
             kernel = CachedKernel(lowered, b"", metadata)
         code = kernel.code
-        if schedule.block_q or schedule.block_kv:
+        chosen = [name for name in ("block_q", "block_kv", "chunk") if getattr(schedule, name)]
+        if chosen:
             for reason in dict.fromkeys(kernel.metadata["not_vectorized"]):
-                text = f"tiles of the chosen block_q and block_kv are not vectorized: {reason}"
+                text = f"tiles of the chosen {' and '.join(chosen)} are not vectorized: {reason}"
                 warnings.warn(text, stacklevel=3)
         return CpuArtifact(
             target=self.target.name,

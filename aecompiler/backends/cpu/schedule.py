@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.cpu.target import CpuTarget
+from aecompiler.dialect.chunked import MAX_CHUNK
 from aecompiler.environment import read_number
 from aecompiler.passes.attention_to_linalg import MAX_BLOCK_Q
 from aecompiler.passes.options import render
@@ -16,6 +17,7 @@ THREADS_VARIABLE = "AECOMPILER_NUM_THREADS"
 MAX_THREADS = 1024
 CHOOSE_LEVEL = -1
 _DIRECT_BLOCK_Q = 32
+_CHUNK = 16
 MAX_BLOCK_KV = 4096
 
 
@@ -26,6 +28,7 @@ class CpuSchedule(Schedule):
     `block_q`, `block_kv`: the query rows and the keys of a tile; where they are 0, `cpu-choose-tiles` chooses
     for each attention op, by a model of the costs. Rows are the lanes of vectors: their number is rounded up
     to whole vectors, as tails are anyway.
+    `chunk`: the positions of a recurrence that are taken at once, 16 where it is 0; rounded up as well.
     `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
@@ -36,6 +39,7 @@ class CpuSchedule(Schedule):
 
     block_q: int = 0
     block_kv: int = 0
+    chunk: int = 0
     direct: bool = False
     threads: int = 0
     opt_level: int = CHOOSE_LEVEL
@@ -47,6 +51,8 @@ class CpuSchedule(Schedule):
             raise ValueError(
                 f"expects block_kv to be 1 to {MAX_BLOCK_KV}, or 0 to choose, got {self.block_kv}"
             )
+        if not 0 <= self.chunk <= MAX_CHUNK:
+            raise ValueError(f"expects chunk to be 1 to {MAX_CHUNK}, or 0 to choose, got {self.chunk}")
         if not 0 <= self.threads <= MAX_THREADS:
             raise ValueError(f"expects threads to be 1 to {MAX_THREADS}, or 0 for all, got {self.threads}")
         if self.opt_level not in (CHOOSE_LEVEL, 0, 1, 2, 3):
@@ -68,7 +74,10 @@ class CpuSchedule(Schedule):
         lanes = 1 if self.direct else target.lanes(32)
         rows = self.block_q or (_DIRECT_BLOCK_Q if self.direct else 0)
         return dataclasses.replace(
-            self, block_q=-(-rows // lanes) * lanes, threads=self.threads or target.cores
+            self,
+            block_q=-(-rows // lanes) * lanes,
+            chunk=-(-(self.chunk or _CHUNK) // lanes) * lanes,
+            threads=self.threads or target.cores,
         )
 
 
@@ -81,6 +90,7 @@ def pipeline_for(schedule: CpuSchedule, target: CpuTarget) -> str:
     options = {
         "block-q": chosen.block_q,
         "block-kv": chosen.block_kv,
+        "chunk": chosen.chunk,
         "decode-rows": target.lanes(32),
         # Half of the registers or more hold the products that a register tile sums up.
         "tile-q": 4 if target.vector_registers >= 32 else 2,

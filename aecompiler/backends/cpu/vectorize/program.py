@@ -153,9 +153,10 @@ class TileProgram(Structured):
         blocks = [new.then_block, new.else_block]
         branches: list[list[Rows | Memory | ir.Value]] = []
         for region, block in zip(op.regions, blocks, strict=True):
-            with ir.InsertionPoint(block), self._region():
+            with ir.InsertionPoint(block), self._region(), self.storage.scope() as kept:
                 yielded = self.block(region.blocks[0]) if len(region.blocks) else []
                 branches.append([self._branch_value(value) for value in yielded])
+                kept.extend(value.memref for value in branches[-1] if isinstance(value, Memory))
         held: list[Rows | Memory | ir.Value] = []
         for result, first, second in zip(op.results, *branches, strict=True):
             if (

@@ -47,12 +47,17 @@ class Storage:
         return buffer
 
     @contextmanager
-    def scope(self) -> Iterator[None]:
-        """What is allocated inside is free again afterwards."""
+    def scope(self) -> Iterator[list[ir.Value]]:
+        """What is allocated inside is free again afterwards, but what is put into the list, or part of it."""
         self._taken.append([])
-        yield
+        kept: list[ir.Value] = []
+        yield kept
+        still_used = {_whole(buffer) for buffer in kept}
         for buffer in self._taken.pop():
-            self._free.setdefault(str(buffer.type), []).append(buffer)
+            if buffer in still_used:
+                self._taken[-1].append(buffer)
+            else:
+                self._free.setdefault(str(buffer.type), []).append(buffer)
 
     # ---- conversions -------------------------------------------------------------------------
 
@@ -167,3 +172,10 @@ class Storage:
         assert isinstance(bf16, ir.BF16Type)
         vec.loop(0, rows // 2, 1, [], row)
         return buffer
+
+
+def _whole(buffer: ir.Value) -> ir.Value:
+    """The buffer that another is a view of."""
+    while (op := rw.definer(buffer)) is not None and len(op.operands) and op.name.startswith("memref."):
+        buffer = op.operands[0]
+    return buffer
