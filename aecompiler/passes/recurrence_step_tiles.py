@@ -65,6 +65,8 @@ class _Step:
         row = tensor.empty([columns], out.type.element_type)
         (out,) = rw.generic([(out, (0,))], [(row, (0,))], "p", chosen)
         written = rw.cut(new_state, [0, 0], [rows, columns], [1, 1])
+        if (made := rw.definer(new_state)) is not None:  # it can be written before o is computed
+            written.owner.operation.move_after(made)
         return [
             (out, outs[0], [request, head, 0, first], [1, 1, 1, columns]),
             (written, outs[1], place, sizes),

@@ -21,6 +21,7 @@ from aecompiler.backends.triton.memory import (
     memory_of,
     parameters_of,
 )
+from aecompiler.backends.triton.stores import early_stores
 from aecompiler.backends.triton.structured import Structured
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.backends.triton.windows import Window
@@ -63,6 +64,8 @@ class KernelBuilder:
         self.arguments: list[ir.Value] = []
         """The host's values for the parameters."""
         self.outputs: list[int] = []
+        self.stored: set[ir.Operation] = set()
+        """Insertions at the end of the grid that are done before."""
         self.outside: dict[ir.Value, ir.Operation] = {}
         """Constants and scalars from outside that are computed again, operands first."""
         body = loop.regions[0].blocks[0]
@@ -346,9 +349,13 @@ class KernelBuilder:
 
     def block(self, block: ir.Block) -> None:
         """All operations of a block but the terminator of a nested one."""
-        for view in block.operations:
+        early = early_stores(self.loop, self.inits) if block == self.body else {}
+        self.stored.update(insertion for each in early.values() for insertion in each)
+        for number, view in enumerate(block.operations):
             if view.operation.name != "scf.yield":
                 self._run(view.operation)
+            for insertion in early.get(number, ()):
+                self._run(insertion)
 
     def _run(self, op: ir.Operation) -> None:
         with op.location:

@@ -305,6 +305,8 @@ def _dim(kernel: KernelBuilder, op: ir.Operation) -> None:
 
 def _in_parallel(kernel: KernelBuilder, op: ir.Operation) -> None:
     for view in op.regions[0].blocks[0].operations:
+        if view.operation in kernel.stored:
+            continue
         with view.location:
             try:
                 _insert(kernel, view.operation)
@@ -404,6 +406,7 @@ HANDLERS = {
     "tensor.dim": _dim,
     "tensor.cast": _cast,
     "scf.forall.in_parallel": _in_parallel,
+    "tensor.parallel_insert_slice": _insert,
     HIDDEN: _cast,
 }
 """What makes operations of a kernel of those of a tile program."""

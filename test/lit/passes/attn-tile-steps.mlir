@@ -147,8 +147,8 @@ func.func @packed(%q: tensor<1x?x?x2xf32>, %v: tensor<1x?x?x3xf32>, %initial: te
 // CHECK:           tensor.pad %[[HELD]]
 // CHECK-NOT:       scf.for
 // CHECK:           %[[S1:[^ ]+]] = arith.negf %{{.+}} : tensor<8x6xf32>
+// CHECK-NEXT:      %[[WRITTEN:[^ ]+]] = tensor.extract_slice %[[S1]][0, 0] [%[[ROWS]], 6]
 // CHECK:           arith.select %[[EXISTS]], %{{.+}}, %{{.+}} : f32
-// CHECK:           %[[WRITTEN:[^ ]+]] = tensor.extract_slice %[[S1]][0, 0] [%[[ROWS]], 6]
 // CHECK:           tensor.parallel_insert_slice %{{.+}} into %[[O]][%[[B]], %[[H]], 0, 0] [1, 1, 1, 6]
 // CHECK:           tensor.parallel_insert_slice %[[WRITTEN]] into %[[STATES]][%[[PLACE]], %[[H]], 0, 0] [1, 1, %[[ROWS]], 6]
 

@@ -382,3 +382,35 @@ func.func @one_turn(%x: tensor<16x64xf32>) -> tensor<16x64xf32> {
   }
   return %o : tensor<16x64xf32>
 }
+
+// -----
+
+// A tensor that exists before is an argument which the kernel reads and writes. Its store comes where the tile is known.
+// CHECK-LABEL: func.func @updated
+// CHECK-SAME:    %[[X:[^ ]+]]: tensor<16xf32>
+// CHECK:         "tt_host.launch"(%{{.+}}, %{{.+}}, %{{.+}}, %{{.+}}, %[[X]]) {kernel = @updated_0, outputs = array<i64: 0, 1>}
+// CHECK:         "tt.func"
+// CHECK:         ^{{.+}}(%[[O:[^ ]+]]: !tt.ptr<f32>, %[[STATE:[^ ]+]]: !tt.ptr<f32>):
+// CHECK:         "tt.load"
+// CHECK:         %[[NEW:[^ ]+]] = arith.negf
+// CHECK:         "tt.store"(%{{.+}}, %[[NEW]])
+// CHECK:         "tt.reduce"
+// CHECK:         "tt.store"(%[[O]], %{{.+}})
+func.func @updated(%x: tensor<16xf32>) -> (tensor<f32>, tensor<16xf32>) {
+  %empty = tensor.empty() : tensor<f32>
+  %0:2 = scf.forall (%t) in (1) shared_outs(%o = %empty, %state = %x) -> (tensor<f32>, tensor<16xf32>) {
+    %tile = tensor.extract_slice %state[0] [16] [1] : tensor<16xf32> to tensor<16xf32>
+    %new = linalg.generic {indexing_maps = [affine_map<(d) -> (d)>, affine_map<(d) -> (d)>], iterator_types = ["parallel"]} ins(%tile : tensor<16xf32>) outs(%tile : tensor<16xf32>) {
+    ^bb0(%a: f32, %b: f32):
+      %n = arith.negf %a : f32
+      linalg.yield %n : f32
+    } -> tensor<16xf32>
+    %zero = arith.constant dense<0.0> : tensor<f32>
+    %sum = linalg.reduce {arith.addf} ins(%new : tensor<16xf32>) outs(%zero : tensor<f32>) dimensions = [0]
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %sum into %o[] [] [] : tensor<f32> into tensor<f32>
+      tensor.parallel_insert_slice %new into %state[0] [16] [1] : tensor<16xf32> into tensor<16xf32>
+    }
+  }
+  return %0#0, %0#1 : tensor<f32>, tensor<16xf32>
+}
