@@ -4,10 +4,10 @@
     python bench/decode.py --case 'ssd/.*B256' --out decode.jsonl
 
 A step reads and writes each state once, and does little else: so it is timed beside `copy_` of as many bytes
-as the states have, and its part of that bandwidth is printed. Requests have their states in slots of a pool,
-in random order. Results and states after one step are compared with the formula in float64 before calls are
-timed. Peers take states in the order of requests: plain torch, the same through torch.compile, and the
-recurrent kernels of flash-linear-attention where that is installed.
+as the states have, and its part of that bandwidth is printed. All are captured in CUDA graphs. Requests have
+their states in slots of a pool, in random order. Results and states after one step are compared with the
+formula in float64 before calls are timed. Peers take states in the order of requests: plain torch, the same
+through torch.compile, and the recurrent kernels of flash-linear-attention where that is installed.
 """
 
 from __future__ import annotations
@@ -149,6 +149,20 @@ def checked(what: str, got: torch.Tensor, want: torch.Tensor) -> float:
     return error
 
 
+def captured(call: Callable[[], Any]) -> Callable[[], Any]:
+    """The call as a CUDA graph, as it is made when tokens are generated: the host takes no part."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay
+
+
 def measure(name: str, batch: int, options: dict[str, int], rounds: int) -> dict[str, Any]:
     """Check and time one case."""
     kind = KINDS[name]
@@ -184,7 +198,8 @@ def measure(name: str, batch: int, options: dict[str, int], rounds: int) -> dict
             checked("o", o.transpose(1, 2)[few, :, 0], want_o)
     except ImportError:
         pass
-    times = interleaved_medians(calls, rounds, event_batch_ms)
+    graphs = {key: captured(call) for key, call in calls.items()}
+    times = interleaved_medians(graphs, rounds, event_batch_ms)
     moved = 2 * states.numel() * states.element_size()
     return {
         "case": f"{name}/B{batch}",
