@@ -116,6 +116,9 @@ def _generalize(step: ir.Block) -> None:
             continue
         maps = [ir.AffineMapAttr(each).value for each in linalg.get_indexing_maps(op)]
         loops = [[ir.AffineDimExpr(each).position for each in map_.results] for map_ in maps]
+        # In the order of the dimensions of an operand that has all: tiles of the state are not transposed.
+        order = next((each for each in loops if len(each) == maps[0].n_dims), list(range(maps[0].n_dims)))
+        loops = [[order.index(loop) for loop in each] for each in loops]
         count = len(op.operands) - len(op.results)
         kept = {loop for each in loops[count:] for loop in each}
         iterators = "".join("p" if loop in kept else "r" for loop in range(maps[0].n_dims))
