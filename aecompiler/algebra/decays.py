@@ -14,8 +14,8 @@ from aecompiler.algebra import terms as t
 from aecompiler.algebra.folding import FALSE, TRUE, fold
 from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.normal import equal, normal
-from aecompiler.algebra.polynomials import Monomial, Poly, to_term
-from aecompiler.algebra.terms import Term
+from aecompiler.algebra.polynomials import Factors, Poly, to_term
+from aecompiler.algebra.terms import Depends, Term
 
 SMALLEST = {"f32": -110.0, "f64": -750.0}
 """By the accumulator type: the exponential of it is 0, so a logarithm need not be less."""
@@ -69,25 +69,33 @@ def log_size(term: Term) -> Term:
     if not poly:
         return t.MINUS_INFINITY
     if len(poly) == 1:
-        ((monomial, coefficient),) = poly.items()
-        return _log_of_monomial(monomial, coefficient)
+        return _log_of_monomial(poly, _log_of_factor)
     return _log_of_sum(to_term(poly))
 
 
-def _log_of_monomial(monomial: Monomial, coefficient: Fraction) -> Term:
-    factors, exponent = monomial
+def _log_of_monomial(poly: Poly, log_of: Callable[[Term], Term]) -> Term:
+    """log |poly| of a single monomial, from the logarithms of its factors."""
+    (((factors, exponent), coefficient),) = poly.items()
     logs = []
     if exponent:
         logs.append(to_term(dict(exponent)))
     if abs(coefficient) != 1:
         logs.append(t.log(t.const(float(abs(coefficient)))))
-    for base, power in sorted(factors, key=lambda factor: t.order(factor[0])):
-        log = log_size(base) if base.op in ("held", "select") else _log_of_sum(base)
+    for base, power in _in_order(factors):
+        log = log_of(base)
         if power == -1:
             logs.append(t.neg(log))
         else:
             logs.append(t.mul(t.const(float(power)), log) if power != 1 else log)
     return t.total(logs)
+
+
+def _in_order(factors: Factors) -> list[tuple[Term, Fraction]]:
+    return sorted(factors, key=lambda factor: t.order(factor[0]))
+
+
+def _log_of_factor(base: Term) -> Term:
+    return log_size(base) if base.op in ("held", "select") else _log_of_sum(base)
 
 
 def _log_of_sum(term: Term) -> Term:
@@ -115,16 +123,49 @@ def proved(decay: Decay) -> bool:
     low, high = bounds(decay.value)
     if (decay.sign is None and low < 0) or (decay.sign is t.const(-1.0) and high > 0):
         return False
-    if decay.value is t.ZERO:
-        return decay.law is t.MINUS_INFINITY
+    return _is_log(decay.law, decay.value)
+
+
+def _is_log(law: Term, value: Term) -> bool:
+    """Whether exp(law) = |value|: of a choice in both cases, of a product by its factors."""
+    if value.op == "held":
+        return _is_log(law, value.args[0])
+    if value.op == "select":
+        condition, *cases = value.args
+        if law.op == "select" and law.args[0] is condition and all(map(_is_log, law.args[1:], cases)):
+            return True
+        return all(_is_log(law, case) for case in cases)  # equal cases have one logarithm
+    poly = normal(value)
+    if not poly:
+        return law is t.MINUS_INFINITY
+    if len(poly) > 1:
+        return _is_log_of_sum(law, to_term(poly))
+    (((factors, exponent), coefficient),) = poly.items()
+    if law is not _log_of_monomial(poly, _log_of_factor):
+        return False
+    sizes: dict[Term, Term] = {}
+    for base, _ in _in_order(factors):
+        log = _log_of_factor(base)
+        inner = base.op in ("held", "select")
+        if not (_is_log(log, base) if inner else _is_log_of_sum(log, base)):
+            return False
+        sizes[base] = t.symbol(f"size{len(sizes)}", Depends.FIXED, 0.0)
+    product: Poly = {(frozenset((sizes[base], power) for base, power in factors), exponent): abs(coefficient)}
+    return _is_log_of(_log_of_monomial(poly, lambda base: t.log(sizes[base])), to_term(product))
+
+
+def _is_log_of_sum(law: Term, value: Term) -> bool:
+    """The same of what is no product, where the logarithm may be softplus."""
+    if law.op == "log" and bounds(law.args[0])[0] >= 0:
+        return law.args[0] is value or equal(law.args[0], t.absolute(value))
     one_plus: dict[Term, Term] = {}
-    for part in t.parts(decay.law):
+    for part in t.parts(law):
         if part.op == _SOFTPLUS:
             (x,) = part.args
             one_plus[part] = t.log(t.add(t.ONE, t.exp(x)))
             if not equal_by_cases(t.exp(softplus(x)), t.add(t.ONE, t.exp(x))):
                 return False
-    return equal_by_cases(t.substitute(decay.law, one_plus), t.absolute(decay.value), compare=_is_log_of)
+    return equal_by_cases(t.substitute(law, one_plus), t.absolute(value), compare=_is_log_of)
 
 
 def _is_log_of(log: Term, size: Term) -> bool:

@@ -127,9 +127,9 @@ def _of_new_state(program: ir.Operation, known: StepReader, yielded: ir.Value) -
     old = tensor("S")
     reader = _reader(program, element(old, [axis(0), axis(1)]), known)
     fresh = StateMap.state(axis(0), axis(1))
-    equal = [
-        value for value, meaning in known.meanings.items() if value.type == yielded.type and meaning == new
-    ]
+    equal = [yielded]
+    if new.linear:  # else equal values may stand for any others
+        equal += [v for v, meaning in known.meanings.items() if v.type == yielded.type and meaning == new]
     reader.meanings.update((value, fresh) for value in equal if isinstance(value.owner, ir.Block))
     for _, results in reader.read(block):
         reader.meanings.update((value, fresh) for value in results if value in equal)

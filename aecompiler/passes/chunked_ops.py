@@ -14,7 +14,8 @@ from aecompiler.algebra.decays import SMALLEST
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
 from aecompiler.algebra.intervals import bounds
-from aecompiler.algebra.normal import equal
+from aecompiler.algebra.normal import equal, normal
+from aecompiler.algebra.polynomials import to_term
 from aecompiler.algebra.printing import formula
 from aecompiler.algebra.state_maps import StateMap
 from aecompiler.algebra.terms import Term
@@ -96,7 +97,26 @@ def _same(emitted: Term, derived: Term, accumulator: str) -> bool:
         number = math.log(2) if part is t.LN2 else t.value_of(part)
         return None if number is None else t.const(_rounded(number, format_))
 
-    return equal(t.transform(emitted, rounded), t.transform(derived, rounded))
+    one, other = (t.transform(term, rounded) for term in (emitted, derived))
+    # A sum that was held may have been taken apart, or not: one way of writing both is enough.
+    return any(normal(way(one)) == normal(way(other)) for way in (_held, _unheld)) or equal(one, other)
+
+
+def _held(term: Term) -> Term:
+    """The term with every sum held, and what is in it in normal form."""
+    known: dict[Term, Term] = {}
+    for part in t.parts(term):
+        new = t.rebuild(part, [known[arg] for arg in part.args])
+        if part.op == "held":
+            new = known[part.args[0]]
+        elif new.op in ("add", "sub"):
+            new = t.held(to_term(normal(new)))
+        known[part] = new
+    return known[term]
+
+
+def _unheld(term: Term) -> Term:
+    return t.transform(term, lambda part: _unheld(part.args[0]) if part.op == "held" else None)
 
 
 def _rounded(number: float, format_: str) -> float:

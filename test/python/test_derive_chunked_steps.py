@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from derived_chunks import assert_same, chunked_op, derived
+from random_steps import random_step
 from recurrence_steps import STEPS, delta, inputs, program, then_read, unit
 
 import aecompiler as aec
 from aecompiler.dialect.chunked import parts_of, terminator_of
+from aecompiler.errors import CompileError
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -47,3 +51,21 @@ def test_key_whose_erase_has_the_decay_as_a_factor_reads_the_decayed_state():
     )
     op = chunked_op(module)
     assert parts_of(terminator_of(op))["erase"] == op.regions[0].blocks[0].arguments[1]
+
+
+def test_random_steps_are_derived_and_are_the_same():
+    """No structure is drawn but that of affine functions; what is refused has several directions."""
+    several = "more than one rank-one term|several directions"
+    refused = 0
+    for seed in range(120):
+        source, step = random_step(seed)
+        traced = program(step)
+        try:
+            module = derived(traced)
+        except CompileError as error:
+            if not re.search(several, str(error)):
+                raise AssertionError(f"seed {seed}\n{source}") from error
+            refused += 1
+            continue
+        assert_same(traced, module, inputs(seed), 1e-8)
+    assert refused < 15
