@@ -239,6 +239,11 @@ class ChunkProgram:
                 continue
             if op.block == self.block and op.name.startswith(("arith.", "math.")):
                 pending.extend(op.operands)
+            elif op.name == "linalg.generic" and op.block == self.block and _is_by_elements(op):
+                pending.extend(list(op.operands)[: len(op.operands) - 1])
+            elif op.name == "tensor.extract_slice" and op.block == self.block and op.operands[0] not in found:
+                if rw.definer(op.operands[0]) is not None and rw.definer(op.operands[0]).block == self.block:
+                    return None
             elif op.name == "tensor.splat" and not _follows(op.operands[0], v, self.block):
                 continue
             elif value in dependent_values(self.block, [*arguments[:3], arguments[5]]):
@@ -416,6 +421,14 @@ def _text(op: ir.OpView, name: str) -> str:
 def _sharing(count: int, heads: int) -> int:
     """The number of heads that read the same head of an operand; 1 if it is not known."""
     return 1 if rw.DYNAMIC in (count, heads) else max(heads // max(count, 1), 1)
+
+
+def _is_by_elements(op: ir.Operation) -> bool:
+    """Whether a structured operation of one loop computes each element from those at the same place."""
+    maps = [ir.AffineMapAttr(each).value for each in op.attributes["indexing_maps"]]
+    identity = ir.AffineMap.get_identity(1)
+    by_elements = all(each == identity for each in maps) and len(op.results) == 1
+    return by_elements and "reduction" not in str(op.attributes["iterator_types"])
 
 
 def _follows(value: ir.Value, source: ir.Value, block: ir.Block) -> bool:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect import regions
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.position_reads import dependent_values
+from aecompiler.passes.region_safety import clamp_index
 from aecompiler.passes.structured_ops import UnsupportedTile
 from aecompiler.passes.tile_rows import pad
 
@@ -67,13 +69,32 @@ class PositionTiles:
         self.order = {result: n for n, op in enumerate(self.ops) for result in op.operation.results}
         for op in self.ops:
             if op.operation.results[0] not in self.moving:
-                rw.clone_op(op, self.heads)
+                self._compute_for_head(op.operation)
         self._parts: dict[ir.Value, ir.Value] = {}
         self.places: dict[ir.Value, list[int | ir.Value]] = {}
         """Where the reads begin that arguments of the region stand for."""
         for value in columns.values if columns is not None else ():
             if value not in self.moving:
                 self.head_value(value)
+
+    def _compute_for_head(self, op: ir.Operation) -> None:
+        """Compute what does not depend on the position; on tensors, as structured operations."""
+        result = op.results[0]
+        if not (op.name.startswith(("arith.", "math.")) and _is_tensor(result) and len(op.operands)):
+            rw.clone_op(op, self.heads)
+            return
+        shape, element = list(result.type.shape), result.type.element_type
+        every = tuple(range(len(shape)))
+        tensors = [value for value in dict.fromkeys(op.operands) if _is_tensor(value)]
+
+        def body(inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
+            elements = dict(zip(tensors, inputs, strict=True))
+            operands = [elements.get(value, self.heads.get(value, value)) for value in op.operands]
+            return [rw.clone_as(op, operands, element)]
+
+        ins = [(self.heads.get(value, value), every) for value in tensors]
+        out = (tensor.empty(shape, element), every)
+        (self.heads[result],) = rw.generic(ins, [out], "p" * len(every), body)
 
     def enter(self, first: ir.Value, position: ir.Value, tiles: Mapping[ir.Value, Lifted]) -> None:
         """Begin a chunk, whose first position is `first`; `tiles` are what arguments of the region are."""
@@ -206,6 +227,8 @@ class PositionTiles:
             self._elementwise(op)
         elif name.startswith("linalg.") and self._structured(op):
             pass
+        elif name == "tensor.extract_slice" and op.operands[0] not in self.moving:
+            self._gather(op)
         else:
             self._by_position(op)
 
@@ -317,7 +340,7 @@ class PositionTiles:
         for number, loops in enumerate(outs):
             init = op.operands[count + number]
             is_read = bool(list(arguments[count + number].uses))
-            shape = [self.length, *ir.RankedTensorType(init.type).shape]
+            shape = [self.length, *self.shape(op.results[number])]
             made = self.materialized(init) if is_read else tensor.empty(shape, _element(init.type))
             into.append((made, (0, *(loop + 1 for loop in loops))))
 
@@ -331,7 +354,7 @@ class PositionTiles:
             for each in inner:
                 if each.operation.name == "linalg.index":
                     loop = each.operation.attributes["dim"].value
-                    mapping[each.operation.results[0]] = rw.loop_index(loop + 1)
+                    mapping[each.operation.results[0]] = self._index(op, loop)
                 else:
                     rw.clone_op(each, mapping)
             return [mapping.get(value, value) for value in terminator.operation.operands]
@@ -341,6 +364,46 @@ class PositionTiles:
             every = tuple(range(1 + ir.RankedTensorType(old.type).rank))
             self.lifted[old] = Lifted(new, every, _element(old.type))
         return True
+
+    def _gather(self, op: ir.Operation) -> None:
+        """A slice of a tensor from outside, at places that depend on the position: element by element."""
+        source, result = op.operands[0], op.results[0]
+        offsets, sizes, strides = slice_parts(op, 1)
+        dropped = dropped_dimensions(sizes, result.type)
+        kept = [d for d in range(len(sizes)) if d not in dropped]
+        ops, leaves = self._cone([each for each in offsets if isinstance(each, ir.Value)], expand=False)
+        shape = [self.length, *self.shape(result)]
+        every = tuple(range(len(shape)))
+
+        def body(inputs: list[ir.Value], _outputs: list[ir.Value]) -> list[ir.Value]:
+            mapping = self._mapping(dict(zip(leaves, inputs, strict=True)))
+            for each in ops:
+                rw.clone_op(each, mapping)
+            places = []
+            for d, (offset, stride) in enumerate(zip(offsets, strides, strict=True)):
+                place = rw.index(offset) if isinstance(offset, int) else mapping.get(offset, offset)
+                if d in kept:
+                    step = self._index(op, kept.index(d))
+                    if stride != 1:
+                        step = arith.muli(step, rw.index(stride))
+                    place = arith.addi(place, step)
+                    if shape[1:] != list(result.type.shape):  # some are padding
+                        place = clamp_index(place, ir.RankedTensorType(source.type).shape[d] - 1)
+                places.append(place)
+            return [tensor.extract(self.heads.get(source, source), places)]
+
+        ins = [(self.lifted[leaf].value, (0,)) for leaf in leaves]
+        out = (tensor.empty(shape, result.type.element_type), every)
+        (made,) = rw.generic(ins, [out], "p" * len(every), body)
+        self.lifted[result] = Lifted(made, every, result.type.element_type)
+
+    def _index(self, op: ir.Operation, loop: int) -> ir.Value:
+        """Where a loop of a structured operation of the region is, in a body that has one more in front."""
+        place = rw.loop_index(loop + 1)
+        is_part = self.columns is not None and op.results[0] in self.columns.values
+        if not is_part or self.columns is None or self.columns.first == 0:
+            return place
+        return arith.addi(self.columns.first, place)
 
     def _by_position(self, op: ir.Operation) -> None:
         """Any other operation: one position after the other."""

@@ -125,7 +125,8 @@ class Tensors:
             return
         strides, _ = ir.MemRefType(view.type).get_strides_and_offset()
         self.values[op.results[0]] = Memory(view)
-        if strides and strides[-1] != 1:  # vectors of it are read elsewhere
+        few = len(strides) == 1 and not shaped.has_static_shape  # read one by one, to be padded
+        if strides and strides[-1] != 1 and not few:  # vectors of it are read elsewhere
             self.values[op.results[0]] = self._copied(view)
 
     def _tensor_insert_slice(self, op: ir.Operation) -> None:
