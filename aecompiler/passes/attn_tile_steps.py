@@ -14,6 +14,9 @@ from aecompiler.passes.region_safety import make_total
 MAX_VALUE_BLOCK = 4096
 """The most value features of a program."""
 
+MAX_ELEMENTS = 1 << 20
+"""The most elements of a state that a program is asked to have."""
+
 
 @register_pass
 class TileSteps(Pass):
@@ -31,6 +34,9 @@ class TileSteps(Pass):
     The one-step form is such a program without the loop, for each head of each request. The grid writes into
     the pool of states: a program reads and writes one state, in `Dk` rows, or in none where the slot is none
     of the pool's; then its row of o is 0. `step-value-block` is the block of its programs.
+    If it does not say, they have no more than `step-elements` of a state, which stay in registers. They have
+    half of that where the new state is computed from sums over the old one, as in a delta rule: nothing is
+    written before these are there, and more programs hide that.
 
     With `value-block` a third dimension of the grid cuts the value features into blocks of that many, where
     it divides their number, and where the columns of the state are independent: where the new state and the
@@ -59,12 +65,15 @@ class TileSteps(Pass):
     NAME = "attn-tile-steps"
 
     value_block: int = option(0, "the value features of a program, where they are independent; 0: all")
-    step_value_block: int = option(0, "the same of a program of the one-step form")
+    step_value_block: int = option(0, "the same of a program of the one-step form; 0: as step-elements says")
+    step_elements: int = option(0, "the most elements of a state of such a program; 0: all")
 
     def __post_init__(self) -> None:
         for name, value in (("value-block", self.value_block), ("step-value-block", self.step_value_block)):
             if not 0 <= value <= MAX_VALUE_BLOCK:
                 raise ValueError(f"expects {name} to be 0 to {MAX_VALUE_BLOCK}, got {value}")
+        if not 0 <= self.step_elements <= MAX_ELEMENTS:
+            raise ValueError(f"expects step-elements to be 0 to {MAX_ELEMENTS}, got {self.step_elements}")
 
     def run(self, op: ir.Operation) -> None:
         """Tile every recurrence in `op`."""
@@ -74,4 +83,4 @@ class TileSteps(Pass):
                 tile_recurrence(program.opview, self.value_block)
             elif program.name == RecurrenceStepOp.OPERATION_NAME:
                 make_total(program)
-                tile_recurrence_step(program.opview, self.step_value_block)
+                tile_recurrence_step(program.opview, self.step_value_block, self.step_elements)

@@ -9,24 +9,32 @@ from aecompiler.passes.region_safety import clamp_index
 from aecompiler.passes.value_blocks import StepOnBlock
 
 
-def tile_recurrence_step(op: ir.OpView, value_block: int = 0) -> None:
+def tile_recurrence_step(op: ir.OpView, value_block: int = 0, elements: int = 0) -> None:
     """Replace an `attn.recurrence_step` whose step is total (`region_safety.make_total`) by a tile program.
 
-    With `value_block` a program has that many value features, if they can be computed apart.
+    With `value_block` a program has that many value features, if they can be computed apart; without, as many
+    as make no more than `elements` of a state, or half of these where the new state waits for sums over it.
     """
     with ir.InsertionPoint(op), op.location:
-        results = _Step(op, value_block).build()
+        results = _Step(op, value_block, elements).build()
     for old, new in zip(op.operation.results, results, strict=True):
         old.replace_all_uses_with(new)
     op.operation.erase()
 
 
 class _Step:
-    def __init__(self, op: ir.OpView, value_block: int):
+    def __init__(self, op: ir.OpView, value_block: int, elements: int):
         *self.inputs, self.pool, self.slots = op.operation.operands
         self.o_type, self.pool_type = (ir.RankedTensorType(result.type) for result in op.operation.results)
         self.acc = self.pool_type.element_type
-        self.step = StepOnBlock(op.operation.regions[0].blocks[0], value_block)
+        block = op.operation.regions[0].blocks[0]
+        self.step = StepOnBlock(block, value_block)
+        if elements and not value_block:
+            most = elements // 2 if self.step.sums_old_state else elements
+            wanted = self.step.size
+            while wanted * self.pool_type.shape[2] > most and wanted % 2 == 0:
+                wanted //= 2
+            self.step = StepOnBlock(block, wanted)
 
     def build(self) -> list[ir.Value]:
         requests, heads = rw.sizes(self.inputs[0])[0], rw.sizes(self.pool)[1]

@@ -34,6 +34,21 @@ class StepOnBlock:
         if 0 < wanted < features and features % wanted == 0 and self._is_independent(wanted):
             self.size, self.blocks = wanted, features // wanted
 
+    @property
+    def sums_old_state(self) -> bool:
+        """Whether the new state is computed from sums over the old one, as in a delta rule."""
+        dependent, sums = {self.state}, set()
+        for view in self.step.operations:
+            op = view.operation
+            operands = [*op.operands, *[each for inner in rw.walk_list(op) for each in inner.operands]]
+            if any(operand in dependent for operand in operands):
+                dependent.update(op.results)
+                reduces = "reduction" in str(op.attributes.get("iterator_types", ""))
+                if reduces or op.name == "linalg.reduce" or any(operand in sums for operand in operands):
+                    sums.update(op.results)
+        *_, terminator = self.step.operations
+        return terminator.operands[0] in sums
+
     def first(self, block: ir.Value) -> ir.Value:
         """The first value feature of a block."""
         return arith.muli(block, rw.index(self.size))

@@ -55,7 +55,8 @@ def tt(
     tile_lists: Annotated[bool, "tiles are tested before the loops over them, which lists are for"] = True,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
     value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
-    step_value_block: Annotated[int, "the same of one that computes one position"] = 64,
+    step_value_block: Annotated[int, "the same of one that computes one position; 0: by its elements"] = 0,
+    step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
     keep_loops: Annotated[bool, "loops over tiles of keys stay loops where they turn once"] = False,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
@@ -82,7 +83,8 @@ def tt(
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}{few}}}",
-            f"attn-tile-steps{{value-block={value_block} step-value-block={step_value_block}}}",
+            f"attn-tile-steps{{value-block={value_block} step-value-block={step_value_block} "
+            f"step-elements={step_elements}}}",
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
             "attn-tile-tensors",
             "convert-elementwise-to-linalg",
@@ -125,7 +127,8 @@ def hopper(
     pack_heads: Annotated[bool, "the rows of a tile are of all query heads of a kv head"] = False,
     split_programs: Annotated[int, "programs that parts of the keys are for; 0: keys stay whole"] = 0,
     value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
-    step_value_block: Annotated[int, "the same of one that computes one position"] = 64,
+    step_value_block: Annotated[int, "the same of one that computes one position; 0: by its elements"] = 0,
+    step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
 ) -> str:
     """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
 
@@ -138,7 +141,7 @@ def hopper(
         (
             f"attn-tt{{{rows} block-kv={block_kv} retry-block-kv={retry} "
             f"split-features=true fuse-operands=false keep-loops=true {few}"
-            f"value-block={value_block} step-value-block={step_value_block} "
+            f"value-block={value_block} step-value-block={step_value_block} step-elements={step_elements} "
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
             "tt-mask-words",

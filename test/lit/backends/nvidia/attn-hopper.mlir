@@ -8,7 +8,7 @@
 // PIPELINE:      builtin.module(
 // PIPELINE-SAME: attn-guard-operations,attn-derive-online{max-passes=64},
 // PIPELINE-SAME: attn-tile{{{.*}}rows-last=false masked-values=check-result retry-block-kv=16 split-features=true score-ranges=3 tile-lists=true},
-// PIPELINE-SAME: attn-tile-steps{value-block=16 step-value-block=64},attn-fuse-elementwise{operands=o},attn-tile-tensors,convert-elementwise-to-linalg,sccp,tt-keep-loops,canonicalize,cse,
+// PIPELINE-SAME: attn-tile-steps{value-block=16 step-elements=8192},attn-fuse-elementwise{operands=o},attn-tile-tensors,convert-elementwise-to-linalg,sccp,tt-keep-loops,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{library=ocml descriptors=true section=4 pairs=true},
 // PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals,tt-mask-words,
 // PIPELINE-SAME: tt-skew-products{carry-rounded=true},

@@ -8,7 +8,7 @@
 // PIPELINE:      builtin.module(
 // PIPELINE-SAME: attn-guard-operations,attn-derive-online{max-passes=64},
 // PIPELINE-SAME: attn-tile{block-q=32 block-kv=128 rows-last=false masked-values=check-result score-ranges=3 tile-lists=true},
-// PIPELINE-SAME: attn-tile-steps{value-block=16 step-value-block=64},attn-fuse-elementwise,attn-tile-tensors,convert-elementwise-to-linalg,canonicalize,cse,
+// PIPELINE-SAME: attn-tile-steps{value-block=16 step-elements=8192},attn-fuse-elementwise,attn-tile-tensors,convert-elementwise-to-linalg,canonicalize,cse,
 // PIPELINE-SAME: convert-tiles-to-tt{precision=tf32 library=ocml},
 // PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals)
 
