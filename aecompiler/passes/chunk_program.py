@@ -242,7 +242,8 @@ class ChunkProgram:
             elif op.name == "linalg.generic" and op.block == self.block and _is_by_elements(op):
                 pending.extend(list(op.operands)[: len(op.operands) - 1])
             elif op.name == "tensor.extract_slice" and op.block == self.block and op.operands[0] not in found:
-                if rw.definer(op.operands[0]) is not None and rw.definer(op.operands[0]).block == self.block:
+                source = rw.definer(op.operands[0])
+                if source is not None and source.block == self.block:
                     return None
             elif op.name == "tensor.splat" and not _follows(op.operands[0], v, self.block):
                 continue
