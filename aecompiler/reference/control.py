@@ -1,12 +1,13 @@
-"""`scf.for` and `scf.if` around attention ops, with bounds and conditions that all lanes share."""
+"""`scf` around attention ops, and in what they are lowered to; all lanes share bounds and conditions."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-from aecompiler.reference.machine import Frame, Instruction, implements, uniform
+from aecompiler.reference.machine import DYNAMIC, HANDLERS, Frame, Instruction, implements, uniform
 
 Array = np.ndarray
 
@@ -33,3 +34,29 @@ def _if(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
     results = inner.run(region[0], [])
     frame.close(inner)
     return results
+
+
+@implements("scf.forall")
+def _forall(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
+    """One iteration after the other: what several insert at one place is what the last of them does."""
+    split = len(args) - len(op.results)
+    dynamic, outs = iter(args[:split]), list(args[split:])
+    lower, upper, step = (
+        [uniform(next(dynamic), op) if number == DYNAMIC else number for number in op.integers(name)]
+        for name in ("staticLowerBound", "staticUpperBound", "staticStep")
+    )
+    rank = len(lower)
+    (ending,) = op.body.terminator.regions
+    inserts = [each for block in ending for each in (*block.instructions, block.terminator)]
+    into = op.body.arguments[rank:]
+    for places in itertools.product(*map(range, lower, upper, step)):
+        inner = frame.inner(())
+        numbers = [np.full((1,) * len(frame.lanes), place, np.int64) for place in places]
+        inner.run(op.body, [*numbers, *outs])
+        for insert in inserts:
+            part, target, *rest = insert.operands
+            at = into.index(target)
+            parts = [inner[part], outs[at], *(inner[number] for number in rest)]
+            (outs[at],) = HANDLERS["tensor.insert_slice"](insert, parts, inner)
+        frame.close(inner)
+    return outs

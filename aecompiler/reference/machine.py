@@ -114,7 +114,10 @@ class Decoder:
             operand_types=operand_types,
             result_types=result_types,
             attributes=op.attributes,
-            regions=tuple(tuple(self.block(block) for block in region.blocks) for region in op.regions),
+            regions=tuple(
+                tuple(self.block(block) for block in region.blocks if len(block.operations))
+                for region in op.regions
+            ),
             location=location,
         )
 

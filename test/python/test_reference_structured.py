@@ -273,3 +273,27 @@ def test_loops_and_branches():
 }"""
     assert run(text, 4, 1.5)[0] == 12.0
     assert run(text, 0, 1.5)[0] == 1.5
+
+
+def test_parallel_loops_insert_their_parts():
+    text = """func.func @f(%x: tensor<?x3xf64>, %n: index) -> (tensor<?x3xf64>, tensor<?xf64>) {
+  %zero = arith.constant 0 : index
+  %rows = tensor.empty(%n) : tensor<?x3xf64>
+  %sums = tensor.empty(%n) : tensor<?xf64>
+  %r:2 = scf.forall (%i, %j) in (%n, 3) shared_outs(%a = %rows, %b = %sums)
+      -> (tensor<?x3xf64>, tensor<?xf64>) {
+    %part = tensor.extract_slice %x[%i, %j] [1, 1] [1, 1] : tensor<?x3xf64> to tensor<1x1xf64>
+    %twice = arith.addf %part, %part : tensor<1x1xf64>
+    %flat = tensor.collapse_shape %twice [[0, 1]] : tensor<1x1xf64> into tensor<1xf64>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %twice into %a[%i, %j] [1, 1] [1, 1] : tensor<1x1xf64> into tensor<?x3xf64>
+      tensor.parallel_insert_slice %flat into %b[%i] [1] [1] : tensor<1xf64> into tensor<?xf64>
+    }
+  }
+  return %r#0, %r#1 : tensor<?x3xf64>, tensor<?xf64>
+}"""
+    x = np.arange(12.0).reshape(4, 3)
+    rows, last = run(text, x, 4)
+    np.testing.assert_array_equal(rows, 2 * x)
+    np.testing.assert_array_equal(last, 2 * x[:, 2])
+    assert run(text, x[:0], 0)[0].shape == (0, 3)

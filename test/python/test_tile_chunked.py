@@ -9,6 +9,10 @@ from chunked_forms import Form
 from cpu_numerics import assert_close
 
 import aecompiler as aec
+from aecompiler.bindings import ir
+from aecompiler.dialect import make_context
+from aecompiler.passes.infra import run_pipeline
+from aecompiler.reference import evaluate
 
 FORMS = {
     "linear": Form(),
@@ -50,6 +54,20 @@ def test_every_form_at_every_length(name, chunk):
     kernel = compiled(form)
     for length in (0, 1, chunk - 1, chunk, chunk + 1, 3 * chunk + 5):
         check(kernel, form, form.draw(2, length))
+
+
+@pytest.mark.parametrize("options", ["", "decay-bound=0 solve-rows=3", "heads=2 value-block=2"])
+@pytest.mark.parametrize("name", FORMS)
+def test_tile_program_evaluated_in_float64(name, options):
+    """The laws are exact: what is left is rounding."""
+    form = dataclasses.replace(FORMS[name], chunk=8, heads=(1, 1, 2))
+    with make_context():
+        module = ir.Module.parse(form.text())
+        run_pipeline(module, f"attn-tile-chunked{{{options}}}")
+        arrays = form.draw(1, 19)
+        found = evaluate(module.body.operations[0], list(arrays.values()))
+    for got, want in zip(found, form.evaluate(arrays), strict=True):
+        assert_close(got, want, 1e-13)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 64, 256])
