@@ -32,6 +32,7 @@ class AttnDeriveChunked(Pass):
     NAME = "attn-derive-chunked"
 
     chunk: int = option(64, "the positions of a chunk")
+    diagonal_chunk: int = option(0, "the same where each key feature has its own decay; 0: as chunk")
     keep_refused: bool = option(
         False, "leave a recurrence without such a form as it is, in place of an error"
     )
@@ -39,6 +40,8 @@ class AttnDeriveChunked(Pass):
     def __post_init__(self) -> None:
         if not 1 <= self.chunk <= MAX_CHUNK:
             raise ValueError(f"expects chunk to be 1 to {MAX_CHUNK}, got {self.chunk}")
+        if not 0 <= self.diagonal_chunk <= MAX_CHUNK:
+            raise ValueError(f"expects diagonal-chunk to be 0 to {MAX_CHUNK}, got {self.diagonal_chunk}")
 
     def run(self, op: ir.Operation) -> None:
         """See `Pass.run`."""
@@ -47,7 +50,9 @@ class AttnDeriveChunked(Pass):
         for program in _programs(op):
             try:
                 derived = _derive(program)
-                found.append((program, create_chunked(derived, self.chunk, explanation(derived.form))))
+                found.append(
+                    (program, create_chunked(derived, self._chunk(derived), explanation(derived.form)))
+                )
             except PassFailure:
                 if not self.keep_refused:
                     for _, new in found:
@@ -56,19 +61,26 @@ class AttnDeriveChunked(Pass):
         for old, new in found:
             replace_by_chunked(old, new)
 
+    def _chunk(self, derived: Derived) -> int:
+        """The positions of a chunk: products with a decay for each feature cost more."""
+        return (derived.form.transition.diagonal and self.diagonal_chunk) or self.chunk
+
     def explain(self, op: ir.Operation) -> str:
         """The derivations of all recurrences, as text; with keep-refused, why others have none."""
         texts = []
         for number, program in enumerate(_programs(op)):
             title = f"{program.name} {number}{_place(program)}: "
             try:
-                lines = explanation(_derive(program).form)
+                derived = _derive(program)
+                lines = explanation(derived.form)
             except PassFailure as error:
                 if not self.keep_refused:
                     raise
                 texts.append(f"{title}refused\n  {error}")
                 continue
-            texts.append("\n".join([f"{title}chunks of {self.chunk}", *(f"  {line}" for line in lines)]))
+            texts.append(
+                "\n".join([f"{title}chunks of {self._chunk(derived)}", *(f"  {line}" for line in lines)])
+            )
         return "\n\n".join(texts)
 
 

@@ -81,6 +81,8 @@ class Decays:
 
     def wide_sums(self, exclusive: bool) -> ir.Value:
         """Running sums of scalar logarithms, in the type in which their differences are taken."""
+        if self.wide == self.acc:
+            return self.sums(exclusive)
         return self._once(
             ("wide", exclusive), lambda: running_sum(self.logs, self.wide, inclusive=not exclusive)
         )

@@ -27,6 +27,12 @@ from aecompiler.passes.structured_ops import TO_STATE
 ROW, COLUMN, ELEMENT = (0,), (1,), (0, 1)
 """How loops over a tile index the number of a row, of a column, and an element."""
 
+FALLBACK = "attn.fallback"
+"""The attribute of an `scf.if` whose second branch is right in any case, slow, and hardly ever taken."""
+
+INVERSE = "attn.inverse"
+"""The attribute of products that make an inverse of factors which are inverses themselves: errors grow."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
@@ -76,15 +82,22 @@ class ChunkLaw:
 
     def apply(self, state: ir.Value) -> tuple[ir.Value, ir.Value]:
         """O `[L, Dv]` and the state after the chunk, `[Dk, Dv]`, from the state before it."""
-        inputs = self.inputs
+        inputs = self.inputs = self._with_scaled_values(self.inputs)
         readers = [inputs.query, *([inputs.erase] if inputs.erase else [])]
         pairs = self._pairs(readers)
         update = inputs.value
         if inputs.erase is not None:
             update = self._solve(self._scaled_pairs(inputs.erase, pairs[1], -1.0), state)
+            self.inputs = dataclasses.replace(inputs, key_scale=None)
         weights = self._scaled_pairs(inputs.query, pairs[0])
         outputs = self._product((weights, (0, 2)), (update, (2, 1)), self._carried_over(state))
         return outputs, self._next_state(state, update)
+
+    def _with_scaled_values(self, inputs: ChunkInputs) -> ChunkInputs:
+        """Without erases the scales of keys may as well be those of values, which are fewer than pairs."""
+        if inputs.erase is not None or inputs.key_scale is None:
+            return inputs
+        return dataclasses.replace(inputs, value=self._with_key_scale(inputs.value), key_scale=None)
 
     # ---- what positions give each other ------------------------------------------------------------
 
@@ -129,7 +142,7 @@ class ChunkLaw:
     # ---- the rank-one terms ------------------------------------------------------------------------
 
     def _solve(self, pairs: ir.Value, state: ir.Value) -> ir.Value:
-        """U, from -N and the state."""
+        """key_scale U, from -N and the state: rows of the inverse are scaled, which are known before."""
         inputs = self.inputs
         assert inputs.erase is not None
         erased = self._read(inputs.erase, state)
@@ -141,8 +154,22 @@ class ChunkLaw:
             lambda e: arith.subf(rw.convert_float(e[0], self.acc), e[1]),
         )
         if 0 < self.how.solve_rows < self.length:
-            return self._substituted(pairs, difference)
-        return self._times_inverse(pairs, difference)
+            return self._with_key_scale(self._substituted(pairs, difference))
+        zeros = rw.filled(shape_of(difference), self.acc, 0.0)
+        inverse = self._with_key_scale(self._inverse(pairs))
+        return self._product((inverse, (0, 2)), (difference, (2, 1)), zeros)
+
+    def _with_key_scale(self, tile: ir.Value) -> ir.Value:
+        """A tile whose rows are scaled as the keys are."""
+        scale = self.inputs.key_scale
+        if scale is None:
+            return tile
+        return elementwise(
+            [(tile, ELEMENT), (scale, ROW)],
+            shape_of(tile),
+            self.acc,
+            lambda e: arith.mulf(rw.convert_float(e[0], self.acc), e[1]),
+        )
 
     def _times_inverse(self, negative: ir.Value, right: ir.Value) -> ir.Value:
         zeros = rw.filled(shape_of(right), self.acc, 0.0)
@@ -178,6 +205,8 @@ class ChunkLaw:
                 zeros = rw.filled([length, length], self.acc, 0.0)
                 right = self._product((part, (0, 2)), (inverse, (2, 1)), zeros)
                 inverse = self._product((inverse, (0, 2)), (right, (2, 1)), inverse)
+                for each in (right, inverse):
+                    each.owner.attributes[INVERSE] = ir.UnitAttr.get()
             block *= 2
         if inverse is None:
             return rw.filled([1, 1], self.acc, 1.0)
@@ -317,12 +346,14 @@ class Diagonal:
         inside = self._are_bounded(from_middle[False])
         if True in from_middle:
             inside = arith.andi(inside, self._are_bounded(from_middle[True]))
-        return rw.if_else(
+        results = rw.if_else(
             inside,
             [square] * len(readers),
             lambda: self._at_once(readers, from_middle),
             lambda: self._by_halves(readers),
         )
+        results[0].owner.attributes[FALLBACK] = ir.UnitAttr.get()
+        return results
 
     def _difference(self, sums: ir.Value, middle: ir.Value) -> ir.Value:
         ins = [(sums, ELEMENT), (middle, COLUMN)]

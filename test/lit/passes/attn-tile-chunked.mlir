@@ -29,7 +29,7 @@
 // CHECK:               arith.select
 // CHECK:             %[[QSTATE:[^ ]+]] = linalg.generic {{.*}} ins(%[[QT]], %[[STATE]] :
 // CHECK:             %[[CARRIED:[^ ]+]] = linalg.generic {{.*}} ins(%[[QSTATE]],
-// CHECK:             %[[ROWS:[^ ]+]] = linalg.generic {{.*}} ins(%[[P]], %[[VT]] : tensor<16x16xf32>, tensor<16x32xbf16>) outs(%[[CARRIED]] :
+// CHECK:             %[[ROWS:[^ ]+]] = linalg.generic {{.*}} ins(%[[P]], %{{.+}} : tensor<16x16xf32>, tensor<16x32xf32>) outs(%[[CARRIED]] :
 // CHECK:             %[[KEPT:[^ ]+]] = linalg.generic {{.*}} ins(%[[STATE]], %{{.+}} : tensor<64x32xf32>, tensor<f32>)
 // CHECK:             attn.prefix_sum = {block = 16 : i64, inclusive = false, reverse = true}
 // CHECK:             %[[NEXT:[^ ]+]] = linalg.generic {{.*}} ins(%[[KT]], %{{.+}} : tensor<16x64xbf16>, tensor<16x32xf32>) outs(%[[KEPT]] :
