@@ -107,7 +107,7 @@ class Frame:
     def block(self, block: ir.Block) -> list[Any]:
         for view in block.operations:
             op = view.operation
-            if op.name in ("func.return", "scf.yield", "tt.return", "tt.reduce.return"):
+            if op.name in ("func.return", "scf.yield", "tt.return", "tt.reduce.return", "tt.scan.return"):
                 return [self.values[operand] for operand in op.operands]
             self.operation(op)
         raise AssertionError("a block without an end")
@@ -225,6 +225,19 @@ class Frame:
             (value,) = _Loose(self).block(block)
         return [value[0]]
 
+    def scan(self, op: ir.Operation, operands: list) -> list:
+        axis, reverse = (
+            ir.IntegerAttr(op.attributes["axis"]).value,
+            ir.BoolAttr(op.attributes["reverse"]).value,
+        )
+        value = np.moveaxis(operands[0], axis, 0)
+        value = np.array(value[::-1] if reverse else value)
+        block = op.regions[0].blocks[0]
+        for place in range(1, len(value)):
+            self.values.update(zip(block.arguments, (value[place - 1], value[place]), strict=True))
+            (value[place],) = _Loose(self).block(block)
+        return [np.moveaxis(value[::-1] if reverse else value, 0, axis)]
+
     def constant(self, op: ir.Operation, operands: list) -> list:
         attribute, type_ = op.attributes["value"], op.results[0].type
         shape = tuple(type_.shape) if isinstance(type_, ir.RankedTensorType) else ()
@@ -339,6 +352,7 @@ _HANDLERS: dict[str, Callable[[Frame, ir.Operation, list], list]] = {
     "tt.descriptor_load": lambda frame, op, operands: tensor_descriptors.load(op, operands),
     "tt.descriptor_store": lambda frame, op, operands: tensor_descriptors.store(op, operands),
     "tt.reduce": Frame.reduce,
+    "tt.scan": Frame.scan,
     "tt.extern_elementwise": Frame.library,
     "tt.elementwise_inline_asm": Frame.assembly,
     "tt.get_program_id": lambda frame, op, operands: [frame.ids[ir.IntegerAttr(op.attributes["axis"]).value]],

@@ -23,6 +23,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_narrow_bits,
     tt_skew_products,
 )
+from aecompiler.backends.triton.chunk_kernels import USUAL_SHARED_BYTES
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.passes.infra import register_pipeline
 from aecompiler.passes.options import render
@@ -57,6 +58,13 @@ def tt(
     value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
     step_value_block: Annotated[int, "the same of one that computes one position; 0: by its elements"] = 0,
     step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
+    chunk: Annotated[int, "positions of a chunk of a recurrence; 0: one after the other"] = 64,
+    diagonal_chunk: Annotated[int, "the same where each key feature has its own decay"] = 32,
+    chunk_value_block: Annotated[int, "value features of a program of a chunked recurrence; 0: all"] = 64,
+    chunk_stages: Annotated[int, "tiles of chunks on their way from memory at a time; 0: by their size"] = 0,
+    chunk_shared_bytes: Annotated[
+        int, "shared memory of a multiprocessor for blocks with chunks"
+    ] = USUAL_SHARED_BYTES,
     keep_loops: Annotated[bool, "loops over tiles of keys stay loops where they turn once"] = False,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
@@ -83,6 +91,7 @@ def tt(
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}{few}}}",
+            *(_chunks(chunk, diagonal_chunk, chunk_value_block) if chunk else []),
             f"attn-tile-steps{{value-block={value_block} step-value-block={step_value_block} "
             f"step-elements={step_elements}}}",
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
@@ -93,7 +102,8 @@ def tt(
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
             f"pairs={render(pairs)} least-value-features={least_value_features} "
-            f"descriptors={render(descriptors)}}}",
+            f"descriptors={render(descriptors)} chunk-stages={chunk_stages} "
+            f"chunk-shared-bytes={chunk_shared_bytes}}}",
             "tt-narrow-bits",
             "tt-move-addends",
             *(["tt-fold-exponents"] if fold_exponents else []),
@@ -101,6 +111,15 @@ def tt(
             *_TANH[tanh],
         )
     )
+
+
+def _chunks(chunk: int, diagonal_chunk: int, value_block: int) -> list[str]:
+    """Recurrences in chunks, where they have such a form, with what knows nothing of the state before."""
+    return [
+        f"attn-derive-chunked{{chunk={chunk} diagonal-chunk={min(chunk, diagonal_chunk)} keep-refused=true}}",
+        f"attn-tile-chunked{{value-block={value_block}}}",
+        "attn-hoist-chunks",
+    ]
 
 
 _RETRY_BLOCK_KV = 16
@@ -129,6 +148,12 @@ def hopper(
     value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
     step_value_block: Annotated[int, "the same of one that computes one position; 0: by its elements"] = 0,
     step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
+    chunk: Annotated[int, "positions of a chunk of a recurrence; 0: one after the other"] = 64,
+    chunk_value_block: Annotated[int, "value features of a program of a chunked recurrence; 0: all"] = 64,
+    chunk_stages: Annotated[int, "tiles of chunks on their way from memory at a time; 0: by their size"] = 0,
+    chunk_shared_bytes: Annotated[
+        int, "shared memory of a multiprocessor for blocks with chunks"
+    ] = USUAL_SHARED_BYTES,
 ) -> str:
     """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
 
@@ -142,6 +167,8 @@ def hopper(
             f"attn-tt{{{rows} block-kv={block_kv} retry-block-kv={retry} "
             f"split-features=true fuse-operands=false keep-loops=true {few}"
             f"value-block={value_block} step-value-block={step_value_block} step-elements={step_elements} "
+            f"chunk={chunk} chunk-value-block={chunk_value_block} chunk-stages={chunk_stages} "
+            f"chunk-shared-bytes={chunk_shared_bytes} "
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}}}",
             "tt-mask-words",

@@ -9,7 +9,9 @@ from typing import Any
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.nvidia.target import NvidiaTarget
+from aecompiler.backends.triton.chunk_kernels import BLOCKS, USUAL_SHARED_BYTES
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
+from aecompiler.dialect.chunked import MAX_CHUNK
 from aecompiler.errors import BackendError
 from aecompiler.passes.attn_tile import MAX_BLOCK
 from aecompiler.passes.attn_tile_steps import MAX_VALUE_BLOCK
@@ -53,7 +55,10 @@ class NvidiaSchedule(Schedule):
     "keys", keys are cut into as many parts as the chip has room for programs, and what programs find is
     merged by a second kernel, or "none". Where these are "", both are chosen for calls with few queries.
 
-    `value_block`: the value features of a program of a recurrence, where they are independent.
+    `value_block`: the value features of a program of a recurrence, where they are independent. `chunk`: the
+    positions of a chunk of a recurrence, 64 where it is 0, or as many as keys in a tile; where each key
+    feature has its own decay they are 32 at most. Of chunks as many are on their way from memory as leave
+    room for two blocks.
 
     `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
     4096. `queries` is that of q, 0: as long as k. They change nothing of what is computed. `tune`: so many
@@ -73,6 +78,7 @@ class NvidiaSchedule(Schedule):
     pack: str = ""
     split: str = ""
     value_block: int = 0
+    chunk: int = 0
     length: int = 0
     queries: int = 0
     tune: int = 0
@@ -108,6 +114,8 @@ class NvidiaSchedule(Schedule):
             )
         if not 0 <= self.tune <= MAX_TUNE:
             raise ValueError(f"expects tune to be 1 to {MAX_TUNE}, or 0 for none, got {self.tune}")
+        if not 0 <= self.chunk <= MAX_CHUNK:
+            raise ValueError(f"expects chunk to be 1 to {MAX_CHUNK}, or 0 to choose, got {self.chunk}")
         if not 0 <= self.value_block <= MAX_VALUE_BLOCK:
             raise ValueError(
                 f"expects value_block to be 1 to {MAX_VALUE_BLOCK}, or 0 to choose, got {self.value_block}"
@@ -187,13 +195,20 @@ PLAIN: tuple[Mapping[str, Any], ...] = (
 )
 """What is tried in turn without such tasks: smaller tiles fit where larger ones do not."""
 
+USUAL_CHUNK = 64
+"""The positions of a chunk: with 128 one H100 had too few registers, with 32 wgmma has half as many rows."""
+
 
 def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU."""
     chosen = schedule.resolved()
     tanh = f" tanh={chosen.tanh or Tanh.NARROW.value}"
     block = chosen.value_block
-    values = f" value-block={block} step-value-block={block}" if block else ""
+    values = f" value-block={block} step-value-block={block} chunk-value-block={block}" if block else ""
+    if (chunk := chosen.chunk or min(USUAL_CHUNK, chosen.block_kv)) != USUAL_CHUNK:
+        values += f" chunk={chunk}"
+    if (shared := target.shared_bytes - BLOCKS * target.reserved_shared_bytes) != USUAL_SHARED_BYTES:
+        values += f" chunk-shared-bytes={shared}"
     if chosen.consumers:
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
+from aecompiler.backends.triton.chunk_kernels import USUAL_SHARED_BYTES, choose_for_chunks
 from aecompiler.backends.triton.elementwise import LIBRARIES
 from aecompiler.backends.triton.kernel import KernelBuilder, KernelOptions
 from aecompiler.backends.triton.kernel_abi import DESCRIPTORS, LAUNCH
@@ -46,6 +47,11 @@ class ConvertTilesToTT(Pass):
     products of f32 are computed. A product with the attribute `attn.exact` widens the narrower factor, and is
     none of attention: its kernel gets the attribute `tt_host.without_layouts`, and no roles of warps.
 
+    Kernels of chunked recurrences get it, too, and the numbers of warps and stages that they are compiled
+    with, those with loops as many stages as leave room for two blocks. Factors of their products are rounded
+    to bf16 if there are operands of that type, but for those of the inverse, of which products are by
+    `tf32`. Running sums over rows are products with a triangle of ones, in three parts that lose nothing.
+
     ```mlir
     %o = scf.forall (%b, %h, %t) in (%batch, 8, %tiles) shared_outs(%out = %empty) -> (...) {...}
     ```
@@ -67,6 +73,13 @@ class ConvertTilesToTT(Pass):
     )
     pairs: bool = option(
         False, "such tiles of a head come in the order first, last, second, last but one, ..., in pairs"
+    )
+
+    chunk_stages: int = option(
+        0, "tiles of chunks that are on their way from memory at a time; 0: with room for two blocks"
+    )
+    chunk_shared_bytes: int = option(
+        USUAL_SHARED_BYTES, "shared memory that blocks with chunks have together"
     )
 
     def __post_init__(self) -> None:
@@ -92,6 +105,8 @@ class ConvertTilesToTT(Pass):
             pairs=self.pairs,
             least_value_features=self.least_value_features,
             descriptors=self.descriptors,
+            chunk_stages=self.chunk_stages,
+            chunk_shared_bytes=self.chunk_shared_bytes,
         )
         for function in rw.walk_list(op, "func.func"):
             loops = [loop for loop in rw.walk_list(function, "scf.forall") if len(loop.results)]
@@ -138,8 +153,10 @@ def _convert(module: ir.Operation, loop: ir.Operation, name: str, options: Kerne
     block = module.regions[0].blocks[0]
     with ir.InsertionPoint(block), loop.location:
         kernel.build()
-    if any(EXACT in each.attributes for each in rw.walk_list(loop, "linalg.generic")):
+    if kernel.has_chunks or any(EXACT in each.attributes for each in rw.walk_list(loop, "linalg.generic")):
         kernel.function.attributes[kir.WITHOUT_LAYOUTS] = ir.UnitAttr.get()
+    if kernel.has_chunks:
+        choose_for_chunks(loop, kernel.function, options)
     with ir.InsertionPoint(loop), loop.location:
         one = rw.index(1)
         count = one

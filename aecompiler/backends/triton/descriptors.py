@@ -116,12 +116,7 @@ class Descriptors:
         *_, rows, features = region.kept
         part = _Slice.of(op)
         tensor = self.kernel.arguments[region.memory.argument]
-        start, width, all_features = (
-            part.offsets[features],
-            part.sizes[features],
-            size_of(tensor, features),
-        )
-        if not all(isinstance(each, int) for each in (start, width, all_features)):
+        if not all(isinstance(each, int) for each in (part.sizes[features], size_of(tensor, features))):
             return False
         size, offset, extent = part.sizes[rows], part.offsets[rows], size_of(tensor, rows)
         if isinstance(size, int):

@@ -262,6 +262,28 @@ def reduce(value: ir.Value, axis: int, combine: Callable[[ir.Value, ir.Value], i
     return op.results[0]
 
 
+def scan(
+    value: ir.Value, axis: int, reverse: bool, combine: Callable[[ir.Value, ir.Value], ir.Value]
+) -> ir.Value:
+    """What an associative operation makes of all elements along an axis up to each, or from each on."""
+    expect(0 <= axis < len(shape_of(value)), "tt.scan", f"a tensor with a dimension {axis}", value)
+    op = ir.Operation.create(
+        "tt.scan",
+        results=[value.type],
+        operands=[value],
+        attributes={
+            "axis": ir.Attribute.parse(f"{axis} : i32"),
+            "reverse": ir.Attribute.parse("true" if reverse else "false"),
+        },
+        regions=1,
+    )
+    element = element_of(value)
+    block = op.regions[0].blocks.append(element, element)
+    with ir.InsertionPoint(block):
+        create("tt.scan.return", [combine(*block.arguments)], [])
+    return op.results[0]
+
+
 def library_call(name: str, operands: Sequence[ir.Value], type_: ir.Type, library: str) -> ir.Value:
     """A pure function of the device's library, element by element; all types of one shape."""
     expect(len({shape_of(value) for value in operands}) == 1, name, "operands of one shape", *operands)

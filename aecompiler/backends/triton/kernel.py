@@ -27,6 +27,7 @@ from aecompiler.backends.triton.tiles import Tile
 from aecompiler.backends.triton.windows import Window
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.chunk_program import CHUNKS
 from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.structured_ops import UnsupportedTile, is_structured
 
@@ -48,6 +49,8 @@ class KernelOptions:
     pairs: bool
     least_value_features: int
     descriptors: bool
+    chunk_stages: int
+    chunk_shared_bytes: int
 
 
 Entry = Lanes | Tile | Global | Window
@@ -82,6 +85,8 @@ class KernelBuilder:
         self.body = body
         self.function: ir.Operation
         self.descriptors = Descriptors(self)
+        self.has_chunks = any(CHUNKS in each.attributes for each in (loop, *rw.walk_list(loop, "scf.for")))
+        """Whether the program is a part of a chunked recurrence."""
 
     def build(self) -> None:
         """Add the `tt.func` at the insertion point."""
@@ -129,6 +134,17 @@ class KernelBuilder:
         """Whether there is an argument of floats of fewer than 32 bits."""
         elements = [getattr(value.type, "element_type", value.type) for value in self.arguments]
         return any(str(element) in ("f16", "bf16") for element in elements)
+
+    @property
+    def rounds_chunks(self) -> bool:
+        """Whether factors of products of chunks are rounded to bf16, as operands are that are in memory."""
+        types = {str(getattr(value.type, "element_type", value.type)) for value in self.arguments}
+        return self.has_chunks and "bf16" in types
+
+    @property
+    def precision(self) -> str:
+        """How products of f32 are computed: for an inverse beside bf16 the digits of tf32 are enough."""
+        return "tf32" if self.rounds_chunks else self.options.precision
 
     # ---- parameters ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
@@ -82,6 +82,40 @@ def put(small: Tile, tile: Tile, part: Part, padded: Sequence[int], own: Sequenc
     if inside:
         value = ln.choose(inside[0], value, old, padded)
     return Tile(ln.spread(value, loops, padded).value, None, tile.shape)
+
+
+def put_at(
+    small: Tile, tile: Tile, kept: Sequence[int], places: Mapping[int, Lanes], padded: Sequence[int]
+) -> Tile:
+    """A tile, of shape `padded` in registers, with what stands at `places` of some dimensions replaced.
+
+    The part has the other dimensions, `kept`, whole.
+    """
+    loops = tuple(range(len(padded)))
+    value, old = small.lanes(tuple(kept)), tile.lanes(loops)
+    for axis, place in places.items():
+        here = ln.equal(Lanes(_positions(padded[axis]).value, (axis,), (0, padded[axis] - 1)), place, padded)
+        value = ln.choose(here, value, old, padded)
+    return Tile(ln.spread(value, loops, padded).value, None, tile.shape)
+
+
+def element(tile: Tile, places: Sequence[Lanes]) -> Lanes:
+    """One element of a tile: the sum of all, of which those at other places are taken for 0."""
+    if tile.value is None:
+        return tile.lanes(())
+    value = tile.value
+    if tile.merged > 1:
+        raise UnsupportedTile("an element of a tile whose dimensions are one in registers")
+    for place in reversed(places):
+        *_, size = shape = tt.shape_of(value)
+        axis, kind = len(shape) - 1, tt.element_of(value)
+        is_float = not isinstance(kind, ir.IntegerType)
+        positions = Lanes(_positions(size).value, (axis,), (0, size - 1))
+        zero = Lanes(tt.constant(kind, 0.0 if is_float else 0))
+        loops = tuple(range(len(shape)))
+        chosen = ln.choose(ln.equal(positions, place, shape), Lanes(value, loops), zero, shape)
+        value = tt.reduce(ln.spread(chosen, loops, shape).value, axis, arith.addf if is_float else arith.addi)
+    return Lanes(value)
 
 
 def _positions(size: int) -> Lanes:

@@ -11,9 +11,11 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
+from aecompiler.backends.triton.running_sums import counted, scan_vector, scanned, sum_rows
 from aecompiler.backends.triton.tiles import Tile
 from aecompiler.bindings import arith, ir, scf
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.chunk_law import INVERSE
 from aecompiler.passes.structured_ops import EXACT, Generic, Operand, UnsupportedTile, identity_of
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class Structured:
         product = self._as_product()
         if product is not None:
             return [self._product(*product)]
+        if (sums := self._running_sums()) is not None:
+            return [sums]
         inner = self.generic.reductions[-1:] if self.generic.rank > 2 else []
         if inner:
             return self._one_by_one(inner[0])
@@ -231,13 +235,29 @@ class Structured:
             and not _is_shifted_power(a if types[0] == wide else b)
         ):
             narrow = wide  # weights of any size: f16 would make infinities or zeros of them
+        if self.kernel.rounds_chunks and str(narrow) == "f32" and INVERSE not in self.generic.op.attributes:
+            narrow = ir.BF16Type.get()
         left, right = (_converted(each, narrow) for each in (left, right))
         start = self._tile(out)
         into = tt.trans(ln.spread(start.lanes(out.loops), sorted((x, y)), self.padded).value, _order((x, y)))
-        precision = self.kernel.options.precision if str(narrow) == "f32" else "ieee"
+        precision = self.kernel.precision if str(narrow) == "f32" else "ieee"
         if narrow.width < 32:
             precision = "tf32"  # of no effect
         return Tile(tt.dot(left, right, into, precision), None, self._sizes(out))
+
+    def _running_sums(self) -> Tile | None:
+        """What a sum over the positions before each position, or after it, gives; None for what is none."""
+        if (counts := counted(self)) is not None:
+            (rows,), (out,) = self.generic.ins, self.generic.outs
+            matrix = self._matrix(rows, (self.generic.reductions[0], out.loops[1]))
+            start = ln.spread(self._tile(out).lanes(out.loops), out.loops, self.padded)
+            return sum_rows(self, _Body(self, {}).value(counts), matrix, start.value)
+        law = scanned(self)
+        if law is None or not _is_constant(self._tile(self.generic.outs[0]), 0.0):
+            return None
+        (vector,) = self.generic.ins
+        lanes = self._tile(vector).lanes(vector.loops)
+        return scan_vector(self, law, self._without_padding(lanes, self.generic.reductions, 0))
 
     def _matrix(self, operand: Operand, loops: tuple[int, int]) -> ir.Value:
         """An operand with these loops as its dimensions, 0 where the sum goes beyond its size."""

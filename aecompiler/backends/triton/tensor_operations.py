@@ -11,7 +11,7 @@ from aecompiler.backends.triton import lanes as ln
 from aecompiler.backends.triton.elementwise import evaluate
 from aecompiler.backends.triton.lanes import Lanes
 from aecompiler.backends.triton.memory import Global, Region, tile_positions
-from aecompiler.backends.triton.parts import Part, part_of, put, take
+from aecompiler.backends.triton.parts import Part, element, part_of, put, put_at, take
 from aecompiler.backends.triton.tiles import Tile, merge
 from aecompiler.backends.triton.tt_keep_loops import HIDDEN
 from aecompiler.backends.triton.windows import Window, is_written_in_pieces
@@ -83,10 +83,13 @@ def _put(kernel: KernelBuilder, small: Tile, tile: Tile, part: Part) -> Tile:
 
 def _extract(kernel: KernelBuilder, op: ir.Operation) -> None:
     source = kernel.entry(op.operands[0])
-    if isinstance(source, Tile) and not source.shape:
-        kernel.entries[op.results[0]] = source.scalar()
-        return
     places = [kernel.lanes(place) for place in list(op.operands)[1:]]
+    if isinstance(source, Tile):
+        found = element(source, places)
+        if isinstance(op.results[0].type, ir.IndexType):
+            found = ln.number(found.value, (), (-(1 << 63), (1 << 63) - 1))
+        kernel.entries[op.results[0]] = found
+        return
     kernel.entries[op.results[0]] = kernel.gather(op, places, ())
 
 
@@ -116,6 +119,9 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
     value = kernel.descriptors.load(op, region) if kernel.options.descriptors else None
     clean = value is None or padded == sizes_there
     value = region.load() if value is None else value
+    if not shape:
+        kernel.entries[op.results[0]] = Tile(None, Lanes(value), ())
+        return
     kernel.entries[op.results[0]] = Tile(value, None, tuple(shape), clean, tuple(limits), True, merged)
 
 
@@ -168,7 +174,22 @@ def _insert_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
         kernel.entries[op.results[0]] = into
         return
     tile = kernel.tile(op.operands[1])
+    if rw.DYNAMIC in op.attributes["static_offsets"]:
+        kernel.entries[op.results[0]] = _put_row(kernel, op, small, tile)
+        return
     kernel.entries[op.results[0]] = _put(kernel, small, tile, part_of(op, small.shape))
+
+
+def _put_row(kernel: KernelBuilder, op: ir.Operation, small: Tile, tile: Tile) -> Tile:
+    """A tile with one row replaced, or one of another dimension, at a place that is computed."""
+    offsets, sizes, kept = _slice_of(kernel, op)
+    places = {axis: place for axis, place in enumerate(offsets) if axis not in kept}
+    is_whole = all(
+        sizes[axis] == tile.shape[axis] and rw.constant_value(offsets[axis].value) == 0 for axis in kept
+    )
+    if not is_whole or small.has_limits or tile.has_limits or max(small.merged, tile.merged) > 1:
+        raise UnsupportedTile("a part of a tile that is put at places that are computed, and is no row")
+    return put_at(small, tile, kept, places, kernel.register_sizes(tile.shape))
 
 
 def _select(kernel: KernelBuilder, op: ir.Operation) -> None:

@@ -22,7 +22,14 @@ _ALSO_ELEMENTWISE = (
     "tt.bitcast",
     "tt.fp_to_fp",
 )
-_OPAQUE = ("tt.descriptor_load", "tt.descriptor_store", "tt.get_program_id", "tt.return", "tt.reduce.return")
+_OPAQUE = (
+    "tt.descriptor_load",
+    "tt.descriptor_store",
+    "tt.get_program_id",
+    "tt.return",
+    "tt.reduce.return",
+    "tt.scan.return",
+)
 
 _Node = tuple[object, ...]
 
@@ -122,6 +129,9 @@ class TileAxes:
         if nodes:
             self._all(nodes, self._of_result(op.results[0]))
 
+    def _scan(self, op: ir.Operation) -> None:
+        self._all(self._of_operand(op, 0), self._of_result(op.results[0]))
+
     def _dot(self, op: ir.Operation) -> None:
         (m, k), (k2, n), into = (self._of_operand(op, number) for number in range(3))
         self._unify(k, k2)
@@ -153,6 +163,7 @@ _RULES = {
     "tt.broadcast": TileAxes._broadcast,
     "tt.trans": TileAxes._trans,
     "tt.reduce": TileAxes._reduce,
+    "tt.scan": TileAxes._scan,
     "tt.dot": TileAxes._dot,
     "scf.for": TileAxes._for,
     "scf.if": TileAxes._if,
