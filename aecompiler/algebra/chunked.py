@@ -175,8 +175,7 @@ def _range(decay: Decay | None) -> list[str]:
         return [f"range: log_decay <= 0 by {why} <= 1; c_t - c_s <= 0 for s <= t, so no exponent is above 0"]
     return [
         "range: the sign of log_decay is not known; the exponents c_t - c_s, s <= t, anchored inside the "
-        "chunk, are those of products of decays that the recurrence forms as well: they overflow only where "
-        "a state of the recurrence would"
+        "chunk, overflow where the product of the decays after s, up to t, does"
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.chunked import ChunkedForm
-from aecompiler.algebra.decays import SMALLEST, Decay, equal_by_cases
+from aecompiler.algebra.decays import Decay, equal_by_cases, least_log
 from aecompiler.algebra.indexed import KEY, indices_of
 from aecompiler.algebra.intervals import bounds
 from aecompiler.algebra.printing import formula, number
@@ -49,14 +49,14 @@ def check(form: ChunkedForm, exponents: str, accumulator: str) -> list[str]:
         return ["range: there is no exponential"]
     lines = []
     low, high = bounds(decay.log)
-    least = SMALLEST[accumulator]
+    least = least_log(accumulator, exponents == "nonpositive")
     if low < least:
         raise ChunkedLawError(
             "log_decay",
-            f"finite: {formula(decay.log)} is not proved to be at least {number(least)}, "
-            "so that sums of it may be infinite",
+            f"bounded below: {formula(decay.log)} is not proved to be at least {number(least)}, "
+            "so that sums of it may be -inf",
         )
-    lines.append(f"finite: log_decay >= {number(low)}, so that its sums are finite")
+    lines.append(f"bounded below: log_decay >= {number(low)}, so that no sum of it is -inf")
     if exponents == "nonpositive":
         if high > 0:
             raise ChunkedLawError(

@@ -17,8 +17,20 @@ from aecompiler.algebra.normal import equal, normal
 from aecompiler.algebra.polynomials import Factors, Poly, to_term
 from aecompiler.algebra.terms import Depends, Term
 
-SMALLEST = {"f32": -110.0, "f64": -750.0}
-"""By the accumulator type: the exponential of it is 0, so a logarithm need not be less."""
+_NOTHING = {"f32": -110.0, "f64": -750.0}
+"""By the accumulator type: the exponential of it is 0."""
+
+_LARGEST = {"f32": 89.0, "f64": 710.0}
+"""By the accumulator type: the exponential of it overflows."""
+
+
+def least_log(accumulator: str, nonpositive: bool) -> float:
+    """The logarithm below which none need be: its exponential is 0, and stays so.
+
+    Where logarithms may be positive, later ones are added to it before the exponential is taken. It is 0
+    nevertheless, unless the product of the decays that they stand for overflows.
+    """
+    return _NOTHING[accumulator] - (0.0 if nonpositive else _LARGEST[accumulator])
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ class ChunkedRecurrenceOp(Attn.Operation, name="chunked_recurrence", traits=[ext
     **Attributes.** `chunk : i64`, the positions of a chunk, 1 to 1024: how it is run, not what it means.
     `reads`: the output reads the state `"after"` the update or `"before"` it. `erase_reads`, only with an
     erase: it reads the `"decayed"` state M or the `"state"` before. `exponents`: `"nonpositive"` where
-    log_decay is proved to be at most 0, else `"any"`. Optionally `attn.proof`: strings, how the form was
-    derived.
+    log_decay is proved to be at most 0, else `"any"`: a claim, which decides how small log_decay may be, and
+    no lowering relies on. Optionally `attn.proof`: strings, how the form was derived.
 
     log_decay must be finite, and signs 1 or -1; that is not the verifier's business but
     `attn-verify-chunked`'s.
@@ -79,7 +79,7 @@ class ChunkedRecurrenceOp(Attn.Operation, name="chunked_recurrence", traits=[ext
       ^position(%qt: tensor<64xf32>, %kt: tensor<64xf32>, %vt: tensor<128xf32>,
                 %b: index, %h: index, %t: index):
         %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
-        %least = arith.constant -110.0 : f32
+        %least = arith.constant -199.0 : f32
         %log = arith.maximumf %g, %least : f32
         %s = tensor.extract %beta[%b, %h, %t] : tensor<?x4x?xf32>
         "attn.position_yield"(%qt, %kt, %vt, %log, %s, %kt)

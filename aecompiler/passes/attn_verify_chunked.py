@@ -12,7 +12,7 @@ from aecompiler.passes.infra import Pass, PassFailure, register_pass
 
 
 @register_pass
-class AttnVerifyChunked(Pass):
+class VerifyChunked(Pass):
     """Prove the laws of chunked recurrences from their regions alone, and refuse forms that break one.
 
     *Before*, and valid at any time: chunked recurrences, derived, written by hand or edited. *After*: the
@@ -21,10 +21,12 @@ class AttnVerifyChunked(Pass):
     A chunk multiplies the decays of its positions as the exponential of a sum, times a product of signs. What
     that takes is proved from the formulas of `log_decay` and `sign`, by bounds and by cases:
 
-    - finite: log_decay is at least -110, or -750 in f64, so that no sum of it is infinite and no difference
-      of sums NaN. Less would be 0 all the same.
+    - bounded below: log_decay is at least -199, or -1460 in f64, so that no sum of it is -inf and no
+      difference of two NaN. Less would be 0 all the same, also beside later decays above 1, unless their
+      product overflows. Where `exponents` says "nonpositive" it is at least -110, or -750.
     - range: log_decay is at most 0, where `exponents` says "nonpositive": c_t - c_s is then at most 0 for
-      every stretch of positions, and no exponential overflows.
+      every stretch of positions, and no exponential overflows. Where it says "any", an exponential overflows
+      where the product of the decays of its stretch does; nothing is proved of that.
     - sign: each sign is 1 or -1, so that products of signs are, and |decay| is exp(log_decay).
 
     That no part depends on the state, and that scales are one number for the position, is a matter of types:

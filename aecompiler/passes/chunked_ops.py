@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from aecompiler.algebra import terms as t
 from aecompiler.algebra.chunked import ChunkedForm
 from aecompiler.algebra.chunked_laws import form_of
-from aecompiler.algebra.decays import SMALLEST
+from aecompiler.algebra.decays import least_log
 from aecompiler.algebra.folding import fold
 from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
 from aecompiler.algebra.intervals import bounds
@@ -66,7 +66,9 @@ def create_chunked(derived: Derived, chunk: int, proof: Sequence[str]) -> ir.Ope
         attributes["erase_reads"] = ir.StringAttr.get("decayed" if decayed else "state")
     attributes["attn.proof"] = ir.ArrayAttr.get([ir.StringAttr.get(line) for line in proof])
     if "log_decay" in parts:
-        parts["log_decay"] = limited(parts["log_decay"], str(derived.reader.accumulator))
+        parts["log_decay"] = limited(
+            parts["log_decay"], least_log(str(derived.reader.accumulator), form.nonpositive)
+        )
     with ir.InsertionPoint(old), old.location:
         types = [result.type for result in old.results]
         new = ir.Operation.create(CHUNKED, types, list(old.operands), attributes, regions=1)
@@ -197,8 +199,7 @@ def read_form(op: ir.Operation) -> ChunkedForm:
 _READS = ("reads", "erase_reads")
 
 
-def limited(log: Term, accumulator: str) -> Term:
-    """A logarithm that is finite: one that gives 0 anyway is not less than `decays.SMALLEST`."""
+def limited(log: Term, least: float) -> Term:
+    """A logarithm that is not less than `least`, see `least_log`."""
     log = fold(log)
-    least = SMALLEST[accumulator]
     return log if bounds(log)[0] >= least else fold(t.maximum(log, t.const(least)))

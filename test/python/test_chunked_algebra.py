@@ -235,7 +235,13 @@ def parts_of(**others):
 @pytest.mark.parametrize(
     ("parts", "exponents", "law"),
     [
-        (parts_of(log_decay=G), "any", "finite"),
+        (parts_of(log_decay=G), "any", "bounded below"),
+        (parts_of(log_decay=t.maximum(G, t.const(-200.0))), "any", "bounded below"),
+        (
+            parts_of(log_decay=t.minimum(t.maximum(G, t.const(-111.0)), t.ZERO)),
+            "nonpositive",
+            "bounded below",
+        ),
         (parts_of(log_decay=t.maximum(G, t.const(-110.0))), "nonpositive", "range"),
         (parts_of(log_decay=t.ZERO, sign=G), "any", "sign"),
         (parts_of(log_decay=t.ZERO, sign=t.select(POSITIVE, t.ONE, t.ZERO)), "any", "sign"),
@@ -253,7 +259,7 @@ def test_laws_of_a_good_form_hold():
     sign = t.select(POSITIVE, t.ONE, t.const(-1.0))
     form = form_of(parts_of(log_decay=log, sign=sign), reads="before", erase_reads=None)
     assert [line.partition(":")[0] for line in check(form, "nonpositive", "f32")] == [
-        "finite",
+        "bounded below",
         "range",
         "sign",
     ]

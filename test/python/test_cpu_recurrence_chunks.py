@@ -104,6 +104,19 @@ def test_decays_of_any_size(name, logs):
     check(compiled(name, chunk=64), draw(name, 1, 150, logs))
 
 
+@pytest.mark.parametrize("name", ["gated_retention", "gla", "gated_delta_rule", "kda"])
+def test_state_erased_by_a_decay_of_0_does_not_come_back(name):
+    """Decays above 1 follow, whose product is 10^32, and keys of 0: all but the first output are 0."""
+    arrays = draw(name, 1, 40, [0.0])
+    arrays["k"][:, :, 1:] = 0
+    arrays["g"][:, :, 1] = -np.inf
+    arrays["g"][:, :, 2:6] = np.log(1e8)
+    o, final = compiled(name, chunk=64)(*arrays.values())
+    assert o[:, :, 0].any()
+    assert not o[:, :, 1:].any()
+    assert not final.any()
+
+
 @pytest.mark.parametrize("name", ["gated_retention", "kda"])
 def test_gates_of_another_layout_are_vectorized(name):
     """Gates [B, T, H] and [B, T, H, features], as models often have them."""

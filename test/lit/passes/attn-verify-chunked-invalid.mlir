@@ -4,7 +4,7 @@
 
 // A logarithm that may be -inf: sums of it would be, and their differences NaN
 func.func @infinite(%q: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: tensor<?x4x8x16xf32>, %gate: tensor<?x4x?xf32>) {
-  // expected-error @below {{'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; finite: c0[b, h, t] is not proved to be at least -110, so that sums of it may be infinite}}
+  // expected-error @below {{'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; bounded below: c0[b, h, t] is not proved to be at least -199, so that sums of it may be -inf}}
   %0:2 = "attn.chunked_recurrence"(%q, %q, %v, %s0) ({
   ^position(%qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
     %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
@@ -24,7 +24,7 @@ func.func @infinite(%q: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: te
 
 // A limit from the wrong side
 func.func @wrong_side(%q: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: tensor<?x4x8x16xf32>, %gate: tensor<?x4x?xf32>) {
-  // expected-error @below {{'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; finite: min(c0[b, h, t], -110) is not proved to be at least -110, so that sums of it may be infinite}}
+  // expected-error @below {{'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; bounded below: min(c0[b, h, t], -110) is not proved to be at least -199, so that sums of it may be -inf}}
   %0:2 = "attn.chunked_recurrence"(%q, %q, %v, %s0) ({
   ^position(%qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
     %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
