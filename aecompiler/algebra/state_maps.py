@@ -93,21 +93,6 @@ class StateMap:
             result = result.plus(StateMap(part, {}))
         return result
 
-    def after(self, step: StateMap, key: Term, value: Term, size: int) -> StateMap:
-        """The function of the old state, where S is what `step` makes of it, over `key` and `value`.
-
-        `size` is that of the key feature. Only places `(m, j)` with a free j are expanded.
-        """
-        result = StateMap({}, self.constant)
-        for (row, column), poly in self.linear.items():
-            if row is not BOUND_KEY or column is BOUND_VALUE:
-                raise NotAffineError("a read of the new state that is no product with it from the left")
-            # step over (i, j) times poly[m := i], summed over i. The m of the step stays bound.
-            factor = renamed(poly, {BOUND_KEY: key})
-            part = step.renamed({value: column}).times(factor).summed(key, size)
-            result = result.plus(part)
-        return result
-
     def differs(self, other: StateMap) -> Place | str | None:
         """Where two functions are not proved equal: a place, or "constant"; None if they are."""
         for place in dict.fromkeys((*self.linear, *other.linear)):

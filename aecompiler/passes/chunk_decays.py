@@ -23,13 +23,6 @@ def elementwise(
     return rw.generic(ins, [out], "p" * len(shape), lambda inputs, _: [body(inputs)])[0]
 
 
-def exp_of(value: ir.Value) -> ir.Value:
-    """exp of each element."""
-    shape = shape_of(value)
-    element = value.type.element_type
-    return elementwise([(value, tuple(range(len(shape))))], shape, element, lambda e: math.exp(e[0]))
-
-
 def last_of(value: ir.Value) -> ir.Value:
     """The last row of a tile `[L, n]`, as `[n]`; a sum of which all other terms are 0."""
     return row_of(value, shape_of(value)[0] - 1)
