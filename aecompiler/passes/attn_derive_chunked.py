@@ -9,17 +9,25 @@ from aecompiler.algebra.polynomials import TooLargeError, to_term
 from aecompiler.algebra.state_maps import StateMap
 from aecompiler.algebra.transitions import StructureError, reading, transition
 from aecompiler.bindings import ir
+from aecompiler.diagnostics import remark
 from aecompiler.dialect.chunked import MAX_CHUNK
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.chunked_ops import (
     RECURRENCE,
     Derived,
+    NotProvedError,
     create_chunked,
     position_arguments,
     replace_by_chunked,
 )
 from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
 from aecompiler.passes.step_terms import Meaning, StepReader
+
+NOT_CHUNKED = "is taken position by position: "
+"""How remarks begin that say why a step has no chunked form."""
+
+NOT_PROVED = "is taken position by position, since its chunked form is not proved: "
+"""How remarks begin of a form that was derived, and not proved to be the step."""
 
 _STATE = {axis(0): KEY, axis(1): VALUE}
 _OUTPUT = {axis(0): VALUE}
@@ -53,11 +61,13 @@ class AttnDeriveChunked(Pass):
                 found.append(
                     (program, create_chunked(derived, self._chunk(derived), explanation(derived.form)))
                 )
-            except PassFailure:
+            except PassFailure as error:
                 if not self.keep_refused:
                     for _, new in found:
                         new.erase()
                     raise
+                kind = NOT_PROVED if isinstance(error, NotProvedError) else NOT_CHUNKED
+                remark(program, f"{kind}{error.message}")
         for old, new in found:
             replace_by_chunked(old, new)
 
@@ -100,7 +110,9 @@ def _derive(program: ir.Operation) -> Derived:
     except TooLargeError:
         raise PassFailure(program, "unsupported: formulas too large to be analysed") from None
     except ProofError as error:
-        raise PassFailure(program, f"unsupported: a step of which it can't be proved that {error}") from None
+        raise NotProvedError(
+            program, f"unsupported: a step of which it can't be proved that {error}"
+        ) from None
 
 
 def _derived(program: ir.Operation) -> Derived:

@@ -41,6 +41,10 @@ def position_arguments(block: ir.Block) -> dict[ir.Value, Meaning]:
     return found
 
 
+class NotProvedError(PassFailure):
+    """A chunked form that was derived, and not proved to be the step: the derivation may be at fault."""
+
+
 @dataclass(frozen=True)
 class Derived:
     """The chunked form of a recurrence."""
@@ -77,7 +81,14 @@ def create_chunked(derived: Derived, chunk: int, proof: Sequence[str]) -> ir.Ope
             emitted = read_parts(new, derived.reader)
             for name, term in parts.items():
                 if not _same(emitted[name], term, str(derived.reader.accumulator)):
-                    raise NotEmittedError(f"{name} as derived, {formula(term)}")
+                    raise NotProvedError(
+                        old,
+                        f"unsupported: a step of which it can't be proved that {name} is emitted as "
+                        f"{formula(term)}",
+                    )
+        except NotProvedError:
+            new.erase()
+            raise
         except NotEmittedError as error:
             new.erase()
             raise PassFailure(old, f"unsupported: {error}, in a chunked form") from None

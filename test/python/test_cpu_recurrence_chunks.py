@@ -1,10 +1,13 @@
 """Recurrences of the library through the chunked road of the CPU, with gates of any size."""
 
+import warnings
+
 import numpy as np
 import pytest
 from cpu_numerics import assert_close
 
 import aecompiler as aec
+from aecompiler.algebra import chunked
 from aecompiler.library import recurrences
 
 HEADS, FEATURES, VALUES = 2, 16, 24
@@ -163,6 +166,41 @@ def test_values_of_a_head_are_computed_as_vectors():
 def test_chunks_that_no_stack_holds_are_named():
     with pytest.warns(UserWarning, match="chosen chunk are not vectorized: tiles larger than a stack"):
         aec.compile(program("kda"), chunk=256)
+
+
+def without_chunks():
+    """A program with a decay for each value feature."""
+    x = aec.tensor("B", HEADS, "T", FEATURES)
+
+    @aec.program(q=x, k=x, v=x, g=x)
+    def program(q, k, v, g):
+        def step(S, q, k, v, b, h, t):
+            S = aec.exp(g[b, h, t])[None, :] * S + aec.outer(k, v)
+            return S, q @ S
+
+        return aec.recurrence(q, k, v, step)
+
+    return program
+
+
+def test_chosen_chunk_of_a_step_without_a_chunked_form_is_warned_of():
+    with pytest.warns(UserWarning, match="not taken in the chosen chunk: unsupported: a decay that varies"):
+        kernel = aec.compile(without_chunks(), chunk=32)
+    (reason,) = kernel.artifact.metadata["not_chunked"]
+    assert reason.startswith("unsupported: a decay that varies over the value feature")
+
+
+def test_step_without_a_chunked_form_is_no_warning_by_itself():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert aec.compile(without_chunks()).artifact.metadata["not_proved"] == []
+
+
+def test_chunked_form_that_is_not_proved_is_warned_of(monkeypatch):
+    monkeypatch.setattr(chunked, "proved", lambda decay: False)
+    with pytest.warns(UserWarning, match="position by position: unsupported: a step of which it can't be"):
+        kernel = aec.compile(program("gated_retention"))
+    check(kernel, draw("gated_retention", 1, 20, [-0.1]))
 
 
 def test_chunk_out_of_range():

@@ -9,11 +9,15 @@ from derived_chunks import EXAMPLES, assert_same, chunked_op, derived
 from example_files import load
 from hypothesis import HealthCheck, given, settings
 from random_recurrences import recurrence_programs
+from streaming_forms import module_of
 
 import aecompiler as aec
+from aecompiler.algebra import chunked
 from aecompiler.bindings import ir
 from aecompiler.dialect.chunked import parts_of, terminator_of
 from aecompiler.errors import CompileError
+from aecompiler.passes import chunked_ops
+from aecompiler.passes.infra import run_pipeline
 
 SIZES = ({"B": 2, "T": 19, "Bounds": 5}, {"B": 1, "T": 1, "Bounds": 2}, {"B": 2, "T": 0, "Bounds": 1})
 demo = load("demo")
@@ -88,3 +92,22 @@ def test_random_program_is_derived_and_is_the_same(program):
     for call in program.calls:
         # Logarithms of constants are constants of the accumulator type.
         assert_same(traced, module, program.inputs(call), 1e-10 if program.element == "f64" else 1e-5)
+
+
+def test_form_that_is_not_proved_is_never_kept_in_silence(monkeypatch):
+    """As if the derivation were wrong: an error, or a remark of its own."""
+    monkeypatch.setattr(chunked, "proved", lambda decay: False)
+    with pytest.raises(
+        CompileError, match=r"it can't be proved that exp\(.*\) is the exponential of its log"
+    ):
+        derived(load("gated_retention").build())
+    module = module_of(load("gated_retention").build())
+    (found,) = run_pipeline(module, "attn-derive-chunked{keep-refused=true}")
+    assert found.severity == "remark"
+    assert "is taken position by position, since its chunked form is not proved: " in found.message
+
+
+def test_emitted_part_that_is_not_the_derived_one_is_not_proved(monkeypatch):
+    monkeypatch.setattr(chunked_ops, "_same", lambda emitted, derived, accumulator: False)
+    with pytest.raises(CompileError, match="it can't be proved that query is emitted as"):
+        derived(load("gated_retention").build())

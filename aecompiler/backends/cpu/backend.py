@@ -49,9 +49,14 @@ class CpuBackend:
             # The passes are imported, and so registered, where something is to be compiled.
             from aecompiler.backends.cpu import pipelines  # noqa: F401
             from aecompiler.backends.cpu.passes.vectorize_tiles import NOT_VECTORIZED
+            from aecompiler.passes.attn_derive_chunked import NOT_CHUNKED, NOT_PROVED
 
             found = run_pipeline(module, pipeline)
-            remarks = (diagnostic.message.partition(NOT_VECTORIZED) for diagnostic in found)
+
+            def reasons(mark: str) -> list[str]:
+                texts = (diagnostic.message.partition(mark) for diagnostic in found)
+                return [reason for _, found_mark, reason in texts if found_mark]
+
             lowered = bytecode_of(module)
             symbols = ir.SymbolTable(module.operation)
             level = schedule.opt_level
@@ -63,7 +68,9 @@ class CpuBackend:
                 "runtime": CALL in symbols,
                 "stack": stack_need(module),
                 "vectorized": is_vectorized(module),
-                "not_vectorized": [reason for _, mark, reason in remarks if mark],
+                "not_vectorized": reasons(NOT_VECTORIZED),
+                "not_chunked": reasons(NOT_CHUNKED),
+                "not_proved": reasons(NOT_PROVED),
             }
             kernel = CachedKernel(lowered, b"", metadata)
         code = kernel.code
@@ -72,6 +79,11 @@ class CpuBackend:
             for reason in dict.fromkeys(kernel.metadata["not_vectorized"]):
                 text = f"tiles of the chosen {' and '.join(chosen)} are not vectorized: {reason}"
                 warnings.warn(text, stacklevel=3)
+        if schedule.chunk:
+            for reason in dict.fromkeys(kernel.metadata["not_chunked"]):
+                warnings.warn(f"a recurrence is not taken in the chosen chunk: {reason}", stacklevel=3)
+        for reason in dict.fromkeys(kernel.metadata["not_proved"]):
+            warnings.warn(f"a recurrence is taken position by position: {reason}", stacklevel=3)
         return CpuArtifact(
             target=self.target.name,
             entry=PREFIX + entry,

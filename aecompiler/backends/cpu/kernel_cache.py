@@ -32,8 +32,9 @@ class CpuArtifact(Artifact):
 
     `metadata` holds `opt_level`, `threads`, whether the code has `parallel` loops and the `runtime` for
     memory, the bytes of `stack` that it needs, whether it is `vectorized` as a whole, and as `not_vectorized`
-    the reasons why tile programs were left as loops over scalars. `cache_key` is empty where there is no
-    cache. `is_cached`: the kernel comes from there, with its object file if there is one.
+    the reasons why tile programs were left as loops over scalars; as `not_chunked` and `not_proved` why
+    recurrences go position by position, having no chunked form or none that is proved. `cache_key` is empty
+    where there is no cache. `is_cached`: the kernel comes from there, with its object file if there is one.
     """
 
     cache_key: str = ""

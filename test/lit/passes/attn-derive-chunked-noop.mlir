@@ -1,7 +1,9 @@
 // RUN: aec-opt %s --attn-derive-chunked=keep-refused=true | FileCheck %s
 // RUN: aec-opt %s --explain attn-derive-chunked --attn-derive-chunked=keep-refused=true | FileCheck %s --check-prefix=EXPLAIN
 
-// With keep-refused a step without a chunked form stays as it is, and the explanation says why.
+// RUN: aec-opt %s --split-input-file --attn-derive-chunked=keep-refused=true --verify-diagnostics
+
+// With keep-refused a step without a chunked form stays as it is, and a remark and the explanation say why.
 // CHECK-LABEL: func.func @refused
 // CHECK:         "attn.recurrence"
 // CHECK-NOT:     "attn.chunked_recurrence"
@@ -10,6 +12,7 @@
 func.func @refused(%q: tensor<?x4x?x8xbf16>, %k: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: tensor<?x4x8x16xf32>,
     %decay: tensor<8x16xf32>)
     -> (tensor<?x4x?x16xbf16>, tensor<?x4x8x16xf32>) {
+  // expected-remark @below {{'attn.recurrence' op is taken position by position: unsupported: a decay of its own for each element of the state, c0[i, j] * S[i, j], in a chunked form}}
   %o, %final = "attn.recurrence"(%q, %k, %v, %s0) ({
   ^step(%S: tensor<8x16xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
     %kept = arith.mulf %decay, %S : tensor<8x16xf32>
