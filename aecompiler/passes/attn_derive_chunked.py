@@ -34,8 +34,66 @@ _OUTPUT = {axis(0): VALUE}
 
 
 @register_pass
-class AttnDeriveChunked(Pass):
-    """Derive chunked forms."""
+class DeriveChunked(Pass):
+    """Derive chunked forms of recurrences: the parts of a position without the state, and how they compose.
+
+    *Before*: `attn.recurrence` with any step. *After*: `attn.chunked_recurrence`; everything else is as it
+    was. A state without features leaves nothing to derive: such a recurrence stays. A state of one element is
+    refused, and so is what has no such form; with `keep-refused` that stays, and a remark says why.
+
+    A step is read in index notation, as affine functions of the state S: the new state is
+
+    ```
+    S'[i, j] = A(i) S[i, j] + sum_m C(i, m) S[m, j] + W(i, j)
+    ```
+
+    and the output, of the new state if it reads no other, sum_m r(m) S[m, j] and a term without S. The parts
+    are found in these coefficients, whichever way they are written:
+
+    - The decay A is one number or one for each key feature. Its logarithm is taken of its formula: of exp(g)
+      it is g, of a sigmoid a softplus; a factor that may be negative has a sign beside its size. It is
+      limited from below at what has the exponential 0, so that sums of logarithms are finite.
+    - W = key(i) w(j) and C(i, m) = -key(i) erase(m) with the same key: the matrix of their coefficients has
+      rank 1, which is decided exactly. If A(m) is a factor of erase(m), the erase reads the decayed state.
+    - Factors that depend on no feature become scales, so that query, key, value and erase are the operands
+      themselves where that can be.
+
+    Parts are put together again, and proved to be the step, coefficient by coefficient; so is the decay to be
+    the exponential of its logarithm. What is emitted is read again, and must be what was derived. A form that
+    is not proved is an error, with `keep-refused` a remark of its own.
+
+    The laws by which a chunk is put together are those of products of D (I - x y^T), D diagonal: logarithms
+    of decays add up, and rank-one terms have the WY form (Bischof and Van Loan, 1987; Yang et al., 2024).
+    They hold for real numbers. The derivation stands on the op as `attn.proof`; `aec-opt --explain
+    attn-derive-chunked` prints it.
+
+    Before:
+    ```mlir
+    %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({
+    ^step(%S: tensor<64x128xf32>, %qt: tensor<64xf32>, %kt: tensor<64xf32>, %vt: tensor<128xf32>,
+          %b: index, %h: index, %t: index):
+      %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
+      %a = math.exp %g : f32
+      %all = tensor.splat %a : tensor<64x128xf32>
+      %kept = arith.mulf %all, %S : tensor<64x128xf32>
+      ...
+      %S1 = arith.addf %kept, %kv : tensor<64x128xf32>
+      %out = linalg.vecmat ins(%qt, %S1 : ...) outs(%zero : ...) -> tensor<128xf32>
+      "attn.step_yield"(%S1, %out) : (tensor<64x128xf32>, tensor<128xf32>) -> ()
+    }) : ...
+    ```
+    After:
+    ```mlir
+    %o, %final = "attn.chunked_recurrence"(%q, %k, %v, %initial) ({
+    ^position(%qt: tensor<64xf32>, %kt: tensor<64xf32>, %vt: tensor<128xf32>,
+              %b: index, %h: index, %t: index):
+      %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
+      %least = arith.constant -1.990000e+02 : f32
+      %log = arith.maximumf %g, %least : f32
+      "attn.position_yield"(%qt, %kt, %vt, %log) {...}
+    }) {chunk = 64 : i64, reads = "after", exponents = "any", attn.proof = [...]} : ...
+    ```
+    """
 
     NAME = "attn-derive-chunked"
 
