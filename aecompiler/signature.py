@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from aecompiler.dialect import make_context
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import UnsupportedError
 from aecompiler.passes.infra import PassFailure, run_pipeline
-from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE, ProgramArguments
+from aecompiler.passes.program_arguments import ProgramArguments, in_place_of
 from aecompiler.passes.rewriting import inline_calls, symbol_name, walk_list
 
 
@@ -131,7 +132,9 @@ def arguments_of(function: Any, names: Sequence[str] | None) -> list[Argument]:
     types = [value.type for value in block.arguments]
     if names is None or len(names) != len(types):
         names = [f"arg{n}" for n in range(len(types))]
-    return _signature(function, types, "arg_attrs", names)
+    in_place = {argument: result for result, argument in updated_arguments(function).items()}
+    found = _signature(function, types, "arg_attrs", names)
+    return [dataclasses.replace(each, in_place=in_place.get(n)) for n, each in enumerate(found)]
 
 
 def results_of(function: Any) -> list[Argument]:
@@ -139,8 +142,19 @@ def results_of(function: Any) -> list[Argument]:
     types = list(ir.FunctionType(ir.TypeAttr(function.attributes["function_type"]).value).results)
     names = ["result"] if len(types) == 1 else [f"result{n}" for n in range(len(types))]
     found = _signature(function, types, "res_attrs", names)
-    updated = {argument.in_place for argument in arguments_of(function, None)}
+    updated = updated_arguments(function)
     return [result for number, result in enumerate(found) if number not in updated]
+
+
+def updated_arguments(function: Any) -> dict[int, int]:
+    """The arguments that a function updates, by the number of the result that each is then.
+
+    Raises `CompileError` where attributes say what can't be (`program_arguments.in_place_of`).
+    """
+    try:
+        return in_place_of(function.operation)
+    except PassFailure as failure:
+        raise diagnostics.error_at(failure.op, failure.message) from None
 
 
 def _signature(
@@ -166,6 +180,5 @@ def _signature(
                 f"tensors and scalars of {', '.join(sorted(arrays.DTYPES))})"
             )
         kind = "tensor" if isinstance(type_, ir.RankedTensorType) else "scalar"
-        in_place = given[IN_PLACE_ATTRIBUTE].value if IN_PLACE_ATTRIBUTE in given else None
-        found.append(Argument(name, kind, shape, str(element), in_place))
+        found.append(Argument(name, kind, shape, str(element)))
     return found

@@ -19,7 +19,7 @@ from aecompiler.passes.index_arithmetic import (
     slice_parts,
     width_of,
 )
-from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
+from aecompiler.signature import updated_arguments
 from aecompiler.size_classes import SizeClasses, is_tensor, unsupported
 from aecompiler.sizes import Call, Size, Sizes, product, scalar, total
 
@@ -87,9 +87,10 @@ class _Analysis(SizeClasses):
                     self.equal(named.setdefault(text, self.new()), self.dims(argument)[dimension])
         self.block(block)
         terminator = block.operations[len(block.operations) - 1].operation
-        updated = {each[IN_PLACE_ATTRIBUTE].value for each in dictionaries if IN_PLACE_ATTRIBUTE in each}
+        updated = updated_arguments(function)
         for number, value in enumerate(terminator.operands):
             if number in updated:  # an argument, in the caller's memory
+                self.define(block.arguments[updated[number]], self.dims(value), terminator)
                 continue
             self.sizes.results.append(self.dims(value) if is_tensor(value) else None)
         self.sizes.requirements = [

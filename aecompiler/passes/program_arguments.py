@@ -5,11 +5,51 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from aecompiler.bindings import ir
+from aecompiler.passes.registry import PassFailure
 
 NAME, DIMS = "attn.name", "attn.dims"
 
 IN_PLACE_ATTRIBUTE = "attn.in_place"
 """The attribute of an argument that a function updates: which of its results is the argument as updated."""
+
+
+def in_place_of(function: ir.Operation) -> dict[int, int]:
+    """The arguments that a function updates, by the number of the result that each is then.
+
+    Raises `PassFailure` where `attn.in_place` is no number of a result of the argument's type, or where two
+    arguments have the same.
+    """
+    function = function.operation
+    attributes = function.attributes
+    given = list(attributes["arg_attrs"]) if "arg_attrs" in attributes else []
+    type_ = ir.FunctionType(ir.TypeAttr(attributes["function_type"]).value)
+    i64 = ir.IntegerType.get_signless(64, function.context)
+    found: dict[int, int] = {}
+    for number, each in enumerate(given):
+        if IN_PLACE_ATTRIBUTE not in each:
+            continue
+        attribute, own = each[IN_PLACE_ATTRIBUTE], type_.inputs[number]
+        if not isinstance(own, ir.RankedTensorType):
+            raise PassFailure(
+                function, f"expects '{IN_PLACE_ATTRIBUTE}' on tensors, got argument {number} of type {own}"
+            )
+        result = attribute.value if isinstance(attribute, ir.IntegerAttr) and attribute.type == i64 else -1
+        has = type_.results[result] if 0 <= result < len(type_.results) else None
+        if has != own:
+            got = f"{attribute}" if has is None else f"result {result} of type {has}"
+            raise PassFailure(
+                function,
+                f"expects '{IN_PLACE_ATTRIBUTE}' of argument {number} to be the number of a result of type "
+                f"{own}, got {got}",
+            )
+        if result in found:
+            raise PassFailure(
+                function,
+                f"expects '{IN_PLACE_ATTRIBUTE}' to name each result once, got {result} for arguments "
+                f"{found[result]} and {number}",
+            )
+        found[result] = number
+    return found
 
 
 class ProgramArguments:

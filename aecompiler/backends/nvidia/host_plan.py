@@ -54,7 +54,7 @@ from aecompiler.backends.triton.kernel_abi import (
 )
 from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
-from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
+from aecompiler.signature import updated_arguments
 
 Plan = dict[str, Any]
 
@@ -82,19 +82,19 @@ class _Reader:
         self._empties: dict[ir.Value, list[int]] = {}  # sizes of tensors that nobody has written
         self._fulls: dict[ir.Value, float | int | str] = {}  # constant tensors that nobody has read
         self._depth = 0
+        self._in_place = {number: result for result, number in updated_arguments(function).items()}
 
     def plan(self) -> Plan:
         block = self._function.regions[0].blocks[0]
         arguments = [self._argument(n, value) for n, value in enumerate(block.arguments)]
         body, passed = self._block(block, "func.return")
-        updated = {each["in_place"]: number for number, each in enumerate(arguments) if "in_place" in each}
-        for result, number in updated.items():
+        for number, result in self._in_place.items():
             if self._memories[block.arguments[number]] is not passed[result]:
                 raise diagnostics.error_at(
                     list(block.operations)[-1],
                     f"expects result {result} to be '{arguments[number]['name']}', updated in its memory",
                 )
-        kept = [n for n in range(len(passed)) if n not in updated]
+        kept = [n for n in range(len(passed)) if n not in self._in_place.values()]
         returns = [passed[n] for n in kept]
         name = ir.StringAttr(self._function.attributes["sym_name"]).value
         taken: dict[int, int] = {}
@@ -132,6 +132,8 @@ class _Reader:
         signature = self._signature("arg_attrs", position, value.type)
         if isinstance(value.type, ir.RankedTensorType):
             number = self._new(value.type, signature["name"])
+            if position in self._in_place:
+                signature["in_place"] = self._in_place[position]
             self._memories[value] = Memory(number, in_place="in_place" in signature)
         else:
             self._scalar(value, signature["name"])
@@ -147,8 +149,7 @@ class _Reader:
         dims = [ir.StringAttr(d).value for d in given["attn.dims"]] if "attn.dims" in given else []
         dims += [""] * (type_.rank - len(dims))
         shape = [(dims[d] or None) if size == DYNAMIC else size for d, size in enumerate(type_.shape)]
-        in_place = {"in_place": given[IN_PLACE_ATTRIBUTE].value} if IN_PLACE_ATTRIBUTE in given else {}
-        return {"name": name, "dtype": str(type_.element_type), "shape": shape, **in_place}
+        return {"name": name, "dtype": str(type_.element_type), "shape": shape}
 
     # ---- operations ----
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aecompiler.backends.cpu.names import PREFIX, symbols, unique
 from aecompiler.bindings import bufferization, func, ir, memref
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
-from aecompiler.passes.program_arguments import IN_PLACE_ATTRIBUTE
+from aecompiler.passes.program_arguments import in_place_of
 
 
 @register_pass
@@ -15,12 +17,13 @@ class PrepareFunctions(Pass):
 
     *Before*: functions on tensors and scalars; no operation calls a public one. *After*, for each public
     function: it returns nothing and takes, after its arguments, a contiguous buffer for each result, which it
-    writes to; a scalar result has a buffer of rank 0. An argument
-    with `attn.in_place`, which says what result it is as updated, becomes a buffer with any strides, and that
-    result is written there. Tensor arguments are read-only
-    (`bufferization.writable = false`), so that no kernel writes to its inputs. A C interface is requested.
-    The names that the builder left on arguments and results (`attn.*`) are dropped. And every function is
-    called `aec.<name>`, so that none takes the place of one that LLVM calls (`expf`, `malloc`).
+    writes to; a scalar result has a buffer of rank 0. An argument with `attn.in_place`, which says what
+    result it is as updated, becomes a buffer with any strides, and that result is written there: after the
+    other ones and without `restrict`, since the old values may be read until then, and from a copy where
+    several arguments are updated. Tensor arguments are read-only (`bufferization.writable = false`), so that
+    no kernel writes to its inputs. A C interface is requested. The names that the builder left on arguments
+    and results (`attn.*`) are dropped. And every function is called `aec.<name>`, so that none takes the
+    place of one that LLVM calls (`expf`, `malloc`).
 
     ```mlir
     func.func @f(%q: tensor<?xf32> {attn.name = "q"}) -> tensor<?xf32> {
@@ -79,7 +82,7 @@ def _prepare(function: func.FuncOp) -> None:
     for type_ in (*inputs, *results):
         if not isinstance(type_, (ir.RankedTensorType, ir.IntegerType, ir.IndexType, ir.FloatType)):
             raise PassFailure(function, f"expects tensors and scalars in its signature, got {type_}")
-    in_place = _in_place(function)
+    in_place = in_place_of(function)
     buffers = [
         ir.MemRefType.get(t.shape, t.element_type)
         if isinstance(t, ir.RankedTensorType)
@@ -88,15 +91,25 @@ def _prepare(function: func.FuncOp) -> None:
         if number not in in_place
     ]
     entry = function.body.blocks[0]
-    outs = [entry.add_argument(buffer, function.location) for buffer in buffers]
-    updated = _updated_arguments(function)
+    targets = _updated_arguments(function, in_place)
+    others = [number for number in range(len(results)) if number not in in_place]
+    for number, buffer in zip(others, buffers, strict=True):
+        targets[number] = entry.add_argument(buffer, function.location)
     for terminator in rw.walk_list(function.operation, "func.return"):
         values = list(terminator.operands)
         with ir.InsertionPoint(terminator), terminator.location:
-            for number, value in enumerate(values):
-                out = updated.get(number) or outs.pop(0)
+            if len(in_place) > 1:  # each may be read for another one
+                for number in in_place:
+                    values[number] = bufferization.alloc_tensor(values[number].type, [], copy=values[number])
+            # Those that are updated last, since others may be what they were before.
+            for number in [*others, *in_place]:
+                value, out = values[number], targets[number]
                 if isinstance(value.type, ir.RankedTensorType):
-                    bufferization.MaterializeInDestinationOp(None, value, out, restrict=True, writable=True)
+                    # What is read while it is updated is no place to compute in (`restrict`).
+                    restrict = number not in in_place
+                    bufferization.MaterializeInDestinationOp(
+                        None, value, out, restrict=restrict, writable=True
+                    )
                 else:
                     memref.store(value, out, [])
             func.ReturnOp([])
@@ -114,22 +127,11 @@ def _prepare(function: func.FuncOp) -> None:
     attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
 
 
-def _in_place(function: func.FuncOp) -> dict[int, int]:
-    """The arguments that a function updates, by the result that each is then."""
-    attributes = function.attributes
-    given = list(attributes["arg_attrs"]) if "arg_attrs" in attributes else []
-    return {
-        each[IN_PLACE_ATTRIBUTE].value: number
-        for number, each in enumerate(given)
-        if IN_PLACE_ATTRIBUTE in each
-    }
-
-
-def _updated_arguments(function: func.FuncOp) -> dict[int, ir.Value]:
+def _updated_arguments(function: func.FuncOp, in_place: Mapping[int, int]) -> dict[int, ir.Value]:
     """The arguments that a function updates, made buffers, by the result that each is then."""
     entry = function.body.blocks[0]
     found = {}
-    for result, number in _in_place(function).items():
+    for result, number in in_place.items():
         value = entry.arguments[number]
         shaped = ir.RankedTensorType(value.type)
         layout = ir.StridedLayoutAttr.get_fully_dynamic(shaped.rank)

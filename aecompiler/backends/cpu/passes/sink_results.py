@@ -17,7 +17,8 @@ class SinkResults(Pass):
 
     *Before*: IR on tensors, after `cpu-prepare-functions`. *After*: no result of an `scf.if` is stored in the
     caller's memory that nothing else uses: both branches store there what they used to yield, and the
-    `scf.if` yields the other results. Branches in branches are treated alike.
+    `scf.if` yields the other results. Branches in branches are treated alike. Stores without `restrict` stay:
+    what is in the memory of an argument that is updated may be read after the branch.
 
     ```mlir
     %0 = scf.if %few -> tensor<?xf32> {
@@ -53,7 +54,8 @@ def _stored_results(branch: ir.Operation) -> dict[int, ir.Operation]:
         uses = [use.owner.operation for use in result.uses]
         if len(uses) == 1 and uses[0].name == _STORE and uses[0].operands[0] == result:
             store = uses[0]
-            if store.block == branch.block and _is_available(store.operands[1], branch):
+            is_own = "restrict" in store.attributes
+            if is_own and store.block == branch.block and _is_available(store.operands[1], branch):
                 found[position] = store
     return found
 

@@ -29,3 +29,17 @@ func.func @elsewhere(%x: tensor<4xf32>, %y: tensor<4xf32>, %c: i1, %out: memref<
   }
   return %e : f32
 }
+
+// An argument that is updated, whose old value something else reads after the branches.
+func.func @updated(%x: tensor<4xf32>, %y: tensor<4xf32>, %c: i1, %state: memref<4xf32>, %out: memref<4xf32>) {
+  %old = bufferization.to_tensor %state restrict writable : memref<4xf32> to tensor<4xf32>
+  %r = scf.if %c -> (tensor<4xf32>) {
+    scf.yield %x : tensor<4xf32>
+  } else {
+    scf.yield %y : tensor<4xf32>
+  }
+  %n = arith.negf %old : tensor<4xf32>
+  bufferization.materialize_in_destination %n in restrict writable %out : (tensor<4xf32>, memref<4xf32>) -> ()
+  bufferization.materialize_in_destination %r in writable %state : (tensor<4xf32>, memref<4xf32>) -> ()
+  return
+}
