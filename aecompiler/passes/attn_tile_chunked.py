@@ -48,9 +48,10 @@ class TileChunked(Pass):
     S1 = exp(c_L) S0 + sum_j exp(c_L - c_j) key_scale_j k_j U_j^T
     ```
 
-    - A scalar decay weighs products of q and k. Its logarithms are summed up, and the sums subtracted, in f64
-      with `decay-sums=f64`: where strong decays stand beside weak ones, differences of f32 are left with few
-      digits. Sums to or from the chunk's ends are summed up in that order, and never subtracted.
+    - A scalar decay weighs products of q and k. Its logarithms are summed up, and the sums subtracted, in
+      f64: where strong decays stand beside weak ones, differences of f32 are left with few digits, and
+      weights of 64 positions have errors of 3e-3 (`decay-sums=acc`; `auto` is that where q has 16 bits). Sums
+      to or from the chunk's ends are summed up in that order, and never subtracted.
     - A decay for each key feature weighs q and k before their product. Where the sums of logarithms stay
       within `decay-bound` of that in the middle of the chunk, one product does; an `scf.if` asks. Else
       products are by halves, log2 L of them, in which no exponent is positive: for blocks of 1, 2, 4, ..
@@ -102,7 +103,7 @@ class TileChunked(Pass):
     solve_rows: int = option(
         0, "the rows of blocks that rank-one terms are solved for, one after the other; 0: all at once"
     )
-    decay_sums: DecaySums = option(DecaySums.ACC, "the type of sums of logarithms of scalar decays")
+    decay_sums: DecaySums = option(DecaySums.F64, "the type of sums of logarithms of scalar decays")
 
     def __post_init__(self) -> None:
         if not 1 <= self.heads <= MAX_HEADS:

@@ -10,8 +10,9 @@ O = query_scale (exp(r) (Q S0) + P_query (key_scale U)) + skip
 S1 = exp(c_L) S0 + sum_j exp(c_L - c_j) key_scale_j k_j U_j^T
 ```
 
-No exponent is positive where no log_decay is, and no sum of them is large where their difference is small:
-this is what separates the law from its usual form, which divides by exp(c_j).
+No exponent is positive where no log_decay is: this is what separates the law from its usual form, which
+divides by exp(c_j). Of scalar decays r_i - c_j is a difference of sums, which may be large where it is small:
+both are of the type that `decay-sums` says. Other exponents are summed up from where they begin.
 """
 
 from __future__ import annotations

@@ -28,6 +28,13 @@ class DecaySums(enum.Enum):
     F64 = "f64"
     ACC = "acc"
     """The accumulator type."""
+    AUTO = "auto"
+    """The accumulator type where q has 16 bits, else f64."""
+
+    def type_for(self, element: ir.Type, acc: ir.Type) -> ir.Type:
+        """The type, with that of q's elements and the accumulator type."""
+        narrow = self is DecaySums.AUTO and element.width == 16
+        return acc if narrow or self is DecaySums.ACC else ir.F64Type.get()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -301,7 +308,8 @@ class ChunkProgram:
             erase = Reader(parts.tile("erase", True), parts.scale("erase_scale"), self.erases_before, True)
         decays = None
         if "log_decay" in self.parts:
-            wide = ir.F64Type.get() if self.options.decay_sums == DecaySums.F64 else self.acc
+            element = ir.RankedTensorType(self.inputs[0].type).element_type
+            wide = self.options.decay_sums.type_for(element, self.acc)
             decays = Decays(parts.decay("log_decay", 0.0), parts.decay("sign", 1.0), wide)
         skip = None
         if "skip" in self.parts:

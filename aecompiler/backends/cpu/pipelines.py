@@ -131,7 +131,7 @@ def cpu(
             f"func.func(cpu-choose-tiles{{{blocks} {registers}}})",
             f"attn-tile{{decode-rows={decode_rows} decode-block-kv={decode_block_kv} "
             f"score-ranges={score_ranges}}}",
-            f"attn-tile-chunked{{decay-sums=f64 solve-rows=16 value-lanes={vector_bits // 32}}}",
+            f"attn-tile-chunked{{solve-rows=16 value-lanes={vector_bits // 32}}}",
             "attn-tile-steps",
             "attn-fuse-elementwise",
             "convert-attn-to-linalg",

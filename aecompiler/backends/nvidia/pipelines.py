@@ -117,7 +117,7 @@ def _chunks(chunk: int, diagonal_chunk: int, value_block: int) -> list[str]:
     """Recurrences in chunks, where they have such a form, with what knows nothing of the state before."""
     return [
         f"attn-derive-chunked{{chunk={chunk} diagonal-chunk={min(chunk, diagonal_chunk)} keep-refused=true}}",
-        f"attn-tile-chunked{{value-block={value_block}}}",
+        f"attn-tile-chunked{{value-block={value_block} decay-sums=auto}}",
         "attn-hoist-chunks",
     ]
 

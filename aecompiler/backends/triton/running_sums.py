@@ -63,8 +63,9 @@ def scanned(structured: Structured) -> RunningSum | None:
     law = RunningSum.of(generic.op)
     if law is None or generic.rank != 2 or law.block != generic.ins[0].value.type.shape[0]:
         return None
-    types = {generic.ins[0].value.type, generic.outs[0].value.type}
-    return law if len(types) == 1 and len(generic.ins) == 1 else None
+    types = [each.value.type.element_type for each in (*generic.ins, *generic.outs)]
+    widens = len(types) == 2 and all(isinstance(each, ir.FloatType) for each in types)
+    return law if widens and types[0].width <= types[1].width else None
 
 
 def scan_vector(structured: Structured, law: RunningSum, vector: Lanes) -> Tile:
@@ -72,6 +73,9 @@ def scan_vector(structured: Structured, law: RunningSum, vector: Lanes) -> Tile:
     (out,) = structured.generic.outs
     size = structured.padded[out.loops[0]]
     value = ln.spread(vector, vector.loops, structured.padded).value
+    element = out.value.type.element_type
+    if tt.element_of(value) != element:  # a sum may be in a wider type than its terms
+        value = arith.extf(tt.typed(tt.shape_of(value), element), value)
     if not law.inclusive:
         value = _moved(value, size, -1 if not law.reverse else 1)
     value = tt.scan(value, 0, law.reverse, arith.addf)

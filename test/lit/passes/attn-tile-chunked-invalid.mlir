@@ -13,7 +13,7 @@
 // NAN: pass 'attn-tile-chunked': expects decay-bound to be 0 to 40, got nan
 // LANES: pass 'attn-tile-chunked': expects value-lanes to be 1 to 4096, got 0
 // ROWS: pass 'attn-tile-chunked': expects solve-rows to be 0 to 1024, got 2000
-// SUMS: option 'decay-sums' of pass 'attn-tile-chunked' expects one of f64, acc, got 'f16'
+// SUMS: option 'decay-sums' of pass 'attn-tile-chunked' expects one of f64, acc, auto, got 'f16'
 // SKIP: error: 'attn.chunked_recurrence' op unsupported: a skip beside keys without features
 func.func @no_keys(%q: tensor<1x1x?x0xf32>, %v: tensor<1x1x?x3xf32>, %initial: tensor<1x1x0x3xf32>)
     -> (tensor<1x1x?x3xf32>, tensor<1x1x0x3xf32>) {

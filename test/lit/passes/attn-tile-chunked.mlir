@@ -1,7 +1,8 @@
-// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile-chunked,canonicalize,cse)' | FileCheck %s
-// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile-chunked{heads=4 value-block=16 decay-bound=0 decay-sums=f64},canonicalize,cse)' | FileCheck %s --check-prefix=PARTS
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile-chunked{decay-sums=auto},canonicalize,cse)' | FileCheck %s
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile-chunked{heads=4 value-block=16 decay-bound=0},canonicalize,cse)' | FileCheck %s --check-prefix=PARTS
 
-// A decay for all key features: products of q and k as they were loaded, weighed where they are seen. The program carries
+// A decay for all key features: products of q and k as they were loaded, weighed where they are seen, in f32 since these
+// have 16 bits. The program carries
 // the state and its part of o.
 // CHECK-LABEL: func.func @scalar
 // CHECK-SAME:    %[[Q:[^ ]+]]: tensor<?x2x?x64xbf16> {{.*}}, %[[K:[^ ]+]]: tensor<?x2x?x64xbf16> {{.*}}, %[[V:[^ ]+]]: tensor<?x2x?x32xbf16> {{.*}}, %[[INITIAL:[^ ]+]]: tensor<?x2x64x32xf32>, %[[LOG:[^ ]+]]: tensor<?x2x?xf32>
@@ -23,7 +24,7 @@
 // CHECK:             %[[QK:[^ ]+]] = linalg.generic {{.*}} ins(%[[QT]], %[[KT]] : tensor<16x64xbf16>, tensor<16x64xbf16>) outs(%{{.+}} : tensor<16x16xf32>)
 // CHECK:             %[[C:[^ ]+]] = linalg.generic {{.*}} ins(%[[SCALARS]]#0 : {{.*}}attn.prefix_sum = {block = 16 : i64, inclusive = true, reverse = false}
 // CHECK:             %[[P:[^ ]+]] = linalg.generic {{.*}} ins(%[[QK]], %[[C]], %[[C]],
-// CHECK:               arith.subf
+// CHECK:               arith.subf %{{.+}}, %{{.+}} : f32
 // CHECK:               math.exp
 // CHECK:               arith.cmpi ule
 // CHECK:               arith.select
@@ -43,7 +44,7 @@
 // CHECK:             tensor.parallel_insert_slice %[[LOOP]]#0 into %[[FINAL]][%[[B]], %[[H]], 0, 0] [1, 1, 64, 32]
 // CHECK-NOT:     attn.chunked_recurrence
 //
-// Two programs share the value features; sums of logarithms are f64 until they are subtracted.
+// Two programs share the value features; sums of logarithms are f64 by default, until they are subtracted.
 // PARTS-LABEL: func.func @scalar
 // PARTS:         scf.forall (%{{.+}}, %{{.+}}, %[[BLOCK:[^ ]+]]) in (%{{.+}}, 2, 2)
 // PARTS:           %[[COLUMN:[^ ]+]] = arith.muli %[[BLOCK]], %c16

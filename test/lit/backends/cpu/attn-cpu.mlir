@@ -12,7 +12,7 @@
 // PIPELINE-SAME: attn-derive-chunked{chunk=16 keep-refused=true},
 // PIPELINE-SAME: func.func(cpu-choose-tiles{block-q=64 block-kv=32 tile-q=2 pair-products=true}),
 // PIPELINE-SAME: attn-tile{decode-rows=32 decode-block-kv=64 score-ranges=3},
-// PIPELINE-SAME: attn-tile-chunked{value-lanes=16 solve-rows=16 decay-sums=f64},attn-tile-steps,attn-fuse-elementwise,convert-attn-to-linalg,canonicalize,cse,
+// PIPELINE-SAME: attn-tile-chunked{value-lanes=16 solve-rows=16},attn-tile-steps,attn-fuse-elementwise,convert-attn-to-linalg,canonicalize,cse,
 // PIPELINE-SAME: cpu-prepare-functions,func.func(cpu-sink-results),
 // PIPELINE-SAME: cpu-vectorize-tiles{tile-q=2 pair-products=true prefetch=true},
 // PIPELINE-SAME: convert-elementwise-to-linalg,canonicalize,cse,eliminate-empty-tensors,

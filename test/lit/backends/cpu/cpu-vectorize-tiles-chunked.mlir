@@ -1,4 +1,4 @@
-// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile-chunked{decay-sums=f64},canonicalize,cse,cpu-prepare-functions,cpu-vectorize-tiles{vector-bits=128 tile-q=2 tile-kv=2 tile-d=2},canonicalize,cse)' | FileCheck %s
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(attn-tile-chunked,canonicalize,cse,cpu-prepare-functions,cpu-vectorize-tiles{vector-bits=128 tile-q=2 tile-kv=2 tile-d=2},canonicalize,cse)' | FileCheck %s
 
 // Sums of logarithms are running sums, and wider than the vectors of tiles. Keys are transposed for the product with
 // queries, so that they are lanes. Each chunk's rows of o are stored where they belong: the part of o that a program
