@@ -81,6 +81,20 @@ def test_packed_sequences(name, offsets):
     check(compiled(form), form, form.draw(1, 70, offsets))
 
 
+@pytest.mark.parametrize("name", ["scalar", "erase beside a diagonal"])
+def test_what_is_not_finite_stays_in_its_packed_sequence(name):
+    form = dataclasses.replace(FORMS[name], varlen=True, batch="1", **LARGE)
+    kernel, arrays = compiled(form), form.draw(1, 100, [0, 37, 61, 100])
+    clean = kernel(*arrays.values())
+    for operand in "qkv":
+        arrays[operand][:, :, 45] = np.nan
+    o, final = kernel(*arrays.values())
+    for part in (slice(0, 37), slice(61, 100)):
+        np.testing.assert_array_equal(o[:, :, part], clean[0][:, :, part])
+    np.testing.assert_array_equal(final[[0, 2]], clean[1][[0, 2]])
+    assert np.isnan(o[:, :, 45]).any()
+
+
 def test_grouped_heads():
     form = Form(decay="scalar", erase="own", heads=(2, 1, 4), **LARGE)
     check(compiled(form), form, form.draw(2, 70))

@@ -168,6 +168,26 @@ def test_chunks_that_no_stack_holds_are_named():
         aec.compile(program("kda"), chunk=256)
 
 
+@pytest.mark.parametrize("name", ["gated_retention", "gla", "rwkv6", "kda"])
+@pytest.mark.parametrize("operand", ["q", "k", "v", "gate"])
+def test_what_is_not_finite_reaches_back_no_further_than_its_chunk(name, operand):
+    chunk, place = 16, 40
+    trouble = np.inf if operand == "v" else np.nan
+    arrays = draw(name, 2, 70, [-0.1, -1.0])
+    kernel = compiled(name, chunk=chunk)
+    clean = kernel(*arrays.values())
+    gate = next(iter(PROGRAMS[name][0]))
+    arrays[gate if operand == "gate" else operand][1, 0, place] = trouble
+    o, final = kernel(*arrays.values())
+    first = place - place % chunk
+    np.testing.assert_array_equal(o[0], clean[0][0])
+    np.testing.assert_array_equal(o[:, 1], clean[0][:, 1])
+    np.testing.assert_array_equal(o[1, 0, :first], clean[0][1, 0, :first])
+    np.testing.assert_array_equal(final[0], clean[1][0])
+    np.testing.assert_array_equal(final[:, 1], clean[1][:, 1])
+    assert not np.isfinite(o[1, 0, place : place + 2]).all()  # rwkv6 reads before
+
+
 def without_chunks():
     """A program with a decay for each value feature."""
     x = aec.tensor("B", HEADS, "T", FEATURES)
