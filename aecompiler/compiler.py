@@ -30,8 +30,8 @@ def compile(
 
     `program` is a `Program` of the builder, an `ir.Module` (left as it is), the text of one, or a path to a
     `.mlir` file. `function` names the function to compile; it can be left out if there is one public
-    function. `options` are those of the target's schedule; for the CPU `block_q`, `block_kv`, `direct`,
-    `threads` and `opt_level`.
+    function. `options` are those of the target's schedule; for the CPU `block_q`, `block_kv`, `chunk`,
+    `direct`, `threads` and `opt_level`.
 
     `form` "step" compiles the one-step form of a program with a recurrence (`attn-derive-step`), for
     decoding: a call computes one position of each request and updates their states in a pool, which is the

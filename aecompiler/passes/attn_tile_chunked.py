@@ -7,13 +7,12 @@ import math
 from aecompiler.bindings import ir
 from aecompiler.dialect.chunked import MAX_CHUNK, ChunkedRecurrenceOp
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.attn_tile_steps import MAX_VALUE_BLOCK
 from aecompiler.passes.chunk_program import ChunkOptions, DecaySums, tile_chunked
 from aecompiler.passes.infra import Pass, option, register_pass
 
 MAX_HEADS = 64
 """The largest number of heads of a program: there is code for each."""
-
-MAX_VALUE_BLOCK = 4096
 
 
 @register_pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from aecompiler.algebra import terms as t
@@ -74,8 +75,6 @@ class VectorEmitter:
         if op == "const":
             return rw.constant(self._accumulator, float(term.data))
         if op == "ln2":
-            import math
-
             return rw.constant(self._accumulator, math.log(2))
         if term in (TRUE, FALSE):
             return rw.constant(ir.IntegerType.get_signless(1), term is TRUE)
