@@ -36,6 +36,10 @@ def _recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Ar
 def _recurrence_step(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
     q, k, v, pool, slots = args
     _check_sizes(op, q.shape, k.shape, v.shape, (q.shape[0], *pool.shape[1:]), None)
+    if len(slots) != len(q):
+        raise ValueError(
+            f"'{op.name}' op expects equal batch sizes of q and slots, got {len(q)} and {len(slots)}"
+        )
     is_real = (slots >= 0) & (slots < len(pool))
     states = np.zeros((q.shape[0], *pool.shape[1:]))
     states[is_real] = pool[slots[is_real].astype(np.int64)]

@@ -221,6 +221,14 @@ def test_mistakes_are_named(name):
         step(**{**good, **change(good)})
 
 
+def test_the_reference_names_slots_that_are_not_as_many_as_requests():
+    step, values, _, (given, *_) = requests("gated_retention")
+    good = arguments_of(step, values, given)
+    message = "'attn.recurrence_step' op expects equal batch sizes of q and slots, got 3 and 2"
+    with pytest.raises(ValueError, match=message):
+        step.evaluate_reference(**{**good, "slots": good["slots"][:2]})
+
+
 def test_results_do_not_overlap_the_pool():
     step, values, _, (given, *_) = requests("gated_retention")
     good = arguments_of(step, values, given)
