@@ -10,7 +10,12 @@ from aecompiler.dialect.recurrence_step import RecurrenceStepOp
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import slice_parts
 from aecompiler.passes.infra import Pass, PassFailure, register_pass
-from aecompiler.passes.position_wise import check_position_wise
+from aecompiler.passes.position_wise import (
+    check_counts,
+    check_position_wise,
+    check_step_reads,
+    positions_of,
+)
 from aecompiler.passes.program_arguments import ProgramArguments
 from aecompiler.passes.tensor_parts import size_of
 
@@ -32,10 +37,10 @@ class DeriveStep(Pass):
     What stands around the recurrence stays, if it computes each position on its own, and of the recurrence
     from o only. What can't be meant by one
     step is refused, by name: packed sequences (`offsets`); a step for which positions are more than places in
-    tensors of as many positions as q has, since it would see position 0 in all calls; an operation around
-    the recurrence that mixes positions or asks for their numbers (a convolution, a rotary embedding); an
-    initial state that is computed, a final one from which something is computed; a length that
-    types say.
+    tensors of as many positions as q has, since it would see position 0 in all calls, or which reads another
+    place there than t; an operation around the recurrence that mixes positions or asks for their numbers (a
+    convolution, a rotary embedding), or how many there are; an initial state that is computed, a final one
+    from which something is computed; a length that types say, or that is another size, too.
 
     ```mlir
     func.func @f(%q: tensor<?x4x?x64xf32>, ..., %initial: tensor<?x4x64x64xf32>) -> (...) {
@@ -88,7 +93,10 @@ class _Derivation:
         lengths = self._lengths()
         symbols = [(self.block.arguments[number], d) for number, d in lengths]
         symbols.append((self.recurrence.results[0], 2))
+        self._check_operands(symbols)
         check_position_wise(self.block, self.recurrence, symbols)
+        check_step_reads(self.recurrence, symbols)
+        check_counts(self.function, symbols)
         pool = self._pool_argument()
         updated = self._place_of_final()
         self._narrow(lengths)
@@ -104,6 +112,18 @@ class _Derivation:
         i32 = ir.IntegerType.get_signless(32)
         slots = self.arguments.add("slots", ir.RankedTensorType.get([batch], i32), [requests])
         self._replace(pool, slots, shaped, updated)
+
+    def _check_operands(self, symbols: list[tuple[ir.Value, int]]) -> None:
+        """Refuse operands with another size that is the number of positions."""
+        named = dict(zip(("q", "k", "v", "initial"), list(self.recurrence.operands), strict=False))
+        for name, value in named.items():
+            others = positions_of(value, symbols) - ({2} if name != "initial" else set())
+            if others:
+                raise PassFailure(
+                    self.recurrence,
+                    f"unsupported: the one-step form of a number of positions that is another size of {name} "
+                    f"as well, of dimension {min(others)}",
+                )
 
     # ---- what has as many positions as q ---------------------------------------------------------------
 

@@ -9,10 +9,11 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.part_moves import changed_dimensions
 from aecompiler.passes.registry import PassFailure
-from aecompiler.passes.tensor_parts import Symbol, groups_of, size_of
+from aecompiler.passes.tensor_parts import Symbol, groups_of, index_of, size_of
 
 _FREE = ("tensor.cast", "tensor.dim", "tensor.empty", "tensor.splat", "func.return")
 _MOVES = ("tensor.extract_slice", "tensor.insert_slice", "tensor.concat", "tensor.pad")
+_SIZED = ("tensor.empty", "tensor.splat", "tensor.expand_shape", "tensor.pad")
 _RESHAPES = ("tensor.expand_shape", "tensor.collapse_shape")
 
 
@@ -27,7 +28,7 @@ def check_position_wise(block: ir.Block, recurrence: ir.Operation, lengths: Coll
         if op == recurrence or op.name in _FREE or op.name.startswith(("arith.", "math.")):
             continue
         positions = {
-            value: dims for value in (*op.operands, *op.results) if (dims := _positions(value, lengths))
+            value: dims for value in (*op.operands, *op.results) if (dims := positions_of(value, lengths))
         }
         if positions and not _keeps_positions(op, positions):
             raise PassFailure(
@@ -37,12 +38,65 @@ def check_position_wise(block: ir.Block, recurrence: ir.Operation, lengths: Coll
             )
 
 
-def _positions(value: ir.Value, lengths: Collection[Symbol]) -> set[int]:
+def positions_of(value: ir.Value, lengths: Collection[Symbol]) -> set[int]:
     """The dimensions of a value whose size has to do with the number of positions."""
     if not isinstance(value.type, ir.RankedTensorType):
         return set()
     sizes = [size_of(value, d) for d in range(value.type.rank)]
     return {d for d, size in enumerate(sizes) if any(symbol in lengths for symbol, _ in size.terms)}
+
+
+def check_step_reads(recurrence: ir.Operation, lengths: Collection[Symbol]) -> None:
+    """Refuse reads of a step at another position than t: the one-step form has no other."""
+    block = recurrence.regions[0].blocks[0]
+    position = block.arguments[6]
+    for op in rw.walk_list(recurrence):
+        if op.name == "tensor.extract":
+            offsets, sizes = list(op.operands)[1:], [1] * (len(op.operands) - 1)
+        elif op.name == "tensor.extract_slice":
+            offsets, sizes, _ = slice_parts(op, 1)
+        else:
+            continue
+        for d in positions_of(op.operands[0], lengths):
+            if offsets[d] != position or sizes[d] != 1:
+                raise PassFailure(
+                    op,
+                    "unsupported: a step that reads another position than t of a tensor with as many as q, "
+                    "in the one-step form",
+                )
+
+
+def check_counts(function: ir.Operation, lengths: Collection[Symbol]) -> None:
+    """Refuse what computes with the number of positions, which is 1 in each call of the one-step form."""
+    pending = [
+        op.results[0]
+        for op in rw.walk_list(function, "tensor.dim")
+        if any(symbol in lengths for symbol, _ in index_of(op.results[0]).terms)
+    ]
+    seen: set[ir.Value] = set()
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        for use in value.uses:
+            op = use.owner.operation
+            if op.name.startswith("arith.") and all(str(each.type) == "index" for each in op.results):
+                pending.extend(op.results)
+            elif not _is_size(op, value):
+                raise PassFailure(
+                    op,
+                    "unsupported: a program that computes with the number of positions, which is 1 in each "
+                    "call of the one-step form",
+                )
+
+
+def _is_size(op: ir.Operation, value: ir.Value) -> bool:
+    """Whether an operation takes an index for the size of a tensor, and for nothing else."""
+    if op.name in ("tensor.extract_slice", "tensor.insert_slice"):
+        offsets, _, strides = slice_parts(op, 1 if op.name == "tensor.extract_slice" else 2)
+        return value not in (*offsets, *strides)
+    return op.name in _SIZED
 
 
 def _keeps_positions(op: ir.Operation, positions: dict[ir.Value, set[int]]) -> bool:

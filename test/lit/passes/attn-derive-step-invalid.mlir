@@ -152,3 +152,50 @@ func.func @f(%q: tensor<1x4x?x8xf32>, %v: tensor<1x4x?x6xf32>, %initial: tensor<
   }) : (tensor<1x4x?x8xf32>, tensor<1x4x?x8xf32>, tensor<1x4x?x6xf32>, tensor<?x4x8x6xf32>, tensor<?xi32>) -> (tensor<1x4x?x6xf32>, tensor<?x4x8x6xf32>)
   return %o : tensor<1x4x?x6xf32>
 }
+
+// -----
+
+// A step that reads the first position of all would read the present one in each call.
+func.func @f(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x6xf32>, %initial: tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) {
+  %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({
+  ^step(%S: tensor<8x6xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<6xf32>, %b: index, %h: index, %t: index):
+    %c0 = arith.constant 0 : index
+    // expected-error @+1 {{'tensor.extract' op unsupported: a step that reads another position than t of a tensor with as many as q, in the one-step form}}
+    %first = tensor.extract %k[%b, %h, %c0, %c0] : tensor<?x4x?x8xf32>
+    %factor = tensor.splat %first : tensor<8x6xf32>
+    %S1 = arith.mulf %S, %factor : tensor<8x6xf32>
+    "attn.step_yield"(%S1, %vt) : (tensor<8x6xf32>, tensor<6xf32>) -> ()
+  }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>)
+  return %o, %final : tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>
+}
+
+// -----
+
+// The number of positions is that of the call.
+func.func @f(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x6xf32>, %initial: tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) {
+  %c2 = arith.constant 2 : index
+  %length = tensor.dim %q, %c2 : tensor<?x4x?x8xf32>
+  // expected-error @+1 {{'arith.index_cast' op unsupported: a program that computes with the number of positions, which is 1 in each call of the one-step form}}
+  %number = arith.index_cast %length : index to i32
+  %count = arith.sitofp %number : i32 to f32
+  %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({
+  ^step(%S: tensor<8x6xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<6xf32>, %b: index, %h: index, %t: index):
+    %factor = tensor.splat %count : tensor<8x6xf32>
+    %S1 = arith.mulf %S, %factor : tensor<8x6xf32>
+    "attn.step_yield"(%S1, %vt) : (tensor<8x6xf32>, tensor<6xf32>) -> ()
+  }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>)
+  return %o, %final : tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>
+}
+
+// -----
+
+// Two sizes of q with one name.
+func.func @f(%q: tensor<?x4x?x8xf32> {attn.dims = ["T", "", "T", ""]}, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x6xf32>, %initial: tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) {
+  // expected-error @+1 {{'attn.recurrence' op unsupported: the one-step form of a number of positions that is another size of q as well, of dimension 0}}
+  %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({
+  ^step(%S: tensor<8x6xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<6xf32>, %b: index, %h: index, %t: index):
+    %S1 = arith.negf %S : tensor<8x6xf32>
+    "attn.step_yield"(%S1, %vt) : (tensor<8x6xf32>, tensor<6xf32>) -> ()
+  }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>)
+  return %o, %final : tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>
+}
