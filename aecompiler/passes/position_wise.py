@@ -112,7 +112,14 @@ def _keeps_positions(op: ir.Operation, positions: dict[ir.Value, set[int]]) -> b
         return not any(changed & dims for dims in positions.values())
     if op.name in _RESHAPES:
         narrow = op.operands[0] if op.name == "tensor.expand_shape" else op.results[0]
-        return all(len(groups_of(op)[d]) == 1 for d in positions.get(narrow, set()))
+        wide = op.results[0] if op.name == "tensor.expand_shape" else op.operands[0]
+        shape = ir.RankedTensorType(wide.type).shape
+        concerned = (
+            group
+            for d, group in enumerate(groups_of(op))
+            if d in positions.get(narrow, set()) or not positions.get(wide, set()).isdisjoint(group)
+        )
+        return all(sum(shape[axis] != 1 for axis in group) == 1 for group in concerned)
     return False
 
 

@@ -251,7 +251,8 @@ def test_work_around_the_recurrence_is_done_for_each_step():
 
     @aec.program(q=x, k=x, v=x, gate=x)
     def gated(q, k, v, gate):
-        o, _ = aec.recurrence(q * 0.25, aec.sigmoid(k), v, aec.recurrences.linear_attention())
+        unit = k * aec.rsqrt((k * k).sum(-1, keepdims=True) + 1e-6)
+        o, _ = aec.recurrence(q * 0.25, unit, v, aec.recurrences.linear_attention())
         return o * aec.sigmoid(gate)
 
     step, sequence = aec.compile(gated, form="step"), aec.compile(gated)

@@ -189,6 +189,20 @@ func.func @f(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x
 
 // -----
 
+// Positions that are joined with features.
+func.func @f(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x6xf32>, %initial: tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) {
+  // expected-error @+1 {{'tensor.collapse_shape' op unsupported: 'tensor.collapse_shape' that computes a position from others or from its number, around the one-step form of a recurrence}}
+  %flat = tensor.collapse_shape %q [[0], [1], [2, 3]] : tensor<?x4x?x8xf32> into tensor<?x4x?xf32>
+  %o, %final = "attn.recurrence"(%q, %k, %v, %initial) ({
+  ^step(%S: tensor<8x6xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<6xf32>, %b: index, %h: index, %t: index):
+    %S1 = arith.negf %S : tensor<8x6xf32>
+    "attn.step_yield"(%S1, %vt) : (tensor<8x6xf32>, tensor<6xf32>) -> ()
+  }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>)
+  return %o, %final : tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>
+}
+
+// -----
+
 // Two sizes of q with one name.
 func.func @f(%q: tensor<?x4x?x8xf32> {attn.dims = ["T", "", "T", ""]}, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x6xf32>, %initial: tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) {
   // expected-error @+1 {{'attn.recurrence' op unsupported: the one-step form of a number of positions that is another size of q as well, of dimension 0}}
