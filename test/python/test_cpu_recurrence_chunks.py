@@ -8,6 +8,9 @@ from cpu_numerics import assert_close
 
 import aecompiler as aec
 from aecompiler.algebra import chunked
+from aecompiler.backends.cpu import pipelines
+from aecompiler.backends.cpu.host import host_target
+from aecompiler.backends.cpu.schedule import CpuSchedule, pipeline_for
 from aecompiler.library import recurrences
 
 HEADS, FEATURES, VALUES = 2, 16, 24
@@ -221,6 +224,12 @@ def test_chunked_form_that_is_not_proved_is_warned_of(monkeypatch):
     with pytest.warns(UserWarning, match="position by position: unsupported: a step of which it can't be"):
         kernel = aec.compile(program("gated_retention"))
     check(kernel, draw("gated_retention", 1, 20, [-0.1]))
+
+
+def test_chunk_of_one_goes_from_position_to_position():
+    assert " chunk=1 " in pipeline_for(CpuSchedule(chunk=1), host_target())
+    assert "attn-derive-chunked" not in pipelines.cpu(chunk=1)
+    assert aec.check(aec.compile(program("gla"), chunk=1), **draw("gla", 2, 37, [-0.1])).max_rel_error < 1e-5
 
 
 def test_chunk_out_of_range():

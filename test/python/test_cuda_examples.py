@@ -25,12 +25,26 @@ SIZES: tuple[dict[str, int], ...] = (
 demo = load("demo")
 
 
+RECURRENCES = [name for name in NAMES if "aec.recurrence(" in (FOLDER / f"{name}.py").read_text()]
+
+
 @pytest.mark.parametrize("dtype", ["bf16", "f16", "f32"])
 @pytest.mark.parametrize("name", NAMES)
 def test_example_agrees_with_reference(name: str, dtype: str) -> None:
+    check_sizes(name, dtype, SIZES)
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "f32"])
+@pytest.mark.parametrize("name", RECURRENCES)
+def test_recurrence_position_by_position_agrees_with_reference(name: str, dtype: str) -> None:
+    check_sizes(name, dtype, SIZES[:4], chunk=1)
+
+
+def check_sizes(name: str, dtype: str, all_sizes: tuple[dict[str, int], ...], **options: int) -> None:
+    """An example against the reference, with random arguments, which calls leave as they are."""
     module = load(name)
-    kernel = aec.compile(module.build(dtype=dtype), target="cuda")
-    for sizes in SIZES:
+    kernel = aec.compile(module.build(dtype=dtype), target="cuda", **options)
+    for sizes in all_sizes:
         values = demo.draw(kernel, getattr(module, "inputs", {}), sizes)
         before = {key: np.copy(value) for key, value in values.items()}
         report = aec.check(kernel, **values)

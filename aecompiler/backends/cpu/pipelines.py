@@ -102,7 +102,7 @@ def cpu(
     block_kv: Annotated[int, "keys of a tile, 0 to choose them by cost"] = 0,
     decode_rows: Annotated[int, "rows of a tile in calls with few queries, 0 for block-q"] = 16,
     decode_block_kv: Annotated[int, "keys of a tile in such calls"] = 64,
-    chunk: Annotated[int, "positions of a chunk of a recurrence"] = 16,
+    chunk: Annotated[int, "positions of a chunk of a recurrence; 1: one after the other"] = 16,
     score_ranges: Annotated[int, "the most ranges of tiles without a mask, with a loop for each"] = 3,
     tile_q: Annotated[int, "vectors of query rows in a register tile"] = 4,
     tile_kv: Annotated[int, "keys in a register tile of the first product"] = 4,
@@ -127,7 +127,7 @@ def cpu(
         (
             "attn-guard-operations",
             "attn-derive-online{keep-refused=true}",
-            f"attn-derive-chunked{{chunk={chunk} keep-refused=true}}",
+            *([f"attn-derive-chunked{{chunk={chunk} keep-refused=true}}"] if chunk > 1 else []),
             f"func.func(cpu-choose-tiles{{{blocks} {registers}}})",
             f"attn-tile{{decode-rows={decode_rows} decode-block-kv={decode_block_kv} "
             f"score-ranges={score_ranges}}}",

@@ -28,7 +28,8 @@ class CpuSchedule(Schedule):
     `block_q`, `block_kv`: the query rows and the keys of a tile; where they are 0, `cpu-choose-tiles` chooses
     for each attention op, by a model of the costs. Rows are the lanes of vectors: their number is rounded up
     to whole vectors, as tails are anyway.
-    `chunk`: the positions of a recurrence that are taken at once, 16 where it is 0; rounded up as well.
+    `chunk`: the positions of a recurrence that are taken at once, 16 where it is 0; rounded up as well, but
+    for 1, with which a loop goes from position to position.
     `direct`: compile the direct form, which is the meaning of a program and slow; `block_kv` does not count.
     `threads`: the threads that one call may use; the environment variable AECOMPILER_NUM_THREADS sets what is
     used where the option is not given, and otherwise it is all cores. The code is the same for any number.
@@ -76,7 +77,7 @@ class CpuSchedule(Schedule):
         return dataclasses.replace(
             self,
             block_q=-(-rows // lanes) * lanes,
-            chunk=-(-(self.chunk or _CHUNK) // lanes) * lanes,
+            chunk=1 if self.chunk == 1 else -(-(self.chunk or _CHUNK) // lanes) * lanes,
             threads=self.threads or target.cores,
         )
 

@@ -58,7 +58,7 @@ def tt(
     value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
     step_value_block: Annotated[int, "the same of one that computes one position; 0: by its elements"] = 0,
     step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
-    chunk: Annotated[int, "positions of a chunk of a recurrence; 0: one after the other"] = 64,
+    chunk: Annotated[int, "positions of a chunk of a recurrence; 1: one after the other"] = 64,
     diagonal_chunk: Annotated[int, "the same where each key feature has its own decay"] = 32,
     chunk_value_block: Annotated[int, "value features of a program of a chunked recurrence; 0: all"] = 64,
     chunk_stages: Annotated[int, "tiles of chunks on their way from memory at a time; 0: by their size"] = 0,
@@ -91,7 +91,7 @@ def tt(
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}{few}}}",
-            *(_chunks(chunk, diagonal_chunk, chunk_value_block) if chunk else []),
+            *(_chunks(chunk, diagonal_chunk, chunk_value_block) if chunk > 1 else []),
             f"attn-tile-steps{{value-block={value_block} step-value-block={step_value_block} "
             f"step-elements={step_elements}}}",
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
@@ -148,7 +148,7 @@ def hopper(
     value_block: Annotated[int, "value features of a program of a recurrence; 0: all"] = 16,
     step_value_block: Annotated[int, "the same of one that computes one position; 0: by its elements"] = 0,
     step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
-    chunk: Annotated[int, "positions of a chunk of a recurrence; 0: one after the other"] = 64,
+    chunk: Annotated[int, "positions of a chunk of a recurrence; 1: one after the other"] = 64,
     chunk_value_block: Annotated[int, "value features of a program of a chunked recurrence; 0: all"] = 64,
     chunk_stages: Annotated[int, "tiles of chunks on their way from memory at a time; 0: by their size"] = 0,
     chunk_shared_bytes: Annotated[

@@ -57,8 +57,8 @@ class NvidiaSchedule(Schedule):
 
     `value_block`: the value features of a program of a recurrence, where they are independent. `chunk`: the
     positions of a chunk of a recurrence, 64 where it is 0, or as many as keys in a tile; where each key
-    feature has its own decay they are 32 at most. Of chunks as many are on their way from memory as leave
-    room for two blocks.
+    feature has its own decay they are 32 at most; with 1 a loop goes from position to position. As many
+    chunks are on their way from memory as leave room for two blocks.
 
     `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
     4096. `queries` is that of q, 0: as long as k. They change nothing of what is computed. `tune`: so many
