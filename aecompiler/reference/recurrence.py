@@ -25,11 +25,7 @@ Step = Callable[[Frame, Array, "list[Array]"], "tuple[Array, Array]"]
 
 @implements("attn.recurrence")
 def _recurrence(op: Instruction, args: list[Array], frame: Frame) -> Sequence[Array]:
-    def step(lanes: Frame, state: Array, arguments: list[Array]) -> tuple[Array, Array]:
-        new, out = lanes.run(op.body, [state, *arguments])
-        return new, out
-
-    return _sequences(op, args, frame, step)
+    return _sequences(op, args, frame, _step_of(op))
 
 
 @implements("attn.recurrence_step")
@@ -41,17 +37,21 @@ def _recurrence_step(op: Instruction, args: list[Array], frame: Frame) -> Sequen
             f"'{op.name}' op expects equal batch sizes of q and slots, got {len(q)} and {len(slots)}"
         )
     is_real = (slots >= 0) & (slots < len(pool))
-    states = np.zeros((q.shape[0], *pool.shape[1:]))
-    states[is_real] = pool[slots[is_real].astype(np.int64)]
+    rows, places = np.flatnonzero(is_real), slots[is_real].astype(np.int64)
+    o, states = _batch_rows(_step_of(op), [q, k, v], pool[places], rows, frame)
+    updated = np.array(pool)
+    updated[places] = states
+    return [o, updated]
+
+
+def _step_of(op: Instruction) -> Step:
+    """The step that the body of `op` is."""
 
     def step(lanes: Frame, state: Array, arguments: list[Array]) -> tuple[Array, Array]:
         new, out = lanes.run(op.body, [state, *arguments])
         return new, out
 
-    o, states = _sequences(op, [q, k, v, states], frame, step)
-    updated = np.array(pool)
-    updated[slots[is_real].astype(np.int64)] = states[is_real]
-    return [np.where(is_real[:, None, None, None], o, 0.0), updated]
+    return step
 
 
 @implements("attn.chunked_recurrence")
@@ -105,21 +105,30 @@ def _scaled(parts: Mapping[str, Array], name: str, value: Array) -> Array:
 def _sequences(op: Instruction, args: list[Array], frame: Frame, run: Step) -> Sequence[Array]:
     """The results of `op`: each sequence taken through its positions by `run`."""
     q, k, v, initial, *offsets = args
-    heads = initial.shape[1]
     _check_sizes(op, q.shape, k.shape, v.shape, initial.shape, offsets[0].shape[0] if offsets else None)
-    q, k, v = (_all_heads(operand, heads) for operand in (q, k, v))
-    length = q.shape[2]
-    o = np.zeros((q.shape[0], heads, length, v.shape[3]))
+    if not offsets:
+        return _batch_rows(run, [q, k, v], initial, np.arange(len(initial)), frame)
+    q, k, v, o = _all_heads([q, k, v], initial)
     final = np.array(initial)
-    if offsets:
-        bounds = np.clip(offsets[0], 0, length)
-        for n, (start, stop) in enumerate(itertools.pairwise(bounds)):
-            _run(run, q, k, v, o, final[n : n + 1], slice(0, 1), range(start, stop), frame)
-    else:
-        at_once = max(1, BLOCK_ELEMENTS // max(1, initial[0].size)) if len(initial) else 1
-        for start in range(0, q.shape[0], at_once):
-            rows = slice(start, min(start + at_once, q.shape[0]))
-            _run(run, q, k, v, o, final[rows], rows, range(length), frame)
+    bounds = np.clip(offsets[0], 0, q.shape[2])
+    for n, (start, stop) in enumerate(itertools.pairwise(bounds)):
+        _run(run, q, k, v, o, final[n : n + 1], np.zeros(1, np.int64), range(start, stop), frame)
+    return [o, final]
+
+
+def _batch_rows(
+    run: Step, operands: list[Array], initial: Array, rows: Array, frame: Frame
+) -> Sequence[Array]:
+    """What `run` makes of all positions of these `rows` of the batch, whose states begin as `initial`.
+
+    o is 0 in other rows; the final states are those of `rows`.
+    """
+    q, k, v, o = _all_heads(operands, initial)
+    final = np.array(initial)
+    at_once = max(1, BLOCK_ELEMENTS // max(1, initial[0].size)) if len(initial) else 1
+    for start in range(0, len(rows), at_once):
+        part = slice(start, start + at_once)
+        _run(run, q, k, v, o, final[part], rows[part], range(q.shape[2]), frame)
     return [o, final]
 
 
@@ -130,13 +139,13 @@ def _run(
     v: Array,
     o: Array,
     state: Array,
-    rows: slice,
+    rows: Array,
     positions: range,
     outer: Frame,
 ) -> None:
     """Take `state` [b, h, Dk, Dv] through `positions` of the batch `rows`; write `o` and `state`."""
     lanes = state.shape[:2]
-    b = np.arange(rows.start, rows.stop, dtype=np.int64).reshape(-1, 1)
+    b = rows.astype(np.int64).reshape(-1, 1)
     h = np.arange(lanes[1], dtype=np.int64).reshape(1, -1)
     current = np.array(state)
     for t in positions:
@@ -148,10 +157,14 @@ def _run(
     state[...] = current
 
 
-def _all_heads(operand: Array, heads: int) -> Array:
-    """The operand with each of its heads repeated for the heads that read it."""
-    own = operand.shape[1]
-    return operand if own == heads else operand[:, np.arange(heads) // (heads // own)]
+def _all_heads(operands: list[Array], initial: Array) -> list[Array]:
+    """q, k and v with each head repeated for the heads of the state that read it, and an o of zeros."""
+    heads = initial.shape[1]
+    q, k, v = (
+        each if each.shape[1] == heads else each[:, np.arange(heads) // (heads // each.shape[1])]
+        for each in operands
+    )
+    return [q, k, v, np.zeros((*q.shape[:3], v.shape[3]))]
 
 
 def _check_sizes(

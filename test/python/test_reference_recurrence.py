@@ -232,3 +232,38 @@ def test_disagreeing_sizes_are_an_error(operands):
     step = f"{OUTER}\n    %S1 = arith.addf %S, %kv : $S{READ}"
     with pytest.raises(ValueError, match="expects equal sequence lengths of q, k and v, got 6 and 5 and 6"):
         run(program(step), q, k[:, :, :5], v, initial)
+
+
+STEP_OF_SLOTS = """
+  func.func @f(%q: tensor<?x2x1x3xf64>, %v: tensor<?x2x1x2xf64>, %pool: tensor<?x2x3x2xf64>,
+               %slots: tensor<?xi32>, %table: tensor<?xf64>, %ids: tensor<?xindex>)
+      -> (tensor<?x2x1x2xf64>, tensor<?x2x3x2xf64>) {
+    %o, %updated = "attn.recurrence_step"(%q, %q, %v, %pool, %slots) ({
+    ^step(%S: tensor<3x2xf64>, %qt: tensor<3xf64>, %kt: tensor<3xf64>, %vt: tensor<2xf64>,
+          %b: index, %h: index, %t: index):
+      %id = tensor.extract %ids[%b] : tensor<?xindex>
+      %a = tensor.extract %table[%id] : tensor<?xf64>
+      %all = tensor.splat %a : tensor<3x2xf64>
+      %S1 = arith.mulf %all, %S : tensor<3x2xf64>
+      "attn.step_yield"(%S1, %vt) : (tensor<3x2xf64>, tensor<2xf64>) -> ()
+    }) : (tensor<?x2x1x3xf64>, tensor<?x2x1x3xf64>, tensor<?x2x1x2xf64>, tensor<?x2x3x2xf64>, tensor<?xi32>)
+        -> (tensor<?x2x1x2xf64>, tensor<?x2x3x2xf64>)
+    return %o, %updated : tensor<?x2x1x2xf64>, tensor<?x2x3x2xf64>
+  }"""
+
+
+@pytest.mark.parametrize(
+    ("slots", "misses"), [([4, -1, 0], 0), ([4, 5, 0], 0), ([4, 2, 0], 2), ([-1] * 3, 0)]
+)
+def test_rows_that_are_padding_are_not_computed(rng, slots, misses):
+    q, v, pool = rng.random((3, 2, 1, 3)), rng.random((3, 2, 1, 2)), rng.random((5, 2, 3, 2))
+    table, ids = np.array([2.0, 3.0]), np.array([0, 99, 1])
+    results = run(STEP_OF_SLOTS, q, v, pool, np.array(slots, np.int32), table, ids)
+    expected_o, expected_pool = np.zeros_like(v), pool.copy()
+    for row, slot in enumerate(slots):
+        if 0 <= slot < 5:
+            expected_o[row] = v[row]
+            expected_pool[slot] *= table[min(ids[row], 1)]
+    np.testing.assert_array_equal(results[0], expected_o)
+    np.testing.assert_array_equal(results[1], expected_pool)
+    assert results.out_of_bounds == misses
