@@ -105,12 +105,35 @@ def _take_updated(argument: Argument, value: Any) -> tuple[Buffer, tuple[int, ..
         buffer, shape, taken = _take_numpy(argument, value)
         is_own = taken is value
         if not value.flags.writeable:
-            raise ValueError(f"{where}: expects an array that may be written to, since the call updates it")
+            raise ValueError(f"{where}: expects an array that may be written to, got a read-only one")
     else:
         raise TypeError(f"{where}: expects a numpy array or a torch tensor, got {describe(value)}")
-    if not is_own or overlaps_itself(buffer.strides, buffer.shape):
-        raise ValueError(f"{where}: expects an array with memory of its own for each element, upwards")
+    if not is_own:
+        raise ValueError(f"{where}: expects an array that can be updated in place, got {_why_copied(value)}")
+    refuse_overlapping_elements(where, buffer.strides, shape)
     return buffer, shape, taken
+
+
+def _why_copied(value: Any) -> str:
+    """What kernels can't read of an array as it lies in memory."""
+    if is_torch(value):
+        return "one that is negated lazily" if value.is_neg() else "bytes of bool other than 0 and 1"
+    if not value.flags.aligned:
+        return "elements that are not aligned"
+    if any(stride < 0 for stride in value.strides):
+        return "negative strides"
+    if any(stride % value.itemsize for stride in value.strides):
+        return "strides that are no whole elements"
+    return "bytes of bool other than 0 and 1"
+
+
+def refuse_overlapping_elements(where: str, strides: Sequence[int], shape: Sequence[int]) -> None:
+    """Refuse an array to write to of which elements share memory, or may; `where` names it."""
+    if overlaps_itself(strides, shape):
+        raise ValueError(
+            f"{where}: expects an array with memory of its own for each element, got strides "
+            f"{tuple(strides)} for shape {tuple(shape)}"
+        )
 
 
 def overlaps_itself(strides: Sequence[int], shape: Sequence[int]) -> bool:

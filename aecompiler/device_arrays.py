@@ -52,13 +52,14 @@ def _check_updated(where: str, given: Any, value: Any) -> None:
     if not _is_plain(given) or given.is_inference():
         arrays.check_torch_result(where, given)
     if value.data_ptr() != given.data_ptr():
-        raise ValueError(f"{where}: expects a tensor that is not negated lazily, since the call updates it")
+        raise ValueError(
+            f"{where}: expects a tensor that can be updated in place, got one that is negated lazily"
+        )
     if not value.is_contiguous():
-        if arrays.overlaps_itself(value.stride(), value.shape):
-            raise ValueError(f"{where}: expects a tensor with memory of its own for each element")
+        arrays.refuse_overlapping_elements(where, value.stride(), value.shape)
         if value.shape[-1] > 1 and value.stride(-1) != 1:
             raise ValueError(
-                f"{where}: expects a tensor whose rows lie side by side, since the call updates it"
+                f"{where}: expects a tensor whose rows lie side by side, got strides {value.stride()}"
             )
 
 

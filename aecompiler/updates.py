@@ -25,6 +25,6 @@ def check_updated(arguments: Sequence[Argument], inputs: Sequence[Any], overlap:
                 continue
             if overlap(inputs[n], argument.dtype, inputs[m], other.dtype):
                 raise ValueError(
-                    f"argument '{argument.name}': expects an array that does not overlap argument "
-                    f"'{other.name}', since the call updates it"
+                    f"argument '{argument.name}': expects an array to update that overlaps no other "
+                    f"argument, got one that overlaps argument '{other.name}'"
                 )

@@ -188,7 +188,7 @@ MISTAKES = {
     "a pool that may not be written": (
         lambda each: {"state": np.broadcast_to(each["state"][:1], each["state"].shape)},
         ValueError,
-        "argument 'state': expects an array that may be written to, since the call updates it",
+        "argument 'state': expects an array that may be written to, got a read-only one",
     ),
     "a pool whose states share memory": (
         lambda each: {
@@ -197,7 +197,26 @@ MISTAKES = {
             )
         },
         ValueError,
-        "argument 'state': expects an array with memory of its own for each element",
+        "argument 'state': expects an array with memory of its own for each element, got strides \\(0, 256, ",
+    ),
+    "a pool that goes backwards": (
+        lambda each: {"state": each["state"][::-1]},
+        ValueError,
+        "argument 'state': expects an array that can be updated in place, got negative strides",
+    ),
+    "a pool at an odd address": (
+        lambda each: {
+            "state": np.frombuffer(bytearray(each["state"].nbytes + 1), np.uint8)[1:]
+            .view(np.float32)
+            .reshape(each["state"].shape)
+        },
+        ValueError,
+        "argument 'state': expects an array that can be updated in place, got elements that are not aligned",
+    ),
+    "a pool that is negated lazily": (
+        lambda each: {"state": torch.from_numpy(each["state"])._neg_view()},
+        ValueError,
+        "argument 'state': expects an array that can be updated in place, got one that is negated lazily",
     ),
     "a pool that is no array": (
         lambda each: {"state": [1.0]},
@@ -207,7 +226,8 @@ MISTAKES = {
     "a pool that another argument is of": (
         lambda each: {"q": each["state"][:3, :, :1, :16]},
         ValueError,
-        "argument 'state': expects an array that does not overlap argument 'q', since the call updates it",
+        "argument 'state': expects an array to update that overlaps no other argument, got one that overlaps "
+        "argument 'q'",
     ),
 }
 
