@@ -15,7 +15,7 @@ from aecompiler.dialect import regions
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.region_safety import clamp_index
-from aecompiler.passes.same_sizes import are_equal, size_of
+from aecompiler.passes.same_sizes import are_equal, comparable_size
 
 Dimension = tuple[ir.Value, int]
 """A tensor and the number of one of its dimensions."""
@@ -98,7 +98,7 @@ def _read(
         if size == 1 and d in dropped:
             if offset in moving or not (_is_nonempty(source, d) or _is_counted(source, d, offset, counts)):
                 return None
-        elif d > axis and d not in dropped and (offset, stride, size) == (0, 1, size_of(source, d)):
+        elif d > axis and d not in dropped and (offset, stride, size) == (0, 1, comparable_size(source, d)):
             whole.append(d)
         else:
             return None
@@ -106,7 +106,7 @@ def _read(
 
 
 def _is_nonempty(source: ir.Value, axis: int) -> bool:
-    size = size_of(source, axis)
+    size = comparable_size(source, axis)
     return isinstance(size, int) and size > 0
 
 
@@ -133,7 +133,7 @@ def place_of(
         if _is_counted(read.source, d, offset, counts):
             found.append(value)
             continue
-        size = size_of(read.source, d)
+        size = comparable_size(read.source, d)
         last = size - 1 if isinstance(size, int) else arith.subi(rw.dim(read.source, d), rw.index(1))
         found.append(clamp_index(value, last))
     return found

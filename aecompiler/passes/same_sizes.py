@@ -11,7 +11,7 @@ Size: TypeAlias = int | str | tuple[ir.Value, int] | ir.Value
 """A size: a number, a name that the arguments of a function have it by, or the dimension or value it is."""
 
 
-def size_of(value: ir.Value, axis: int) -> Size:
+def comparable_size(value: ir.Value, axis: int) -> Size:
     """The size of a dimension; those that are known to be equal are equal."""
     shaped = ir.RankedTensorType(value.type)
     if not shaped.is_dynamic_dim(axis):
@@ -24,16 +24,16 @@ def size_of(value: ir.Value, axis: int) -> Size:
         return _size_as(op.operands[before])
     if op.name == "tensor.cast" or (op.name.startswith(("arith.", "math.")) and len(op.operands)):
         first = next((each for each in op.operands if isinstance(each.type, ir.RankedTensorType)), None)
-        return (value, axis) if first is None else size_of(first, axis)
+        return (value, axis) if first is None else comparable_size(first, axis)
     if op.name.startswith("linalg.") and len(op.results):
         out = op.operands[len(op.operands) - len(op.results) + ir.OpResult(value).result_number]
-        return size_of(out, axis)
+        return comparable_size(out, axis)
     return value, axis
 
 
 def are_equal(a: ir.Value, a_axis: int, b: ir.Value, b_axis: int) -> bool:
     """Whether two dimensions have the same size, as far as it is known."""
-    return size_of(a, a_axis) == size_of(b, b_axis)
+    return comparable_size(a, a_axis) == comparable_size(b, b_axis)
 
 
 def _size_as(value: ir.Value) -> Size:
@@ -42,7 +42,7 @@ def _size_as(value: ir.Value) -> Size:
         return number
     op = rw.definer(value)
     axis = rw.constant_value(op.operands[1]) if op is not None and op.name == "tensor.dim" else None
-    return value if op is None or axis is None else size_of(op.operands[0], axis)
+    return value if op is None or axis is None else comparable_size(op.operands[0], axis)
 
 
 def _name(argument: ir.Value, axis: int) -> str | None:
