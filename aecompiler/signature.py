@@ -14,9 +14,10 @@ from aecompiler.bytecode import is_bytecode
 from aecompiler.dialect import make_context
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import UnsupportedError
+from aecompiler.passes.calls import inline_calls
 from aecompiler.passes.infra import PassFailure, run_pipeline
 from aecompiler.passes.program_arguments import ProgramArguments, in_place_of
-from aecompiler.passes.rewriting import inline_calls, symbol_name, walk_list
+from aecompiler.passes.rewriting import symbol_name, walk_list
 
 
 def parse(content: str | bytes, file: str | None = None) -> tuple[ir.Module, dict[str, list[str]]]:

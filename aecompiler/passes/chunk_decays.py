@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from aecompiler.bindings import arith, ir, math, tensor
+from aecompiler.bindings import arith, ir, math
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.tile_sums import running_sum
 
@@ -12,15 +12,6 @@ from aecompiler.passes.tile_sums import running_sum
 def shape_of(value: ir.Value) -> list[int]:
     """The static shape of a tile."""
     return list(ir.RankedTensorType(value.type).shape)
-
-
-def elementwise(
-    ins: Sequence[rw.Indexed], shape: list[int], element: ir.Type, body: Callable[[list[ir.Value]], ir.Value]
-) -> ir.Value:
-    """A new tile of what `body` makes of elements."""
-    every = tuple(range(len(shape)))
-    out = (tensor.empty(shape, element), every)
-    return rw.generic(ins, [out], "p" * len(shape), lambda inputs, _: [body(inputs)])[0]
 
 
 def last_of(value: ir.Value) -> ir.Value:
@@ -89,7 +80,7 @@ class Decays:
         def products() -> ir.Value:
             zero, one = rw.constant(acc, 0.0), rw.constant(acc, 1.0)
             kind = arith.CmpFPredicate.OLT
-            flips = elementwise(
+            flips = rw.elementwise(
                 [(signs, self.every)],
                 self.shape,
                 acc,
@@ -102,7 +93,7 @@ class Decays:
                 odd = arith.subf(half, math.floor(half))  # 0 or 1/2
                 return arith.subf(one, arith.mulf(odd, rw.constant(acc, 4.0)))
 
-            return elementwise([(counts, self.every)], self.shape, acc, parity)
+            return rw.elementwise([(counts, self.every)], self.shape, acc, parity)
 
         return self._once(("sign", exclusive), products)
 
@@ -132,7 +123,8 @@ class Decays:
         last = last_of(signs)
         ins = [(signs, self.every), (last, self.every[1:])]
         return self._once(
-            "signs to end", lambda: elementwise(ins, self.shape, self.acc, lambda e: arith.mulf(e[0], e[1]))
+            "signs to end",
+            lambda: rw.elementwise(ins, self.shape, self.acc, lambda e: arith.mulf(e[0], e[1])),
         )
 
     def _weights(self, sums: ir.Value, signs: ir.Value | None) -> ir.Value:
@@ -142,4 +134,4 @@ class Decays:
             value = math.exp(e[0])
             return arith.mulf(value, e[1]) if signs is not None else value
 
-        return elementwise(ins, self.shape, self.acc, weigh)
+        return rw.elementwise(ins, self.shape, self.acc, weigh)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 from aecompiler.bindings import arith, ir, math, tensor
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.chunk_decays import Decays, elementwise, row_of, shape_of
+from aecompiler.passes.chunk_decays import Decays, row_of, shape_of
 from aecompiler.passes.structured_ops import TO_STATE
 
 ROW, COLUMN, ELEMENT = (0,), (1,), (0, 1)
@@ -138,7 +138,7 @@ class ChunkLaw:
             seen = arith.cmpi(kind, rw.loop_index(1), rw.loop_index(0))
             return arith.select(seen, value, rw.constant(acc, 0.0))
 
-        return elementwise(ins, [self.length, self.length], acc, weigh)
+        return rw.elementwise(ins, [self.length, self.length], acc, weigh)
 
     # ---- the rank-one terms ------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class ChunkLaw:
         assert inputs.erase is not None
         erased = self._read(inputs.erase, state)
         shape = shape_of(erased)
-        difference = elementwise(
+        difference = rw.elementwise(
             [(inputs.value, ELEMENT), (erased, ELEMENT)],
             shape,
             self.acc,
@@ -165,7 +165,7 @@ class ChunkLaw:
         scale = self.inputs.key_scale
         if scale is None:
             return tile
-        return elementwise(
+        return rw.elementwise(
             [(tile, ELEMENT), (scale, ROW)],
             shape_of(tile),
             self.acc,
@@ -224,7 +224,7 @@ class ChunkLaw:
                 value = arith.select(same, rw.constant(self.acc, diagonal), value)
             return value
 
-        return elementwise([(pairs, ELEMENT)], shape_of(pairs), self.acc, part)
+        return rw.elementwise([(pairs, ELEMENT)], shape_of(pairs), self.acc, part)
 
     # ---- the state -----------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class ChunkLaw:
             return value
 
         ins = [(product, ELEMENT), *((each, ROW) for each in factors), *([skip] if skip else [])]
-        return elementwise(ins, shape, acc, scale)
+        return rw.elementwise(ins, shape, acc, scale)
 
     def _carried_over(self, state: ir.Value) -> ir.Value:
         return self._read(self.inputs.query, state, self.inputs.skip)
@@ -264,7 +264,7 @@ class ChunkLaw:
         if decays is not None:
             whole = decays.whole()
             loops = () if decays.is_scalar else ROW
-            kept = elementwise(
+            kept = rw.elementwise(
                 [(state, ELEMENT), (whole, loops)], shape_of(state), acc, lambda e: arith.mulf(e[0], e[1])
             )
             if decays.is_scalar:
@@ -280,7 +280,7 @@ class ChunkLaw:
                 return value
 
             ins = [(update, ELEMENT), *((each, ROW) for each in factors)]
-            update = elementwise(ins, shape_of(update), acc, weigh)
+            update = rw.elementwise(ins, shape_of(update), acc, weigh)
         added = self._product((keys, (2, 0)), (update, (2, 1)), kept)
         added.owner.attributes[TO_STATE] = ir.UnitAttr.get()
         return added
@@ -288,7 +288,7 @@ class ChunkLaw:
     # ---- tiles ---------------------------------------------------------------------------------------
 
     def _times(self, tile: ir.Value, factors: ir.Value) -> ir.Value:
-        return elementwise(
+        return rw.elementwise(
             [(tile, ELEMENT), (factors, ELEMENT)],
             shape_of(tile),
             self.acc,
@@ -358,7 +358,7 @@ class Diagonal:
 
     def _difference(self, sums: ir.Value, middle: ir.Value) -> ir.Value:
         ins = [(sums, ELEMENT), (middle, COLUMN)]
-        return elementwise(ins, shape_of(sums), self.acc, lambda e: arith.subf(e[0], e[1]))
+        return rw.elementwise(ins, shape_of(sums), self.acc, lambda e: arith.subf(e[0], e[1]))
 
     def _are_bounded(self, exponents: ir.Value) -> ir.Value:
         """Whether all exponents are numbers within the bound: none counts as outside."""
@@ -409,7 +409,7 @@ class Diagonal:
             other = elements[1] if old is not None else rw.constant(self.acc, 0.0)
             return arith.select(in_halves(block), elements[0], other)
 
-        return elementwise(ins, [self.length, self.length], self.acc, choose)
+        return rw.elementwise(ins, [self.length, self.length], self.acc, choose)
 
     def _with_own(self, reader: Reader, pairs: ir.Value | None, shape: list[int]) -> ir.Value:
         """With x_i . k_i on the diagonal, between which there is no decay."""
@@ -429,7 +429,7 @@ class Diagonal:
             other = elements[1] if pairs is not None else rw.constant(acc, 0.0)
             return arith.select(same, elements[0], other)
 
-        return elementwise(both, shape, acc, choose)
+        return rw.elementwise(both, shape, acc, choose)
 
     def _weighed(
         self, tile: ir.Value, exponents: ir.Value, signs: ir.Value | None, factor: float = 1.0
@@ -443,4 +443,4 @@ class Diagonal:
             return arith.mulf(value, elements[2]) if signs is not None else value
 
         ins = [(tile, ELEMENT), (exponents, ELEMENT), *([(signs, ELEMENT)] if signs is not None else [])]
-        return elementwise(ins, shape_of(tile), acc, weigh)
+        return rw.elementwise(ins, shape_of(tile), acc, weigh)

@@ -10,7 +10,7 @@ from math import gcd
 from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.chunked import parts_of
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.chunk_decays import Decays, elementwise
+from aecompiler.passes.chunk_decays import Decays
 from aecompiler.passes.chunk_law import ELEMENT, ChunkInputs, ChunkLaw, LawOptions, Reader
 from aecompiler.passes.position_reads import PositionRead, dependent_values, place_of, take_reads
 from aecompiler.passes.position_tiles import Columns, Lifted, PositionTiles
@@ -216,7 +216,7 @@ class ChunkProgram:
         if rows.type.element_type == element:
             return rows
         shape = [self.length, self.width]
-        return elementwise([(rows, ELEMENT)], shape, element, lambda e: rw.convert_float(e[0], element))
+        return rw.elementwise([(rows, ELEMENT)], shape, element, lambda e: rw.convert_float(e[0], element))
 
     # ---- what positions contribute -------------------------------------------------------------------
 
@@ -341,7 +341,7 @@ class ChunkProgram:
         )
         if is_part:
             tile = self._padded_columns(tile, place)
-        return Lifted(tile, tuple(range(1 + len(read.whole))), _element(argument.type))
+        return Lifted(tile, tuple(range(1 + len(read.whole))), rw.element_of(argument.type))
 
 
 class _Parts:
@@ -415,12 +415,8 @@ class _Parts:
                 return arith.select(self._is_real(), element, rw.constant(acc, neutral))
 
             shape = [self.region.length, *self.region.shape(value)]
-            self._masked[value] = elementwise([self.region.operand(value)], shape, acc, masked)
+            self._masked[value] = rw.elementwise([self.region.operand(value)], shape, acc, masked)
         return self._masked[value]
-
-
-def _element(type_: ir.Type) -> ir.Type:
-    return type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
 
 
 def _text(op: ir.OpView, name: str) -> str:

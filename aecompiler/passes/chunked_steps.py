@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aecompiler.bindings import arith, ir, math, tensor
 from aecompiler.dialect.chunked import parts_of, terminator_of
@@ -51,10 +51,9 @@ class _Step:
             seen = _read(parts["erase"], kept if self.decayed else self.state)
             update = arith.subf(update, self._scaled("erase_scale", seen))
         key = self._scaled("key_scale", parts["key"])
-        new = _elementwise(
+        new = self._elementwise(
             [(kept, (0, 1)), (key, (0,)), (update, (1,))],
-            self.state.type,
-            lambda s, k, u: arith.addf(s, arith.mulf(k, u)),
+            lambda e: arith.addf(e[0], arith.mulf(e[1], e[2])),
         )
         out = self._scaled("query_scale", _read(parts["query"], new if self.after else self.state))
         return [new, arith.addf(out, parts["skip"]) if "skip" in parts else out]
@@ -68,20 +67,16 @@ class _Step:
             decay = arith.mulf(decay, self.parts["sign"])
         if not isinstance(decay.type, ir.RankedTensorType):
             return arith.mulf(self.state, tensor.splat(self.state.type, decay, []))
-        return _elementwise([(self.state, (0, 1)), (decay, (0,))], self.state.type, arith.mulf)
+        return self._elementwise([(self.state, (0, 1)), (decay, (0,))], lambda e: arith.mulf(e[0], e[1]))
+
+    def _elementwise(self, ins: Sequence[rw.Indexed], body: Callable[[list[ir.Value]], ir.Value]) -> ir.Value:
+        """A matrix like the state."""
+        return rw.elementwise(ins, self.state.type.shape, self.state.type.element_type, body)
 
     def _scaled(self, name: str, vector: ir.Value) -> ir.Value:
         if name not in self.parts:
             return vector
         return arith.mulf(vector, tensor.splat(vector.type, self.parts[name], []))
-
-
-def _elementwise(
-    ins: list[tuple[ir.Value, tuple[int, ...]]], type_: ir.Type, body: Callable[..., ir.Value]
-) -> ir.Value:
-    out = tensor.empty(type_.shape, type_.element_type)
-    (result,) = rw.generic(ins, [(out, (0, 1))], "pp", lambda values, _: [body(*values)])
-    return result
 
 
 def _read(vector: ir.Value, state: ir.Value) -> ir.Value:

@@ -7,7 +7,7 @@ which keep the location of the operation they come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 
 from aecompiler.bindings import arith, ir, scf, tensor
 from aecompiler.dialect.types import DYNAMIC as DYNAMIC
@@ -91,32 +91,6 @@ def inline_block(
     for op in body:
         clone_op(op, mapping)
     return [mapping.get(value, value) for value in terminator.operands]
-
-
-def inline_calls(function: ir.Operation, callees: Mapping[str, ir.Operation]) -> None:
-    """Replace each `func.call` in `function` by the body of its callee, and so on.
-
-    Calls of functions of no or several blocks, and those that lead back to a function being inlined, stay.
-    """
-
-    def inline(call: ir.Operation, inside: frozenset[str]) -> None:
-        name = symbol_name(call)
-        blocks = list(callees[name].regions[0].blocks) if name in callees else []
-        if len(blocks) != 1 or name in inside:
-            return
-        before = set(walk_list(function, "func.call"))
-        with ir.InsertionPoint(call):
-            results = inline_block(blocks[0], list(call.operands))
-        # Found before anything else changes: the hash of an operation depends on its operands.
-        added = [nested for nested in walk_list(function, "func.call") if nested not in before]
-        for old, new in zip(call.results, results, strict=True):
-            old.replace_all_uses_with(new)
-        call.erase()
-        for nested in added:
-            inline(nested, inside | {name})
-
-    for call in walk_list(function, "func.call"):
-        inline(call, frozenset())
 
 
 # ---- constants and dimensions --------------------------------------------------------------------
@@ -349,6 +323,17 @@ def generic(
     return list(op.results)
 
 
+def elementwise(
+    ins: Sequence[Indexed],
+    shape: Sequence[int],
+    element_type: ir.Type,
+    body: Callable[[list[ir.Value]], ir.Value],
+) -> ir.Value:
+    """A new tensor of what `body` makes of the elements of `ins`."""
+    out = (tensor.empty(shape, element_type), tuple(range(len(shape))))
+    return generic(ins, [out], "p" * len(shape), lambda inputs, _: [body(inputs)])[0]
+
+
 def loop_index(loop: int) -> ir.Value:
     """`linalg.index`, inside the body of a `generic`."""
     from aecompiler.bindings import linalg
@@ -479,6 +464,11 @@ def parallel_insert_slice(
     parts = [_mixed(part) for part in (offsets, sizes, [1] * len(sizes))]
     dynamic, static = zip(*parts, strict=True)
     tensor.ParallelInsertSliceOp(value, into, *dynamic, *static)
+
+
+def element_of(type_: ir.Type) -> ir.Type:
+    """The type of the elements of a tensor; of a scalar its own."""
+    return type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
 
 
 def convert_float(value: ir.Value, element_type: ir.Type) -> ir.Value:

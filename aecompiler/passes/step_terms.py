@@ -16,6 +16,7 @@ from aecompiler.algebra.polynomials import Poly, TooLargeError, as_number, to_te
 from aecompiler.algebra.state_maps import NotAffineError, StateMap, chosen
 from aecompiler.algebra.terms import Depends, Term
 from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
 from aecompiler.passes.element_computations import STRUCTURED, Nest
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.region_terms import OPERATIONS, PREDICATES
@@ -170,8 +171,8 @@ class StepReader:
     def _scalar(self, op: ir.Operation, args: Sequence[Term]) -> Term | None:
         """A function of numbers as a term. A sum is held: products with it are no sums of products."""
         acc = self.accumulator
-        kinds = [_element_type(value.type) for value in op.operands]
-        result = _element_type(op.results[0].type)
+        kinds = [rw.element_of(value.type) for value in op.operands]
+        result = rw.element_of(op.results[0].type)
         if op.name in _WHOLE and _is_place(args[0]) and str(result) in _WIDE:
             return args[0]
         if op.name in _AS_FLOAT and result == acc and _is_place(args[0]):
@@ -222,7 +223,7 @@ class StepReader:
         attribute, type_ = op.attributes["value"], op.results[0].type
         if isinstance(attribute, ir.DenseElementsAttr) and attribute.is_splat:
             attribute = attribute.get_splat_value()
-        if isinstance(attribute, ir.FloatAttr) and _element_type(type_) == self.accumulator:
+        if isinstance(attribute, ir.FloatAttr) and rw.element_of(type_) == self.accumulator:
             return t.const(attribute.value)
         if isinstance(attribute, ir.IntegerAttr) and isinstance(type_, ir.IndexType):
             return t.const(attribute.value)
@@ -339,10 +340,6 @@ def _axes(rank: int) -> list[Term]:
 def _is_place(term: Term) -> bool:
     """Whether a term is an index, or a number that may be one: casts leave it as it is."""
     return term.op in ("sym", "const") and bounds(term)[0] >= 0
-
-
-def _element_type(type_: ir.Type) -> ir.Type:
-    return type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
 
 
 def _used(op: ir.Operation) -> list[ir.Value]:
