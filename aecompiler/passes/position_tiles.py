@@ -16,7 +16,7 @@ from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
 from aecompiler.passes.position_reads import dependent_values
 from aecompiler.passes.region_safety import clamp_index
-from aecompiler.passes.structured_ops import UnsupportedTile
+from aecompiler.passes.structured_ops import UnsupportedTile, operand_loops
 from aecompiler.passes.tile_rows import pad
 
 
@@ -233,7 +233,7 @@ class PositionTiles:
             self._by_position(op)
 
     def _alias(self, op: ir.Operation, value: ir.Value, loops: tuple[int, ...]) -> None:
-        self.lifted[op.results[0]] = Lifted(value, loops, _element(op.results[0].type))
+        self.lifted[op.results[0]] = Lifted(value, loops, rw.element_of(op.results[0].type))
 
     def _scalar_tile(self, value: ir.Value) -> ir.Value:
         """A tensor `[L]` of a scalar that depends on the position."""
@@ -251,7 +251,7 @@ class PositionTiles:
         """A value of the region as a whole tensor `[L, *s]` of its element type."""
         shape = self.shape(value)
         every = tuple(range(1 + len(shape)))
-        element = _element(value.type)
+        element = rw.element_of(value.type)
         if self.is_moving(value):
             found = self.lift(value)
             if found.loops == every and found.value.type.element_type == element:
@@ -293,12 +293,12 @@ class PositionTiles:
                 rw.clone_op(each, mapping)
             elements = dict(zip(tensors, inputs, strict=False))
             operands = [
-                _convert(elements[v], _element(v.type)) if v in elements else mapping.get(v, v)
+                _convert(elements[v], rw.element_of(v.type)) if v in elements else mapping.get(v, v)
                 for v in op.operands
             ]
-            return [rw.clone_as(op, operands, _element(op.results[0].type))]
+            return [rw.clone_as(op, operands, rw.element_of(op.results[0].type))]
 
-        element = _element(op.results[0].type)
+        element = rw.element_of(op.results[0].type)
         out = (tensor.empty([self.length, *shape], element), every)
         (result,) = rw.generic(ins, [out], "p" * len(every), body)
         self.lifted[op.results[0]] = Lifted(result, every, element)
@@ -306,7 +306,7 @@ class PositionTiles:
     def _structured(self, op: ir.Operation) -> bool:
         """An operation of `linalg`, if each index of its operands is a loop; whether it is."""
         try:
-            maps = _loops_of(op)
+            maps = operand_loops(op)
         except UnsupportedTile:
             return False
         block = op.regions[0].blocks[0]
@@ -318,11 +318,12 @@ class PositionTiles:
         kinds = "".join("p" if all(loop in loops for loops in outs) else "r" for loop in range(rank))
         if any(len(set(loops)) < len(loops) for loops in maps):
             return False
+        inside = regions.defined_inside(op)
         outside = [
             value
             for inner in block.operations
             for value in inner.operation.operands
-            if value in self.moving and not _is_inside(value, block)
+            if value in self.moving and value not in inside
         ]
         if any(_is_tensor(value) for value in outside):
             return False
@@ -341,7 +342,7 @@ class PositionTiles:
             init = op.operands[count + number]
             is_read = bool(list(arguments[count + number].uses))
             shape = [self.length, *self.shape(op.results[number])]
-            made = self.materialized(init) if is_read else tensor.empty(shape, _element(init.type))
+            made = self.materialized(init) if is_read else tensor.empty(shape, rw.element_of(init.type))
             into.append((made, (0, *(loop + 1 for loop in loops))))
 
         def body(inputs: list[ir.Value], outputs: list[ir.Value]) -> list[ir.Value]:
@@ -362,7 +363,7 @@ class PositionTiles:
         results = rw.generic(ins, into, "p" + kinds, body)
         for old, new in zip(op.results, results, strict=True):
             every = tuple(range(1 + ir.RankedTensorType(old.type).rank))
-            self.lifted[old] = Lifted(new, every, _element(old.type))
+            self.lifted[old] = Lifted(new, every, rw.element_of(old.type))
         return True
 
     def _gather(self, op: ir.Operation) -> None:
@@ -416,7 +417,7 @@ class PositionTiles:
         }
         shapes = [list(r.type.shape) if _is_tensor(r) else [] for r in op.results]
         empties = [
-            tensor.empty([self.length, *shape], _element(result.type))
+            tensor.empty([self.length, *shape], rw.element_of(result.type))
             for shape, result in zip(shapes, op.results, strict=True)
         ]
 
@@ -443,11 +444,7 @@ class PositionTiles:
 
         results = rw.for_loop(rw.index(0), rw.index(self.length), rw.index(1), empties, step)
         for old, new, shape in zip(op.results, results, shapes, strict=True):
-            self.lifted[old] = Lifted(new, tuple(range(1 + len(shape))), _element(old.type))
-
-
-def _element(type_: ir.Type) -> ir.Type:
-    return type_.element_type if isinstance(type_, ir.RankedTensorType) else type_
+            self.lifted[old] = Lifted(new, tuple(range(1 + len(shape))), rw.element_of(old.type))
 
 
 def _is_tensor(value: ir.Value) -> bool:
@@ -469,23 +466,3 @@ def _is_scalar_op(op: ir.Operation, moving: set[ir.Value]) -> bool:
     if op.name == "tensor.extract":
         return op.operands[0] not in moving
     return op.name.startswith(("arith.", "math.")) and not len(op.regions)
-
-
-def _loops_of(op: ir.Operation) -> list[tuple[int, ...]]:
-    """The loops that index each operand of an operation of `linalg`."""
-    from aecompiler.bindings import linalg
-
-    found = []
-    for map_ in linalg.get_indexing_maps(op):
-        loops = []
-        for result in getattr(map_, "value", map_).results:
-            if not isinstance(result, ir.AffineDimExpr):
-                raise UnsupportedTile(f"an operand indexed by {result}")
-            loops.append(ir.AffineDimExpr(result).position)
-        found.append(tuple(loops))
-    return found
-
-
-def _is_inside(value: ir.Value, block: ir.Block) -> bool:
-    owner = value.owner
-    return (owner if isinstance(owner, ir.Block) else owner.operation.block) == block

@@ -112,8 +112,13 @@ class Generic:
 
 
 def operand_loops(op: ir.Operation) -> list[tuple[int, ...]]:
-    """The loops that index each operand of a structured operation."""
-    return _indexing(op.operation)[1]
+    """The loops that index each operand of a structured operation, of `linalg` or on elements."""
+    op = op.operation
+    if op.name.startswith("linalg."):
+        from aecompiler.bindings import linalg  # slow to import: paid by the passes that read with it
+
+        return [_loops(getattr(map_, "value", map_)) for map_ in linalg.get_indexing_maps(op)]
+    return _indexing(op)[1]
 
 
 def _indexing(op: ir.Operation) -> tuple[int, list[tuple[int, ...]], list[int]]:
