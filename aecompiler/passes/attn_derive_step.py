@@ -154,8 +154,8 @@ class _Derivation:
         if size.number is not None:
             raise PassFailure(
                 op,
-                f"unsupported: the one-step form of a length in types, expects {what} to have one position "
-                f"or a dynamic length, got {size.number}",
+                f"expects {what} to have one position or a dynamic length for the one-step form, got "
+                f"{size.number}",
             )
         if size.constant == 0 and len(size.terms) == 1 and size.terms[0][1] == 1:
             symbol = size.terms[0][0]
@@ -168,19 +168,21 @@ class _Derivation:
         position = self.recurrence.regions[0].blocks[0].arguments[6]
         for use in position.uses:
             op = use.owner.operation
-            d = None
+            found = []
             if op.name == "tensor.extract" and use.operand_number:
-                d = use.operand_number - 1
+                found = [use.operand_number - 1]
             elif op.name == "tensor.extract_slice":
-                offsets, sizes, _ = slice_parts(op, 1)
-                d = next((n for n, each in enumerate(offsets) if each == position and sizes[n] == 1), None)
-            if d is None:
+                offsets, sizes, strides = slice_parts(op, 1)
+                found = [n for n, each in enumerate(offsets) if each == position and sizes[n] == 1]
+                if position in (*sizes, *strides):
+                    found = []
+            if not found:
                 raise PassFailure(
                     op,
                     "unsupported: a step that computes with position t, which is 0 in each call of the "
                     "one-step form",
                 )
-            yield op, op.operands[0], d
+            yield from ((op, op.operands[0], d) for d in found)
 
     def _narrow(self, lengths: set[tuple[int, int]]) -> None:
         """Give these dimensions of arguments size 1."""

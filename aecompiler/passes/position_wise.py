@@ -24,18 +24,29 @@ def check_position_wise(block: ir.Block, recurrence: ir.Operation, lengths: Coll
     first.
     """
     for view in block.operations:
-        op = view.operation
-        if op == recurrence or op.name in _FREE or op.name.startswith(("arith.", "math.")):
-            continue
-        positions = {
-            value: dims for value in (*op.operands, *op.results) if (dims := positions_of(value, lengths))
-        }
-        if positions and not _keeps_positions(op, positions):
+        if view.operation != recurrence and not _computes_each_position(view.operation, lengths):
             raise PassFailure(
-                op,
-                f"unsupported: '{op.name}' that computes a position from others or from its number, around "
-                "the one-step form of a recurrence",
+                view.operation,
+                "unsupported: computing a position from others or from its number around the one-step form "
+                "of a recurrence",
             )
+
+
+def _computes_each_position(op: ir.Operation, lengths: Collection[Symbol]) -> bool:
+    """Whether an operation, with what is inside it, computes a position from the same one."""
+    inside = rw.walk_list(op)
+    if any(_positions_in(each, lengths) for each in inside if each.name != "tensor.dim"):
+        return False
+    if op.name in _FREE or op.name.startswith(("arith.", "math.")):
+        return True
+    positions = _positions_in(op, lengths)
+    return not positions or _keeps_positions(op, positions)
+
+
+def _positions_in(op: ir.Operation, lengths: Collection[Symbol]) -> dict[ir.Value, set[int]]:
+    """The operands and results of an operation that have positions, with those dimensions."""
+    values = (*op.operands, *op.results)
+    return {value: dims for value in values if (dims := positions_of(value, lengths))}
 
 
 def positions_of(value: ir.Value, lengths: Collection[Symbol]) -> set[int]:
@@ -55,6 +66,12 @@ def check_step_reads(recurrence: ir.Operation, lengths: Collection[Symbol]) -> N
             offsets, sizes = list(op.operands)[1:], [1] * (len(op.operands) - 1)
         elif op.name == "tensor.extract_slice":
             offsets, sizes, _ = slice_parts(op, 1)
+        elif _positions_in(op, lengths) and op.name not in ("tensor.dim", "tensor.cast"):
+            raise PassFailure(
+                op,
+                "unsupported: a step that computes with all positions of a tensor with as many as q, in the "
+                "one-step form",
+            )
         else:
             continue
         for d in positions_of(op.operands[0], lengths):
@@ -68,11 +85,7 @@ def check_step_reads(recurrence: ir.Operation, lengths: Collection[Symbol]) -> N
 
 def check_counts(function: ir.Operation, lengths: Collection[Symbol]) -> None:
     """Refuse what computes with the number of positions, which is 1 in each call of the one-step form."""
-    pending = [
-        op.results[0]
-        for op in rw.walk_list(function, "tensor.dim")
-        if any(symbol in lengths for symbol, _ in index_of(op.results[0]).terms)
-    ]
+    pending = [op.results[0] for op in rw.walk_list(function, "tensor.dim") if _may_count(op, lengths)]
     seen: set[ir.Value] = set()
     while pending:
         value = pending.pop()
@@ -89,6 +102,14 @@ def check_counts(function: ir.Operation, lengths: Collection[Symbol]) -> None:
                     "unsupported: a program that computes with the number of positions, which is 1 in each "
                     "call of the one-step form",
                 )
+
+
+def _may_count(op: ir.Operation, lengths: Collection[Symbol]) -> bool:
+    """Whether a `tensor.dim` may be the number of positions."""
+    source, axis = op.operands
+    if rw.constant_value(axis) is None:
+        return bool(positions_of(source, lengths))
+    return any(symbol in lengths for symbol, _ in index_of(op.results[0]).terms)
 
 
 def _is_size(op: ir.Operation, value: ir.Value) -> bool:
