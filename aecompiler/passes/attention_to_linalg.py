@@ -15,6 +15,7 @@ from aecompiler.bindings import arith, ir, tensor
 from aecompiler.dialect.regions import Level
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.block_regions import Block, RegionOnBlock, reduction_of
+from aecompiler.passes.operand_places import head_in
 
 MAX_BLOCK_Q = 4096
 """The most query rows of a block: its scores are in memory at once, for each row one for each key."""
@@ -74,9 +75,7 @@ class _Attention:
     def _head(self, indices: list[ir.Value], outs: list[ir.Value]) -> list[ir.Value]:
         """All rows of one query head."""
         self.b, self.h = indices
-        q_heads, kv_heads = (ir.RankedTensorType(t.type).shape[1] for t in (self.q, self.k))
-        group = 1 if rw.DYNAMIC in (q_heads, kv_heads) else q_heads // max(kv_heads, 1)
-        kv_head = arith.divui(self.h, rw.index(group)) if group > 1 else self.h
+        kv_head = head_in(self.k, ir.RankedTensorType(self.q.type).shape[1], self.h)
         shape = Block(self.block_q, rows_last=True)
         regions = []
         for region in (self.score, self.mask, self.normalize):

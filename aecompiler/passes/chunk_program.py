@@ -12,9 +12,10 @@ from aecompiler.dialect.chunked import parts_of
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.chunk_decays import Decays
 from aecompiler.passes.chunk_law import ELEMENT, ChunkInputs, ChunkLaw, LawOptions, Reader
+from aecompiler.passes.operand_places import heads_of_group, recurrence_results, sequence_bounds
 from aecompiler.passes.position_reads import PositionRead, dependent_values, place_of, take_reads
 from aecompiler.passes.position_tiles import Columns, Lifted, PositionTiles
-from aecompiler.passes.region_safety import clamp_index, make_total
+from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.registry import PassFailure
 from aecompiler.passes.tile_rows import name_slice, pad
 
@@ -86,7 +87,7 @@ class ChunkProgram:
         self.acc = self.final_type.element_type
         self.key_features, self.value_features = self.final_type.shape[2:]
         counts = [ir.RankedTensorType(value.type).shape[1] for value in [*self.inputs, self.initial]]
-        self.shared = [_sharing(count, counts[3]) for count in counts[:3]]
+        self.shared = [heads_of_group(count, counts[3]) for count in counts[:3]]
         self.heads = gcd(options.heads, self.shared[0], self.shared[1])
         b, h = list(self.block.arguments)[3:5]
         self.counts = {h: (self.initial, 1)}
@@ -113,20 +114,14 @@ class ChunkProgram:
         self.positions = rw.dim(q, 2)
         sequences = rw.dim(q if self.offsets is None else self.initial, 0)
         heads = rw.dim(self.initial, 1)
-        o_sizes = [rw.sizes(self.initial)[1] if d == 1 else rw.sizes(q)[d] for d in range(3)]
-        o_shape = [*o_sizes, self.value_features]
-        if self.offsets is None:
-            o = tensor.empty(o_shape, self.o_type.element_type)
-        else:  # positions that no sequence covers are 0
-            o = rw.filled(o_shape, self.o_type.element_type, 0.0)
-        final = tensor.empty(rw.sizes(self.initial), self.acc)
+        outs = recurrence_results(q, self.initial, self.o_type, self.offsets is not None)
         if self.heads > 1:
             heads = arith.divui(heads, rw.index(self.heads))
         bounds = [sequences, heads]
         blocks = -(-self.value_features // self.width) if self.width else 1
         if blocks > 1:
             bounds.append(rw.index(blocks))
-        return rw.forall(bounds, [o, final], self._program)
+        return rw.forall(bounds, outs, self._program)
 
     def _without_features(self) -> list[ir.Value]:
         """Results where q and k, or v, have no features: no state has elements."""
@@ -200,13 +195,8 @@ class ChunkProgram:
         zero = rw.index(0)
         if self.offsets is None:
             return _Place(sequence, sequence, head, zero, self.positions, column, columns)
-        last = arith.subi(rw.dim(self.offsets, 0), rw.index(1))
-        bounds = []
-        for edge in (sequence, arith.addi(sequence, rw.index(1))):
-            offset = tensor.extract(self.offsets, [clamp_index(edge, last)])
-            offset = arith.index_cast(ir.IndexType.get(), offset)
-            bounds.append(arith.minsi(arith.maxsi(offset, zero), self.positions))
-        return _Place(sequence, zero, head, bounds[0], bounds[1], column, columns)
+        start, end = sequence_bounds(self.offsets, sequence, self.positions)
+        return _Place(sequence, zero, head, start, end, column, columns)
 
     def _padded_columns(self, value: ir.Value, place: _Place) -> ir.Value:
         return value if place.columns == self.width else pad(value, 1, self.width, place.columns)
@@ -421,11 +411,6 @@ class _Parts:
 
 def _text(op: ir.OpView, name: str) -> str:
     return ir.StringAttr(op.operation.attributes[name]).value
-
-
-def _sharing(count: int, heads: int) -> int:
-    """The number of heads that read the same head of an operand; 1 if it is not known."""
-    return 1 if rw.DYNAMIC in (count, heads) else max(heads // max(count, 1), 1)
 
 
 def _is_by_elements(op: ir.Operation) -> bool:

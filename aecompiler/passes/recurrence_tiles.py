@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aecompiler.bindings import arith, ir, tensor
+from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.operand_places import head_in, recurrence_results, sequence_bounds
 from aecompiler.passes.part_plans import Planner
-from aecompiler.passes.region_safety import clamp_index
 from aecompiler.passes.tensor_parts import Indices, parts_of_slice
 from aecompiler.passes.value_blocks import StepOnBlock
 
@@ -39,27 +39,23 @@ class _Recurrence:
         q = self.inputs[0]
         sequences = rw.dim(q if self.offsets is None else self.initial, 0)
         heads = rw.dim(self.initial, 1)  # the verifier holds it to be the largest head count
-        o_sizes = [rw.sizes(self.initial)[1] if d == 1 else rw.sizes(q)[d] for d in range(3)]
-        o_shape = [*o_sizes, self.o_type.shape[3]]
-        final = tensor.empty(rw.sizes(self.initial), self.acc)
+        outs = recurrence_results(q, self.initial, self.o_type, self.offsets is not None)
         if self.o_type.shape[3] == 0:
-            return [tensor.empty(o_shape, self.o_type.element_type), final]
+            return outs
         self.length = rw.dim(q, 2)
-        if self.offsets is None:
-            o = tensor.empty(o_shape, self.o_type.element_type)
-        else:  # positions that no sequence covers are 0
-            o = rw.filled(o_shape, self.o_type.element_type, 0.0)
         bounds = [sequences, heads]
         if self.step.blocks > 1:
             bounds.append(rw.index(self.step.blocks))
-        return rw.forall(bounds, [o, final], self._program)
+        return rw.forall(bounds, outs, self._program)
 
     def _program(self, indices: list[ir.Value], outs: list[ir.Value]) -> list[rw.Part]:
         """All positions of one head of one sequence, and some value features."""
         sequence, head = indices[:2]
         zero = rw.index(0)
         batch = sequence if self.offsets is None else zero
-        start, end = (zero, self.length) if self.offsets is None else self._bounds(sequence)
+        start, end = zero, self.length
+        if self.offsets is not None:
+            start, end = sequence_bounds(self.offsets, sequence, self.length)
         columns = self.step.size
         first = self.step.first(indices[2]) if self.step.blocks > 1 else 0
         place, sizes = [sequence, head, 0, first], [1, 1, self.final_type.shape[2], columns]
@@ -81,16 +77,6 @@ class _Recurrence:
         state, o = rw.for_loop(start, end, rw.index(1), [state, o], position)
         return [(o, outs[0], o_place, o_sizes), (state, outs[1], place, sizes)]
 
-    def _bounds(self, sequence: ir.Value) -> list[ir.Value]:
-        """First and one past the last packed position of a sequence, clamped to those of q."""
-        last = arith.subi(rw.dim(self.offsets, 0), rw.index(1))
-        bounds = []
-        for edge in (sequence, arith.addi(sequence, rw.index(1))):
-            offset = tensor.extract(self.offsets, [clamp_index(edge, last)])
-            offset = arith.index_cast(ir.IndexType.get(), offset)
-            bounds.append(arith.minsi(arith.maxsi(offset, rw.index(0)), self.length))
-        return bounds
-
 
 class Rows:
     """The rows of q, k and v that belong to a head of the state, in the type of the state."""
@@ -104,7 +90,7 @@ class Rows:
         head: ir.Value,
     ):
         self.inputs, self.acc, self.batch = inputs, acc, batch
-        self.heads = [_head_of(value, state, head) for value in inputs]
+        self.heads = [head_in(value, state.shape[1], head) for value in inputs]
 
     def at(self, t: int | ir.Value, first: int | ir.Value, columns: int) -> list[ir.Value]:
         """Those of position `t`; of v `columns` features from `first` on."""
@@ -120,10 +106,3 @@ def part_of(states: ir.Value, place: Sequence[int | ir.Value], sizes: Sequence[i
     """The tile of one state, or some of its columns, from what `states` are made of: zeros stay such."""
     parts = parts_of_slice(states, place, sizes, {0, 1})
     return Planner().plan(states, parts, shared=True).build(Indices(), {})
-
-
-def _head_of(value: ir.Value, state: ir.RankedTensorType, head: ir.Value) -> ir.Value:
-    """The head of an operand that belongs to a head of the state."""
-    heads, all_heads = ir.RankedTensorType(value.type).shape[1], state.shape[1]
-    group = 1 if rw.DYNAMIC in (heads, all_heads) else all_heads // max(heads, 1)
-    return arith.divui(head, rw.index(group)) if group > 1 else head

@@ -16,6 +16,7 @@ from aecompiler.passes.block_regions import Block, RegionOnBlock
 from aecompiler.passes.feature_pieces import pieces_of
 from aecompiler.passes.mask_analysis import MaskAnalysis, analyze
 from aecompiler.passes.masked_scores import masked_reductions
+from aecompiler.passes.operand_places import heads_of_group
 from aecompiler.passes.region_safety import make_total
 from aecompiler.passes.score_ranges import ScoreRanges, decide_everywhere
 from aecompiler.passes.split_keys import Part, build_split
@@ -110,7 +111,7 @@ def tile(op: ir.OpView, options: TileOptions, decode_rows: int = 0, decode_block
 def _sharing_heads(op: ir.OpView) -> int:
     """The number of query heads of a kv head; 1 if it is not known."""
     q_heads, kv_heads = (ir.RankedTensorType(each.type).shape[1] for each in list(op.operation.operands)[:2])
-    return 1 if rw.DYNAMIC in (q_heads, kv_heads) else max(q_heads // max(kv_heads, 1), 1)
+    return heads_of_group(kv_heads, q_heads)
 
 
 def _for_decoding(program: TileProgram, rows: int, block_kv: int) -> TileOptions | None:
