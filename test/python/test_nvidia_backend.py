@@ -118,10 +118,12 @@ def test_card_gets_code_for_its_own_capability(monkeypatch):
     assert module.find_backend("cuda").target.name == "nvidia:sm_86"
 
 
-def test_pipeline_is_text_that_can_be_replayed():
+@pytest.mark.parametrize(("triton", "guard"), [("3.6.0", " guard-transposes=true"), ("3.9.0+git1", "")])
+def test_pipeline_is_text_that_can_be_replayed(monkeypatch, triton, guard):
+    monkeypatch.setattr(module, "_triton_version", lambda: f"{triton} /somewhere/triton/__init__.py")
     backend = get_backend(TARGET)
     assert backend.pipeline(backend.schedule({"block_q": 128})) == (
-        "builtin.module(attn-tt{block-q=128 block-kv=64 least-value-features=64 tanh=narrow})"
+        f"builtin.module(attn-tt{{block-q=128 block-kv=64 least-value-features=64 tanh=narrow{guard}}})"
     )
 
 

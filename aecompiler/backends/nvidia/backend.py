@@ -27,7 +27,7 @@ from aecompiler.backends.nvidia.host_program import kernel_names
 from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, queries_place, read_forms
 from aecompiler.backends.nvidia.schedule import FEW_QUERIES, NvidiaSchedule, pipeline_for
 from aecompiler.backends.nvidia.schedule_choice import LENGTHS, attempts, length_class
-from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
+from aecompiler.backends.nvidia.target import NvidiaTarget, Version, named_target, target_of
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_ir import FUNCTION, OF_CHUNKS
 from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
@@ -56,7 +56,7 @@ class NvidiaBackend:
 
     def pipeline(self, schedule: NvidiaSchedule) -> str:
         """Pipeline text that `aec-opt --allow-unregistered-dialect --pass-pipeline` replays."""
-        return pipeline_for(schedule, self.target)
+        return pipeline_for(schedule, self.target, _triton_numbers())
 
     def emit(self, module: Any, entry: str, schedule: NvidiaSchedule) -> NvidiaArtifact:
         """Compile `module`, which is left as it is, unless the result is in the cache.
@@ -295,6 +295,11 @@ def _triton_version() -> str:
     with open(found.origin, encoding="utf-8") as file:
         version = re.search(r"__version__ = '([^']+)'", file.read())
     return f"{version[1] if version else '?'} {found.origin}"
+
+
+def _triton_numbers() -> Version:
+    """The numbers of that version, () where there is no Triton."""
+    return tuple(map(int, re.findall(r"\d+", _triton_version().partition(" ")[0])[:3]))
 
 
 # ---- the module after the pipeline ----

@@ -17,6 +17,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_approximate_reciprocals,
     tt_approximate_tanh,
     tt_fold_exponents,
+    tt_guard_transposes,
     tt_keep_loops,
     tt_mask_words,
     tt_move_addends,
@@ -75,6 +76,9 @@ def tt(
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
     approximate_reciprocals: Annotated[bool, "compute 1 / d by NVIDIA's instruction where it can"] = True,
     tanh: Annotated[Tanh, "the library's, or NVIDIA's instruction with errors of 2^-11"] = Tanh.LIBRARY,
+    guard_transposes: Annotated[
+        bool, "no product has the transpose of another one's result on its left"
+    ] = False,
 ) -> str:
     """Lower programs through their streaming and tile forms to kernels in Triton's `tt` dialect.
 
@@ -109,6 +113,7 @@ def tt(
             *(["tt-fold-exponents"] if fold_exponents else []),
             *(["tt-approximate-reciprocals"] if approximate_reciprocals else []),
             *_TANH[tanh],
+            *(["tt-guard-transposes"] if guard_transposes else []),
         )
     )
 
@@ -154,6 +159,9 @@ def hopper(
     chunk_shared_bytes: Annotated[
         int, "shared memory of a multiprocessor for blocks with chunks"
     ] = USUAL_SHARED_BYTES,
+    guard_transposes: Annotated[
+        bool, "no product has the transpose of another one's result on its left"
+    ] = False,
 ) -> str:
     """Lower programs to kernels whose warps have roles, in Triton's `ttg` dialect; for wgmma and TMA.
 
@@ -162,6 +170,7 @@ def hopper(
     retry = 0 if block_kv % _RETRY_BLOCK_KV else _RETRY_BLOCK_KV
     rows = f"{'packed-rows' if pack_heads else 'block-q'}={ROWS * consumers}"
     few = f"split-programs={split_programs} " if split_programs else ""
+    guard = " guard-transposes=true" if guard_transposes else ""
     return ",".join(
         (
             f"attn-tt{{{rows} block-kv={block_kv} retry-block-kv={retry} "
@@ -170,7 +179,7 @@ def hopper(
             f"chunk={chunk} chunk-value-block={chunk_value_block} chunk-stages={chunk_stages} "
             f"chunk-shared-bytes={chunk_shared_bytes} "
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
-            f"tanh={tanh.value}}}",
+            f"tanh={tanh.value}{guard}}}",
             "tt-mask-words",
             f"tt-skew-products{{carry-rounded={render(carry_rounded)}}}",
             f"ttg-specialize-warps{{consumers={consumers} stages={stages} programs={programs} "

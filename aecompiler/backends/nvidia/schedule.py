@@ -8,7 +8,7 @@ from typing import Any
 
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.nvidia.hopper.waits import Waits
-from aecompiler.backends.nvidia.target import NvidiaTarget
+from aecompiler.backends.nvidia.target import NvidiaTarget, Version
 from aecompiler.backends.triton.chunk_kernels import BLOCKS, USUAL_SHARED_BYTES
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.dialect.chunked import MAX_CHUNK
@@ -199,8 +199,8 @@ USUAL_CHUNK = 64
 """The positions of a chunk: with 128 one H100 had too few registers, with 32 wgmma has half as many rows."""
 
 
-def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
-    """The pipeline, as text, by which programs are compiled for a GPU."""
+def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, triton: Version = ()) -> str:
+    """The pipeline, as text, by which programs are compiled for a GPU by a version of Triton."""
     chosen = schedule.resolved()
     tanh = f" tanh={chosen.tanh or Tanh.NARROW.value}"
     block = chosen.value_block
@@ -209,6 +209,8 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget) -> str:
         values += f" chunk={chunk}"
     if (shared := target.shared_bytes - BLOCKS * target.reserved_shared_bytes) != USUAL_SHARED_BYTES:
         values += f" chunk-shared-bytes={shared}"
+    if target.guards_transposes(triton):
+        values += " guard-transposes=true"
     if chosen.consumers:
         if not target.specializes_warps:
             raise BackendError(f"expects a target with wgmma for consumers, got '{target.name}'")

@@ -22,6 +22,8 @@ KIB, MIB = 2**10, 2**20
 MHZ, GB = 10**6, 10**9
 
 MatrixInstruction = Literal["mma", "wgmma", "tcgen05"]
+Version = tuple[int, ...]
+"""A version of Triton, its first number first; () where none is known."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,8 @@ class NvidiaTarget(Target):
     `least_value_features`: what the features of v are padded to. `warps_without_copies`: the most warps of a
     kernel whose v can't be copied asynchronously, 0 for any (`triton/guards.py`); fewer than four warps take
     the older instruction. Both guard against wrong sums on sm_90 with Triton 3.6.
+    `wrong_transposes`: the first version of Triton from which on products are guarded against transposes of
+    other products' results (`tt-guard-transposes`), and the first that needs it no more.
     """
 
     capability: tuple[int, int]
@@ -69,6 +73,7 @@ class NvidiaTarget(Target):
     has_tma: bool
     least_value_features: int = 16
     warps_without_copies: int = 0
+    wrong_transposes: tuple[Version, Version] | None = None
 
     warp_size: int = 32
     threads_per_block: int = 1024
@@ -81,6 +86,13 @@ class NvidiaTarget(Target):
     def specializes_warps(self) -> bool:
         """Whether warps may have tasks of their own, with products of wgmma and copies by TMA."""
         return self.matrix_instruction == "wgmma" and self.has_tma
+
+    def guards_transposes(self, triton: Version) -> bool:
+        """Whether products are guarded against transposes of other products' results."""
+        if self.wrong_transposes is None:
+            return False
+        first, fixed = self.wrong_transposes
+        return not triton or first <= triton < fixed
 
     @property
     def arch(self) -> int:
@@ -168,6 +180,7 @@ SM_90 = NvidiaTarget(
     matrix_instruction="wgmma",
     least_value_features=64,
     warps_without_copies=2,
+    wrong_transposes=((3, 4), (3, 8)),
     has_tma=True,
 )
 SM_100 = NvidiaTarget(

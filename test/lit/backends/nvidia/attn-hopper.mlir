@@ -1,6 +1,7 @@
 // The options are those of schedules, and what a chip has.
 // RUN: aec-opt %s --allow-unregistered-dialect '--attn-hopper=consumers=1 block-kv=64 stages=3 programs=132 library=ocml section=4 shared-bytes=200000 registers=32768 row-buffers=1 waits=together ping-pong=true' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
 // RUN: aec-opt %s --allow-unregistered-dialect '--attn-hopper=consumers=1 pack-heads=true split-programs=132' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=FEW
+// RUN: aec-opt %s --allow-unregistered-dialect --attn-hopper=guard-transposes=true --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=GUARD
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-hopper | FileCheck %s
 // RUN: not aec-opt %s --attn-hopper 2>&1 | FileCheck %s --check-prefix=STRICT
 // RUN: not aec-opt %s --allow-unregistered-dialect --attn-hopper=shared-bytes=1000 2>&1 | FileCheck %s --check-prefix=SHARED
@@ -16,6 +17,8 @@
 // PIPELINE-SAME: ttg-assign-layouts,
 // PIPELINE-SAME: ttg-overlap-products{waits=together},
 // PIPELINE-SAME: ttg-order-groups)
+
+// GUARD: tt-approximate-reciprocals,tt-guard-transposes,tt-mask-words,
 
 // FEW: attn-tile{{{.*}}packed-rows=64 split-programs=132{{.*}}},
 

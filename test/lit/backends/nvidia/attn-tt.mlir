@@ -2,6 +2,7 @@
 // RUN: aec-opt %s --allow-unregistered-dialect '--attn-tt=block-q=32 block-kv=128 precision=tf32 library=ocml' --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=PIPELINE
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt="fold-exponents=false approximate-reciprocals=false" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=NATURAL
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt="packed-rows=64 split-programs=132" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=FEW
+// RUN: aec-opt %s --allow-unregistered-dialect --attn-tt="guard-transposes=true" --dump-pass-pipeline 2>&1 >/dev/null | FileCheck %s --check-prefix=GUARD
 // RUN: aec-opt %s --allow-unregistered-dialect --attn-tt | FileCheck %s
 // RUN: not aec-opt %s --attn-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 
@@ -13,6 +14,8 @@
 // PIPELINE-SAME: tt-narrow-bits,tt-move-addends,tt-fold-exponents,tt-approximate-reciprocals)
 
 // NATURAL: convert-tiles-to-tt,tt-narrow-bits,tt-move-addends)
+
+// GUARD: tt-approximate-reciprocals,tt-guard-transposes)
 
 // FEW: attn-tile{rows-last=false packed-rows=64 split-programs=132 {{.*}}}
 
