@@ -71,3 +71,24 @@ def test_feature_sizes(dk, dv):
         module = ir.Module.parse(recurrence(READ_FIRST, dk=dk, dv=dv, element="f32"))
     q, k, v = (random(1, 2, 5, size, seed=n) for n, size in enumerate((dk, dk, dv)))
     check(Kernels(module, "value-block=11"), [q, k, v, random(1, 2, dk, dv)])
+
+
+STEPS = {
+    "a row of gates of another position": lambda S, q, k, v, g, b, h, t: (
+        aec.sigmoid(g[b, h, t + 1])[:, None] * S + aec.outer(k, v),
+        q @ S,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_rows_of_five_in_chunks(name):
+    """Rows are eight wide in registers, and the last one ends where the tensor does."""
+    rows, gates = aec.tensor("B", 2, "T", 5), aec.tensor("B", 2, "L", 5)
+
+    @aec.program(q=rows, k=rows, v=rows, g=gates)
+    def program(q, k, v, g):
+        return aec.recurrence(q, k, v, lambda S, q, k, v, b, h, t: STEPS[name](S, q, k, v, g, b, h, t))
+
+    q, k, v = (random(1, 2, 18, 5, seed=n) for n in range(3))
+    check(Kernels(program.module, "chunk=16"), [q, k, v, random(1, 2, 9, 5)])

@@ -348,10 +348,12 @@ class KernelBuilder:
             raise UnsupportedTile("elements of a tensor that is not in memory")
         return found
 
-    def gather(self, op: ir.Operation, places: Sequence[Lanes], sizes: Sequence[int]) -> Lanes:
-        """`tensor.extract` from a tensor in memory."""
+    def gather(
+        self, op: ir.Operation, places: Sequence[Lanes], sizes: Sequence[int], inside: Sequence[Lanes] = ()
+    ) -> Lanes:
+        """`tensor.extract` from a tensor in memory, where all of `inside` hold."""
         memory = self.memory(op.operands[0])
-        found = gather(memory, places, sizes)
+        found = gather(memory, places, sizes, inside)
         if isinstance(op.results[0].type, ir.IndexType):
             return ln.number(found.value, found.loops, (-(1 << 63), (1 << 63) - 1))
         return found

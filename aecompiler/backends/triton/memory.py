@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -106,10 +107,18 @@ def tile_positions(shape: Sequence[int], merged: int, padded: Sequence[int]) -> 
     return found
 
 
-def gather(memory: Global, places: Sequence[Lanes], sizes: Sequence[int]) -> Lanes:
-    """The elements at `places`, one for each dimension."""
+def gather(
+    memory: Global, places: Sequence[Lanes], sizes: Sequence[int], inside: Sequence[Lanes] = ()
+) -> Lanes:
+    """The elements at `places`, one for each dimension, where all of `inside` hold; 0 elsewhere."""
     pointers = _pointers(memory, [[place] for place in places], sizes)
-    return Lanes(as_element(tt.load(pointers.value), memory.element), pointers.loops)
+    if not inside:
+        return Lanes(as_element(tt.load(pointers.value), memory.element), pointers.loops)
+    masks = [ln.spread(each, pointers.loops, sizes).value for each in inside]
+    mask = functools.reduce(arith.andi, masks)
+    other = tt.constant(tt.typed(tt.shape_of(mask), tt.pointee(tt.element_of(pointers.value))), 0)
+    loaded = tt.load(pointers.value, mask, other)
+    return Lanes(as_element(loaded, memory.element), pointers.loops)
 
 
 def as_element(value: ir.Value, element: ir.Type) -> ir.Value:

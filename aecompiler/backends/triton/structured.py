@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aecompiler.backends.triton import ir_ops as tt
@@ -167,6 +167,11 @@ class Structured:
             other = Lanes(tt.constant(lanes.element, identity))
             lanes = ln.choose(inside, lanes, other, self.padded)
         return lanes
+
+    def inside(self, loops: Collection[int]) -> list[Lanes]:
+        """Where each of these loops is not beyond its size: what is there may be outside of a tensor."""
+        longer = [loop for loop in sorted(loops) if self.padded[loop] != self.sizes[loop]]
+        return [self._inside(loop) for loop in longer if loop not in self.merged]
 
     def _inside(self, loop: int) -> Lanes:
         return ln.less(self.position(loop), ln.constant(self.sizes[loop]), self.padded)
@@ -361,7 +366,8 @@ class _Body:
             source = self.kernel.entry(op.operands[0])
             if isinstance(source, Tile) and not source.shape:
                 return source.scalar()
-            return self.kernel.gather(op, places, structured.padded)
+            loops = {loop for place in places for loop in place.loops}
+            return self.kernel.gather(op, places, structured.padded, structured.inside(loops))
         operands = [self.value(operand) for operand in op.operands]
         return evaluate(op, operands, structured.padded, self.kernel.library)
 
