@@ -74,6 +74,7 @@ def test_feature_sizes(dk, dv):
 
 
 STEPS = {
+    "a decay that is a constant below 0": lambda S, q, k, v, g, b, h, t: (-S + aec.outer(k, v), q @ S),
     "a row of gates of another position": lambda S, q, k, v, g, b, h, t: (
         aec.sigmoid(g[b, h, t + 1])[:, None] * S + aec.outer(k, v),
         q @ S,

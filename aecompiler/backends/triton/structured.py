@@ -261,7 +261,7 @@ class Structured:
         if law is None or not _is_constant(self._tile(self.generic.outs[0]), 0.0):
             return None
         (vector,) = self.generic.ins
-        lanes = self._tile(vector).lanes(vector.loops)
+        lanes = ln.spread(self._tile(vector).lanes(vector.loops), vector.loops, self.padded)
         return scan_vector(self, law, self._without_padding(lanes, self.generic.reductions, 0))
 
     def _matrix(self, operand: Operand, loops: tuple[int, int]) -> ir.Value:
