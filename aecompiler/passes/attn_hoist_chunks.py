@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import math
 from collections.abc import Callable, Iterable
 
 from aecompiler.bindings import arith, ir, tensor
@@ -43,6 +44,9 @@ class HoistChunks(Pass):
     programs the registers of that part. Its first part is computed in the grid before, which also tells where
     the condition does not hold, and a second grid computes the tiles of these chunks again by the other part.
 
+    With `shared-heads`, a product that at least so many heads have alike, as of q and k that they share, is
+    computed once for them, too: the grid before has the heads that differ.
+
     What is read from memory as it stands, and what depends on v, stays in the loop. Tiles of two dimensions
     that are nothing but factors of products are rounded to bf16 if q is bf16: products would do the same.
 
@@ -69,13 +73,18 @@ class HoistChunks(Pass):
     NAME = "attn-hoist-chunks"
 
     take: Hoisted = option(Hoisted.AUTO, "what is taken out: auto, all or vectors")
+    shared_heads: int = option(0, "how many heads have a product alike that is taken out; 0: none is")
+
+    def __post_init__(self) -> None:
+        if self.shared_heads < 0 or self.shared_heads == 1:
+            raise ValueError(f"expects shared-heads to be 2 or more, or 0 for none, got {self.shared_heads}")
 
     def run(self, op: ir.Operation) -> None:
         """Split every grid in `op` that has a loop over chunks."""
         for loop in [each for each in rw.walk_list(op, "scf.for") if CHUNKS in each.attributes]:
             grid = loop.parent.operation
             if grid.name == "scf.forall":
-                _Split(grid, loop, self.take).run()
+                _Split(grid, loop, self.take, self.shared_heads).run()
 
 
 MANY_PRODUCTS = 3
@@ -85,7 +94,7 @@ MANY_PRODUCTS = 3
 class _Split:
     """One grid and its loop."""
 
-    def __init__(self, grid: ir.Operation, loop: ir.Operation, take: Hoisted):
+    def __init__(self, grid: ir.Operation, loop: ir.Operation, take: Hoisted, shared_heads: int):
         self.grid, self.loop = grid, loop
         self.outer, self.inner = grid.regions[0].blocks[0], loop.regions[0].blocks[0]
         rank = len(self.outer.arguments) - len(grid.results)
@@ -94,6 +103,7 @@ class _Split:
         # What changes with the value features, or in them, is not the same for all programs of a head.
         outside = _followers(self.outer, {*self.positions[2:], *list(self.outer.arguments)[rank:]})
         self.bound_to_loop = _followers(self.inner, {*carried, *outside}, _reads_values)
+        self.shared_heads = shared_heads
         self.take = take
         if take == Hoisted.AUTO and self._sums_rows():
             self.take = Hoisted.ALL
@@ -105,15 +115,59 @@ class _Split:
         if count is None or rw.constant_value(lower) != 0 or rw.constant_value(step) != 1:
             return
         found = [value for view in self.inner.operations for value in self._hoisted(view.operation)]
-        if not found:
-            return
-        types = [self._stored_type(value) for value in found]
+        by_heads: dict[int, list[ir.Value]] = {1: found} if found else {}
+        for value, heads in self._shared_products(found):
+            by_heads.setdefault(heads, []).append(value)
+        for heads, values in sorted(by_heads.items()):
+            self._take_out(values, heads, count)
+
+    def _take_out(self, found: list[ir.Value], heads: int, count: ir.Value) -> None:
+        """Compute values before, which so many heads have alike."""
+        types = [self._stored_type(value, heads > 1) for value in found]
         with ir.InsertionPoint(self.grid), self.grid.location:
-            made = self._grids_before(found, types, count)
-        block = self.inner
-        with ir.InsertionPoint.at_block_begin(block), self.loop.location:
+            made = self._grids_before(found, types, count, heads)
+        sequence, head = self.positions[:2]
+        with ir.InsertionPoint.at_block_begin(self.inner), self.loop.location:
+            if heads > 1:
+                head = arith.divui(head, rw.index(heads))
             for value, type_, source in zip(found, types, made, strict=True):
-                _replace(value, _tile_of(source, [*self.positions[:2], self.number], type_))
+                _replace(value, _tile_of(source, [sequence, head, self.number], type_))
+
+    def _shared_products(self, found: list[ir.Value]) -> list[tuple[ir.Value, int]]:
+        """Products that many heads have alike and that no other one of these is made of; how many heads."""
+        if not self.shared_heads:
+            return []
+        products = []
+        for view in self.inner.operations:
+            op = view.operation
+            if _is_product(op) and op not in self.bound_to_loop and self._is_left(op, found):
+                heads = self._heads_alike(op)
+                if heads >= self.shared_heads:
+                    products.append((op, heads))
+        parts = {each for op, _ in products for each in _slice(self.inner, [op]) if each != op}
+        return [(op.results[0], heads) for op, heads in products if op not in parts]
+
+    def _is_left(self, op: ir.Operation, found: list[ir.Value]) -> bool:
+        """Whether the loop needs the results of an operation once it has the values in `found`."""
+        left = [value for value in op.results if value not in found]
+        users = {user for value in left for user in self._users(value)}
+        return any(user in self.bound_to_loop or self._is_left(user, found) for user in users)
+
+    def _heads_alike(self, op: ir.Operation) -> int:
+        """For how many heads in a row the results of an operation are the same; 1 if that is not known."""
+        inside = _slice(self.inner, [op])
+        head, heads = self.positions[1], 0
+        for each in [*_slice(self.outer, inside), *inside]:
+            nested = [each, *rw.walk_list(each)]
+            if not any(operand == head for made in nested for operand in made.operands):
+                continue
+            divisor = rw.constant_value(each.operands[1]) if each.name == "arith.divui" else None
+            if divisor is None or each.operands[0] != head:
+                return 1
+            heads = math.gcd(heads, divisor)
+        bound = _bounds(self.grid)[1]
+        known = bound if isinstance(bound, int) else rw.constant_value(bound)
+        return math.gcd(heads, known) if known else 1
 
     def _hoisted(self, op: ir.Operation) -> list[ir.Value]:
         """The results of an operation that the grid before computes for the loop."""
@@ -178,11 +232,11 @@ class _Split:
         """Whether more than reading is in what an operation's results are made of."""
         return any(each.name in ("linalg.generic", "scf.if") for each in _slice(self.inner, [op]))
 
-    def _stored_type(self, value: ir.Value) -> ir.RankedTensorType:
-        """The type in which a tile is kept in memory."""
+    def _stored_type(self, value: ir.Value, is_weight: bool) -> ir.RankedTensorType:
+        """The type in which a tile is kept in memory; products of q and k are weights before they decay."""
         type_ = ir.RankedTensorType(value.type)
         narrow = {each.element_type for each in self._types_of_operands() if str(each.element_type) == "bf16"}
-        is_factor = all(_is_factor(use) for use in value.uses)
+        is_factor = is_weight or all(_is_factor(use) for use in value.uses)
         if type_.rank < 2 or str(type_.element_type) != "f32" or not narrow or not is_factor:
             return type_
         return ir.RankedTensorType.get(type_.shape, narrow.pop())
@@ -192,10 +246,12 @@ class _Split:
         return [each.operands[0].type for each in slices if OPERAND in each.attributes]
 
     def _grids_before(
-        self, found: list[ir.Value], types: list[ir.RankedTensorType], count: ir.Value
+        self, found: list[ir.Value], types: list[ir.RankedTensorType], count: ir.Value, heads: int
     ) -> list[ir.Value]:
-        """The tiles of all chunks, with three dimensions before their own."""
+        """The tiles of all chunks, with three dimensions before their own, of which `heads` are alike."""
         bounds = [rw.index(each) if isinstance(each, int) else each for each in _bounds(self.grid)[:2]]
+        if (known := rw.constant_value(bounds[1])) is not None and heads > 1:
+            bounds[1] = rw.index(known // heads)
         bounds.append(count)
         branches = [
             op
@@ -204,7 +260,7 @@ class _Split:
         ]
 
         def usual(indices: list[ir.Value]) -> list[ir.Value]:
-            mapping = self._compute(found, indices, 0)
+            mapping = self._compute(found, indices, 0, heads)
             tiles = [_converted(mapping[value], type_) for value, type_ in zip(found, types, strict=True)]
             return [*tiles, *([_as_number(mapping, branches)] if branches else [])]
 
@@ -221,7 +277,7 @@ class _Split:
                 return [_tile_of(made[number], indices, types[number]) for number in again]
 
             def other() -> list[ir.Value]:
-                mapping = self._compute([found[number] for number in again], indices, 1)
+                mapping = self._compute([found[number] for number in again], indices, 1, heads)
                 return [_converted(mapping[found[number]], types[number]) for number in again]
 
             fits = arith.cmpf(
@@ -257,12 +313,17 @@ class _Split:
         made[0].owner.attributes[CHUNKS] = ir.UnitAttr.get()
         return made
 
-    def _compute(self, found: list[ir.Value], indices: list[ir.Value], part: int) -> dict[ir.Value, ir.Value]:
+    def _compute(
+        self, found: list[ir.Value], indices: list[ir.Value], part: int, heads: int
+    ) -> dict[ir.Value, ir.Value]:
         """What is at the insertion point what values of the loop are, for the chunk at `indices`.
 
         Of branches with a fallback it is the first part or the second, whatever the condition is.
         """
-        mapping = dict(zip([*self.positions[:2], self.number], indices, strict=True))
+        sequence, head, number = indices
+        if heads > 1:
+            head = arith.muli(head, rw.index(heads))
+        mapping = dict(zip([*self.positions[:2], self.number], [sequence, head, number], strict=True))
         inside = _slice(self.inner, [value.owner.operation for value in found])
         for op in [*_slice(self.outer, inside), *inside]:
             if FALLBACK not in op.attributes:

@@ -51,6 +51,12 @@ def test_all_forms(name, element):
     check(dataclasses.replace(FORMS[name], element=element), 2, 37, "chunk-value-block=4")
 
 
+@pytest.mark.parametrize("element", ["f32", "bf16"])
+@pytest.mark.parametrize("heads", [(1, 1, 4), (2, 1, 4), (2, 2, 2)])
+def test_products_that_heads_share(heads, element):
+    check(dataclasses.replace(FORMS["scalar decays"], heads=heads, element=element), 2, 37, "shared-heads=2")
+
+
 @pytest.mark.parametrize("name", ["gated delta rule", "diagonal decays"])
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 48])
 def test_lengths(length, name):

@@ -62,6 +62,7 @@ def tt(
     chunk: Annotated[int, "positions of a chunk of a recurrence; 1: one after the other"] = 64,
     diagonal_chunk: Annotated[int, "the same where each key feature has its own decay"] = 32,
     chunk_value_block: Annotated[int, "value features of a program of a chunked recurrence; 0: all"] = 64,
+    shared_heads: Annotated[int, "heads that share a product which is computed before; 0: none"] = 0,
     chunk_stages: Annotated[int, "tiles of chunks on their way from memory at a time; 0: by their size"] = 0,
     chunk_shared_bytes: Annotated[
         int, "shared memory of a multiprocessor for blocks with chunks"
@@ -95,7 +96,7 @@ def tt(
             f"attn-tile{{block-q={block_q} block-kv={block_kv} rows-last=false "
             f"masked-values=check-result score-ranges={score_ranges} "
             f"tile-lists={render(tile_lists)}{retry}{few}}}",
-            *(_chunks(chunk, diagonal_chunk, chunk_value_block) if chunk > 1 else []),
+            *(_chunks(chunk, diagonal_chunk, chunk_value_block, shared_heads) if chunk > 1 else []),
             f"attn-tile-steps{{value-block={value_block} step-value-block={step_value_block} "
             f"step-elements={step_elements}}}",
             "attn-fuse-elementwise" if fuse_operands else "attn-fuse-elementwise{operands=o}",
@@ -118,12 +119,12 @@ def tt(
     )
 
 
-def _chunks(chunk: int, diagonal_chunk: int, value_block: int) -> list[str]:
+def _chunks(chunk: int, diagonal_chunk: int, value_block: int, shared_heads: int) -> list[str]:
     """Recurrences in chunks, where they have such a form, with what knows nothing of the state before."""
     return [
         f"attn-derive-chunked{{chunk={chunk} diagonal-chunk={min(chunk, diagonal_chunk)} keep-refused=true}}",
         f"attn-tile-chunked{{value-block={value_block} decay-sums=auto}}",
-        "attn-hoist-chunks",
+        f"attn-hoist-chunks{{shared-heads={shared_heads}}}",
     ]
 
 
@@ -155,6 +156,7 @@ def hopper(
     step_elements: Annotated[int, "the elements of a state of such a program"] = 8192,
     chunk: Annotated[int, "positions of a chunk of a recurrence; 1: one after the other"] = 64,
     chunk_value_block: Annotated[int, "value features of a program of a chunked recurrence; 0: all"] = 64,
+    shared_heads: Annotated[int, "heads that share a product which is computed before; 0: none"] = 0,
     chunk_stages: Annotated[int, "tiles of chunks on their way from memory at a time; 0: by their size"] = 0,
     chunk_shared_bytes: Annotated[
         int, "shared memory of a multiprocessor for blocks with chunks"
@@ -176,7 +178,8 @@ def hopper(
             f"attn-tt{{{rows} block-kv={block_kv} retry-block-kv={retry} "
             f"split-features=true fuse-operands=false keep-loops=true {few}"
             f"value-block={value_block} step-value-block={step_value_block} step-elements={step_elements} "
-            f"chunk={chunk} chunk-value-block={chunk_value_block} chunk-stages={chunk_stages} "
+            f"chunk={chunk} chunk-value-block={chunk_value_block} shared-heads={shared_heads} "
+            f"chunk-stages={chunk_stages} "
             f"chunk-shared-bytes={chunk_shared_bytes} "
             f"library={library} section={section} pairs={render(programs > 0)} descriptors=true "
             f"tanh={tanh.value}{guard}}}",
