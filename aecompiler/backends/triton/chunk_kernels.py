@@ -45,14 +45,14 @@ def choose_for_chunks(loop: ir.Operation, function: ir.Operation, options: Kerne
 def _stages(chunks: ir.Operation, shared_bytes: int) -> int:
     """As many as leave room for as many blocks as there are to be; 1 if there are none.
 
-    Beside the tiles that a chunk reads there are, in shared memory, the state as a factor of products, and
-    something for what is converted.
+    Beside the matrices that a chunk reads there are, in shared memory, the state as a factor of products, and
+    something for what is converted; vectors are small beside that.
     """
     read = 0
     for each in chunks.regions[0].blocks[0].operations:
         op = each.operation
         is_whole = op.name == "tensor.extract_slice" and rw.DYNAMIC not in op.results[0].type.shape
-        if op.name == "tensor.pad" or is_whole:
+        if (op.name == "tensor.pad" or is_whole) and op.results[0].type.rank > 1:
             read += _bytes(op.results[0].type)
     carried = [argument.type for argument in chunks.regions[0].blocks[0].arguments]
     states = [type_ for type_ in carried if isinstance(type_, ir.RankedTensorType)]
