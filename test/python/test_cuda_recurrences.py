@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from test_decode import NAMES, first_pool, pool_of, requests
 
 import aecompiler as aec
+
+torch = pytest.importorskip("torch")
 
 pytestmark = pytest.mark.cuda
 

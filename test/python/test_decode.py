@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 import triton_interpreter
 from example_files import FOLDER, load
 from triton_programs import Kernels
@@ -130,6 +129,7 @@ def test_a_pool_of_any_strides_is_updated_where_it_is():
 
 
 def test_torch_tensors_are_updated_and_autograd_knows():
+    torch = pytest.importorskip("torch")
     step, values, _, (given, *_) = requests("gla")
     slots = np.array([5, 1, 2], np.int32)
     pool = first_pool(step, values, slots)
@@ -214,7 +214,7 @@ MISTAKES = {
         "argument 'state': expects an array that can be updated in place, got elements that are not aligned",
     ),
     "a pool that is negated lazily": (
-        lambda each: {"state": torch.from_numpy(each["state"])._neg_view()},
+        lambda each: {"state": pytest.importorskip("torch").from_numpy(each["state"])._neg_view()},
         ValueError,
         "argument 'state': expects an array that can be updated in place, got one that is negated lazily",
     ),

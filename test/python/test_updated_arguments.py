@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from device_fakes import FakeTensor, Run
 from example_files import load
 from test_repeated_calls import Recorder, make
@@ -20,6 +19,8 @@ from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError
 from aecompiler.passes import rewriting as rw
 from aecompiler.repeated_calls import RepeatedCalls
+
+torch = pytest.importorskip("torch")
 
 SHAPES = {
     "q": (3, 2, 1, 16),
