@@ -16,7 +16,7 @@ from aecompiler.dialect.types import DYNAMIC
 from aecompiler.errors import UnsupportedError
 from aecompiler.passes.calls import inline_calls
 from aecompiler.passes.infra import PassFailure, run_pipeline
-from aecompiler.passes.program_arguments import ProgramArguments, in_place_of
+from aecompiler.passes.program_arguments import ProgramArguments, check_names, in_place_of
 from aecompiler.passes.rewriting import symbol_name, walk_list
 
 
@@ -116,8 +116,8 @@ def step_form(source: bytes, name: str, names: Mapping[str, Sequence[str]]) -> t
     such form.
     """
     module, function = inlined(source, name)
-    given = ProgramArguments(function.operation)
-    given.name([argument.name for argument in arguments_of(function, names.get(name))])
+    called = [argument.name for argument in arguments_of(function, names.get(name))]
+    ProgramArguments(function.operation).name(called)
     run_pipeline(module, "builtin.module(attn-derive-step)")
     derived = functions_of(module)[name]
     if all(argument.in_place is None for argument in arguments_of(derived, None)):
@@ -161,6 +161,10 @@ def updated_arguments(function: Any) -> dict[int, int]:
 def _signature(
     function: Any, types: Sequence[ir.Type], attributes: str, names: Sequence[str]
 ) -> list[Argument]:
+    try:
+        check_names(function.operation)
+    except PassFailure as failure:
+        raise diagnostics.error_at(failure.op, failure.message) from None
     own = function.operation.attributes
     found: list[Argument] = []
     for number, type_ in enumerate(types):

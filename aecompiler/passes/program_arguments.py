@@ -52,6 +52,20 @@ def in_place_of(function: ir.Operation) -> dict[int, int]:
     return found
 
 
+def check_names(function: ir.Operation) -> None:
+    """Raise `PassFailure` where a name of an argument, a result or a size is no string."""
+    function = function.operation
+    for which in ("arg_attrs", "res_attrs"):
+        for each in list(function.attributes[which]) if which in function.attributes else []:
+            if NAME in each and not isinstance(each[NAME], ir.StringAttr):
+                raise PassFailure(function, f"expects '{NAME}' to be a string, got {each[NAME]}")
+            if DIMS not in each:
+                continue
+            is_array = isinstance(each[DIMS], ir.ArrayAttr)
+            if not is_array or not all(isinstance(name, ir.StringAttr) for name in each[DIMS]):
+                raise PassFailure(function, f"expects '{DIMS}' to be an array of strings, got {each[DIMS]}")
+
+
 class ProgramArguments:
     """The arguments of a function: types, and the names of arguments and of sizes (`attn.name`, `attn.dims`).
 
@@ -59,6 +73,7 @@ class ProgramArguments:
     """
 
     def __init__(self, function: ir.Operation):
+        check_names(function)
         self.function = function
         self.block = function.regions[0].blocks[0]
         given = list(function.attributes["arg_attrs"]) if "arg_attrs" in function.attributes else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TypeAlias
 
 from aecompiler.bindings import ir
@@ -51,6 +52,7 @@ def _name(argument: ir.Value, axis: int) -> str | None:
     if function.name != "func.func" or "arg_attrs" not in function.attributes:
         return None
     attributes = function.attributes["arg_attrs"][ir.BlockArgument(argument).arg_number]
-    if "attn.dims" not in attributes:
+    if "attn.dims" not in attributes or not isinstance(attributes["attn.dims"], ir.ArrayAttr):
         return None
-    return ir.StringAttr(attributes["attn.dims"][axis]).value or None
+    name = next(itertools.islice(attributes["attn.dims"], axis, None), None)
+    return (name.value or None) if isinstance(name, ir.StringAttr) else None

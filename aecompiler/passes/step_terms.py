@@ -449,4 +449,6 @@ def _name_of_argument(value: ir.Value) -> str | None:
     if function is None or "arg_attrs" not in function.attributes:
         return None
     attributes = function.attributes["arg_attrs"][ir.BlockArgument(value).arg_number]
-    return attributes["attn.name"].value if "attn.name" in attributes else None
+    if "attn.name" not in attributes or not isinstance(attributes["attn.name"], ir.StringAttr):
+        return None
+    return attributes["attn.name"].value

@@ -113,7 +113,7 @@ def test_function_is_chosen_by_name():
 def test_unknown_target_and_options():
     with pytest.raises(aec.BackendError, match=r"unknown target 'abacus' \(targets: cpu"):
         aec.compile(NAMED, target="abacus")
-    options = "block_q, block_kv, direct, threads, opt_level"
+    options = "block_q, block_kv, chunk, direct, threads, opt_level"
     with pytest.raises(TypeError, match=rf"unknown option 'blok_q' \(options: {options}\)"):
         aec.compile(NAMED, blok_q=3)
     for value, kind in (("32", "str"), (2.5, "float"), (True, "bool"), (None, "NoneType")):
@@ -163,3 +163,20 @@ def test_program_named_as_a_function_of_c_does_not_take_its_place(name):
     x = aec.tensor("B", 1, "S", 4)
     program = aec.trace(lambda q: aec.attention(q, q, q), name=name, q=x)
     assert aec.check(program, random(1, 1, 3, 4)).max_rel_error < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ("attn.name = true", "expects 'attn.name' to be a string, got true"),
+        ("attn.dims = 3 : i64", "expects 'attn.dims' to be an array of strings, got 3 : i64"),
+        ('attn.dims = ["N", 1 : i64]', "expects 'attn.dims' to be an array of strings, got "),
+    ],
+)
+def test_names_that_are_no_strings_are_refused(attributes, message):
+    text = f"""
+      func.func @f(%x: tensor<?x?xf32> {{{attributes}}}) -> tensor<?x?xf32> {{
+        return %x : tensor<?x?xf32>
+      }}"""
+    with pytest.raises(aec.CompileError, match=message):
+        aec.compile(text)

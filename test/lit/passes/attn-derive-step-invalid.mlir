@@ -288,3 +288,14 @@ func.func @f(%q: tensor<?x4x?x8xf32>, %k: tensor<?x4x?x8xf32>, %v: tensor<?x4x?x
   }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>) -> (tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>)
   return %o, %final : tensor<?x4x?x6xf32>, tensor<?x4x8x6xf32>
 }
+
+// -----
+
+// expected-error @+1 {{'func.func' op expects 'attn.name' to be a string, got true}}
+func.func @f(%q: tensor<?x4x?x8xf32> {attn.name = true}, %initial: tensor<?x4x8x8xf32>) -> (tensor<?x4x?x8xf32>, tensor<?x4x8x8xf32>) {
+  %o, %final = "attn.recurrence"(%q, %q, %q, %initial) ({
+  ^step(%S: tensor<8x8xf32>, %qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<8xf32>, %b: index, %h: index, %t: index):
+    "attn.step_yield"(%S, %vt) : (tensor<8x8xf32>, tensor<8xf32>) -> ()
+  }) : (tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x?x8xf32>, tensor<?x4x8x8xf32>) -> (tensor<?x4x?x8xf32>, tensor<?x4x8x8xf32>)
+  return %o, %final : tensor<?x4x?x8xf32>, tensor<?x4x8x8xf32>
+}
