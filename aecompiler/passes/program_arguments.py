@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from aecompiler.bindings import ir
@@ -64,6 +65,18 @@ def check_names(function: ir.Operation) -> None:
             is_array = isinstance(each[DIMS], ir.ArrayAttr)
             if not is_array or not all(isinstance(name, ir.StringAttr) for name in each[DIMS]):
                 raise PassFailure(function, f"expects '{DIMS}' to be an array of strings, got {each[DIMS]}")
+
+
+def dimension_name(argument: ir.Value, axis: int) -> str | None:
+    """The name of a size of a function's argument: a call checks that those of one name are equal."""
+    function = argument.owner.owner.operation
+    if function.name != "func.func" or "arg_attrs" not in function.attributes:
+        return None
+    attributes = function.attributes["arg_attrs"][ir.BlockArgument(argument).arg_number]
+    if DIMS not in attributes or not isinstance(attributes[DIMS], ir.ArrayAttr):
+        return None
+    name = next(itertools.islice(attributes[DIMS], axis, None), None)
+    return (name.value or None) if isinstance(name, ir.StringAttr) else None
 
 
 class ProgramArguments:

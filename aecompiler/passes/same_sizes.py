@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TypeAlias
 
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.program_arguments import dimension_name
 
 Size: TypeAlias = int | str | tuple[ir.Value, int] | ir.Value
 """A size: a number, a name that the arguments of a function have it by, or the dimension or value it is."""
@@ -19,7 +19,7 @@ def comparable_size(value: ir.Value, axis: int) -> Size:
         return shaped.shape[axis]
     op = rw.definer(value)
     if op is None:
-        return _name(value, axis) or (value, axis)
+        return dimension_name(value, axis) or (value, axis)
     if op.name == "tensor.empty":
         before = sum(shaped.is_dynamic_dim(d) for d in range(axis))
         return _size_as(op.operands[before])
@@ -44,15 +44,3 @@ def _size_as(value: ir.Value) -> Size:
     op = rw.definer(value)
     axis = rw.constant_value(op.operands[1]) if op is not None and op.name == "tensor.dim" else None
     return value if op is None or axis is None else comparable_size(op.operands[0], axis)
-
-
-def _name(argument: ir.Value, axis: int) -> str | None:
-    """The name of a size of a function's argument: a call checks that those of one name are equal."""
-    function = argument.owner.owner.operation
-    if function.name != "func.func" or "arg_attrs" not in function.attributes:
-        return None
-    attributes = function.attributes["arg_attrs"][ir.BlockArgument(argument).arg_number]
-    if "attn.dims" not in attributes or not isinstance(attributes["attn.dims"], ir.ArrayAttr):
-        return None
-    name = next(itertools.islice(attributes["attn.dims"], axis, None), None)
-    return (name.value or None) if isinstance(name, ir.StringAttr) else None

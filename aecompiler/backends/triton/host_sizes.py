@@ -9,6 +9,7 @@ from aecompiler.bindings import ir
 from aecompiler.dialect.types import DYNAMIC
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.index_arithmetic import dropped_dimensions, slice_parts
+from aecompiler.passes.program_arguments import dimension_name
 
 _GRID = 3
 
@@ -24,7 +25,7 @@ def size_of(tensor: ir.Value, axis: int) -> Size:
     if shape[axis] != DYNAMIC:
         return shape[axis]
     if isinstance(tensor.owner, ir.Block):
-        return _name(tensor, axis) or (tensor, axis)
+        return dimension_name(tensor, axis) or (tensor, axis)
     op = tensor.owner.operation
     if op.name == "tensor.empty":
         return size_as(op.operands[sum(size == DYNAMIC for size in shape[:axis])])
@@ -51,14 +52,3 @@ def size_as(value: ir.Value) -> Size:
     op = rw.definer(value)
     axis = rw.constant_value(op.operands[1]) if op is not None and op.name == "tensor.dim" else None
     return value if op is None or axis is None else size_of(op.operands[0], axis)
-
-
-def _name(argument: ir.Value, axis: int) -> str | None:
-    """The name of a size of a function's argument."""
-    function = argument.owner.owner.operation
-    if function.name != "func.func" or "arg_attrs" not in function.attributes:
-        return None
-    attributes = function.attributes["arg_attrs"][ir.BlockArgument(argument).arg_number]
-    if "attn.dims" not in attributes:
-        return None
-    return ir.StringAttr(attributes["attn.dims"][axis]).value or None
