@@ -8,7 +8,13 @@ from typing import Optional
 from aecompiler.bindings import ext, ir
 from aecompiler.dialect import regions
 from aecompiler.dialect.core import Attn, Invalid, verifier
-from aecompiler.dialect.recurrent import accumulator, check_recurrent, define_operands, vector_types
+from aecompiler.dialect.recurrent import (
+    accumulator,
+    check_recurrent,
+    check_step,
+    check_step_shape,
+    define_operands,
+)
 
 Operand, Result, Region = ext.Operand, ext.Result, ext.Region
 
@@ -95,20 +101,12 @@ class RecurrenceOp(Attn.Operation, name="recurrence", traits=[ext.Pure]):
     def verify_invariants(self) -> None:
         """Counts, tensor types and sizes, and the shape of the region."""
         check_recurrent(self, "step")
-        state, row, column = vector_types(self)
-        index = ir.IndexType.get(self.context)
-        regions.single_block(
-            self, 0, "step", [state, row, row, column, index, index, index], StepYieldOp.OPERATION_NAME
-        )
+        check_step_shape(self, StepYieldOp.OPERATION_NAME)
 
     @verifier
     def verify_region_invariants(self) -> None:
         """What the step holds and hands over, and that it is affine in the state."""
-        block = self.operation.regions[0].blocks[0]
-        state, value = block.arguments[0], block.arguments[3]
-        regions.check_step_region(self, block, "step", StepYieldOp.OPERATION_NAME)
-        regions.check_yield(self, block, "step", [state.type, value.type])
-        regions.check_affine(block, state)
+        check_step(self, StepYieldOp.OPERATION_NAME)
 
 
 define_operands(RecurrenceOp)

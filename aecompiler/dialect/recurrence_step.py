@@ -4,11 +4,11 @@ No `from __future__ import annotations` here: the op definitions need real annot
 """
 
 from aecompiler.bindings import ext, ir
-from aecompiler.dialect import regions, rules
+from aecompiler.dialect import rules
 from aecompiler.dialect.core import Attn, Invalid, verifier
 from aecompiler.dialect.recurrence import StepYieldOp
-from aecompiler.dialect.recurrent import accumulator, vector_types
-from aecompiler.dialect.types import check_element_type, check_output_type, check_tensor, shape_of
+from aecompiler.dialect.recurrent import accumulator, check_results, check_step, check_step_shape
+from aecompiler.dialect.types import check_element_type, check_tensor, shape_of
 
 Operand, Result, Region = ext.Operand, ext.Result, ext.Region
 
@@ -107,34 +107,10 @@ class RecurrenceStepOp(Attn.Operation, name="recurrence_step", traits=[ext.Pure]
                 raise Invalid(self, f"expects {name} to have one position, got {length}")
         if error := rules.equal("sizes of a batch", ("q", "slots"), (q[0], shape_of(slots)[0])):
             raise Invalid(self, error)
-        self._verify_results(q, k, v, pool)
-        state, row, column = vector_types(self)
-        index = ir.IndexType.get(self.context)
-        regions.single_block(
-            self, 0, "step", [state, row, row, column, index, index, index], StepYieldOp.OPERATION_NAME
-        )
+        check_results(self, ("pool", "updated"), q, k, v, pool)
+        check_step_shape(self, StepYieldOp.OPERATION_NAME)
 
     @verifier
     def verify_region_invariants(self) -> None:
         """What the step holds and hands over, and that it is affine in the state."""
-        block = self.operation.regions[0].blocks[0]
-        state, value = block.arguments[0], block.arguments[3]
-        regions.check_step_region(self, block, "step", StepYieldOp.OPERATION_NAME)
-        regions.check_yield(self, block, "step", [state.type, value.type])
-        regions.check_affine(block, state)
-
-    def _verify_results(self, q, k, v, pool: ir.RankedTensorType) -> None:
-        o, updated = (result.type for result in self.operation.results)
-        check_tensor(self, "o", o)
-        heads = rules.largest_head_count([q[1], k[1], v[1], shape_of(pool)[1]])
-        expected = [q[0], heads, 1, v[3]]
-        if shape_of(o) != expected:
-            want, got = rules.format_shape(expected), rules.format_shape(shape_of(o))
-            raise Invalid(self, f"expects o to have shape {want}, got {got}")
-        check_output_type(self, o.element_type)
-        if shape_of(pool)[1] != heads:
-            raise Invalid(
-                self, f"expects pool to have the largest head count {heads}, got {shape_of(pool)[1]}"
-            )
-        if updated != pool:
-            raise Invalid(self, f"expects updated to have pool's type {pool}, got {updated}")
+        check_step(self, StepYieldOp.OPERATION_NAME)

@@ -51,7 +51,7 @@ def check_recurrent(op, region: str) -> None:
         raise Invalid(op, error)
     if varlen:
         _check_offsets(op, operands[4].type, initial)
-    _check_results(op, results, q, k, v, initial)
+    check_results(op, ("initial", "final"), q, k, v, initial)
 
 
 def _check_offsets(op, offsets: ir.Type, initial: ir.RankedTensorType) -> None:
@@ -67,21 +67,39 @@ def _check_offsets(op, offsets: ir.Type, initial: ir.RankedTensorType) -> None:
         )
 
 
-def _check_results(op, results, q, k, v, initial: ir.RankedTensorType) -> None:
-    o, final = (result.type for result in results)
+def check_results(op, names: tuple[str, str], q, k, v, states: ir.RankedTensorType) -> None:
+    """The types of o and the new states; `names` are those of the states before, and of the new ones."""
+    before, after = names
+    o, new = (result.type for result in op.operation.results)
     check_tensor(op, "o", o)
-    heads = rules.largest_head_count([q[1], k[1], v[1], shape_of(initial)[1]])
+    heads = rules.largest_head_count([q[1], k[1], v[1], shape_of(states)[1]])
     expected = [q[0], heads, q[2], v[3]]
     if shape_of(o) != expected:
         want, got = rules.format_shape(expected), rules.format_shape(shape_of(o))
         raise Invalid(op, f"expects o to have shape {want}, got {got}")
     check_output_type(op, o.element_type)
-    if shape_of(initial)[1] != heads:
+    if shape_of(states)[1] != heads:
         raise Invalid(
-            op, f"expects initial to have the largest head count {heads}, got {shape_of(initial)[1]}"
+            op, f"expects {before} to have the largest head count {heads}, got {shape_of(states)[1]}"
         )
-    if final != initial:
-        raise Invalid(op, f"expects final to have initial's type {initial}, got {final}")
+    if new != states:
+        raise Invalid(op, f"expects {after} to have {before}'s type {states}, got {new}")
+
+
+def check_step_shape(op, terminator: str) -> None:
+    """That the region is one block with the arguments of a step: the state, q, k, v, and the indices."""
+    state, row, column = vector_types(op)
+    index = ir.IndexType.get(op.context)
+    regions.single_block(op, 0, "step", [state, row, row, column, index, index, index], terminator)
+
+
+def check_step(op, terminator: str) -> None:
+    """What a step holds and hands over, and that it is affine in the state."""
+    block = op.operation.regions[0].blocks[0]
+    state, value = block.arguments[0], block.arguments[3]
+    regions.check_step_region(op, block, "step", terminator)
+    regions.check_yield(op, block, "step", [state.type, value.type])
+    regions.check_affine(block, state)
 
 
 def define_operands(cls: type) -> None:
