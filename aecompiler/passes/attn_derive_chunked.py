@@ -137,7 +137,7 @@ class DeriveChunked(Pass):
         """The derivations of all recurrences, as text; with keep-refused, why others have none."""
         texts = []
         for number, program in enumerate(_programs(op)):
-            title = f"{program.name} {number}{_place(program)}: "
+            title = f"{program.name} {number}{rw.place_of(program)}: "
             try:
                 derived = _derive(program)
                 lines = explanation(derived.form)
@@ -243,10 +243,3 @@ def _shows(meaning: StateMap, error: StructureError, is_state: bool) -> bool:
     except StructureError as other:
         return other.kind == error.kind
     return False
-
-
-def _place(program: ir.Operation) -> str:
-    parent = program.parent
-    while parent is not None and "sym_name" not in parent.attributes:
-        parent = parent.parent
-    return "" if parent is None else f" in @{rw.symbol_name(parent.operation)}"

@@ -122,7 +122,7 @@ class AttnDeriveOnline(Pass):
         """The derivations of all programs, as text; with keep-refused, why others have none."""
         texts = []
         for number, program in enumerate(_programs(op)):
-            title = f"attn.attention {number}{_place(program)}: "
+            title = f"attn.attention {number}{rw.place_of(program)}: "
             try:
                 passes = self._derive(program).passes
             except PassFailure as error:
@@ -206,10 +206,3 @@ def _programs(op: ir.Operation) -> list[ir.Operation]:
         for child in rw.walk_list(op, "attn.")
         if child.name == "attn.attention" and all(value.type.shape[3] for value in child.operands)
     ]
-
-
-def _place(program: ir.Operation) -> str:
-    parent = program.parent
-    while parent is not None and "sym_name" not in parent.attributes:
-        parent = parent.parent
-    return "" if parent is None else f" in @{rw.symbol_name(parent.operation)}"

@@ -40,6 +40,14 @@ def symbol_name(op: ir.Operation) -> str:
         raise PassFailure(op, "unsupported: a name that is no UTF-8 text") from None
 
 
+def place_of(op: ir.Operation) -> str:
+    """Where an operation stands, as people are told: " in @f", or "" outside of all that has a name."""
+    parent = op.parent
+    while parent is not None and "sym_name" not in parent.attributes:
+        parent = parent.parent
+    return "" if parent is None else f" in @{symbol_name(parent.operation)}"
+
+
 # ---- cloning -------------------------------------------------------------------------------------
 
 
