@@ -144,7 +144,7 @@ def test_without_the_option_there_are_no_descriptors():
 def test_triton_copies_the_boxes_that_the_types_say(features, monkeypatch):
     pytest.importorskip("triton")
     pipeline = f"builtin.module(attn-tt{{{TILE}}})"
-    monkeypatch.setattr(backend, "pipeline_for", lambda schedule, target: pipeline)
+    monkeypatch.setattr(backend, "pipeline_for", lambda *_: pipeline)
     arrays = inputs(4, 4, features, features)
     kernel = aec.compile(program(*arrays, "bf16"), target="nvidia:sm_90", num_stages=1)
     ((name, facts),) = kernel.artifact.manifest["kernels"].items()
@@ -158,9 +158,7 @@ def test_triton_copies_the_boxes_that_the_types_say(features, monkeypatch):
 
 def test_other_boxes_than_the_types_say_are_an_error(monkeypatch):
     pytest.importorskip("triton")
-    monkeypatch.setattr(
-        backend, "pipeline_for", lambda schedule, target: f"builtin.module(attn-tt{{{TILE}}})"
-    )
+    monkeypatch.setattr(backend, "pipeline_for", lambda *_: f"builtin.module(attn-tt{{{TILE}}})")
     monkeypatch.setattr(Descriptor, "swizzle_bytes", 0)
     with pytest.raises(
         BackendError, match=r"expects Triton to copy boxes and swizzles \(\(\(1, 1, 16, 64\), 0\)"
