@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_host_plan import run
 
-from aecompiler.backends.nvidia import host_arithmetic
+from aecompiler.backends.gpu import host_arithmetic
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 

@@ -13,8 +13,8 @@ from device_fakes import FakeTensor, Run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aecompiler.backends.nvidia.host_plan import read_plan
-from aecompiler.backends.nvidia.host_program import kernel_names, make_program
+from aecompiler.backends.gpu.host_plan import read_plan
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 

@@ -7,8 +7,8 @@ import json
 import pytest
 from device_fakes import FakeTensor, Run
 
-from aecompiler.backends.nvidia.host_plan import read_plan
-from aecompiler.backends.nvidia.host_program import kernel_names, make_program
+from aecompiler.backends.gpu.host_plan import read_plan
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 from aecompiler.errors import CompileError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_host_plan import plan_of, refused
 
-from aecompiler.backends.nvidia.host_program import make_program
+from aecompiler.backends.gpu.host_program import make_program
 
 torch = pytest.importorskip("torch")
 

@@ -14,6 +14,7 @@ import aecompiler as aec
 from aecompiler.backends.base import get_backend
 from aecompiler.backends.nvidia import backend as module
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED
+from aecompiler.backends.triton import installed
 from aecompiler.errors import BackendError, CompileError, UnsupportedError
 from aecompiler.library import masks
 
@@ -120,7 +121,7 @@ def test_card_gets_code_for_its_own_capability(monkeypatch):
 
 @pytest.mark.parametrize(("triton", "guard"), [("3.6.0", " guard-transposes=true"), ("3.9.0+git1", "")])
 def test_pipeline_is_text_that_can_be_replayed(monkeypatch, triton, guard):
-    monkeypatch.setattr(module, "_triton_version", lambda: f"{triton} /somewhere/triton/__init__.py")
+    monkeypatch.setattr(installed, "triton_version", lambda: f"{triton} /somewhere/triton/__init__.py")
     backend = get_backend(TARGET)
     assert backend.pipeline(backend.schedule({"block_q": 128})) == (
         f"builtin.module(attn-tt{{block-q=128 block-kv=64 least-value-features=64 tanh=narrow{guard}}})"
@@ -259,14 +260,14 @@ def plain(q, k, v):
     return aec.attention(q, k, v)
 
 aec.compile(plain, target="nvidia:sm_80", block_q=16, block_kv=16)
-print(*[name for name in ("triton", "torch", "aecompiler.backends.nvidia.host_plan") if name in sys.modules])
+print(*[name for name in ("triton", "torch", "aecompiler.backends.gpu.host_plan") if name in sys.modules])
 """
     (cache / "f.py").write_text(script)
     outputs = [
         subprocess.run([sys.executable, cache / "f.py"], capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     ]
-    assert outputs == ["triton aecompiler.backends.nvidia.host_plan\n", "\n"]
+    assert outputs == ["triton aecompiler.backends.gpu.host_plan\n", "\n"]
 
 
 def test_second_compile_comes_from_the_cache(cache, report_lines):

@@ -9,10 +9,10 @@ from device_fakes import FakeDriver, FakeTensor, Run
 from test_host_plan import plan_of, refused
 from test_nvidia_driver import Library
 
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia import launch, tensor_map
 from aecompiler.backends.nvidia.artifact import ALIGNED, KernelCode, NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, DriverError
-from aecompiler.backends.nvidia.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia.launch import CudaExecutable
 from aecompiler.backends.triton.kernel_abi import parameter_places, parse_descriptor
 from aecompiler.saved_kernel import load

@@ -241,7 +241,7 @@ def test_file_that_is_no_artifact_is_refused(tmp_path, data):
 
 
 def test_artifact_of_another_format_is_refused(monkeypatch):
-    from aecompiler.backends.nvidia import artifact as module
+    from aecompiler.backends.gpu import artifact as module
 
     data = artifact().binary
     monkeypatch.setattr(module, "FORMAT", 2)

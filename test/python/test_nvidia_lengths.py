@@ -27,7 +27,7 @@ def artifact(name, lengths=SHORT, **others):
         {**MANIFEST, "entry": name, **({"lengths": lengths} if others else {})},
         {("k", form): f"text {form}" for form in (ALIGNED, UNALIGNED)},
         {("k", ALIGNED): code(name)},
-        b"bytecode",
+        {PROGRAM: b"bytecode"},
         **others,
     )
 

@@ -12,8 +12,8 @@ from test_triton_kernels import random as random_array
 from triton_programs import ROUNDED, Kernels
 
 import aecompiler as aec
+from aecompiler.backends.gpu.host_plan import read_plan
 from aecompiler.backends.nvidia.backend import NvidiaBackend
-from aecompiler.backends.nvidia.host_plan import read_plan
 from aecompiler.backends.nvidia.target import NAMED_TARGETS, SM_90
 from aecompiler.backends.triton.kernel_abi import LAUNCH
 from aecompiler.backends.triton.kernel_ir import FUNCTION

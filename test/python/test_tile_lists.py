@@ -9,9 +9,9 @@ from device_fakes import FakeTensor, Run
 import aecompiler as aec
 from aecompiler import masks
 from aecompiler.backends.base import get_backend
+from aecompiler.backends.gpu.host_plan import read_plan
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
-from aecompiler.backends.nvidia.host_plan import read_plan
-from aecompiler.backends.nvidia.host_program import kernel_names, make_program
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import func, ir
 from aecompiler.passes import rewriting as rw

@@ -18,8 +18,8 @@ from test_attn_fuse_elementwise import arguments_of
 from triton_programs import Kernels
 
 import aecompiler as aec
+from aecompiler.backends.gpu.host_plan import read_plan
 from aecompiler.backends.nvidia import pipelines  # noqa: F401  (registers)
-from aecompiler.backends.nvidia.host_plan import read_plan
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context

@@ -10,8 +10,8 @@ from triton_programs import Kernels
 
 import aecompiler as aec
 from aecompiler.arrays import Argument
-from aecompiler.backends.nvidia.host_plan import read_plan
-from aecompiler.backends.nvidia.host_program import kernel_names, make_program
+from aecompiler.backends.gpu.host_plan import read_plan
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia.recorded_call import Device, record
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.bindings import ir

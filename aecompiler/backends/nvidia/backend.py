@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib.util
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
-from aecompiler import diagnostics
 from aecompiler.backends.base import Executable
 from aecompiler.backends.code_keys import digest, versions
+from aecompiler.backends.gpu.host_program import kernel_names
+from aecompiler.backends.gpu.lowered import drop_promises, host_function, kernels_of, parameters_of
 from aecompiler.backends.nvidia.artifact import (
     ALIGNED,
     MAX_SCRATCH,
@@ -23,13 +22,13 @@ from aecompiler.backends.nvidia.artifact import (
     forms_of,
 )
 from aecompiler.backends.nvidia.driver import card_capability
-from aecompiler.backends.nvidia.host_program import kernel_names
 from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, queries_place, read_forms
 from aecompiler.backends.nvidia.schedule import FEW_QUERIES, NvidiaSchedule, pipeline_for
 from aecompiler.backends.nvidia.schedule_choice import LENGTHS, attempts, length_class
-from aecompiler.backends.nvidia.target import NvidiaTarget, Version, named_target, target_of
+from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
+from aecompiler.backends.triton.installed import triton_numbers, triton_version
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
-from aecompiler.backends.triton.kernel_ir import FUNCTION, OF_CHUNKS
+from aecompiler.backends.triton.kernel_ir import OF_CHUNKS
 from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
@@ -56,7 +55,7 @@ class NvidiaBackend:
 
     def pipeline(self, schedule: NvidiaSchedule) -> str:
         """Pipeline text that `aec-opt --allow-unregistered-dialect --pass-pipeline` replays."""
-        return pipeline_for(schedule, self.target, _triton_numbers())
+        return pipeline_for(schedule, self.target, triton_numbers())
 
     def emit(self, module: Any, entry: str, schedule: NvidiaSchedule) -> NvidiaArtifact:
         """Compile `module`, which is left as it is, unless the result is in the cache.
@@ -67,7 +66,7 @@ class NvidiaBackend:
         if schedule.tune:
             from aecompiler.backends.nvidia.tuner import tuned
 
-            schedule = tuned(module, entry, schedule, self.target, _triton_version())
+            schedule = tuned(module, entry, schedule, self.target, triton_version())
         cache, key = open_cache(), ""
         if cache is not None:
             key = self._key(module, entry, schedule)
@@ -122,7 +121,7 @@ class NvidiaBackend:
         """What the kernel is known by; the schedule that is chosen follows from it, and from the versions."""
         text = module.operation.get_asm(enable_debug_info=False)
         asked = (repr(schedule), self.pipeline(schedule))
-        return digest((text, entry, *asked, self.target.name, _triton_version(), *versions()))
+        return digest((text, entry, *asked, self.target.name, triton_version(), *versions()))
 
     def lower(self, module: Any, schedule: NvidiaSchedule) -> ir.Module:
         """What the pipeline makes of `module`, which is left as it is: a host function and its kernels.
@@ -144,7 +143,7 @@ class NvidiaBackend:
             lowered = ir.Module.parse(source)
             run_pipeline(lowered, self.pipeline(schedule))
             i32 = ir.IntegerType.get_signless(32)
-            for function in _kernels_of(lowered).values():
+            for function in kernels_of(lowered).values():
                 for name, value in ((NUM_WARPS, chosen.num_warps), (NUM_STAGES, chosen.num_stages)):
                     if value and name not in function.attributes:
                         function.attributes[name] = ir.IntegerAttr.get(i32, value)
@@ -158,15 +157,15 @@ class NvidiaBackend:
         key: str,
         lengths: Mapping[str, Any],
     ) -> NvidiaArtifact:
-        from aecompiler.backends.nvidia.host_plan import read_plan
+        from aecompiler.backends.gpu.host_plan import read_plan
 
         lowered = self._lower(module, schedule)
         with lowered.context:
-            functions = _kernels_of(lowered)
-            parameters = {name: _parameters_of(function) for name, function in functions.items()}
-            plan = read_plan(_host_function(lowered, entry), parameters)
+            functions = kernels_of(lowered)
+            parameters = {name: parameters_of(function) for name, function in functions.items()}
+            plan = read_plan(host_function(lowered, entry), parameters)
             aligned = _texts_of(lowered)
-            _drop_promises(functions)
+            drop_promises(functions)
             unaligned = _texts_of(lowered)
         names = kernel_names(plan)
         kernels = {
@@ -190,7 +189,7 @@ class NvidiaBackend:
             "pipeline": self.pipeline(schedule),
             "capability": list(self.target.capability),
             "entry": entry,
-            "versions": {"aecompiler": versions()[0], "triton": _triton_version().partition(" ")[0]},
+            "versions": {"aecompiler": versions()[0], "triton": triton_version().partition(" ")[0]},
             "plan": plan,
             "kernels": kernels,
             **({"lengths": lengths} if lengths else {}),
@@ -199,7 +198,7 @@ class NvidiaBackend:
             (name, ALIGNED): _compile_text(texts[name, ALIGNED], name, self.target, facts)
             for name, facts in kernels.items()
         }
-        program = bytecode_of(module) if lengths else b""
+        program = {PROGRAM: bytecode_of(module)} if lengths else {}
         return NvidiaArtifact.make(manifest, texts, codes, program, cache_key=key)
 
     def load(self, artifact: NvidiaArtifact) -> Executable:
@@ -234,15 +233,13 @@ def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode
     key = digest((artifact.cache_key, kernel, form))
     if cache is not None and (blobs := cache.load(key)) is not None:
         try:
-            facts = json.loads(blobs["facts"])
-            return KernelCode(binary=blobs["cubin"], ptx=blobs["ptx"].decode(), **facts)
+            return KernelCode.of(json.loads(blobs["facts"]), blobs)
         except (KeyError, TypeError, ValueError):
             cache.drop(key)
     target, facts = named_target(artifact.target), artifact.manifest["kernels"][kernel]
     code = _compile_text(artifact.source(kernel, form), kernel, target, facts)
     if cache is not None:
-        facts = json.dumps(code.facts()).encode()
-        cache.store(key, {"cubin": code.binary, "ptx": code.ptx.encode(), "facts": facts})
+        cache.store(key, {**code.blobs(), "facts": json.dumps(code.facts()).encode()})
     return code
 
 
@@ -286,53 +283,5 @@ def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str
     )
 
 
-@functools.cache
-def _triton_version() -> str:
-    """The version of Triton, which is not imported: that would take longer than all else of a warm start."""
-    found = importlib.util.find_spec("triton")
-    if found is None or found.origin is None:
-        return ""
-    with open(found.origin, encoding="utf-8") as file:
-        version = re.search(r"__version__ = '([^']+)'", file.read())
-    return f"{version[1] if version else '?'} {found.origin}"
-
-
-def _triton_numbers() -> Version:
-    """The numbers of that version, () where there is no Triton."""
-    return tuple(map(int, re.findall(r"\d+", _triton_version().partition(" ")[0])[:3]))
-
-
-# ---- the module after the pipeline ----
-
-
-def _kernels_of(module: ir.Module) -> dict[str, ir.Operation]:
-    found = [op.operation for op in module.body.operations if op.operation.name == FUNCTION]
-    return {ir.StringAttr(op.attributes["sym_name"]).value: op for op in found}
-
-
-def _host_function(module: ir.Module, entry: str) -> ir.Operation:
-    others = []
-    for op in module.body.operations:
-        operation = op.operation
-        if operation.name == FUNCTION:
-            continue
-        if operation.name == "func.func" and ir.StringAttr(operation.attributes["sym_name"]).value == entry:
-            return operation
-        others.append(operation)
-    raise diagnostics.error_at(others[0] if others else module.operation, f"expects a function '{entry}'")
-
-
-def _parameters_of(function: ir.Operation) -> list[str]:
-    type_ = ir.FunctionType(ir.TypeAttr(function.attributes["function_type"]).value)
-    return [str(parameter) for parameter in type_.inputs]
-
-
 def _texts_of(module: ir.Module) -> dict[str, KernelText]:
     return {each.name: each for each in kernel_texts(module)}
-
-
-def _drop_promises(functions: Mapping[str, ir.Operation]) -> None:
-    """Make the unaligned form of kernels, which is told nothing of addresses and strides."""
-    for function in functions.values():
-        if "arg_attrs" in function.attributes:
-            del function.attributes["arg_attrs"]

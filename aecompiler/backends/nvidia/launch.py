@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia.artifact import NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, driver
-from aecompiler.backends.nvidia.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia.launcher import Launcher
 from aecompiler.backends.nvidia.recorded_call import Device, RecordedCall, record
 from aecompiler.errors import AecError, BackendError

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aecompiler.backends.nvidia import host_arithmetic
-from aecompiler.backends.nvidia.view_code import VIEWS
+from aecompiler.backends.gpu import host_arithmetic
+from aecompiler.backends.gpu.view_code import VIEWS
 from aecompiler.backends.triton import kernel_abi
 
 Program = Callable[..., list[Any]]

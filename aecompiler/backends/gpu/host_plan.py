@@ -42,9 +42,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aecompiler import diagnostics
-from aecompiler.backends.nvidia.host_arithmetic import OPERATIONS, PREDICATES
-from aecompiler.backends.nvidia.host_memory import Instruction, Memory, claim, value_numbers
-from aecompiler.backends.nvidia.host_views import VIEWS
+from aecompiler.backends.gpu.host_arithmetic import OPERATIONS, PREDICATES
+from aecompiler.backends.gpu.host_memory import Instruction, Memory, claim, value_numbers
+from aecompiler.backends.gpu.host_views import VIEWS
 from aecompiler.backends.triton.kernel_abi import (
     DESCRIPTORS,
     LAUNCH,
