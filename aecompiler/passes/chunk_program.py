@@ -353,14 +353,12 @@ class _Parts:
             for name, value in self.parts.items()
             if not isinstance(value.type, ir.RankedTensorType) and not self._is_one(name)
         ]
-        targets = list(dict.fromkeys(self.parts[name] for name in names))
-        wanted = [(name, targets.index(self.parts[name])) for name in names]
 
         def masked(values: list[ir.Value]) -> list[ir.Value]:
             real = self._is_real()
             return [
-                arith.select(real, values[at], rw.constant(self.acc, neutral.get(name, 0.0)))
-                for name, at in wanted
+                arith.select(real, value, rw.constant(self.acc, neutral.get(name, 0.0)))
+                for name, value in zip(names, values, strict=True)
             ]
 
         made = self.region.scalars([self.parts[name] for name in names], masked) if names else []

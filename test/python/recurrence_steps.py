@@ -104,6 +104,10 @@ STEPS: dict[str, tuple[Step, str]] = {
         then_read(lambda S, k, v, g, d, e: S * aec.tanh(d)[:, None] + aec.outer(k, v)),
         "log_decay sign after",
     ),
+    "a query and a decay of the same sign": (
+        lambda S, q, k, v, g, d, e: ((new := -S + aec.outer(0.5 * k, v - 0.5 * k @ S)), -(q @ new)),
+        "log_decay sign query_scale erase erase_scale after decayed",
+    ),
     "no state at all": (lambda S, q, k, v, g, d, e: (aec.outer(k, v), q @ S), "log_decay before"),
     "a state that stays": (lambda S, q, k, v, g, d, e: (S, q @ S), "after"),
     "an output without a read": (lambda S, q, k, v, g, d, e: (S, v), "skip before"),

@@ -119,6 +119,18 @@ def test_reads_past_the_end_of_a_captured_tensor_are_clamped():
         assert_close(got, want, 1e-5)
 
 
+def test_scales_that_are_one_value_are_not_taken_for_the_next_part():
+    form = Form(decay="scalar", erase="key", scales=True)
+    text = form.text()
+    assert "%query_scale_t, %key_scale_t" in text
+    kernel = aec.compile(
+        text.replace("%query_scale_t, %key_scale_t", "%key_scale_t, %key_scale_t"), target="tiled"
+    )
+    arrays = form.draw(2, 37)
+    arrays["query_scale"] = arrays["key_scale"]
+    check(kernel, form, arrays)
+
+
 @pytest.mark.parametrize("heads", [(1, 1, 4), (2, 2, 4), (2, 1, 4), (1, 4, 2), (4, 4, 1)])
 @pytest.mark.parametrize("options", ["", "heads=2", "heads=4 value-block=2"])
 def test_grouped_heads(heads, options):
