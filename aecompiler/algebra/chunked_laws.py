@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from aecompiler.algebra import terms as t
@@ -55,6 +56,11 @@ def check(form: ChunkedForm, exponents: str, accumulator: str) -> list[str]:
             "log_decay",
             f"bounded below: {formula(decay.log)} is not proved to be at least {number(least)}, "
             "so that sums of it may be -inf",
+        )
+    if low == math.inf:
+        raise ChunkedLawError(
+            "log_decay",
+            f"finite: {formula(decay.log)} is infinite, so that differences of sums of it are no numbers",
         )
     lines.append(f"bounded below: log_decay >= {number(low)}, so that no sum of it is -inf")
     if exponents == "nonpositive":

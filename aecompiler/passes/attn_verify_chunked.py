@@ -24,6 +24,7 @@ class VerifyChunked(Pass):
     - bounded below: log_decay is at least -199, or -1460 in f64, so that no sum of it is -inf and no
       difference of two NaN. Less would be 0 all the same, also beside later decays above 1, unless their
       product overflows. Where `exponents` says "nonpositive" it is at least -110, or -750.
+    - finite: it is not infinite by itself, as a constant is.
     - range: log_decay is at most 0, where `exponents` says "nonpositive": c_t - c_s is then at most 0 for
       every stretch of positions, and no exponential overflows. Where it says "any", an exponential overflows
       where the product of the decays of its stretch does; nothing is proved of that.
@@ -41,7 +42,8 @@ class VerifyChunked(Pass):
     ```
     gives
     ```
-    error: 'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; finite: ...
+    error: 'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; bounded
+    below: min(g[b, h, t], -199) is not proved to be at least -199, ...
     ```
     """
 

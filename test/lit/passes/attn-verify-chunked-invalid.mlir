@@ -43,6 +43,27 @@ func.func @wrong_side(%q: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: 
 
 // -----
 
+// A constant that is no number: differences of its sums are NaN
+func.func @infinite_constant(%q: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: tensor<?x4x8x16xf32>, %gate: tensor<?x4x?xf32>) {
+  // expected-error @below {{'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; finite: inf is infinite, so that differences of sums of it are no numbers}}
+  %0:2 = "attn.chunked_recurrence"(%q, %q, %v, %s0) ({
+  ^position(%qt: tensor<8xf32>, %kt: tensor<8xf32>, %vt: tensor<16xf32>, %b: index, %h: index, %t: index):
+    %g = tensor.extract %gate[%b, %h, %t] : tensor<?x4x?xf32>
+    %least = arith.constant -110.0 : f32
+    %zero = arith.constant 0.0 : f32
+    %one = arith.constant 1.0 : f32
+    %minus = arith.constant -1.0 : f32
+    %log = arith.constant 0x7F800000 : f32
+    "attn.position_yield"(%qt, %kt, %vt, %log) {operandSegmentSizes = array<i32: 1, 1, 1, 1, 0, 0, 0, 0, 0, 0>}
+      : (tensor<8xf32>, tensor<8xf32>, tensor<16xf32>, f32) -> ()
+  }) {chunk = 64 : i64, reads = "after", exponents = "any"}
+    : (tensor<?x4x?x8xbf16>, tensor<?x4x?x8xbf16>, tensor<?x4x?x16xbf16>, tensor<?x4x8x16xf32>)
+    -> (tensor<?x4x?x16xbf16>, tensor<?x4x8x16xf32>)
+  return
+}
+
+// -----
+
 // An attribute that claims what is not so
 func.func @range(%q: tensor<?x4x?x8xbf16>, %v: tensor<?x4x?x16xbf16>, %s0: tensor<?x4x8x16xf32>, %gate: tensor<?x4x?xf32>) {
   // expected-error @below {{'attn.chunked_recurrence' op expects log_decay to obey the laws of a chunked form; range: max(c0[b, h, t], -110) is not proved to be at most 0, as 'exponents' says}}
