@@ -6,6 +6,7 @@ import importlib
 
 _REGISTRARS = (
     "aecompiler.passes",
+    "aecompiler.backends.amd.passes",
     "aecompiler.backends.cpu.pipelines",
     "aecompiler.backends.nvidia.pipelines",
 )

@@ -40,6 +40,12 @@ _IN_C = {"powf": "pow", "roundeven": "rint", "round": "round", "trunc": "trunc",
 }
 """Functions of `math` that are called in the device's library, by their names in C."""
 
+
+def library_functions(library: DeviceLibrary, bits: int) -> dict[str, str]:
+    """The functions of a library that operations of `math` on floats of so many bits call, by their names."""
+    return {library.function(in_c, bits): name for name, in_c in _IN_C.items()}
+
+
 _CASTS = frozenset({"extf", "truncf", "extsi", "extui", "trunci", "sitofp", "uitofp", "fptosi", "fptoui"})
 _EXPANDED = frozenset({"floordivsi", "ceildivsi", "ceildivui"})
 
