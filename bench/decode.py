@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 import aecompiler as aec
 from aecompiler.backends.nvidia.timing import event_batch_ms, interleaved_medians
@@ -35,29 +36,37 @@ SPARE = 16
 TOLERANCE = {"o": 1.6e-2, "state": 1e-4}
 """Relative to the largest magnitude: o is rounded to bf16."""
 
+Tensors = dict[str, torch.Tensor]
+Gates = dict[str, tuple[tuple[Any, ...], Callable[[torch.Tensor], torch.Tensor]]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A recurrence: its heads and features, the heads of q and k, its gates by name with their last size.
+    """A recurrence: its heads and features, the heads of q and k, and its other arguments.
 
-    `step(S, q, k, v, **gates)` is it in torch, on all requests and heads: S [B, H, Dk, Dv] becomes (S, o).
+    `gates` gives for each of these its dimensions, of "B", "H", "T" and numbers, and how it is drawn. `terms`
+    makes of the arguments the q, k, v, and gates of `step`, as `[B, H, T, ...]`, and `skip` what is added to
+    o. `step(S, q, k, v, **gates)` is the recurrence in torch, on all requests and heads: S [B, H, Dk, Dv]
+    becomes (S, o). `fla` takes the same for a first argument, and q, k, v and gates as `[B, T, H, ...]`.
     """
 
     heads: int
     key_heads: int
     features: tuple[int, int]
-    gates: dict[str, int]
+    gates: Gates
     make: Callable[..., Any]
     step: Callable[..., tuple[torch.Tensor, torch.Tensor]]
-    fla: Callable[..., Any] | None = None
+    fla: Callable[..., Any]
+    terms: Callable[[Tensors], Tensors] = dict
+    skip: Callable[[Tensors], Any] = lambda _: 0.0
 
     def program(self) -> Any:
         """The program of sequences, of which one step is compiled."""
         dk, dv = self.features
         qk = aec.tensor("B", self.key_heads, "T", dk, dtype="bf16")
         specs = {"q": qk, "k": qk, "v": aec.tensor("B", self.heads, "T", dv, dtype="bf16")}
-        for name, size in self.gates.items():
-            specs[name] = aec.tensor("B", self.heads, "T", *([size] if size > 1 else []))
+        for name, (dims, _) in self.gates.items():
+            specs[name] = aec.tensor(*(self.heads if each == "H" else each for each in dims))
 
         def program(q, k, v, **gates):
             return aec.recurrence(q, k, v, self.make(**gates))
@@ -105,34 +114,76 @@ def _fla_delta(S, q, k, v, g, beta):
     )
 
 
+def ssd_terms(x: Tensors) -> Tensors:
+    """Mamba-2 as gated retention: dt times v in place of k, and exp(A dt)."""
+    dt = x["dt"]
+    v = (x["v"] * dt[..., None]).to(x["v"].dtype)
+    return {"q": x["q"], "k": x["k"], "v": v, "g": dt * x["A"][:, None].to(dt.dtype)}
+
+
+def ssd_skip(x: Tensors) -> torch.Tensor:
+    return x["D"][:, None, None] * x["v"]
+
+
+PER_POSITION = ("B", "H", "T")
+SSD: Gates = {
+    "A": (("H",), lambda x: -x.exp()),
+    "dt": (PER_POSITION, lambda x: F.softplus(x - 2)),
+    "D": (("H",), lambda x: x),
+}
+
+
+def _log_decay(x: torch.Tensor) -> torch.Tensor:
+    return F.logsigmoid(x + 3)
+
+
+_SCALAR: Gates = {"g": (PER_POSITION, _log_decay)}
 KINDS = {
-    "ssd": Kind(80, 1, (128, 64), {"g": 1}, aec.recurrences.gated_retention, scalar_step, _fla_scalar),
-    "gla": Kind(16, 16, (128, 128), {"g": 128}, aec.recurrences.gla, diagonal_step, _fla_diagonal),
+    "ssd": Kind(
+        *(80, 1, (128, 64), SSD, aec.recurrences.mamba2_ssd),
+        *(scalar_step, _fla_scalar, ssd_terms, ssd_skip),
+    ),
+    "gated-retention": Kind(
+        *(80, 1, (128, 64), _SCALAR, aec.recurrences.gated_retention),
+        *(scalar_step, _fla_scalar),
+    ),
+    "gla": Kind(
+        *(16, 16, (128, 128), {"g": ((*PER_POSITION, 128), _log_decay)}, aec.recurrences.gla),
+        *(diagonal_step, _fla_diagonal),
+    ),
     "gated-delta": Kind(
-        *(16, 16, (128, 128), {"g": 1, "beta": 1}),
+        *(16, 16, (128, 128), {**_SCALAR, "beta": (PER_POSITION, torch.sigmoid)}),
         *(aec.recurrences.gated_delta_rule, delta_step, _fla_delta),
     ),
 }
 
 
-def inputs_of(kind: Kind, batch: int) -> dict[str, torch.Tensor]:
-    """Random arguments but for the pool and the slots; keys have length 1, gates are below 0."""
+def inputs_of(kind: Kind, batch: int, device: str = "cuda") -> Tensors:
+    """Random arguments but for the pool and the slots; keys have length 1, decays are below 1."""
     torch.manual_seed(0)
     dk, dv = kind.features
-    draw = functools.partial(torch.randn, device="cuda")
+    draw = functools.partial(torch.randn, device=device)
     q, k = (draw(batch, kind.key_heads, 1, dk) for _ in range(2))
-    found = {"q": q, "k": torch.nn.functional.normalize(k, dim=-1), "v": draw(batch, kind.heads, 1, dv)}
+    found = {"q": q, "k": F.normalize(k, dim=-1), "v": draw(batch, kind.heads, 1, dv)}
     found = {name: value.bfloat16() for name, value in found.items()}
-    for name, size in kind.gates.items():
-        gate = draw(batch, kind.heads, 1, *([size] if size > 1 else []))
-        found[name] = gate.sigmoid() if name == "beta" else torch.nn.functional.logsigmoid(gate + 3)
+    sizes = {"B": batch, "H": kind.heads, "T": 1}
+    for name, (dims, make) in kind.gates.items():
+        found[name] = make(draw(*(sizes.get(each, each) for each in dims)))
     return found
 
 
-def rows_of(kind: Kind, inputs: dict[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """The only position of each tensor, with all heads."""
-    rows = {name: value[:, :, 0].to(dtype) for name, value in inputs.items()}
+def rows_of(kind: Kind, inputs: Tensors, dtype: torch.dtype) -> Tensors:
+    """The only position of what a step takes, with all heads."""
+    terms = kind.terms({name: value.to(dtype) for name, value in inputs.items()})
+    rows = {name: value[:, :, 0] for name, value in terms.items()}
     return {name: value.expand(-1, kind.heads, *value.shape[2:]) for name, value in rows.items()}
+
+
+def expected(kind: Kind, inputs: Tensors, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, Any]:
+    """The states after a step and o without the skip, in float64, and the skip."""
+    state, o = kind.step(states.double(), **rows_of(kind, inputs, torch.float64))
+    skip = kind.skip({name: value.double() for name, value in inputs.items()})
+    return state, o, skip[:, :, 0] if isinstance(skip, torch.Tensor) else skip
 
 
 def error_of(got: torch.Tensor, want: torch.Tensor) -> float:
@@ -171,16 +222,16 @@ def measure(name: str, batch: int, options: dict[str, int], rounds: int) -> dict
     slots = torch.randperm(batch + SPARE, device="cuda")[:batch].int()
     states = pool[slots.long()]
     few = slice(0, min(batch, 16))
-    some = {key: value[few] for key, value in rows_of(kind, inputs, torch.float64).items()}
-    want_state, want_o = kind.step(states[few].double(), **some)
+    some = {name: value[few] if value.dim() > 1 else value for name, value in inputs.items()}
+    want_state, want_o, skip = expected(kind, some, states[few])
     kernel = aec.compile(kind.program(), target="cuda", form="step", **options)
     ours = functools.partial(kernel, **inputs, **{kernel.arguments[-2].name: pool, "slots": slots})
-    errors = {"o": checked("o", ours()[few, :, 0], want_o)}
+    errors = {"o": checked("o", ours()[few, :, 0], want_o + skip)}
     errors["state"] = checked("state", pool[slots[few].long()], want_state)
     calls: dict[str, Callable[[], Any]] = {"ours": ours}
     target = torch.empty_like(states)
     calls["copy"] = lambda: target.copy_(states)
-    rows = rows_of(kind, inputs, torch.float32)
+    rows = rows_of(kind, inputs, torch.float32)  # without the skip, which peers are not asked for
     calls["torch"] = functools.partial(kind.step, states, **rows)
     torch._dynamo.reset()
     calls["compile"] = functools.partial(torch.compile(kind.step, dynamic=False), states, **rows)
@@ -188,14 +239,12 @@ def measure(name: str, batch: int, options: dict[str, int], rounds: int) -> dict
         import fla.ops  # noqa: F401
 
         turned = {
-            key: value[:, :, None].transpose(1, 2).contiguous()
-            for key, value in rows_of(kind, inputs, torch.bfloat16).items()
+            key: (value.bfloat16() if key in "qkv" else value)[:, None].contiguous()
+            for key, value in rows.items()
         }
-        gates = {key: rows[key][:, :, None].transpose(1, 2).contiguous() for key in kind.gates}
-        if kind.fla is not None:
-            calls["fla"] = functools.partial(kind.fla, states, **{**turned, **gates})
-            o, _ = calls["fla"]()
-            checked("o", o.transpose(1, 2)[few, :, 0], want_o)
+        calls["fla"] = functools.partial(kind.fla, states, **turned)
+        o, _ = calls["fla"]()
+        checked("o", o[few, 0], want_o)
     except ImportError:
         pass
     graphs = {key: captured(call) for key, call in calls.items()}

@@ -24,13 +24,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from decode import delta_step, diagonal_step, error_of, scalar_step
+from decode import (
+    PER_POSITION,
+    SSD,
+    Gates,
+    Tensors,
+    delta_step,
+    diagonal_step,
+    error_of,
+    scalar_step,
+    ssd_skip,
+    ssd_terms,
+)
 
 import aecompiler as aec
 from aecompiler.backends.nvidia.timing import event_batch_ms, interleaved_medians
 from aecompiler.tools.bench_machine import versions
-
-Tensors = dict[str, torch.Tensor]
 
 LENGTHS = [1 << n for n in range(10, 19)]
 CHECKED_HEADS = 4
@@ -51,7 +60,7 @@ class Kind:
     heads: int
     key_heads: int
     features: tuple[int, int]
-    gates: dict[str, tuple[tuple[Any, ...], Callable[[torch.Tensor], torch.Tensor]]]
+    gates: Gates
     make: Callable[..., Any]
     step: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     fla: Callable[..., Any]
@@ -89,12 +98,6 @@ class Kind:
 
 def _log_decay(x: torch.Tensor) -> torch.Tensor:
     return F.logsigmoid(x) / 16
-
-
-def _ssd_terms(x: Tensors) -> Tensors:
-    dt = x["dt"]
-    v = (x["v"] * dt[..., None]).to(x["v"].dtype)
-    return {"q": x["q"], "k": x["k"], "v": v, "g": dt * x["A"][:, None].to(dt.dtype)}
 
 
 def _retnet_terms(x: Tensors) -> Tensors:
@@ -141,18 +144,11 @@ def _retnet_decays(x: torch.Tensor) -> torch.Tensor:
     return 1 - torch.exp2(-5.0 - torch.arange(len(x), device=x.device))
 
 
-_PER_POSITION = ("B", "H", "T")
-_BETA = (_PER_POSITION, torch.sigmoid)
+_BETA = (PER_POSITION, torch.sigmoid)
 KINDS = {
     "ssd": Kind(
-        *(8, 80, 1, (128, 64)),
-        {
-            "A": (("H",), lambda x: -x.exp()),
-            "dt": (_PER_POSITION, lambda x: F.softplus(x - 2)),
-            "D": (("H",), lambda x: x),
-        },
-        *(aec.recurrences.mamba2_ssd, scalar_step, _fla_scalar, _ssd_terms),
-        lambda x: x["D"][:, None, None] * x["v"],
+        *(8, 80, 1, (128, 64), SSD, aec.recurrences.mamba2_ssd),
+        *(scalar_step, _fla_scalar, ssd_terms, ssd_skip),
     ),
     "retention": Kind(
         *(4, 8, 8, (256, 512), {"gamma": (("H",), _retnet_decays)}),
@@ -167,7 +163,7 @@ KINDS = {
         *(aec.recurrences.delta_rule, _plain_delta_step, _fla_delta),
     ),
     "gated-delta": Kind(
-        *(8, 16, 16, (128, 128), {"g": (_PER_POSITION, _log_decay), "beta": _BETA}),
+        *(8, 16, 16, (128, 128), {"g": (PER_POSITION, _log_decay), "beta": _BETA}),
         *(aec.recurrences.gated_delta_rule, delta_step, _fla_gated_delta),
     ),
 }
