@@ -9,6 +9,7 @@ _REGISTRARS = (
     "aecompiler.backends.amd.passes",
     "aecompiler.backends.cpu.pipelines",
     "aecompiler.backends.nvidia.pipelines",
+    "aecompiler.backends.amd.pipelines",
 )
 
 

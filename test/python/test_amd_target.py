@@ -9,7 +9,7 @@ import pytest
 from aecompiler.backends.amd.target import GFX90A, GFX942, GFX950, NAMED_TARGETS, named_target, target_of
 from aecompiler.errors import BackendError
 
-# Peaks of the data sheets in TFLOPS, of half an MI250 for one of its two dies; two figures of the MI355X's are
+# Peaks of the data sheets in TFLOPS, half of an MI250 for one of its two dies; those of the MI355X are
 # rounded there.
 PEAKS = [
     (GFX90A, {"f64": 90.5 / 2, "f32": 90.5 / 2, "f16": 362.1 / 2, "bf16": 362.1 / 2}),

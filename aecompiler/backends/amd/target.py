@@ -124,7 +124,7 @@ class AmdTarget(Target):
 
 
 def _mfma(spelling: str, *rows: tuple[int, int, int, str, str, int]) -> tuple[MatrixInstruction, ...]:
-    """Instructions by m, n, k, type of the operands, suffix and cycles; sums are in f64 for f64, else in f32."""
+    """Instructions by m, n, k, type of operands, suffix and cycles; sums are f64 for f64, else f32."""
     found = []
     for m, n, k, dtype, suffix, cycles in rows:
         sum_dtype = "f64" if dtype == "f64" else "f32"

@@ -1,0 +1,94 @@
+"""From kernels in LLVM's dialect to code, in one function that another process can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+from aecompiler.backends.amd.codegen import toolchain
+from aecompiler.backends.amd.codegen.isolation import call_isolated, report
+from aecompiler.backends.amd.codegen.spellings import respell
+from aecompiler.backends.amd.codegen.toolchain import Code
+from aecompiler.errors import BackendError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generated:
+    """LLVM IR of a module of kernels, as Triton's LLVM reads it, and the code of each kernel by its name."""
+
+    llvm_text: str
+    codes: dict[str, Code]
+
+
+def generate(
+    lowered: bytes,
+    chip: str,
+    *,
+    fuse_multiply_add: bool = False,
+    only_text: bool = False,
+    isolated: bool = True,
+    timeout: float = 0.0,
+) -> Generated:
+    """Code of the kernels of a `gpu.module` in LLVM's dialect, given as MLIR's text or bytecode.
+
+    `only_text` leaves out all but LLVM IR. `isolated` works in a process of its own, for `timeout` seconds at
+    most (0: no limit): MLIR's translation and LLVM both end the process on some input.
+
+    Raises `BackendError`, which names the kernel, and the line of LLVM IR where one is known.
+    """
+    arguments = (lowered, chip, fuse_multiply_add, only_text)
+    if not isolated:
+        return _generate(*arguments)
+    return call_isolated(_generate, *arguments, explain=toolchain.explain, timeout=timeout)
+
+
+def generate_from_text(
+    text: str, chip: str, *, fuse_multiply_add: bool = False, isolated: bool = True, timeout: float = 0.0
+) -> Generated:
+    """As `generate`, of kernels as LLVM IR that is respelled."""
+    arguments = (text, chip, fuse_multiply_add)
+    if not isolated:
+        return _generate_from_text(*arguments)
+    explain = functools.partial(toolchain.explain, text=text)
+    return call_isolated(_generate_from_text, *arguments, explain=explain, timeout=timeout)
+
+
+def _generate(lowered: bytes, chip: str, fuse_multiply_add: bool, only_text: bool) -> Generated:
+    report(f"MLIR's translation to LLVM IR for {chip}")
+    text = respell(_translated(lowered))
+    return (
+        Generated(llvm_text=text, codes={})
+        if only_text
+        else _generate_from_text(text, chip, fuse_multiply_add)
+    )
+
+
+def _translated(lowered: bytes) -> str:
+    """LLVM IR by MLIR; ends the process where MLIR refuses an operation."""
+    from aecompiler.bindings import ir, load
+
+    with ir.Context():
+        module = ir.Module.parse(lowered)
+        found = [op.operation for op in module.body.operations if op.operation.name == "gpu.module"]
+        if len(found) != 1:
+            raise BackendError(f"expects one gpu.module, got {len(found)}")
+        return load("dialects.llvm").translate_module_to_llvmir(found[0])
+
+
+def _generate_from_text(text: str, chip: str, fuse_multiply_add: bool) -> Generated:
+    codes = {}
+    names = toolchain.kernel_names(text)
+    if not names:
+        raise BackendError("expects a gpu.module with a kernel")
+    for name in names:
+        doing = f"kernel '{name}' for {chip}"
+        report(doing)
+        try:
+            codes[name] = toolchain.compile_text(text, name, chip, fuse_multiply_add=fuse_multiply_add)
+        except toolchain.UnreadableError as error:
+            # This may end the process, which then has said why.
+            said = toolchain.explain(toolchain.refusal_of(text, chip), text)
+            raise BackendError(f"{doing}: {said or error}") from None
+        except BackendError as error:
+            raise BackendError(f"{doing}: {error}") from error
+    return Generated(llvm_text=text, codes=codes)

@@ -1,0 +1,87 @@
+"""The pass `amd-finish-kernels`: what LLVM must be told of kernels, and that nothing else is left."""
+
+from __future__ import annotations
+
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+
+LDS_ALIGNMENT = 16
+"""Bytes; the widest access to LDS."""
+
+_LDS_SPACE = 3
+_DIALECTS = ("llvm.", "rocdl.")
+_CAST = "builtin.unrealized_conversion_cast"
+_ATTRIBUTES = ("rocdl.kernel", "gpu.kernel")
+
+
+@register_pass
+class FinishKernels(Pass):
+    """Tell LLVM the sizes of workgroups and how arrays in LDS are aligned; refuse what was not lowered.
+
+    *Before*: a `gpu.module` of `llvm.func`, as `convert-gpu-to-rocdl` leaves it. *After*: each kernel states
+    its number of threads, and arrays in LDS begin at multiples of 16 bytes, which accesses to vectors in them
+    rely on. Every operation is one of LLVM's or ROCDL's dialect. Denormal numbers stay what LLVM's kernels do
+    with them unless they are told otherwise: they are kept, in all types.
+
+    ```mlir
+    llvm.mlir.global internal @lds() {addr_space = 3 : i32} : !llvm.array<512 x f16>
+    llvm.func @f(%a: !llvm.ptr<1>) attributes {gpu.kernel, rocdl.kernel}
+    ```
+    becomes, for 4 waves,
+    ```mlir
+    llvm.mlir.global internal @lds() {addr_space = 3 : i32, alignment = 16 : i64} : !llvm.array<512 x f16>
+    llvm.func @f(%a: !llvm.ptr<1>) attributes {gpu.kernel, rocdl.kernel,
+      rocdl.flat_work_group_size = "256,256", rocdl.reqd_work_group_size = array<i32: 256, 1, 1>, ...}
+    ```
+    """
+
+    NAME = "amd-finish-kernels"
+    ANCHOR = "gpu.module"
+
+    waves: int = option(4, "waves of a workgroup, of 64 threads")
+    waves_per_simd: int = option(0, "waves of a SIMD that registers are chosen for; 0: LLVM chooses")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.waves <= 16:
+            raise ValueError(f"expects waves of 1 to 16, got {self.waves}")
+        if not 0 <= self.waves_per_simd <= 8:
+            raise ValueError(f"expects waves-per-simd of 0 to 8, got {self.waves_per_simd}")
+
+    def run(self, op: ir.Operation) -> None:
+        """Set attributes in `op`."""
+        left = [child for child in rw.walk_list(op) if not child.name.startswith(_DIALECTS)]
+        for child in left:
+            if child.name != _CAST:
+                raise PassFailure(child, "unsupported: it has no lowering to LLVM")
+        for child in left:
+            raise PassFailure(child, f"unsupported: {_odd_type(child)} has no lowering to LLVM")
+        (block,) = op.regions[0].blocks
+        for view in block.operations:
+            child = view.operation
+            if child.name == "llvm.mlir.global":
+                self._align(child)
+            elif child.name == "llvm.func" and any(name in child.attributes for name in _ATTRIBUTES):
+                self._describe(child)
+
+    def _align(self, array: ir.Operation) -> None:
+        if "addr_space" in array.attributes and array.attributes["addr_space"].value == _LDS_SPACE:
+            i64 = ir.IntegerType.get_signless(64)
+            array.attributes["alignment"] = ir.IntegerAttr.get(i64, LDS_ALIGNMENT)
+
+    def _describe(self, kernel: ir.Operation) -> None:
+        threads = 64 * self.waves
+        kernel.attributes["rocdl.flat_work_group_size"] = ir.StringAttr.get(f"{threads},{threads}")
+        kernel.attributes["rocdl.reqd_work_group_size"] = ir.DenseI32ArrayAttr.get([threads, 1, 1])
+        if self.waves_per_simd:
+            # With one number alone LLVM takes it for the least, and may choose registers for more waves.
+            pair = ["amdgpu-waves-per-eu", f"{self.waves_per_simd},{self.waves_per_simd}"]
+            texts = ir.ArrayAttr.get([ir.StringAttr.get(text) for text in pair])
+            kernel.attributes["passthrough"] = ir.ArrayAttr.get([texts])
+
+
+def _odd_type(cast: ir.Operation) -> str:
+    """The type that a conversion left behind: LLVM's are those of the other side."""
+    types = [str(value.type) for value in (*cast.operands, *cast.results)]
+    odd = [text for text in types if text.startswith(("tensor", "memref", "index", "vector<")) or "x" in text]
+    return f"type {(odd or types)[0]}"
