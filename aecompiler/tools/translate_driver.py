@@ -17,10 +17,11 @@ from aecompiler import diagnostics as diags
 from aecompiler.backends.base import get_backend
 from aecompiler.backends.nvidia.backend import find_backend
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target
-from aecompiler.backends.triton.compiler import CompiledKernel, Stage, compile_kernel
+from aecompiler.backends.triton.compiler import CompiledKernel, compile_kernel
 from aecompiler.backends.triton.kernel_text import KernelText, kernel_texts, read_kernel
 from aecompiler.backends.triton.report import report_of
 from aecompiler.backends.triton.sass import disassemble
+from aecompiler.backends.triton.stages import Stage
 from aecompiler.bindings import ir, load
 from aecompiler.bytecode import bytecode_of, is_bytecode
 from aecompiler.compiler import compile

@@ -1,35 +1,17 @@
-"""Drives Triton's compiler: the text of one kernel in Triton's dialects to the binary of an NVIDIA chip.
+"""Kernels in Triton's dialects to the binaries of NVIDIA's chips, by Triton's stages and its assembler.
 
-`triton.compile` does the same and keeps a cache in the user's home. Here its stages are called one after
-another, so that nothing is written but a temporary folder, an error knows its stage, and what the assembler
-says is kept. Works with Triton 3.6 to 3.9, which is imported when the first kernel is compiled.
+What the assembler says is kept.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib
-import os
 import re
-import sys
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any
 
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton import complaints, ptxas
-from aecompiler.backends.triton.complaints import Source
-from aecompiler.backends.triton.spellings import Version, respell
-from aecompiler.diagnostics import Diagnostic, compile_error, stderr_to
-from aecompiler.errors import BackendError, CompileError, ResourceError
-
-Stage = Literal["ttir", "ttgir"]
-"""How far a text is: hardware-neutral, for all of Triton's passes, or with layouts, for none but its last."""
-
-WRITTEN = "written"
-"""The file in a compilation's folder with what Triton wrote, for a parent process when this one dies."""
+from aecompiler.backends.triton.stages import Compilation, Machine, Stage, compilation
 
 _TENSOR_MEMORY_COLUMNS = 512
 
@@ -60,7 +42,7 @@ class CompiledKernel:
     name: str
     cubin: bytes
     ptx: str
-    stages: dict[str, str | bytes]
+    stages: dict[str, str]
     shared: int
     num_warps: int
     threads: int
@@ -96,183 +78,70 @@ def compile_kernel(
     (0: no limit), become errors. Raises `CompileError`, which names the kernel and quotes what was complained
     about first, and `BackendError` where Triton is missing.
     """
+    options = {"num_warps": num_warps, "num_stages": num_stages}
     if isolated:
         from aecompiler.backends.triton.isolation import compile_isolated
 
-        return compile_isolated(
-            text, name, target, num_warps=num_warps, num_stages=num_stages, stage=stage, timeout=timeout
-        )
-    _check_triton(target)
-    text = respell(text, _triton_version())
-    with tempfile.TemporaryDirectory(prefix="aec-triton-") as folder:
-        # The name is part of the line information of code that has no locations of its own.
-        path = Path(folder) / f"kernel.{stage}"
-        path.write_text(text, encoding="utf-8")
-        options = {"num_warps": num_warps, "num_stages": num_stages}
-        return _Compilation(name, target, Source(text, str(path)), stage).run(options)
+        return compile_isolated(compile_kernel, text, name, target, timeout=timeout, stage=stage, **options)
+    with compilation(text, name, machine_of(target), stage) as found:
+        return _compile(found, target, options)
 
 
-def refuse(name: str, target: NvidiaTarget, doing: str, complaint: Diagnostic) -> CompileError:
-    """The error that the kernel `name` can't be compiled, at the place of `complaint`."""
-    message = f"kernel '{name}' for {target.name}: {doing}: {complaint.message}"
-    return compile_error([dataclasses.replace(complaint, message=message)])
+def machine_of(target: NvidiaTarget) -> Machine:
+    """A chip as Triton knows it."""
+    return Machine(
+        target=target.name,
+        backend="cuda",
+        arch=target.arch,
+        lanes=target.warp_size,
+        module="triton.backends.nvidia.compiler",
+        assembly="ptx",
+        options={"arch": f"sm{target.arch}"},
+    )
 
 
-class _Compilation:
-    """One kernel on its way through the stages."""
-
-    def __init__(self, name: str, target: NvidiaTarget, source: Source, stage: Stage):
-        self.name = name
-        self.target = target
-        self.source = source
-        self.stage = stage
-        self.folder = os.path.dirname(source.path)
-        self.metadata: dict[str, Any] = {}
-        self.stages: dict[str, str | bytes] = {}
-
-    def run(self, options: dict[str, int]) -> CompiledKernel:
-        parameters = self._lower(options)
-        ptx = str(self.stages["ptx"])
-        self._check_resources()
-        assembled = self._assemble(ptx)
-        num_warps = self.metadata.get("num_warps", options["num_warps"])
-        return CompiledKernel(
-            name=self.name,
-            cubin=assembled.cubin,
-            ptx=ptx,
-            stages=self.stages,
-            shared=self.metadata["shared"],
-            num_warps=num_warps,
-            threads=num_warps * self.target.warp_size,
-            scratch=_count_parameters(ptx, self.name) - parameters,
-            registers=assembled.registers,
-            spills=assembled.spill_stores + assembled.spill_loads,
-            spill_stores=assembled.spill_stores,
-            spill_loads=assembled.spill_loads,
-            stack=assembled.stack,
-            static_shared=assembled.static_shared,
-            barriers=assembled.barriers,
-            tensor_memory=self.metadata.get("tmem_size") or 0,
-            copies=tuple(_copied(each) for each in self.metadata.get("tensordesc_meta") or ()),
-            warnings=assembled.warnings,
-        )
-
-    def _lower(self, options: dict[str, int]) -> int:
-        """Fill in the stages up to PTX; returns the number of the kernel's own parameters."""
-        from triton._C.libtriton import ir
-        from triton.backends.compiler import GPUTarget, Language
-        from triton.compiler.compiler import make_backend
-
-        arch = self.target.arch
-        backend = make_backend(GPUTarget("cuda", arch, self.target.warp_size))
-        context = ir.context()
-        ir.load_dialects(context)
-        backend.load_dialects(context)
-        module = self._step("Triton's parser", lambda: ir.parse_mlir_module(self.source.path, context))
-        module.context = context  # which must live as long as the module
-        parameters = self._step("Triton's parser", lambda: self._signature(module))
-        if self.stage == "ttgir":
-            options = {
-                "num_warps": module.get_int_attr("ttg.num-warps"),
-                "num_ctas": module.get_int_attr("ttg.num-ctas") or 1,
-            }
-            if options["num_warps"] is None:
-                self._refuse("Triton's parser", Diagnostic("error", "expects the attribute 'ttg.num-warps'"))
-        self.metadata["num_warps"] = options["num_warps"]
-        # Given here, neither follows environment variables or the defaults of a release.
-        chosen = backend.parse_options({**options, "arch": f"sm{arch}", "enable_fp_fusion": True})
-        passes: dict[str, Callable[[Any, dict[str, Any]], Any]] = {}
-        backend.add_stages(passes, chosen, Language.TRITON)
-        names = [name for name in passes if name != "cubin"]
-        if self.stage == "ttgir":
-            self.stages["ttgir"] = self._readable(module)
-            self.metadata["tensordesc_meta"] = module.get_tensordesc_metadata()
-            names = names[names.index("ttgir") + 1 :]
-        for name in names:
-            lower = functools.partial(passes[name], module, self.metadata)
-            module = self._step(f"stage '{name}'", lower)
-            self.stages[name] = self._readable(module)
-            if isinstance(module, str):
-                module = self.stages[name]  # line information for the binary is made of it
-        return parameters
-
-    def _signature(self, module: Any) -> int:
-        """Check that the module holds this kernel; the number of its parameters."""
-        found = module.get_entry_func_name()
-        if found != self.name:
-            raise ValueError(f"expects a public function '{self.name}', got '{found}'")
-        return len(module.get_function_signature(module.get_function(found)))
-
-    def _readable(self, module: Any) -> str:
-        """A stage's text, the same whatever the name of the temporary folder is."""
-        return str(module).replace(self.folder, "")
-
-    def _step(self, doing: str, work: Callable[[], Any]) -> Any:
-        """What `work` returns; an error of it becomes that of the kernel, in the words written to stderr."""
-        error: Exception | None = None
-        with open(os.path.join(self.folder, WRITTEN), "w+b") as sink:
-            with stderr_to(sink.fileno()):
-                try:
-                    result = work()
-                except Exception as caught:
-                    error = caught
-            sink.seek(0)
-            written = sink.read().decode("utf-8", "backslashreplace")
-        if error is not None:
-            said = str(error).strip().split("\n")[0] or type(error).__name__
-            complaint = complaints.first_complaint(written, self.source)
-            self._refuse(doing, complaint or Diagnostic("error", said), error)
-        sys.stderr.write(written)
-        return result
-
-    def _check_resources(self) -> None:
-        shared, most = self.metadata["shared"], self.target.shared_bytes_per_block
-        if shared > most:
-            self._exceed("bytes of shared memory", shared, most)
-        columns = self.metadata.get("tmem_size") or 0
-        if columns > _TENSOR_MEMORY_COLUMNS:
-            self._exceed("columns of tensor memory", columns, _TENSOR_MEMORY_COLUMNS)
-        for kind in ("global", "profile"):
-            if scratch := self.metadata.get(f"{kind}_scratch_size"):
-                message = f"unsupported: {scratch} bytes of {kind} scratch memory"
-                self._refuse("resources", Diagnostic("error", message))
-
-    def _exceed(self, what: str, needed: int, most: int) -> NoReturn:
-        message = f"expects at most {most} {what} in a block, got {needed}"
-        error = refuse(self.name, self.target, "resources", Diagnostic("error", message))
-        raise ResourceError(str(error), error.diagnostics)
-
-    def _assemble(self, ptx: str) -> ptxas.Assembled:
-        from triton.backends.nvidia.compiler import get_ptxas, sm_arch_from_capability
-
-        arch = self.target.arch
-        try:
-            return ptxas.assemble(ptx, self.folder, get_ptxas(arch), sm_arch_from_capability(arch))
-        except ptxas.AssemblyError as error:
-            complaint = complaints.first_ptxas_complaint(str(error), ptx, self.source)
-            self._refuse("ptxas", complaint, error)
-
-    def _refuse(self, doing: str, complaint: Diagnostic, cause: BaseException | None = None) -> NoReturn:
-        raise refuse(self.name, self.target, doing, complaint) from cause
+def _compile(work: Compilation, target: NvidiaTarget, options: dict[str, int]) -> CompiledKernel:
+    parameters = work.lower(options)
+    ptx, metadata = work.stages["ptx"], work.metadata
+    tensor_memory = metadata.get("tmem_size") or 0
+    work.check_most("bytes of shared memory", metadata["shared"], target.shared_bytes_per_block)
+    work.check_most("columns of tensor memory", tensor_memory, _TENSOR_MEMORY_COLUMNS)
+    work.check_scratch()
+    assembled = _assemble(work, ptx, target.arch)
+    num_warps = metadata.get("num_warps", options["num_warps"])
+    return CompiledKernel(
+        name=work.name,
+        cubin=assembled.cubin,
+        ptx=ptx,
+        stages=work.stages,
+        shared=metadata["shared"],
+        num_warps=num_warps,
+        threads=num_warps * target.warp_size,
+        scratch=_count_parameters(ptx, work.name) - parameters,
+        registers=assembled.registers,
+        spills=assembled.spill_stores + assembled.spill_loads,
+        spill_stores=assembled.spill_stores,
+        spill_loads=assembled.spill_loads,
+        stack=assembled.stack,
+        static_shared=assembled.static_shared,
+        barriers=assembled.barriers,
+        tensor_memory=tensor_memory,
+        copies=tuple(_copied(each) for each in metadata.get("tensordesc_meta") or ()),
+        warnings=assembled.warnings,
+    )
 
 
-def _check_triton(target: NvidiaTarget) -> None:
+def _assemble(work: Compilation, ptx: str, arch: int) -> ptxas.Assembled:
+    from triton.backends.nvidia.compiler import get_ptxas, sm_arch_from_capability
+
     try:
-        importlib.import_module("triton.backends.nvidia.compiler")
-    except ImportError as error:
-        text = f"target '{target.name}' needs Triton, which can't be imported here: {error}"
-        raise BackendError(text) from error
+        return ptxas.assemble(ptx, work.folder, get_ptxas(arch), sm_arch_from_capability(arch))
+    except ptxas.AssemblyError as error:
+        work.refuse("ptxas", complaints.first_ptxas_complaint(str(error), ptx, work.source), error)
 
 
 def _copied(descriptor: dict[str, Any]) -> Copied:
     return tuple(descriptor["block_size"]), _SWIZZLES[descriptor["swizzle"]]
-
-
-def _triton_version() -> Version:
-    import triton
-
-    major, minor = re.findall(r"\d+", triton.__version__)[:2]
-    return int(major), int(minor)
 
 
 def _count_parameters(ptx: str, name: str) -> int:

@@ -12,27 +12,36 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from aecompiler.backends import processes
-from aecompiler.backends.nvidia.target import NvidiaTarget
+from aecompiler.backends.base import Target
 from aecompiler.backends.triton import complaints
-from aecompiler.backends.triton.compiler import WRITTEN, CompiledKernel, compile_kernel, refuse
 from aecompiler.backends.triton.complaints import Source
+from aecompiler.backends.triton.stages import WRITTEN, refuse
 from aecompiler.diagnostics import Diagnostic
 from aecompiler.errors import AecError
+
+Made = TypeVar("Made")
 
 _REQUEST, _RESULT = "request", "result"
 
 
 def compile_isolated(
-    text: str, name: str, target: NvidiaTarget, *, timeout: float, **options: Any
-) -> CompiledKernel:
-    """As `compile_kernel`, in a process of its own."""
+    compile_kernel: Callable[..., Made],
+    text: str,
+    name: str,
+    target: Target,
+    *,
+    timeout: float,
+    **options: Any,
+) -> Made:
+    """What `compile_kernel(text, name, target, **options)` returns, in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="aec-triton-") as folder_name:
         folder = Path(folder_name)
-        (folder / _REQUEST).write_bytes(pickle.dumps((text, name, target, options)))
+        (folder / _REQUEST).write_bytes(pickle.dumps((compile_kernel, text, name, target, options)))
         end = _run(folder, timeout)
         logs = [*folder.glob(f"*/{WRITTEN}"), folder / WRITTEN]
         written = "".join(log.read_text(encoding="utf-8", errors="backslashreplace") for log in logs)
@@ -46,7 +55,9 @@ def compile_isolated(
     said = complaint.message if complaint else complaints.first_line(written)
     place = complaint or Diagnostic("error", "")
     message = f"{end}: {said}" if said else end
-    raise refuse(name, target, "Triton", Diagnostic("error", message, place.file, place.line, place.column))
+    raise refuse(
+        name, target.name, "Triton", Diagnostic("error", message, place.file, place.line, place.column)
+    )
 
 
 def _run(folder: Path, timeout: float) -> str:
@@ -69,7 +80,7 @@ def _run(folder: Path, timeout: float) -> str:
 
 def _serve(folder: Path) -> None:
     processes.end_with_parent()
-    text, name, target, options = pickle.loads((folder / _REQUEST).read_bytes())
+    compile_kernel, text, name, target, options = pickle.loads((folder / _REQUEST).read_bytes())
     try:
         result: Any = compile_kernel(text, name, target, **options)
     except AecError as error:

@@ -6,8 +6,8 @@ import dataclasses
 import re
 from typing import Any
 
-from aecompiler.backends.triton.compiler import Stage
 from aecompiler.backends.triton.kernel_ir import FUNCTION, WITHOUT_LAYOUTS
+from aecompiler.backends.triton.stages import Stage
 from aecompiler.bindings import ir
 from aecompiler.diagnostics import error_at
 
