@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from aecompiler import diagnostics
-from aecompiler.backends.base import get_backend
+from aecompiler.backends.base import get_backend, simulated
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
 from aecompiler.kernel import Kernel
@@ -24,6 +24,7 @@ def compile(
     *,
     function: str | None = None,
     form: str = "sequence",
+    simulate: bool = False,
     **options: Any,
 ) -> Kernel:
     """Compile a program.
@@ -38,12 +39,18 @@ def compile(
     argument of the initial state, or a new one, `state`. A new last argument, `slots`, says where; -1 is no
     request.
 
+    With `simulate` the kernel runs in a simulator of the target, in this process and on arrays of the host:
+    for results without the chip ("amd:gfx942"), not for time.
+
     Raises `CompileError` for an invalid program, `UnsupportedError` for one that the target can't do,
-    `BackendError` for an unknown target, `TypeError` and `ValueError` for bad options.
+    `BackendError` for an unknown target or one without a simulator, `TypeError` and `ValueError` for bad
+    options.
     """
     if form not in FORMS:
         raise ValueError(f"expects form to be one of {', '.join(FORMS)}, got {form!r}")
     backend = get_backend(target)
+    if simulate:
+        backend = simulated(backend)
     schedule = backend.schedule(options)
     module, names = _load(program)
     with module.context:

@@ -56,6 +56,7 @@ class Kernel:
         self._source = source
         self._arrays = _ARRAYS[backend.memory]
         self._executable = backend.load(artifact)
+        self._manner = ", simulated" if self.launches is not None else ""
         self._repeated = self._arrays.repeated_calls(self.arguments, self._executable)
         self._updated = updated(self.arguments)
         self._takes_out = all(argument.name != "out" for argument in self.arguments)
@@ -63,7 +64,7 @@ class Kernel:
 
     def __repr__(self) -> str:
         arguments, results = (", ".join(map(str, group)) for group in (self.arguments, self.results))
-        return f"<Kernel {self.name}({arguments}) -> ({results}) on {self.artifact.target}>"
+        return f"<Kernel {self.name}({arguments}) -> ({results}) on {self.artifact.target}{self._manner}>"
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Run the program.
@@ -167,8 +168,18 @@ class Kernel:
         return self._sizes.complete(shapes)
 
     def place(self, values: Sequence[Any]) -> list[Any]:
-        """Values for arguments, where this kernel reads them: for one of a GPU, arrays are copied there."""
+        """Values for arguments, where this kernel reads them: for one of a GPU, arrays are copied there.
+
+        Raises `BackendError` where there is no such GPU.
+        """
+        if (require := getattr(self._executable, "require_device", None)) is not None:
+            require()
         return [self._arrays.place(value) for value in values]
+
+    @property
+    def launches(self) -> Sequence[Any] | None:
+        """What the last call launched in a simulator, with its counts; None where nothing is simulated."""
+        return getattr(self._executable, "launches", None)
 
     def wait(self) -> None:
         """Wait until the calls made so far are done."""

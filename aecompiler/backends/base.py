@@ -106,6 +106,9 @@ class RecordedCall(Protocol):
 class RecordingExecutable(Executable, Protocol):
     """An executable in the memory "cuda", whose calls can be repeated."""
 
+    def require_device(self) -> None:
+        """Raise `BackendError` where there is no device to run on."""
+
     def record(self, arguments: Sequence[Any], results: Sequence[Any]) -> RecordedCall | None:
         """What a call like this does, which was made before; None where it can't be recorded.
 
@@ -135,6 +138,7 @@ class Backend(Protocol):
 
 
 _MODULES: dict[str, str] = {
+    "amd:*": "aecompiler.backends.amd.backend",
     "cpu": "aecompiler.backends.cpu",
     "cuda": "aecompiler.backends.nvidia.backend",
     "nvidia:*": "aecompiler.backends.nvidia.backend",
@@ -176,3 +180,14 @@ def get_backend(name: str) -> Backend:
     find = getattr(module, "find_backend", None)
     _LOADED[name] = find(name) if find is not None else module.BACKEND
     return _LOADED[name]
+
+
+def simulated(backend: Backend) -> Backend:
+    """The backend that makes the same code and runs it in a simulator of its target, on the host's memory.
+
+    `BackendError` for a target without a simulator.
+    """
+    make = getattr(backend, "simulated", None)
+    if make is None:
+        raise BackendError(f"target '{backend.target.name}' has no simulator")
+    return make()

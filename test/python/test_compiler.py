@@ -111,7 +111,7 @@ def test_function_is_chosen_by_name():
 
 
 def test_unknown_target_and_options():
-    with pytest.raises(aec.BackendError, match=r"unknown target 'abacus' \(targets: cpu"):
+    with pytest.raises(aec.BackendError, match=r"unknown target 'abacus' \(targets: amd:\*, cpu"):
         aec.compile(NAMED, target="abacus")
     options = "block_q, block_kv, chunk, direct, threads, opt_level"
     with pytest.raises(TypeError, match=rf"unknown option 'blok_q' \(options: {options}\)"):

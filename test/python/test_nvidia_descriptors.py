@@ -10,7 +10,8 @@ from test_host_plan import plan_of, refused
 from test_nvidia_driver import Library
 
 from aecompiler.backends.gpu.host_program import kernel_names, make_program
-from aecompiler.backends.nvidia import launch, tensor_map
+from aecompiler.backends.gpu import launch
+from aecompiler.backends.nvidia import tensor_map
 from aecompiler.backends.nvidia.artifact import ALIGNED, KernelCode, NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, DriverError
 from aecompiler.backends.nvidia.launch import CudaExecutable
@@ -242,9 +243,9 @@ def artifact():
 @pytest.fixture(autouse=True)
 def torch_stand_in(monkeypatch):
     """Streams and memory without torch's."""
-    monkeypatch.setattr(launch, "_current_stream", lambda: lambda index: 40 + index)
+    monkeypatch.setattr(launch, "current_stream", lambda: lambda index: 40 + index)
     monkeypatch.setattr(
-        launch, "_empty", lambda index: lambda sizes, dtype: FakeTensor(sizes, device_index=index)
+        launch, "empty_on", lambda index: lambda sizes, dtype: FakeTensor(sizes, device_index=index)
     )
 
 

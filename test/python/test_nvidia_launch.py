@@ -10,7 +10,7 @@ import threading
 import pytest
 from device_fakes import PARAMETERS, FakeDriver, FakeTensor
 
-from aecompiler.backends.nvidia import launch
+from aecompiler.backends.gpu import launch
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED, KernelCode, NvidiaArtifact
 from aecompiler.backends.nvidia.launch import CudaExecutable
 from aecompiler.errors import BackendError, UnsupportedError
@@ -77,9 +77,9 @@ def artifact(compile_form=None, **others):
 @pytest.fixture(autouse=True)
 def torch_stand_in(monkeypatch):
     """Streams and memory without torch's."""
-    monkeypatch.setattr(launch, "_current_stream", lambda: lambda index: 40 + index)
+    monkeypatch.setattr(launch, "current_stream", lambda: lambda index: 40 + index)
     monkeypatch.setattr(
-        launch, "_empty", lambda index: lambda sizes, dtype: FakeTensor(sizes, device_index=index)
+        launch, "empty_on", lambda index: lambda sizes, dtype: FakeTensor(sizes, device_index=index)
     )
 
 
@@ -184,7 +184,7 @@ def test_want_of_memory_is_a_memory_error(monkeypatch):
     def refuse(sizes, dtype):
         raise OutOfMemoryError("tried to allocate 2 GiB")
 
-    monkeypatch.setattr(launch, "_empty", lambda index: refuse)
+    monkeypatch.setattr(launch, "empty_on", lambda index: refuse)
     with pytest.raises(MemoryError, match="'scale' needs more memory than there is: tried to allocate"):
         executable(FakeDriver())(arguments(), [None])
 

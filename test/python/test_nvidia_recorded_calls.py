@@ -13,7 +13,7 @@ from test_nvidia_descriptors import plan as described_plan
 from test_nvidia_launch import MANIFEST, artifact, code, executable, torch_stand_in  # noqa: F401  (a fixture)
 
 from aecompiler.backends.gpu.host_program import make_program
-from aecompiler.backends.nvidia import launch
+from aecompiler.backends.gpu import launch
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED, NvidiaArtifact
 from aecompiler.backends.nvidia.recorded_call import Device, record
 from aecompiler.errors import BackendError
@@ -131,7 +131,7 @@ def test_launches_for_known_addresses_are_made_once():
 
 def test_a_recorded_call_runs_on_the_stream_that_is_current_then(monkeypatch):
     stream = [40]
-    monkeypatch.setattr(launch, "_current_stream", lambda: lambda index: stream[0])
+    monkeypatch.setattr(launch, "current_stream", lambda: lambda index: stream[0])
     found, made, arguments = PROGRAMS["pointers"]()
     run, given = executable(found, made), [FakeTensor((3, 8))]
     run(arguments, given)

@@ -8,7 +8,7 @@ from test_nvidia_launch import artifact
 
 from aecompiler import saved_kernel
 from aecompiler.arrays import Argument
-from aecompiler.backends.nvidia import launch
+from aecompiler.backends.gpu import launch
 from aecompiler.backends.nvidia.launch import CudaExecutable
 from aecompiler.kernel import Kernel
 from aecompiler.repeated_calls import RepeatedCalls
@@ -315,8 +315,8 @@ def kernel(request, monkeypatch):
     """A kernel, and the driver that it launches by."""
     empty = torch.empty
     monkeypatch.setattr(torch, "empty", lambda *sizes, **_: empty(*sizes).as_subclass(OnGpu))
-    monkeypatch.setattr(launch, "_current_stream", lambda: lambda index: 40 + index)
-    monkeypatch.setattr(launch, "_empty", lambda index: lambda sizes, dtype: torch.empty(sizes))
+    monkeypatch.setattr(launch, "current_stream", lambda: lambda index: 40 + index)
+    monkeypatch.setattr(launch, "empty_on", lambda index: lambda sizes, dtype: torch.empty(sizes))
     monkeypatch.setattr(saved_kernel, "CudaExecutable", lambda made: CudaExecutable(made, lambda: found))
     found = FakeDriver()
     made = artifact()

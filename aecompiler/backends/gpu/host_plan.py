@@ -26,7 +26,8 @@ Instructions are dictionaries with `op` and, where they make values, `results`:
   `added` and all `sizes`; `expand` with `sizes`, and `collapse` with `groups` of dimensions;
 - `full`: a tensor of `sizes` (numbers) with `value` everywhere;
 - `launch` of `kernel` on `grid` with `arguments`, of which those at the positions `outputs` are written, and
-  those at the positions `descriptors`, if there are any, are passed a second time as descriptors;
+  those at the positions `descriptors`, if there are any, are passed a second time as descriptors; with
+  `spans` true the bytes from the first element of each tensor to the end of its last are passed behind them;
 - `if` with `condition`, `then` and `else`, each with `body` and `yields`.
 
 **Memory.** In the IR a tensor is a value; in a plan it is memory that kernels write. A kernel that writes
@@ -59,20 +60,23 @@ from aecompiler.signature import updated_arguments
 Plan = dict[str, Any]
 
 
-def read_plan(function: ir.Operation, kernels: Mapping[str, Sequence[str]]) -> Plan:
+def read_plan(function: ir.Operation, kernels: Mapping[str, Sequence[str]], *, spans: bool = False) -> Plan:
     """The plan of a host function; `kernels` gives the parameter types of each kernel by its name.
+
+    `spans` says that kernels take the bytes behind each pointer after their parameters.
 
     Raises `CompileError`, which names op and place, for what a plan does not hold.
     """
     function = function.operation
     if len(function.regions[0].blocks) != 1:
         raise diagnostics.error_at(function, "expects a host function of one block")
-    return _Reader(function, kernels).plan()
+    return _Reader(function, kernels, spans).plan()
 
 
 class _Reader:
-    def __init__(self, function: ir.Operation, kernels: Mapping[str, Sequence[str]]):
+    def __init__(self, function: ir.Operation, kernels: Mapping[str, Sequence[str]], spans: bool):
         self._function = function
+        self._spans = spans
         self._kernels = kernels
         self._types: list[Any] = []
         self._labels: list[str | None] = []
@@ -352,6 +356,7 @@ class _Reader:
                 "arguments": numbers,
                 "outputs": outputs,
                 **({"descriptors": described} if described else {}),
+                **({"spans": True} if self._spans else {}),
             }
         )
 

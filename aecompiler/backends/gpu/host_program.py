@@ -55,6 +55,7 @@ def make_program(plan: dict[str, Any]) -> Program:
         "bits_of_f16": kernel_abi.bits_of_f16,
         "bits_of_bf16": kernel_abi.bits_of_bf16,
         "misaligned": misaligned,
+        "span": span,
         "too_large": too_large,
         "wrong_shape": wrong_shape,
     }
@@ -69,6 +70,13 @@ def misaligned(address: int, sizes: Sequence[int], strides: Sequence[int], item_
         if size > 1:
             bits |= stride * item_bytes
     return bits & (kernel_abi.ALIGNMENT - 1)
+
+
+def span(sizes: Sequence[int], strides: Sequence[int], item_bytes: int) -> int:
+    """The bytes from a tensor's first element to the end of its last."""
+    if 0 in sizes:
+        return 0
+    return (1 + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))) * item_bytes
 
 
 def too_large(label: str, low: int, high: int, value: int) -> ValueError:
@@ -272,9 +280,18 @@ class _Writer:
         if described:
             bits = []  # the kernel has one form, for any layout of the others
             values += [f"(p{number}, s{number}, t{number})" for number in described]
+        if instruction.get("spans"):
+            values += [self._span(number) for number in instruction["arguments"] if self._is_tensor(number)]
         grid = [self._value(number) for number in instruction["grid"]]
         parts = ["stream", *grid, " | ".join(dict.fromkeys(bits)) or "0", *values]
         self._line(f"{self._launchers[instruction['kernel']]}({', '.join(parts)})")
+
+    def _is_tensor(self, number: int) -> bool:
+        return isinstance(self._types[number], dict)
+
+    def _span(self, number: int) -> str:
+        item = kernel_abi.ITEM_BYTES[self._types[number]["dtype"]]
+        return f"span(s{number}, t{number}, {item})" if self._rank(number) else str(item)
 
     def _check_index(self, number: int) -> None:
         value = self._value(number)

@@ -14,24 +14,13 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from aecompiler.backends.nvidia.driver import Driver
+from aecompiler.backends.gpu.launch import Device
 from aecompiler.backends.nvidia.launcher import Launcher, ReadyLaunch
 from aecompiler.backends.triton.kernel_abi import ALIGNMENT, ITEM_BYTES
 from aecompiler.bounded import keep
 
 _MOST_READY = 256
 """For how many combinations of addresses launches are kept; those of one take about a kilobyte each."""
-
-
-class Device(NamedTuple):
-    """What calls on a device need of it."""
-
-    driver: Driver
-    ordinal: int
-    context: int
-    launchers: Sequence[Launcher]
-    current_stream: Callable[[int], int]
-    empty: Callable[[Sequence[int], str], Any]
 
 
 class _NotRecorded(Exception):

@@ -59,8 +59,8 @@ def refuse(name: str, target: str, doing: str, complaint: Diagnostic) -> Compile
 class Compilation:
     """One kernel on its way through the stages.
 
-    `stages`: the texts so far, by Triton's names; `metadata`: what Triton says of the kernel; `folder`:
-    where files may be written.
+    `stages`: the texts so far, by Triton's names; `metadata`: what Triton says of the kernel; `passes`: what
+    makes each stage, the binary too, of the one before; `folder`: where files may be written.
     """
 
     def __init__(self, name: str, machine: Machine, source: Source, stage: Stage):
@@ -71,6 +71,7 @@ class Compilation:
         self.folder = os.path.dirname(source.path)
         self.metadata: dict[str, Any] = {}
         self.stages: dict[str, str] = {}
+        self.passes: dict[str, Callable[[Any, dict[str, Any]], Any]] = {}
 
     def lower(self, options: Mapping[str, Any]) -> int:
         """Fill in the stages up to the assembly; returns the number of the kernel's own parameters."""
@@ -96,7 +97,8 @@ class Compilation:
         self.metadata["num_warps"] = options["num_warps"]
         # Given here, neither follows environment variables or the defaults of a release.
         chosen = backend.parse_options({**options, **machine.options, "enable_fp_fusion": True})
-        passes: dict[str, Callable[[Any, dict[str, Any]], Any]] = {}
+        self.metadata["num_ctas"] = getattr(chosen, "num_ctas", 1)  # which stages of AMD's backend read
+        passes = self.passes
         backend.add_stages(passes, chosen, Language.TRITON)
         names = list(passes)[: list(passes).index(machine.assembly) + 1]
         if self.stage == "ttgir":

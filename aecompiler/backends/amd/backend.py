@@ -1,0 +1,192 @@
+"""The AMD backend's compiler half: a program to kernels as code objects, and a plan of what launches them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from aecompiler.backends.amd import mlir_road, triton_road
+from aecompiler.backends.amd.artifact import AmdArtifact, KernelCode
+from aecompiler.backends.amd.schedule import AmdSchedule, attempts, pipeline_for
+from aecompiler.backends.amd.target import AmdTarget, named_target
+from aecompiler.backends.base import Executable
+from aecompiler.backends.code_keys import digest, versions
+from aecompiler.backends.gpu.artifact import ALIGNED, UNALIGNED, forms_of
+from aecompiler.backends.gpu.host_program import kernel_names
+from aecompiler.backends.gpu.lowered import drop_promises, host_function, kernels_of, parameters_of
+from aecompiler.backends.triton.installed import triton_version
+from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
+from aecompiler.bindings import ir
+from aecompiler.bytecode import bytecode_of
+from aecompiler.dialect import make_context
+from aecompiler.disk_cache import open_cache
+from aecompiler.errors import BackendError, ResourceError
+
+_ARTIFACT = "artifact"
+
+
+class AmdBackend:
+    """Programs as kernels for one of AMD's chips, launched on torch's streams through the HIP runtime."""
+
+    memory: ClassVar[Literal["host", "cuda"]] = "cuda"
+
+    def __init__(self, target: AmdTarget):
+        self.target = target
+
+    def schedule(self, options: Mapping[str, Any]) -> AmdSchedule:
+        """The schedule with these options; see `AmdSchedule`."""
+        return AmdSchedule.from_options(options)
+
+    def pipeline(self, schedule: AmdSchedule) -> str:
+        """Pipeline text that `aec-opt --allow-unregistered-dialect --pass-pipeline` replays."""
+        return pipeline_for(schedule, self.target)
+
+    def emit(self, module: Any, entry: str, schedule: AmdSchedule) -> AmdArtifact:
+        """Compile `module`, which is left as it is, unless the result is in the cache; needs no GPU."""
+        cache, key = open_cache(), ""
+        if cache is not None:
+            key = self._key(module, entry, schedule)
+            if (blobs := cache.load(key)) is not None:
+                try:
+                    return AmdArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
+                except (BackendError, KeyError):
+                    cache.drop(key)
+        *others, last = attempts(schedule)
+        for attempt in others:
+            try:
+                artifact = self._compile(module, entry, attempt, key)
+                break
+            except ResourceError:
+                continue
+        else:
+            artifact = self._compile(module, entry, last, key)
+        if cache is not None:
+            cache.store(key, {_ARTIFACT: artifact.binary})
+        return artifact
+
+    def _key(self, module: Any, entry: str, schedule: AmdSchedule) -> str:
+        text = module.operation.get_asm(enable_debug_info=False)
+        asked = (repr(schedule), self.pipeline(schedule))
+        return digest((text, entry, *asked, self.target.name, triton_version(), *versions()))
+
+    def lower(self, module: Any, schedule: AmdSchedule) -> ir.Module:
+        """What the pipeline makes of `module`, which is left as it is: a host function and its kernels.
+
+        It is in a context of its own. Each kernel says how many waves it is compiled for, and with how many
+        stages.
+        """
+        from aecompiler.backends.triton import pipelines  # noqa: F401  (registers)
+        from aecompiler.passes.infra import run_pipeline
+
+        chosen = attempts(schedule)[0]
+        source = bytecode_of(module)
+        with make_context(allow_unregistered_dialects=True):
+            lowered = ir.Module.parse(source)
+            run_pipeline(lowered, self.pipeline(chosen))
+            i32 = ir.IntegerType.get_signless(32)
+            for function in kernels_of(lowered).values():
+                for name, value in ((NUM_WARPS, chosen.waves), (NUM_STAGES, chosen.num_stages)):
+                    if name not in function.attributes:
+                        function.attributes[name] = ir.IntegerAttr.get(i32, value)
+        return lowered
+
+    def _compile(self, module: Any, entry: str, schedule: AmdSchedule, key: str) -> AmdArtifact:
+        from aecompiler.backends.gpu.host_plan import read_plan
+
+        lowered = self.lower(module, schedule)
+        with lowered.context:
+            functions = kernels_of(lowered)
+            parameters = {name: parameters_of(function) for name, function in functions.items()}
+            spans = schedule.chosen_road == "mlir"
+            plan = read_plan(host_function(lowered, entry), parameters, spans=spans)
+            aligned = {each.name: each for each in kernel_texts(lowered)}
+            drop_promises(functions)
+            unaligned = {each.name: each for each in kernel_texts(lowered)}
+        names = kernel_names(plan)
+        texts = {
+            (name, form): found[name].text
+            for name in names
+            for form, found in ((ALIGNED, aligned), (UNALIGNED, unaligned))
+            if form in forms_of(parameters[name])
+        }
+        kernels = {
+            name: {"parameters": parameters[name], **facts_of(aligned[name], schedule)} for name in names
+        }
+        manifest = {
+            "target": self.target.name,
+            "chip": self.target.chip,
+            "road": schedule.chosen_road,
+            "pipeline": self.pipeline(schedule),
+            "entry": entry,
+            "versions": {"aecompiler": versions()[0], "triton": triton_version().partition(" ")[0]},
+            "plan": plan,
+            "kernels": kernels,
+        }
+        codes = {
+            (name, ALIGNED): compile_text(
+                texts[name, ALIGNED], name, self.target, schedule.chosen_road, facts
+            )
+            for name, facts in kernels.items()
+        }
+        return AmdArtifact.make(manifest, texts, codes, cache_key=key)
+
+    def load(self, artifact: AmdArtifact) -> Executable:
+        """Make the artifact callable; a GPU is looked for at the first call."""
+        from aecompiler.backends.amd.launch import HipExecutable
+
+        return HipExecutable(artifact)
+
+    def simulated(self) -> SimulatedAmdBackend:
+        """The backend whose kernels run in the simulator, on arrays of the host."""
+        return SimulatedAmdBackend(self.target)
+
+
+class SimulatedAmdBackend(AmdBackend):
+    """The same code, run instruction by instruction in this process; nothing is said about time."""
+
+    memory: ClassVar[Literal["host", "cuda"]] = "host"
+
+    def load(self, artifact: AmdArtifact) -> Executable:
+        """Make the artifact callable on arrays of the host."""
+        from aecompiler.backends.amd.simulation import SimulatedExecutable
+
+        return SimulatedExecutable(artifact)
+
+
+def find_backend(name: str) -> AmdBackend:
+    """The backend of a target such as "amd:gfx942"."""
+    return AmdBackend(named_target(name))
+
+
+def facts_of(kernel: KernelText, schedule: AmdSchedule) -> dict[str, Any]:
+    """What a kernel is compiled with, in words of JSON."""
+    options = {**schedule.triton_options, "num_stages": kernel.num_stages}
+    return {"waves": kernel.num_warps, "options": options}
+
+
+def compile_text(text: str, name: str, target: AmdTarget, road: str, facts: Mapping[str, Any]) -> KernelCode:
+    """The code of a kernel in Triton's dialect by a road; `facts` are those of the manifest."""
+    if road == "triton":
+        waves, options = facts["waves"], facts["options"]
+        return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
+    with make_context(allow_unregistered_dialects=True):
+        module = ir.Module.parse(text)
+        return mlir_road.compile_kernels(module, target, {name: facts})[name]
+
+
+def compile_form(artifact: AmdArtifact, kernel: str, form: str) -> KernelCode:
+    """Compile a form of a kernel that an artifact does not hold, or take it from the cache."""
+    cache = open_cache() if artifact.cache_key else None
+    key = digest((artifact.cache_key, kernel, form))
+    if cache is not None and (blobs := cache.load(key)) is not None:
+        try:
+            return KernelCode.of(json.loads(blobs["facts"]), blobs)
+        except (KeyError, TypeError, ValueError):
+            cache.drop(key)
+    manifest = artifact.manifest
+    target, facts = named_target(artifact.target), manifest["kernels"][kernel]
+    code = compile_text(artifact.source(kernel, form), kernel, target, manifest["road"], facts)
+    if cache is not None:
+        cache.store(key, {**code.blobs(), "facts": json.dumps(code.facts()).encode()})
+    return code
