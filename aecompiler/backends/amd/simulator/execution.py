@@ -1,0 +1,119 @@
+"""Execution of a program: one workgroup after another, its waves in turns from barrier to barrier."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from aecompiler.backends.amd.simulator.banks import BankModel
+from aecompiler.backends.amd.simulator.counts import Counts, count_program
+from aecompiler.backends.amd.simulator.errors import Runaway, SimulationError
+from aecompiler.backends.amd.simulator.global_memory import GlobalMemory
+from aecompiler.backends.amd.simulator.local_memory import LocalMemory
+from aecompiler.backends.amd.simulator.metadata import entry_registers, pack_arguments
+from aecompiler.backends.amd.simulator.program import AT_END, Program
+from aecompiler.backends.amd.simulator.state import ALL_LANES, LANES, Wave
+
+INSTRUCTION_LIMIT = 20_000_000
+
+
+def simulate(
+    program: Program,
+    arguments: Sequence[Any],
+    grid: int | Sequence[int],
+    threads: int,
+    lds_bytes: int = 0,
+    limit: int = INSTRUCTION_LIMIT,
+) -> Counts:
+    """Run `program` over a grid of workgroups and count what it executes.
+
+    `arguments`: for pointers numpy arrays, which are read and written in place and bound what may be
+    accessed, or None for null; for the others integers, floats (as the kernel's type) or numpy scalars of the
+    right size. `grid`: workgroups, one to three numbers. `threads`: of each workgroup. `lds_bytes`: local
+    memory of a launch, in addition to what the kernel declares. `limit`: of instructions that one wave may
+    execute.
+
+    Raises `SimulationError` where the kernel breaks a rule of the machine.
+    """
+    extents = (grid,) if isinstance(grid, int) else tuple(grid)
+    extents = extents + (1,) * (3 - len(extents))
+    size = program.metadata.lds_bytes + lds_bytes
+    if size > program.target.lds_bytes:
+        raise SimulationError(
+            f"a workgroup asks for {size} bytes of LDS, {program.target.chip} has {program.target.lds_bytes}"
+        )
+    if not 0 < threads <= program.target.threads_per_workgroup:
+        raise SimulationError(
+            f"a workgroup has 1 to {program.target.threads_per_workgroup} threads, got {threads}"
+        )
+    memory = GlobalMemory()
+    values = [_value(memory, position, value) for position, value in enumerate(arguments)]
+    segment = pack_arguments(program.metadata, values, extents, threads, lds_bytes)
+    kernarg = memory.add(segment, "the kernel's arguments", writable=False)
+    count = -(-threads // LANES)
+    local = LocalMemory(size, count, program.cell)
+    length = len(program.steps)
+    executed, conflicts = [0] * length, [0] * length
+    banks = BankModel(program.target.lds_banks)
+    waves = [Wave(identity, local, memory, banks, conflicts) for identity in range(count)]
+    groups = 0
+    with np.errstate(all="ignore"):
+        for z, y, x in itertools.product(*(range(extent) for extent in reversed(extents))):
+            registers = entry_registers(program.metadata, kernarg, (x, y, z))
+            local.reset()
+            for wave in waves:
+                active = min(LANES, threads - wave.identity * LANES)
+                wave.reset(registers)
+                if active < LANES:
+                    wave.set_exec(ALL_LANES >> LANES - active)
+            _run_group(program, waves, executed, limit, (x, y, z))
+            groups += 1
+    return count_program(program.body, executed, conflicts, groups * count)
+
+
+def _value(memory: GlobalMemory, position: int, value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return memory.add(value, f"argument {position}")
+    return 0 if value is None else value
+
+
+def _run_group(
+    program: Program, waves: list[Wave], executed: list[int], limit: int, workgroup: tuple[int, ...]
+) -> None:
+    """Run the waves of one workgroup to their ends. A wave that has ended holds up no barrier."""
+    running = list(waves)
+    while running:
+        going = []
+        for wave in running:
+            try:
+                state = _run_wave(program, wave, executed, limit)
+            except SimulationError as error:
+                error.wave, error.workgroup = wave.identity, workgroup
+                raise
+            if state != AT_END:
+                wave.epoch += 1
+                going.append(wave)
+        running = going
+
+
+def _run_wave(program: Program, wave: Wave, executed: list[int], limit: int) -> int:
+    """Execute until the next barrier or the end, and say which it was."""
+    steps, used, counters = program.steps, program.used, wave.counters
+    length, pc = len(steps), wave.pc
+    for _ in range(limit):
+        if pc >= length:
+            raise Runaway("the wave runs off the end of the kernel", program.body.instructions[-1])
+        if counters.pending & used[pc]:
+            counters.check(program.body.instructions[pc], used[pc])
+        executed[pc] += 1
+        wave.pc = pc + 1
+        state = steps[pc](wave)
+        if state is not None:
+            return state
+        pc = wave.pc
+    raise Runaway(
+        f"the wave has executed {limit} instructions without a barrier", program.body.instructions[pc]
+    )
