@@ -339,7 +339,7 @@ class _Parts:
 
     def __init__(self, region: PositionTiles, parts: dict[str, ir.Value], acc: ir.Type, real: ir.Value):
         self.region, self.parts, self.acc, self.real = region, parts, acc, real
-        self._masked: dict[ir.Value, ir.Value] = {}
+        self._masked: dict[tuple[ir.Value, float], ir.Value] = {}
 
     def _is_real(self) -> ir.Value:
         return arith.cmpi(arith.CmpIPredicate.ult, rw.loop_index(0), self.real)
@@ -395,7 +395,8 @@ class _Parts:
         return self._with_neutral(value, 0.0)
 
     def _with_neutral(self, value: ir.Value, neutral: float) -> ir.Value:
-        if value not in self._masked:
+        key = (value, neutral)
+        if key not in self._masked:
             acc = self.acc
 
             def masked(elements: list[ir.Value]) -> ir.Value:
@@ -403,8 +404,8 @@ class _Parts:
                 return arith.select(self._is_real(), element, rw.constant(acc, neutral))
 
             shape = [self.region.length, *self.region.shape(value)]
-            self._masked[value] = rw.elementwise([self.region.operand(value)], shape, acc, masked)
-        return self._masked[value]
+            self._masked[key] = rw.elementwise([self.region.operand(value)], shape, acc, masked)
+        return self._masked[key]
 
 
 def _text(op: ir.OpView, name: str) -> str:
