@@ -6,7 +6,6 @@ import importlib
 
 _REGISTRARS = (
     "aecompiler.passes",
-    "aecompiler.backends.amd.passes",
     "aecompiler.backends.cpu.pipelines",
     "aecompiler.backends.nvidia.pipelines",
     "aecompiler.backends.amd.pipelines",
