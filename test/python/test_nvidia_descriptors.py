@@ -9,8 +9,8 @@ from device_fakes import FakeDriver, FakeTensor, Run
 from test_host_plan import plan_of, refused
 from test_nvidia_driver import Library
 
-from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.backends.gpu import launch
+from aecompiler.backends.gpu.host_program import kernel_names, make_program
 from aecompiler.backends.nvidia import tensor_map
 from aecompiler.backends.nvidia.artifact import ALIGNED, KernelCode, NvidiaArtifact
 from aecompiler.backends.nvidia.driver import Driver, DriverError

@@ -12,8 +12,8 @@ from test_nvidia_descriptors import PARAMETERS as DESCRIBED
 from test_nvidia_descriptors import plan as described_plan
 from test_nvidia_launch import MANIFEST, artifact, code, executable, torch_stand_in  # noqa: F401  (a fixture)
 
-from aecompiler.backends.gpu.host_program import make_program
 from aecompiler.backends.gpu import launch
+from aecompiler.backends.gpu.host_program import make_program
 from aecompiler.backends.nvidia.artifact import ALIGNED, UNALIGNED, NvidiaArtifact
 from aecompiler.backends.nvidia.recorded_call import Device, record
 from aecompiler.errors import BackendError
