@@ -43,3 +43,35 @@ def lanes_to_llvm(
         f"amd-finish-kernels{{waves={waves} waves-per-simd={waves_per_simd}}}",
     )
     return f"gpu.module({','.join(steps)})"
+
+
+@register_pipeline("amd-tt-to-lanes")
+def tt_to_lanes(
+    *,
+    chip: Annotated[str, "the processor, as LLVM names it"] = "gfx942",
+    waves: Annotated[int, "waves of a workgroup"] = 4,
+    matrix: Annotated[int, "rows and columns of matrix instructions, where sizes allow: 16 or 32"] = 16,
+    prefetch: Annotated[
+        bool, "loops read the tiles of their next turn before they work on this one's"
+    ] = True,
+    priority: Annotated[bool, "waves go first while they compute products"] = True,
+    xcds: Annotated[int, "dies of the chip, over which workgroups are dealt in turn"] = 1,
+) -> str:
+    """Lower kernels in Triton's dialect to kernels that say what one lane does.
+
+    Takes `tt.func`s of `convert-tiles-to-tt` with the library `ocml`; what the host does stays as it is.
+    """
+    steps = (
+        "convert-tt-to-vector",
+        "canonicalize",
+        "cse",
+        *([f"amd-order-grid{{xcds={xcds}}}"] if xcds > 1 else []),
+        *(["amd-prefetch-tiles", "canonicalize", "cse"] if prefetch else []),
+        f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix}}}",
+        "canonicalize",
+        "cse",
+        "loop-invariant-code-motion",
+        "amd-place-barriers",
+        *(["amd-raise-priority"] if priority else []),
+    )
+    return ",".join(steps)

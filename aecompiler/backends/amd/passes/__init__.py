@@ -1,3 +1,10 @@
 """Passes of the AMD backend. Importing this package registers them."""
 
-from aecompiler.backends.amd.passes import convert_tt_to_vector  # noqa: F401  (registers)
+from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
+    amd_distribute_tiles,
+    amd_order_grid,
+    amd_place_barriers,
+    amd_prefetch_tiles,
+    amd_raise_priority,
+    convert_tt_to_vector,
+)

@@ -1,0 +1,271 @@
+"""Reads and writes of memory: through buffers that know where a tensor ends.
+
+What all lanes share of an address moves the base of a buffer; the rest is an offset of 32 bits in bytes.
+An element that a mask leaves out has an offset beyond every end, where nothing is read or written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aecompiler.backends.amd.distribute import fragments as fr
+from aecompiler.backends.amd.distribute.fragments import Fragment
+from aecompiler.backends.amd.distribute.layouts import Layout
+from aecompiler.backends.amd.distribute.offsets import Number, Sum
+from aecompiler.backends.amd.distribute.places import BYTES, WIDEST, is_all_true, layout_of_part
+from aecompiler.bindings import arith, ir, load, vector
+from aecompiler.passes import rewriting as rw
+
+if TYPE_CHECKING:
+    from aecompiler.backends.amd.distribute.writer import Writer
+
+BEYOND = -(1 << 31)
+"""An offset, as a number of 32 bits, that is beyond the end of every buffer."""
+
+LARGEST = (1 << 31) - 1
+"""The most bytes of a buffer."""
+
+_DYNAMIC = -(1 << 31)
+"""What stands for an index of `llvm.getelementptr` that is no constant."""
+
+_FLAGS = 0x00027000
+"""The last word of a buffer's description: numbers of 32 bits, addresses as they are."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A parameter of the kernel: its address, the bytes that may be accessed from there on, the element."""
+
+    address: ir.Value
+    size: ir.Value
+    element: ir.Type
+
+
+class Access:
+    """Gathers and scatters of tiles."""
+
+    def __init__(self, writer: Writer):
+        self.writer = writer
+
+    def gather(self, op: ir.Operation, layout: Layout) -> Fragment:
+        """The fragment of a `vector.gather`."""
+        memory, *base, offsets, mask, other = op.operands
+        place = _Place(self.writer, memory, base, offsets, mask, layout)
+        element = fr.element_type(op.results[0].type)
+        elements: dict[int, ir.Value] = {}
+        for group in place.groups():
+            value = place.read(group, element)
+            for number, register in enumerate(group):
+                elements[register] = value if len(group) == 1 else fr.extract(value, number)
+        found = fr.fragment_of(layout, [elements[register] for register in range(layout.count)])
+        if place.is_masked and not _is_zero(other):
+            masks, others = self.writer.fragment(mask, layout), self.writer.fragment(other, layout)
+            parts = [arith.select(*each) for each in zip(masks.parts, found.parts, others.parts, strict=True)]
+            found = Fragment(layout, tuple(parts))
+        return found
+
+    def scatter(self, op: ir.Operation) -> None:
+        """Do a `vector.scatter`."""
+        memory, *base, offsets, mask, value = op.operands
+        fragment = self.writer.any_fragment(value)
+        place = _Place(self.writer, memory, base, offsets, mask, fragment.layout)
+        for group in place.groups():
+            place.write(group, fr.build([fragment.element(register) for register in group]))
+
+    def load(self, memory: ir.Value, base: ir.Value) -> ir.Value:
+        """The number at a place that all lanes share."""
+        pointer = self.writer.pointers[memory]
+        resource = self._resource(pointer, self.writer.sums.of(base).rest)
+        zero = fr.integer(0)
+        return _from_bits(_raw_load(resource, zero, _bits_type(pointer.element, 1)), pointer.element, 1)
+
+    def store(self, value: ir.Value, memory: ir.Value, base: ir.Value) -> None:
+        """Write a number to a place that all lanes share."""
+        pointer = self.writer.pointers[memory]
+        resource = self._resource(pointer, self.writer.sums.of(base).rest)
+        _raw_store(resource, fr.integer(0), _to_bits(value))
+
+    def _resource(self, pointer: Pointer, rest: Number) -> ir.Value:
+        return resource_of(self.writer, pointer, rest)
+
+
+def resource_of(writer: Writer, pointer: Pointer, rest: Number) -> ir.Value:
+    """The buffer that begins `rest` elements behind a pointer."""
+    llvm, rocdl = load("dialects.llvm"), load("dialects.rocdl")
+    size = fr.integer(BYTES[str(pointer.element)], 64)
+    shift = arith.muli(writer.number(rest, 64), size)
+    address = llvm.getelementptr(
+        pointer.address.type, pointer.address, [shift], [_DYNAMIC], ir.IntegerType.get_signless(8), None
+    )
+    left = arith.maxsi(arith.subi(pointer.size, shift), fr.integer(0, 64))
+    left = arith.minsi(left, fr.integer(LARGEST, 64))
+    stride = fr.integer(0, 16)
+    type_ = ir.Type.parse("!llvm.ptr<8>")
+    return rocdl.make_buffer_rsrc(type_, address, stride, left, fr.integer(_FLAGS))
+
+
+class _Place:
+    """Where the elements of a tile are in memory."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        memory: ir.Value,
+        base: list[ir.Value],
+        offsets: ir.Value,
+        mask: ir.Value,
+        layout: Layout,
+    ):
+        self.writer, self.layout, self.mask = writer, layout, mask
+        self.pointer = writer.pointers[memory]
+        self.bytes = BYTES[str(self.pointer.element)]
+        self.is_masked = not is_all_true(mask)
+        total = writer.sums.of(offsets)
+        for each in base:
+            total = total.plus(Sum(rest=writer.sums.of(each).rest))
+        self.sum = total
+        self.resource = resource_of(writer, self.pointer, total.rest)
+        self.first = self._first()
+        self.masks = writer.fragment(mask, layout) if self.is_masked else None
+        self.others = [
+            (writer.number(scale, 32), writer.fragment(vector_, layout_of_part(layout, vector_, dims)), dims)
+            for scale, vector_, dims in total.others
+        ]
+
+    def _first(self) -> ir.Value:
+        """The offset of the first register in bytes, but for what is not a sum of multiples of positions."""
+        place = fr.integer(0)
+        for dim, step in sorted(self.sum.steps.items()):
+            position = self.writer.position(self.layout, dim)
+            place = arith.addi(place, arith.muli(position, self.writer.number(step, 32)))
+        return arith.muli(place, fr.integer(self.bytes))
+
+    def groups(self) -> list[list[int]]:
+        """Registers that are read or written together."""
+        layout = self.layout
+        most = WIDEST // self.bytes
+        found: list[int] = []
+        for dim in range(layout.rank):
+            run = min(self.writer.sums.aligned_run(self.sum, dim, most), layout.shape[dim])
+            if self.is_masked:
+                run = min(run, self.writer.sums.constant_run(self.mask, dim, most))
+            places = {bit: place for place, bit in enumerate(layout.registers)}
+            chosen: list[int] = []
+            while 2 << len(chosen) <= run and (dim, len(chosen)) in places:
+                chosen.append(places[dim, len(chosen)])
+            if len(chosen) > len(found):
+                found = chosen
+        others = [place for place in range(len(layout.registers)) if place not in found]
+
+        def number(value: int, among: list[int]) -> int:
+            return sum((value >> n & 1) << place for n, place in enumerate(among))
+
+        return [
+            [number(outer, others) | number(within, found) for within in range(1 << len(found))]
+            for outer in range(1 << len(others))
+        ]
+
+    def _offset(self, register: int) -> tuple[ir.Value, ir.Value]:
+        """The offset of a register in bytes: of the lane, and what all lanes share."""
+        index = self.layout.register_index(register)
+        shared: Number = {}
+        for dim, step in self.sum.steps.items():
+            for factors, count in step.items():
+                shared[factors] = shared.get(factors, 0) + count * index[dim] * self.bytes
+        constant = shared.pop((), 0)
+        place = self.first
+        for scale, fragment, dims in self.others:
+            inner = {dim: n for n, dim in enumerate(each for each in dims if each >= 0)}
+            own = [index[dim] for dim in sorted(inner, key=lambda each: inner[each])]
+            element = fragment.element(_register_of(fragment.layout, own))
+            element = _to_32_bits(element)
+            place = arith.addi(place, arith.muli(arith.muli(element, scale), fr.integer(self.bytes)))
+        if constant:
+            place = arith.addi(place, fr.integer(constant))
+        if self.masks is not None:
+            place = arith.select(self.masks.element(register), place, fr.integer(BEYOND))
+        return place, self.writer.number({key: n for key, n in shared.items() if n}, 32)
+
+    def read(self, group: list[int], element: ir.Type) -> ir.Value:
+        """What stands at some registers' places, a vector or a scalar."""
+        del element
+        offset, shared = self._offset(group[0])
+        type_ = _bits_type(self.pointer.element, len(group))
+        value = _raw_load(self.resource, offset, type_, shared)
+        return _from_bits(value, self.pointer.element, len(group))
+
+    def write(self, group: list[int], value: ir.Value) -> None:
+        """Write a vector, or a scalar."""
+        offset, shared = self._offset(group[0])
+        _raw_store(self.resource, offset, _to_bits(value), shared)
+
+
+def _register_of(layout: Layout, index: list[int]) -> int:
+    """The register of an index whose dimensions of size 1 are left out."""
+    own = [dim for dim, size in enumerate(layout.shape) if size != 1]
+    full = [0] * layout.rank
+    for dim, each in zip(own, index[-len(own) :] if own else [], strict=False):
+        full[dim] = each
+    return layout.register_of(full)
+
+
+def _is_zero(value: ir.Value) -> bool:
+    op = rw.definer(value)
+    if op is None or op.name != "arith.constant" or not op.attributes["value"].is_splat:
+        return False
+    splat = op.attributes["value"].get_splat_value()
+    return splat.value == 0 if not isinstance(splat, ir.BoolAttr) else not splat.value
+
+
+def _to_32_bits(value: ir.Value) -> ir.Value:
+    i32 = ir.IntegerType.get_signless(32)
+    return value if value.type == i32 else arith.trunci(i32, value)
+
+
+def _bits_type(element: ir.Type, count: int) -> ir.Type:
+    """The type that as many elements have on their way: words of 32 bits, or what is shorter."""
+    bits = BYTES[str(element)] * 8 * count
+    if bits <= 32:
+        return ir.IntegerType.get_signless(bits)
+    return ir.VectorType.get([bits // 32], ir.IntegerType.get_signless(32))
+
+
+def _raw_load(
+    resource: ir.Value, offset: ir.Value, type_: ir.Type, shared: ir.Value | None = None
+) -> ir.Value:
+    rocdl = load("dialects.rocdl")
+    shared = fr.integer(0) if shared is None else shared
+    return rocdl.raw_ptr_buffer_load(type_, resource, offset, shared)
+
+
+def _raw_store(resource: ir.Value, offset: ir.Value, value: ir.Value, shared: ir.Value | None = None) -> None:
+    rocdl = load("dialects.rocdl")
+    shared = fr.integer(0) if shared is None else shared
+    rocdl.raw_ptr_buffer_store(value, resource, offset, shared)
+
+
+def _from_bits(value: ir.Value, element: ir.Type, count: int) -> ir.Value:
+    """Elements of what was read."""
+    if count == 1:
+        if isinstance(value.type, ir.VectorType):  # 64 bits
+            one = vector.bitcast(ir.VectorType.get([1], element), value)
+            return fr.extract(one, 0)
+        return value if value.type == element else arith.bitcast(element, value)
+    wanted = ir.VectorType.get([count], element)
+    if not isinstance(value.type, ir.VectorType):
+        value = vector.broadcast(ir.VectorType.get([1], value.type), value)
+    return value if value.type == wanted else vector.bitcast(wanted, value)
+
+
+def _to_bits(value: ir.Value) -> ir.Value:
+    """What is to be written, as it travels."""
+    if isinstance(value.type, ir.VectorType):
+        type_ = _bits_type(value.type.element_type, value.type.shape[0])
+        if isinstance(type_, ir.VectorType):
+            return vector.bitcast(type_, value)
+        return fr.extract(vector.bitcast(ir.VectorType.get([1], type_), value), 0)
+    type_ = _bits_type(value.type, 1)
+    if isinstance(type_, ir.VectorType):
+        return vector.bitcast(type_, vector.broadcast(ir.VectorType.get([1], value.type), value))
+    return value if value.type == type_ else arith.bitcast(type_, value)

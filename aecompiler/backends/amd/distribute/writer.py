@@ -1,0 +1,498 @@
+"""Writes the kernel of one lane, value by value, in the layouts that were chosen before."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from aecompiler.backends.amd.distribute import fragments as fr
+from aecompiler.backends.amd.distribute.access import Access, Pointer
+from aecompiler.backends.amd.distribute.fragments import Fragment
+from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
+from aecompiler.backends.amd.distribute.matrices import multiply
+from aecompiler.backends.amd.distribute.offsets import Number, Sums
+from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile, repeated_source
+from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
+from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
+from aecompiler.bindings import arith, ir, load, scf, vector
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.registry import PassFailure
+
+WORKGROUP = "#gpu.address_space<workgroup>"
+
+SHARED_BYTES = "amd.shared_bytes"
+"""The attribute of a kernel that says how many bytes of local memory it has."""
+
+
+class Writer:
+    """Writes a kernel of lanes behind a kernel on whole tiles."""
+
+    def __init__(self, function: ir.Operation, choice: Choice, divisors: Sequence[int]):
+        self.function, self.choice = function, choice
+        self.old = function.regions[0].blocks[0]
+        known = {
+            argument: divisor
+            for argument, divisor in zip(self.old.arguments, divisors, strict=True)
+            if not isinstance(argument.type, ir.MemRefType)
+        }
+        self.sums = Sums(known)
+        self.places = Places(function, choice, self.sums)
+        self.numbers: dict[ir.Value, ir.Value] = {}
+        """What scalars of the old kernel are in the new one."""
+        self.pointers: dict[ir.Value, Pointer] = {}
+        self.memory: SharedMemory
+        self.exchange: Exchange
+        self.access = Access(self)
+        self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
+        self.staged: dict[tuple[ir.Value, Layout], tuple[Staged, ir.Block]] = {}
+        self._positions: dict[tuple[object, ...], ir.Value] = {}
+        self._entry: ir.InsertionPoint
+        self.lane: ir.Value
+        self.wave: ir.Value
+
+    # ---- the kernel ------------------------------------------------------------------------------
+
+    def write(self) -> ir.Operation:
+        """The new kernel, at the insertion point."""
+        gpu = load("dialects.gpu")
+        i64 = ir.IntegerType.get_signless(64)
+        pointer = ir.Type.parse("!llvm.ptr<1>")
+        memrefs = [each for each in self.old.arguments if isinstance(each.type, ir.MemRefType)]
+        types = [pointer if each in memrefs else each.type for each in self.old.arguments]
+        threads = 64 << self.choice.waves
+        function = gpu.GPUFuncOp(
+            ir.FunctionType.get([*types, *[i64] * len(memrefs)], []),
+            rw.symbol_name(self.function),
+            kernel=True,
+            known_block_size=[threads, 1, 1],
+        )
+        block = function.add_entry_block()
+        parameters = list(block.arguments)
+        sizes = iter(parameters[len(types) :])
+        for old, new in zip(self.old.arguments, parameters, strict=False):
+            if old in memrefs:
+                self.pointers[old] = Pointer(new, next(sizes), old.type.element_type)
+            else:
+                self.numbers[old] = new
+        arena = block.add_argument(_arena_type(1), self.function.location)
+        function.attributes["workgroup_attributions"] = ir.IntegerAttr.get(i64, 1)
+        with ir.InsertionPoint(block), self.function.location:
+            thread = gpu.thread_id(gpu.Dimension.x)
+            self._number_lanes(arith.index_cast(ir.IntegerType.get_signless(32), thread))
+            marker = fr.integer(0, 1).owner
+            self._entry = ir.InsertionPoint(marker)
+            self.memory = SharedMemory(arena)
+            self.exchange = Exchange(self.memory, self.position)
+            self.block(self.old)
+            gpu.ReturnOp([])
+        used = self.memory.place()
+        arena.set_type(_arena_type(max(used, 1)))
+        function.operation.attributes[SHARED_BYTES] = ir.IntegerAttr.get(i64, used)
+        return function.operation
+
+    def _number_lanes(self, thread: ir.Value) -> None:
+        rocdl = load("dialects.rocdl")
+        i32 = ir.IntegerType.get_signless(32)
+        self.lane = arith.andi(thread, fr.integer((1 << LANE_BITS) - 1))
+        self.wave = rocdl.readfirstlane(i32, arith.shrui(thread, fr.integer(LANE_BITS)))
+
+    def position(self, layout: Layout, dim: int) -> ir.Value:
+        """What the lane and its wave contribute to the index in a dimension, of i32."""
+        lanes = tuple((n, place[1]) for n, place in enumerate(layout.lanes) if place and place[0] == dim)
+        waves = tuple((n, place[1]) for n, place in enumerate(layout.waves) if place and place[0] == dim)
+        key = (lanes, waves)
+        if key not in self._positions:
+            with self._entry:
+                parts = [_moved_bits(self.lane, lanes), _moved_bits(self.wave, waves)]
+                found = [each for each in parts if each is not None]
+                self._positions[key] = functools.reduce(arith.ori, found) if found else fr.integer(0)
+        return self._positions[key]
+
+    def number(self, number: Number, bits: int) -> ir.Value:
+        """A sum of products of scalars, of i32 or i64."""
+        type_ = ir.IntegerType.get_signless(bits)
+        total = None
+        for factors, count in number.items():
+            term = fr.integer(count, bits) if count != 1 or not factors else None
+            for factor in factors:
+                value = self._resized(self.scalar(factor), type_)
+                term = value if term is None else arith.muli(term, value)
+            assert term is not None
+            total = term if total is None else arith.addi(total, term)
+        return fr.integer(0, bits) if total is None else total
+
+    @staticmethod
+    def _resized(value: ir.Value, type_: ir.IntegerType) -> ir.Value:
+        if isinstance(value.type, ir.IndexType):
+            return arith.index_cast(type_, value)
+        if value.type.width == type_.width:
+            return value
+        return arith.extsi(type_, value) if value.type.width < type_.width else arith.trunci(type_, value)
+
+    # ---- values ----------------------------------------------------------------------------------
+
+    def scalar(self, value: ir.Value) -> ir.Value:
+        """What a scalar of the old kernel is."""
+        return self.numbers[value]
+
+    def any_fragment(self, value: ir.Value) -> Fragment:
+        """A value where it is."""
+        layout = self.places.homes.get(value) or self.places.layouts(value)[0]
+        return self.fragment(value, layout)
+
+    def fragment(self, value: ir.Value, layout: Layout) -> Fragment:
+        """A value in a layout that it was said to be needed in."""
+        if (value, layout) in self.fragments:
+            return self.fragments[value, layout]
+        for (other, kept), (staged, _) in self.staged.items():
+            if other == value and kept == layout:
+                return self.exchange.read(staged, layout)
+        raise AssertionError(f"a value that nothing computed in {layout}: {value}")
+
+    def define(self, value: ir.Value, fragment: Fragment) -> None:
+        """Say what a value is, and bring it to all layouts that it is needed in."""
+        self.fragments[value, fragment.layout] = fragment
+        if value not in self.places.homes:
+            return
+        for layout in self.places.layouts(value):
+            if (value, layout) in self.fragments:
+                continue
+            if fragment.layout.same_lanes(layout):
+                self.fragments[value, layout] = _renumbered(fragment, layout)
+                continue
+            staged = self.exchange.write(fragment, layout)
+            if self._is_read_at_once(value):
+                self.fragments[value, layout] = self.exchange.read(staged, layout)
+            else:
+                self.staged[value, layout] = (staged, ir.InsertionPoint.current.block)
+
+    def _is_read_at_once(self, value: ir.Value) -> bool:
+        """Whether a value is used where it can't be read from local memory when it is needed."""
+        uses = [use.owner.operation for use in value.uses]
+        block = value.owner if isinstance(value.owner, ir.Block) else value.owner.operation.block
+        return len(uses) != 1 or uses[0].block != block or uses[0].name != "vector.contract"
+
+    # ---- operations ------------------------------------------------------------------------------
+
+    def block(self, block: ir.Block) -> list[ir.Value]:
+        """Write all of a block but its terminator; the terminator's operands."""
+        *operations, end = [view.operation for view in block.operations]
+        for op in operations:
+            with op.location:
+                self.operation(op)
+        return list(end.operands)
+
+    def operation(self, op: ir.Operation) -> None:
+        """Write an operation."""
+        match op.name:
+            case "scf.for":
+                self._for(op)
+            case "scf.if":
+                self._if(op)
+            case "scf.while":
+                self._while(op)
+            case "vector.contract":
+                self.define(op.results[0], multiply(self, op))
+            case "vector.multi_reduction":
+                self._reduce(op)
+            case "vector.scan":
+                self.define(op.results[0], scan_tile(self, op))
+            case "vector.shuffle":
+                for layout in self.places.computed(op.results[0]):
+                    self.define(op.results[0], self._shuffled(op, layout))
+            case "vector.gather":
+                for layout in self.places.computed(op.results[0]):
+                    self.define(op.results[0], self.access.gather(op, layout))
+            case "vector.scatter":
+                self.access.scatter(op)
+            case "memref.load":
+                self.numbers[op.results[0]] = self.access.load(op.operands[0], op.operands[1])
+            case "memref.store":
+                self.access.store(self.scalar(op.operands[0]), op.operands[1], op.operands[2])
+            case _ if any(is_tile(each) for each in op.results):
+                self._elementwise(op)
+            case _ if any(is_tile(each) for each in op.operands):
+                raise PassFailure(op, "unsupported: a number from a tile")
+            case _:
+                rw.clone_op(op, self.numbers)
+
+    def _elementwise(self, op: ir.Operation) -> None:
+        (result,) = op.results
+        for layout in self.places.computed(result):
+            self.define(result, self._computed(op, layout))
+
+    def _computed(self, op: ir.Operation, layout: Layout) -> Fragment:
+        operands = list(op.operands)
+        element = fr.element_type(op.results[0].type)
+        width = fr.part_width(layout)
+        type_ = fr.part_type(element, width)
+        count = layout.count // width
+        match op.name:
+            case "vector.broadcast":
+                return self._repeated(op, layout)
+            case "vector.transpose" | "vector.shape_cast":
+                source = self._source_layout(op, layout)
+                return Fragment(layout, self.fragment(operands[0], source).parts)
+            case "vector.step":
+                first = self.position(layout, 0)
+                return fr.fragment_from(layout, lambda r: _plus(first, layout.register_index(r)[0]))
+            case "arith.constant":
+                return self._constant(op, layout, type_, count)
+            case "arith.index_cast" | "arith.index_castui":
+                given = self.fragment(operands[0], layout).parts
+                same = element.width == 32
+                return Fragment(layout, given if same else tuple(arith.extsi(type_, each) for each in given))
+        sources: list[list[ir.Value]] = []
+        for each in operands:
+            if is_tile(each):
+                sources.append(list(self.fragment(each, layout).parts))
+            else:
+                sources.append([self.scalar(each)] * count)
+        parts = [_cloned(op, list(each), type_) for each in zip(*sources, strict=True)]
+        return Fragment(layout, tuple(parts))
+
+    def _source_layout(self, op: ir.Operation, layout: Layout) -> Layout:
+        if op.name == "vector.transpose":
+            order = list(op.attributes["permutation"])
+            return layout.permuted([order.index(dim) for dim in range(len(order))])
+        return layout.reshaped(tuple(op.operands[0].type.shape))
+
+    def _constant(self, op: ir.Operation, layout: Layout, type_: ir.Type, count: int) -> Fragment:
+        value = op.attributes["value"]
+        if not value.is_splat:
+            raise PassFailure(op, "unsupported: a tile of several constants")
+        splat = value.get_splat_value()
+        if isinstance(type_, ir.VectorType):
+            one = arith.ConstantOp(type_, ir.DenseElementsAttr.get_splat(type_, splat)).result
+        else:
+            one = arith.ConstantOp(type_, splat).result
+        return Fragment(layout, (one,) * count)
+
+    def _repeated(self, op: ir.Operation, layout: Layout) -> Fragment:
+        (source,) = op.operands
+        width = fr.part_width(layout)
+        if not is_tile(source):
+            scalar = self.scalar(source)
+            part = scalar if width == 1 else vector.broadcast(fr.part_type(scalar.type, width), scalar)
+            return Fragment(layout, (part,) * (layout.count // width))
+        inner = repeated_source(op, layout)
+        fragment = self.fragment(source, inner)
+        lead = layout.rank - inner.rank
+        elements: dict[int, ir.Value] = {}
+
+        def element(register: int) -> ir.Value:
+            index = list(layout.register_index(register))[lead:]
+            index = [0 if inner.shape[dim] == 1 else each for dim, each in enumerate(index)]
+            number = inner.register_of(index)
+            if number not in elements:
+                elements[number] = fragment.element(number)
+            return elements[number]
+
+        return fr.fragment_from(layout, element)
+
+    def _shuffled(self, op: ir.Operation, layout: Layout) -> Fragment:
+        """A vector of elements at constant places of two others, which are read from local memory."""
+        if layout.rank != 1:
+            raise PassFailure(op, "unsupported: a shuffle of tiles")
+        first, second = op.operands
+        mask = list(op.attributes["mask"])
+        count = first.type.shape[0]
+        runs = _runs(mask)
+        position = self.position(layout, 0)
+
+        def place(register: int) -> ir.Value:
+            index = _plus(position, layout.register_index(register)[0])
+            found = _in_run(runs[0], index)
+            for run in runs[1:]:
+                behind = arith.cmpi(arith.CmpIPredicate.sge, index, fr.integer(run[0]))
+                found = arith.select(behind, _in_run(run, index), found)
+            return found
+
+        places = [place(register) for register in range(layout.count)]
+        sources: list[Fragment] = []
+        for vector_, shift in ((first, 0), (second, count)):
+            if not any(shift <= each < shift + vector_.type.shape[0] for each in mask):
+                continue
+            most = vector_.type.shape[0] - 1
+            staged = self.exchange.write(self.fragment(vector_, self.places.resting(vector_)), layout)
+            inside = [
+                arith.minsi(arith.maxsi(_plus(each, -shift), fr.integer(0)), fr.integer(most))
+                for each in places
+            ]
+            sources.append(self.exchange.read_at(staged, layout, inside.__getitem__))
+        if len(sources) == 1:
+            return sources[0]
+        elements = []
+        for register, at in enumerate(places):
+            is_first = arith.cmpi(arith.CmpIPredicate.slt, at, fr.integer(count))
+            elements.append(arith.select(is_first, *(each.element(register) for each in sources)))
+        return fr.fragment_of(layout, elements)
+
+    def _reduce(self, op: ir.Operation) -> None:
+        result = op.results[0]
+        found = reduce_tile(self, op)
+        if is_tile(result):
+            self.define(result, found)
+        else:
+            rocdl = load("dialects.rocdl")
+            self.numbers[result] = _to_all_lanes(rocdl, found.parts[0])
+
+    # ---- control flow ----------------------------------------------------------------------------
+
+    def _flat_as(self, values: Sequence[ir.Value], heads: Sequence[ir.Value]) -> list[ir.Value]:
+        """Values that become `heads`, in the layouts of those."""
+        found: list[ir.Value] = []
+        for value, head in zip(values, heads, strict=True):
+            if is_tile(value):
+                found += self.fragment(value, self.places.homes[head]).parts
+            else:
+                found.append(self.scalar(value))
+        return found
+
+    def _bind(self, heads: Sequence[ir.Value], flat: Sequence[ir.Value]) -> None:
+        """Say what values are that are handed on as `flat`."""
+        left = list(flat)
+        for head in heads:
+            if is_tile(head):
+                layout = self.places.homes[head]
+                count = layout.count // fr.part_width(layout)
+                self.define(head, Fragment(layout, tuple(left[:count])))
+                del left[:count]
+            else:
+                self.numbers[head] = left.pop(0)
+
+    def _for(self, op: ir.Operation) -> None:
+        body = op.regions[0].blocks[0]
+        lower, upper, step, *inits = op.operands
+        induction, *carried = body.arguments
+        bounds = [self.scalar(each) for each in (lower, upper, step)]
+        loop = scf.ForOp(*bounds, self._flat_as(inits, carried))
+        self.numbers[induction] = loop.induction_variable
+        with ir.InsertionPoint(loop.body):
+            self._bind(carried, list(loop.inner_iter_args))
+            ends = self.block(body)
+            scf.YieldOp(self._flat_as(ends, carried))
+        for name in op.attributes:
+            if name.startswith(("attn.", "amd.")):
+                loop.operation.attributes[name] = op.attributes[name]
+        self._bind(op.results, list(loop.results))
+
+    def _if(self, op: ir.Operation) -> None:
+        results = list(op.results)
+        types = [type_ for value in results for type_ in self._types(value)]
+        has_else = len(op.regions[1].blocks) > 0
+        branch = scf.IfOp(self.scalar(op.operands[0]), types, has_else=has_else)
+        for region, block in zip(op.regions, (branch.then_block, branch.else_block), strict=False):
+            if not len(region.blocks) or block is None:
+                continue
+            with ir.InsertionPoint(block):
+                ends = self.block(region.blocks[0])
+                scf.YieldOp(self._flat_as(ends, results))
+        self._bind(results, list(branch.results))
+
+    def _while(self, op: ir.Operation) -> None:
+        before, after = (region.blocks[0] for region in op.regions)
+        heads, passed = list(before.arguments), list(after.arguments)
+        types = [type_ for value in op.results for type_ in self._types(value)]
+        loop = scf.WhileOp(types, self._flat_as(list(op.operands), heads))
+        first = loop.before.blocks.append(*[t for value in heads for t in self._types(value)])
+        second = loop.after.blocks.append(*types)
+        with ir.InsertionPoint(first):
+            self._bind(heads, list(first.arguments))
+            condition, *ends = self.block(before)
+            scf.ConditionOp(self.scalar(condition), self._flat_as(ends, passed))
+        with ir.InsertionPoint(second):
+            self._bind(passed, list(second.arguments))
+            scf.YieldOp(self._flat_as(self.block(after), heads))
+        self._bind(op.results, list(loop.results))
+
+    def _types(self, value: ir.Value) -> list[ir.Type]:
+        """The types that a value is handed on as."""
+        if not is_tile(value):
+            return [value.type]
+        layout = self.places.homes[value]
+        width = fr.part_width(layout)
+        return [fr.part_type(fr.element_type(value.type), width)] * (layout.count // width)
+
+
+def _arena_type(size: int) -> ir.Type:
+    return ir.Type.parse(f"memref<{size}xi8, {WORKGROUP}>")
+
+
+def _moved_bits(value: ir.Value, places: Sequence[tuple[int, int]]) -> ir.Value | None:
+    """The number whose bit `b` is bit `n` of a value, for each (n, b); None where there are none."""
+    parts: list[ir.Value] = []
+    left = sorted(places)
+    while left:
+        first, to = left[0]
+        run = 1
+        while run < len(left) and left[run] == (first + run, to + run):
+            run += 1
+        left = left[run:]
+        bits = arith.andi(value, fr.integer(((1 << run) - 1) << first))
+        if first > to:
+            bits = arith.shrui(bits, fr.integer(first - to))
+        elif to > first:
+            bits = arith.shli(bits, fr.integer(to - first))
+        parts.append(bits)
+    return functools.reduce(arith.ori, parts) if parts else None
+
+
+_Run = tuple[int, int, int]
+"""From which position on a place is `start + slope * (position - first)`: first, start, slope."""
+
+
+def _runs(places: Sequence[int]) -> list[_Run]:
+    """Places as runs of such that follow each other, forwards or backwards."""
+    found: list[_Run] = []
+    at = 0
+    while at < len(places):
+        slope = places[at + 1] - places[at] if at + 1 < len(places) else 1
+        slope = slope if slope in (1, -1) else 1
+        end = at + 1
+        while end < len(places) and places[end] - places[end - 1] == slope:
+            end += 1
+        found.append((at, places[at], slope))
+        at = end
+    return found
+
+
+def _in_run(run: _Run, position: ir.Value) -> ir.Value:
+    first, start, slope = run
+    if slope == 1:
+        return _plus(position, start - first)
+    return arith.subi(fr.integer(start + first), position)
+
+
+def _plus(value: ir.Value, number: int) -> ir.Value:
+    return arith.addi(value, fr.integer(number)) if number else value
+
+
+def _renumbered(fragment: Fragment, layout: Layout) -> Fragment:
+    """The same elements in the registers of another layout."""
+    source = fragment.layout
+    elements = [
+        fragment.element(source.register_of(layout.register_index(register)))
+        for register in range(layout.count)
+    ]
+    return fr.fragment_of(layout, elements)
+
+
+def _cloned(op: ir.Operation, operands: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
+    """An elementwise operation on parts."""
+    return rw.clone_as(op, operands, type_)
+
+
+def _to_all_lanes(rocdl: object, value: ir.Value) -> ir.Value:
+    """A number that all lanes have, as one that the whole wave has."""
+    i32 = ir.IntegerType.get_signless(32)
+    width = value.type.width
+    if width == 64:
+        return value
+    bits: ir.Value = value
+    if isinstance(value.type, ir.FloatType) or not isinstance(value.type, ir.IntegerType):
+        bits = arith.bitcast(ir.IntegerType.get_signless(width), value)
+    wide = bits if width == 32 else arith.extui(i32, bits)
+    wide = rocdl.readfirstlane(i32, wide)  # type: ignore[attr-defined]
+    bits = wide if width == 32 else arith.trunci(bits.type, wide)
+    return bits if bits.type == value.type else arith.bitcast(value.type, bits)

@@ -1,0 +1,84 @@
+"""The pass `amd-distribute-tiles`: kernels on whole tiles to what one lane of a wave does."""
+
+from __future__ import annotations
+
+from aecompiler.backends.amd.distribute.layouts import bits_of
+from aecompiler.backends.amd.distribute.places import Choice
+from aecompiler.backends.amd.distribute.writer import Writer
+from aecompiler.backends.amd.passes.convert_tt_to_vector import DIVISIBILITY
+from aecompiler.backends.amd.target import target_of
+from aecompiler.bindings import ir
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.infra import Pass, PassFailure, option, register_pass
+
+
+@register_pass
+class DistributeTiles(Pass):
+    """Spread the tiles of kernels over the lanes of waves.
+
+    *Before*: kernels of `convert-tt-to-vector`, whose sizes are powers of two. *After*: kernels of the same
+    names that say what one of 64 `waves` threads does: operations on numbers and vectors of one dimension,
+    matrix instructions (`amdgpu.mfma`), accesses to memory through buffers (`rocdl.raw.ptr.buffer.load`) and
+    to local memory. Barriers are not there yet: `amd-place-barriers` places them.
+
+    A memref becomes an address; behind all parameters there is one i64 for each memref, in order: the bytes
+    that may be accessed from that address on. Nothing beyond is read (it is 0) or written.
+
+    Where the elements of a tile are is a layout: for each bit of the number of a register, a lane and a wave
+    the bit of an index that it is. Products are computed transposed: lanes have a row each of the result,
+    with columns that follow each other in registers, and that is how a left factor is taken, so that weights
+    are factors where they are. Waves have rows of their own, and columns where rows are few. What a value is
+    computed in is its *home*: results of products and what is computed of them stay there. Factors that
+    several waves need are read in pieces that follow each other in memory and go through local memory, with
+    rows a little apart so that lanes meet no bank twice. Positions, masks and what else comes from no memory
+    are computed in each layout that needs them. A value that is needed elsewhere goes through local memory.
+
+    Places in memory are read as sums: what all lanes share moves the base of a buffer, in 64 bits; multiples
+    of positions are one offset of 32 bits for a lane and constants for its registers. Elements that follow
+    each other are read together, up to 16 bytes, where divisibility (`amd.divisibility`) and the mask allow.
+
+    Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
+    the same time share them.
+
+    ```mlir
+    %k = vector.gather %keys[%place] [%offsets], %all, %zeros : ... into vector<64x64xf16>
+    %s = vector.contract {...} %q, %k, %start : vector<64x64xf16>, vector<64x64xf16> into vector<64x64xf32>
+    ```
+    becomes
+    ```mlir
+    %x = rocdl.raw.ptr.buffer.load %buffer, %offset, %shared, 0 : vector<4xi32>
+    %y = vector.bitcast %x : vector<4xi32> to vector<8xf16>
+    vector.store %y, %view[%i] {alignment = 16 : i64} : memref<4608xf16, #gpu.address_space<workgroup>>, ...
+    %z = vector.load %view[%j] {alignment = 16 : i64} : memref<4608xf16, #gpu.address_space<workgroup>>, ...
+    %s0 = amdgpu.mfma 16x16x16 %k0 * %q0 + %start0 : vector<4xf16>, vector<4xf16>, vector<4xf32>
+    ```
+    """
+
+    NAME = "amd-distribute-tiles"
+
+    chip: str = option("gfx942", "LLVM's name of the chip")
+    waves: int = option(4, "waves of a workgroup: 1, 2, 4, 8 or 16")
+    matrix: int = option(16, "rows and columns of matrix instructions, where sizes allow: 16 or 32")
+
+    def __post_init__(self) -> None:
+        target_of(self.chip)
+        if self.waves not in (1, 2, 4, 8, 16):
+            raise ValueError(f"expects waves to be 1, 2, 4, 8 or 16, got {self.waves}")
+        if self.matrix not in (16, 32):
+            raise ValueError(f"expects matrix to be 16 or 32, got {self.matrix}")
+
+    def run(self, op: ir.Operation) -> None:
+        """Convert every kernel in `op`."""
+        choice = Choice(target_of(self.chip), bits_of(self.waves), self.matrix)
+        for function in rw.walk_list(op, "gpu.func"):
+            if DIVISIBILITY not in function.attributes:
+                continue
+            divisors = list(ir.DenseI64ArrayAttr(function.attributes[DIVISIBILITY]))
+            with ir.InsertionPoint(function), function.location:
+                made = Writer(function, choice, divisors).write()
+            for name in function.attributes:
+                if name.startswith("tt_host."):
+                    made.attributes[name] = function.attributes[name]
+            function.erase()
+            if not made.verify():
+                raise PassFailure(made, "expects a kernel of lanes that is valid")
