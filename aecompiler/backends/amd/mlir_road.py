@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aecompiler.backends.amd.artifact import KernelCode
+from aecompiler.backends.amd.artifact import KernelCode, code_of
+from aecompiler.backends.amd.codegen.compiler import compile_module
+from aecompiler.backends.amd.distribute.writer import SHARED_BYTES
 from aecompiler.backends.amd.target import AmdTarget
 from aecompiler.bindings import ir
-from aecompiler.errors import UnsupportedError
+from aecompiler.errors import ResourceError
+from aecompiler.passes import rewriting as rw
+from aecompiler.passes.pipeline import run_pipeline
+
+MATRIX_ROWS = 16
+"""The rows of matrix instructions where nothing else is asked for."""
 
 
 def compile_kernels(
@@ -18,4 +25,44 @@ def compile_kernels(
 
     Kernels take, behind their parameters, the bytes behind each pointer.
     """
-    raise UnsupportedError(f"unsupported: the road 'mlir' to {target.name} (roads: triton)")
+    (first, *others) = facts.values()
+    assert all(each == first for each in others), "kernels of one module are compiled alike"
+    waves, options = first["waves"], first["options"]
+    run_pipeline(module, lanes_pipeline(target, waves, options))
+    _check_local_memory(module, target)
+    made = compile_module(
+        module,
+        target.chip,
+        waves=waves,
+        waves_per_simd=options.get("waves_per_eu", 0),
+        fuse_multiply_add=True,
+    )
+    return {
+        name: code_of(
+            name,
+            kernel.assembly,
+            kernel.hsaco,
+            threads=target.wave_size * waves,
+            shared=0,
+            spans=True,
+        )
+        for name, kernel in made.items()
+    }
+
+
+def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any]) -> str:
+    """Pipeline text from kernels in Triton's dialect to what one lane does."""
+    matrix = options.get("matrix_instr_nonkdim") or MATRIX_ROWS
+    prefetch = "true" if options.get("num_stages", 2) > 1 else "false"
+    chosen = f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch}"
+    return f"builtin.module(amd-tt-to-lanes{{{chosen}}})"
+
+
+def _check_local_memory(module: ir.Module, target: AmdTarget) -> None:
+    """Refuse kernels with more local memory than a workgroup may have, before there is code."""
+    for function in rw.walk_list(module.operation, "gpu.func"):
+        needed = ir.IntegerAttr(function.attributes[SHARED_BYTES]).value
+        if needed > target.lds_bytes:
+            message = f"expects at most {target.lds_bytes} bytes of LDS in a workgroup, got {needed}"
+            name = rw.symbol_name(function)
+            raise ResourceError(f"kernel '{name}' for {target.name}: resources: {message}")

@@ -16,7 +16,7 @@ MIN_BLOCK = 16
 """The matrix cores multiply no smaller tiles."""
 
 ROADS = ("triton", "mlir")
-DEFAULT_ROAD = "triton"
+DEFAULT_ROAD = "mlir"
 
 WAVES = (1, 2, 4, 8, 16)
 MAX_STAGES = 4
