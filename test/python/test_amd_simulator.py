@@ -1,5 +1,6 @@
 """The simulator of AMD assembly gets from kernels that Triton's AMD backend compiles what float64 gives."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from aecompiler.backends.amd.simulator import (
     UnknownInstruction,
     simulate,
 )
+from aecompiler.backends.amd.target import NAMED_TARGETS
 
 CHIPS = ("gfx90a", "gfx942", "gfx950")
 SAMPLE_NAMES = (
@@ -341,6 +343,63 @@ def test_broadcasts_have_no_conflicts_and_wide_writes_go_in_phases():
     code = "v_lshlrev_b32_e32 v1, 4, v0\nds_write_b128 v1, v[2:5]\nds_write_b64 v1, v[2:3]"
     counts = simulate(kernel(code, lds_bytes=1024), [out], 1, 64)
     assert counts.write_conflict_cycles == 4
+
+
+MATRIX_CASES = [
+    (target.chip, matrix) for target in NAMED_TARGETS.values() for matrix in target.matrix_instructions
+]
+
+
+@pytest.mark.parametrize(
+    ("chip", "matrix"), MATRIX_CASES, ids=[f"{chip}-{m.name}" for chip, m in MATRIX_CASES]
+)
+def test_matrix_instructions_multiply(chip, matrix):
+    random = np.random.default_rng(0)
+    m, n, k = matrix.m, matrix.n, matrix.k
+    kinds = {
+        "f16": np.float16,
+        "bf16": ml_dtypes.bfloat16,
+        "f32": np.float32,
+        "xf32": np.float32,
+        "f64": np.float64,
+    }
+    kind, wide = kinds[matrix.dtype], np.float64 if matrix.dtype == "f64" else np.float32
+    a, b, c = random.standard_normal((m, k)), random.standard_normal((k, n)), random.standard_normal((m, n))
+    a, b, c = a.astype(kind), b.astype(kind), c.astype(wide)
+    each = m * k // 64
+    left, right = np.zeros((64, each), kind), np.zeros((64, each), kind)
+    rows, results = np.zeros((64, m * n // 64), int), m * n // 64
+    for lane in range(64):
+        left[lane] = a[lane % m, lane // m * each :][:each]
+        right[lane] = b[lane // n * each :, lane % n][:each]
+        for r in range(results):
+            if matrix.dtype == "f64":
+                rows[lane, r] = lane // 16 + 4 * r
+            elif m == 16:
+                rows[lane, r] = 4 * (lane // 16) + r
+            else:
+                rows[lane, r] = 8 * (r // 4) + 4 * (lane // 32) + r % 4
+    columns = np.arange(64)[:, None] % n
+    total = np.ascontiguousarray(c[rows, columns])
+    words, out = left.nbytes // 256, total.nbytes // 256
+    code = []
+    for register, array, count, first in (
+        (4, "s[2:3]", words, 16),
+        (5, "s[4:5]", words, 32),
+        (6, "s[6:7]", out, 64),
+    ):
+        code.append(f"v_mul_u32_u24_e32 v{register}, {4 * count}, v0")
+        code += [f"global_load_dword v{first + r}, v{register}, {array} offset:{4 * r}" for r in range(count)]
+    span = lambda first, count: f"v[{first}:{first + count - 1}]" if count > 1 else f"v{first}"  # noqa: E731
+    code += [
+        "s_waitcnt vmcnt(0)",
+        f"{matrix.name} {span(64, out)}, {span(16, words)}, {span(32, words)}, {span(64, out)}",
+    ]
+    code += [f"global_store_dword v6, v{64 + r}, s[6:7] offset:{4 * r}" for r in range(out)]
+    simulate(kernel("\n".join(code), 3, chip=chip), [left, right, total], 1, 64)
+    expected = (a.astype(np.float64) @ b.astype(np.float64) + c)[rows, columns]
+    tolerance = {"f64": 1e-14, "xf32": 1e-2}.get(matrix.dtype, 1e-5)
+    assert np.abs(total - expected).max() < tolerance
 
 
 def test_endless_loops_and_missing_ends_are_errors():

@@ -91,9 +91,20 @@ def _maximum_nan(a: Any, b: Any) -> Any:
     return np.maximum(a, b)
 
 
+_NO_LANES = np.zeros(64, bool)
+
+
+def _ordinary(denominator: Any, numerator: Any) -> bool:
+    """Whether both are so far from the ends of f32's range that their quotient takes no special care."""
+    sizes = np.abs(np.broadcast_arrays(denominator, numerator))
+    return bool(sizes.min() > 2.0**-40 and sizes.max() < 2.0**40)
+
+
 def div_fixup(quotient: Any, denominator: Any, numerator: Any) -> Any:
     """v_div_fixup_f32: the quotient with its sign, and the special cases of a division."""
     denominator, numerator = np.asarray(denominator, F), np.asarray(numerator, F)
+    if _ordinary(denominator, numerator):
+        return np.copysign(quotient, denominator * numerator)
     negative = np.signbit(denominator) ^ np.signbit(numerator)
     result = np.where(negative, -np.abs(quotient), np.abs(quotient))
     infinite, zero = np.where(negative, F(-np.inf), F(np.inf)), np.where(negative, F(-0.0), F(0.0))
@@ -110,6 +121,8 @@ def div_scale(value: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
 
     Returns it and a mask of lanes whose quotient v_div_fmas_f32 scales back.
     """
+    if _ordinary(denominator, numerator):
+        return value, _NO_LANES
     value, denominator, numerator = (np.broadcast_to(x, 64) for x in (value, denominator, numerator))
     tiny = F(2.0**-126)
     gap = np.frexp(numerator)[1] - np.frexp(denominator)[1]

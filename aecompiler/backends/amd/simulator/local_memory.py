@@ -68,6 +68,10 @@ class LocalMemory:
 
     def bounds(self, addresses: np.ndarray, width: int, instruction: Instruction) -> None:
         """Raise where `addresses` aren't inside, or not at a multiple of what `width` bytes ask for."""
+        together = int(np.bitwise_or.reduce(addresses))  # at least as large as each of them
+        align = min(width, 4)
+        if 0 <= together <= self.size - width and not together & align - 1:
+            return
         low, high = int(addresses.min()), int(addresses.max())
         if low < 0 or high + width > self.size:
             address = low if low < 0 else high
@@ -75,8 +79,7 @@ class LocalMemory:
                 f"LDS access of {width} bytes at {address:#x} outside the workgroup's {self.size} bytes",
                 instruction,
             )
-        align = min(width, 4)
-        if align > 1 and (addresses & align - 1).any():
+        if together & align - 1:
             raise LocalMemoryError(f"LDS access at an address that is no multiple of {align}", instruction)
 
     def read(self, wave: int, epoch: int, cells: np.ndarray, number: int, instruction: Instruction) -> None:

@@ -308,7 +308,9 @@ def compare(instruction: Instruction) -> Run | None:
     write = write_scalar(out, 2)
 
     def run(wave: Wave) -> None:
-        holds = np.broadcast_to(function(a(wave), b(wave)), 64)
+        holds = function(a(wave), b(wave))
+        if not np.ndim(holds):
+            holds = np.full(64, holds)
         bits = to_bits(holds & wave.mask)
         write(wave, bits)
         if sets_exec:

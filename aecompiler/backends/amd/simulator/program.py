@@ -103,7 +103,7 @@ def build(instruction: Instruction, body: Body, target: AmdTarget, cell: int) ->
     if name == "s_barrier":
         return lambda wave: AT_BARRIER
     if name == "s_waitcnt":
-        return build_wait(instruction)
+        return build_wait(instruction, parse_wait(instruction))
     if name.startswith("v_mfma"):
         return build_matrix(instruction, target)
     if name.startswith("v_permlane") and not target.has_permlane_swaps:
@@ -124,13 +124,13 @@ def build(instruction: Instruction, body: Body, target: AmdTarget, cell: int) ->
     return None
 
 
-def build_wait(instruction: Instruction) -> Run:
-    """s_waitcnt: what it makes sure of is then known to be complete."""
-    counts = parse_wait(instruction)
+def build_wait(instruction: Instruction, counts: dict[str, int]) -> Run:
+    """s_waitcnt with `counts`: what it makes sure of is then known to be complete."""
     vmcnt, lgkmcnt = counts.get("vmcnt"), counts.get("lgkmcnt")
 
     def run(wave: Wave) -> None:
         for operation in wave.counters.wait(vmcnt, lgkmcnt):
+            operation.completed_by = instruction
             if operation.local:
                 wave.local.retire(operation.local, wave.epoch)
 

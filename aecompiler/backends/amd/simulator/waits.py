@@ -25,16 +25,18 @@ LARGEST = {"vmcnt": 63, "lgkmcnt": 15, "expcnt": 7}
 class Operation:
     """A memory operation that has been issued: `registers` is a mask of what it will write.
 
-    `local` is its number in the records of local memory, or 0; `unit` is "vmem", "lds", "smem" or "flat".
+    `local` is its number in the records of local memory, or 0; `unit` is "vmem", "lds", "smem" or "flat";
+    `completed_by` is the wait that made sure of it, once there was one.
     """
 
-    __slots__ = ("instruction", "local", "registers", "unit")
+    __slots__ = ("completed_by", "instruction", "local", "registers", "unit")
 
     def __init__(self, instruction: Instruction, unit: str, registers: int, local: int):
         self.instruction = instruction
         self.unit = unit
         self.registers = registers
         self.local = local
+        self.completed_by: Instruction | None = None
 
 
 class Counters:
@@ -67,25 +69,33 @@ class Counters:
         """All that may be under way."""
         return [*self.memory, *self.local, *self.any_order]
 
-    def wait(self, vmcnt: int | None, lgkmcnt: int | None) -> list[Operation]:
-        """Wait until at most so many are under way, None for no wait; returns what is now complete."""
+    def complete(self, vmcnt: int | None, lgkmcnt: int | None) -> list[Operation]:
+        """What is known to be complete while at most so many are under way; None says nothing."""
         done = []
         if vmcnt is not None and len(self.memory) > vmcnt:
-            split = len(self.memory) - vmcnt
-            done += self.memory[:split]
-            del self.memory[:split]
+            done += self.memory[: len(self.memory) - vmcnt]
         if lgkmcnt is not None:
-            split = len(self.local) - lgkmcnt
-            if split > 0:
-                done += self.local[:split]
-                del self.local[:split]
-            if lgkmcnt == 0 and self.any_order:
+            if len(self.local) > lgkmcnt:
+                done += self.local[: len(self.local) - lgkmcnt]
+            if lgkmcnt == 0:
                 done += self.any_order
+        return done
+
+    def wait(self, vmcnt: int | None, lgkmcnt: int | None) -> list[Operation]:
+        """Wait until at most so many are under way, None for no wait; returns what is now complete."""
+        done = self.complete(vmcnt, lgkmcnt)
+        if not done:
+            return done
+        if vmcnt is not None and len(self.memory) > vmcnt:
+            del self.memory[: len(self.memory) - vmcnt]
+        if lgkmcnt is not None:
+            if len(self.local) > lgkmcnt:
+                del self.local[: len(self.local) - lgkmcnt]
+            if lgkmcnt == 0:
                 self.any_order = []
-        if done:
-            self.pending = 0
-            for operation in self.operations():
-                self.pending |= operation.registers
+        self.pending = 0
+        for operation in self.operations():
+            self.pending |= operation.registers
         return done
 
     def check(self, instruction: Instruction, registers: int) -> None:
