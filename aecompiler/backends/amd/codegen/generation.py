@@ -75,6 +75,15 @@ def _translated(lowered: bytes) -> str:
         return load("dialects.llvm").translate_module_to_llvmir(found[0])
 
 
+def _refusal(text: str, chip: str) -> str:
+    """Why LLVM does not read `text`; asked in another process, which LLVM may end after it has said so."""
+    explain = functools.partial(toolchain.explain, text=text)
+    try:
+        return explain(call_isolated(toolchain.refusal_of, text, chip, explain=explain))
+    except BackendError as error:
+        return str(error).removeprefix("LLVM: ")
+
+
 def _generate_from_text(text: str, chip: str, fuse_multiply_add: bool) -> Generated:
     codes = {}
     names = toolchain.kernel_names(text)
@@ -86,9 +95,7 @@ def _generate_from_text(text: str, chip: str, fuse_multiply_add: bool) -> Genera
         try:
             codes[name] = toolchain.compile_text(text, name, chip, fuse_multiply_add=fuse_multiply_add)
         except toolchain.UnreadableError as error:
-            # This may end the process, which then has said why.
-            said = toolchain.explain(toolchain.refusal_of(text, chip), text)
-            raise BackendError(f"{doing}: {said or error}") from None
+            raise BackendError(f"{doing}: {_refusal(text, chip) or error}") from None
         except BackendError as error:
             raise BackendError(f"{doing}: {error}") from error
     return Generated(llvm_text=text, codes=codes)
