@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from triton_kernels import kernels
 
+from aecompiler.backends.basic_blocks import Block, instructions_of, natural_loops
 from aecompiler.backends.nvidia.target import NAMED_TARGETS, SM_80, SM_86, SM_90, SM_100, SM_120
 from aecompiler.backends.triton import sass
 from aecompiler.backends.triton.compiler import compile_kernel
@@ -21,7 +22,7 @@ from aecompiler.backends.triton.report import count, main_loops, report_of
 PRODUCT = kernels()["f_0"]
 
 
-def code(*lines: str) -> list[sass.Block]:
+def code(*lines: str) -> list[Block[sass.Instruction]]:
     """Blocks of code in nvdisasm's form; a line with a colon is a label."""
     text = ['\t.section\t.text.k,"ax",@progbits']
     for number, line in enumerate(lines):
@@ -31,8 +32,8 @@ def code(*lines: str) -> list[sass.Block]:
     return sass.parse_blocks("\n".join(text), "k")
 
 
-def loop_sizes(blocks: list[sass.Block]) -> list[int]:
-    return [count(sass.instructions_of(blocks, loop)).instructions for loop in sass.natural_loops(blocks)]
+def loop_sizes(blocks: list[Block[sass.Instruction]]) -> list[int]:
+    return [count(instructions_of(blocks, loop)).instructions for loop in natural_loops(blocks)]
 
 
 # ---- loops -------------------------------------------------------------------------------------------
@@ -41,8 +42,8 @@ def loop_sizes(blocks: list[sass.Block]) -> list[int]:
 def test_code_without_a_jump_is_one_block_without_loops():
     blocks = code("MOV R1, R2", "EXIT")
     assert [len(block.instructions) for block in blocks] == [2]
-    assert sass.natural_loops(blocks) == []
-    assert sass.natural_loops([]) == []
+    assert natural_loops(blocks) == []
+    assert natural_loops([]) == []
 
 
 def test_backward_branch_makes_a_loop_of_what_it_encloses():
@@ -76,7 +77,7 @@ def test_nested_loops_and_the_conditions_of_uniform_branches():
         *("FMUL R1, R1, R2", "BRA.U UP1, `(.L_x_0)", "EXIT"),
     )
     assert sorted(loop_sizes(blocks)) == [2, 5]
-    assert [count(sass.instructions_of(blocks, loop)).instructions for loop in main_loops(blocks)] == [2]
+    assert [count(instructions_of(blocks, loop)).instructions for loop in main_loops(blocks)] == [2]
 
 
 def test_code_behind_an_unconditional_branch_is_not_reached_from_it():
@@ -115,9 +116,9 @@ def test_loop_around_waits_counts_as_innermost_if_it_alone_has_matrix_instructio
         *("HGMMA.64x64x16.F32 R24", "@P1 BRA `(.L_x_0)", "EXIT"),
     )
     blocks = code(*lines)
-    assert [count(sass.instructions_of(blocks, loop)).instructions for loop in main_loops(blocks)] == [5]
+    assert [count(instructions_of(blocks, loop)).instructions for loop in main_loops(blocks)] == [5]
     without = code(*(line for line in lines if "HGMMA" not in line))
-    assert [count(sass.instructions_of(without, loop)).instructions for loop in main_loops(without)] == [2]
+    assert [count(instructions_of(without, loop)).instructions for loop in main_loops(without)] == [2]
 
 
 def test_largest_of_several_loops_is_the_first():
@@ -125,7 +126,7 @@ def test_largest_of_several_loops_is_the_first():
         *(".L_x_0:", "HMMA.16816.F32 R1", "@P0 BRA `(.L_x_0)"),
         *(".L_x_1:", "HMMA.16816.F32 R1", "FADD R1, R1, R2", "@P0 BRA `(.L_x_1)", "EXIT"),
     )
-    assert [count(sass.instructions_of(blocks, loop)).instructions for loop in main_loops(blocks)] == [3, 2]
+    assert [count(instructions_of(blocks, loop)).instructions for loop in main_loops(blocks)] == [3, 2]
 
 
 def test_code_of_other_kernels_is_left_out():

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from aecompiler.backends.basic_blocks import Block, Loop, innermost_loops, instructions_of
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton import sass
 from aecompiler.backends.triton.compiler import CompiledKernel
 from aecompiler.backends.triton.occupancy import Occupancy, occupancy
-from aecompiler.backends.triton.sass import Block, Instruction, Loop
+from aecompiler.backends.triton.sass import Instruction
 
 KINDS = {
     "mma": r"[HIDQO]MMA",
@@ -151,7 +152,7 @@ def report_of(kernel: CompiledKernel, target: NvidiaTarget) -> KernelReport:
             barriers=kernel.barriers,
         ),
         total=count(every),
-        loops=tuple(count(sass.instructions_of(blocks, loop)) for loop in main_loops(blocks)),
+        loops=tuple(count(instructions_of(blocks, loop)) for loop in main_loops(blocks)),
         reallocations=_reallocations(every),
     )
 
@@ -166,17 +167,12 @@ def count(instructions: Iterable[Instruction]) -> Counts:
     return Counts(instructions=len(bases), kinds=kinds)
 
 
-def main_loops(blocks: Sequence[Block]) -> list[Loop]:
+def main_loops(blocks: Sequence[Block[Instruction]]) -> list[Loop]:
     """The innermost loops, the largest first.
 
     A loop around others that only wait, without a matrix instruction, counts as innermost if it has one.
     """
-    loops = sass.natural_loops(blocks)
-    working = [
-        loop for loop in loops if count(sass.instructions_of(blocks, loop)).matrix_instructions
-    ] or loops
-    innermost = [loop for loop in working if not any(other.blocks < loop.blocks for other in working)]
-    return sorted(innermost, key=lambda loop: -sum(1 for _ in sass.instructions_of(blocks, loop)))
+    return innermost_loops(blocks, lambda instruction: count([instruction]).matrix_instructions > 0)
 
 
 def _reallocations(instructions: Iterable[Instruction]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Machine code of NVIDIA chips as nvdisasm prints it: instructions, basic blocks and natural loops."""
+"""Machine code of NVIDIA chips as nvdisasm prints it: instructions and basic blocks."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import dataclasses
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from aecompiler.backends.basic_blocks import Block, Flow, connect
 from aecompiler.errors import BackendError
 
 _LABEL = re.compile(r"^(?P<label>[.$\w]+):\s*$")
@@ -38,22 +39,6 @@ class Instruction:
         return self.opcode.partition(".")[0]
 
 
-@dataclasses.dataclass(slots=True)
-class Block:
-    """Instructions that are run one after another, and the numbers of the blocks that may follow."""
-
-    instructions: list[Instruction]
-    successors: tuple[int, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Loop:
-    """A natural loop: the number of its first block, and those of all blocks in it."""
-
-    header: int
-    blocks: frozenset[int]
-
-
 def disassemble(cubin: bytes) -> str:
     """The text of a binary, by the disassembler that Triton brings with it."""
     from triton import knobs
@@ -68,7 +53,7 @@ def disassemble(cubin: bytes) -> str:
     return done.stdout
 
 
-def parse_blocks(text: str, kernel: str) -> list[Block]:
+def parse_blocks(text: str, kernel: str) -> list[Block[Instruction]]:
     """The basic blocks of a kernel, the entry first."""
     instructions: list[Instruction] = []
     labels: dict[str, int] = {}
@@ -96,108 +81,11 @@ def _instruction(found: re.Match[str]) -> Instruction:
     )
 
 
-def _connect(instructions: Sequence[Instruction], labels: dict[str, int]) -> list[Block]:
-    starts = {0} | {start for start in labels.values() if start < len(instructions)}
-    starts |= {
-        number + 1
-        for number, instruction in enumerate(instructions[:-1])
-        if instruction.base in _JUMPS + _ENDS
-    }
-    order = sorted(starts) if instructions else []
-    number_of = {start: number for number, start in enumerate(order)}
-    blocks = []
-    for start, end in zip(order, [*order[1:], len(instructions)], strict=True):
-        body = list(instructions[start:end])
-        last = body[-1]
-        following = [number_of[labels[t]] for t in last.targets if labels.get(t) in number_of]
-        if last.base not in _JUMPS:
-            following = []  # a call returns, and what converges goes on with the next instruction
-        falls_through = last.base not in _JUMPS + _ENDS or last.is_conditional
-        if falls_through and end in number_of:
-            following.append(number_of[end])
-        blocks.append(Block(body, tuple(dict.fromkeys(following))))
-    return blocks
-
-
-def natural_loops(blocks: Sequence[Block]) -> list[Loop]:
-    """The loops, those with one header together as one; a jump back that only rejoins a path makes none."""
-    if not blocks:
-        return []
-    order = _postorder(blocks)
-    dominator = _dominators(blocks, order)
-    predecessors = _predecessors(blocks)
-    bodies: dict[int, set[int]] = {}
-    for number in order:
-        for header in blocks[number].successors:
-            if _dominates(header, number, dominator):
-                bodies.setdefault(header, {header}).update(_body(header, number, predecessors, dominator))
-    return [Loop(header, frozenset(body)) for header, body in sorted(bodies.items())]
-
-
-def instructions_of(blocks: Sequence[Block], loop: Loop) -> Iterator[Instruction]:
-    """The instructions of all blocks in a loop."""
-    for number in sorted(loop.blocks):
-        yield from blocks[number].instructions
-
-
-def _postorder(blocks: Sequence[Block]) -> list[int]:
-    order: list[int] = []
-    seen = {0}
-    stack = [(0, iter(blocks[0].successors))]
-    while stack:
-        number, rest = stack[-1]
-        following = next((successor for successor in rest if successor not in seen), None)
-        if following is None:
-            order.append(number)
-            stack.pop()
-        else:
-            seen.add(following)
-            stack.append((following, iter(blocks[following].successors)))
-    return order
-
-
-def _predecessors(blocks: Sequence[Block]) -> list[list[int]]:
-    found: list[list[int]] = [[] for _ in blocks]
-    for number, block in enumerate(blocks):
-        for successor in block.successors:
-            found[successor].append(number)
-    return found
-
-
-def _dominators(blocks: Sequence[Block], order: Sequence[int]) -> dict[int, int]:
-    """The immediate dominator of each block that is reached; the entry is its own."""
-    position = {number: place for place, number in enumerate(order)}
-    predecessors = _predecessors(blocks)
-    dominator = {0: 0}
-    is_changing = True
-    while is_changing:
-        is_changing = False
-        for number in reversed(order[:-1]):
-            known = [p for p in predecessors[number] if p in dominator]
-            nearest = known[0]
-            for other in known[1:]:
-                while nearest != other:
-                    if position[nearest] < position[other]:
-                        nearest = dominator[nearest]
-                    else:
-                        other = dominator[other]
-            if dominator.get(number) != nearest:
-                dominator[number] = nearest
-                is_changing = True
-    return dominator
-
-
-def _dominates(header: int, number: int, dominator: dict[int, int]) -> bool:
-    while number not in (header, 0):
-        number = dominator[number]
-    return number == header
-
-
-def _body(header: int, tail: int, predecessors: Sequence[Sequence[int]], reached: dict[int, int]) -> set[int]:
-    body, waiting = {header}, [tail]
-    while waiting:
-        number = waiting.pop()
-        if number not in body and number in reached:
-            body.add(number)
-            waiting += predecessors[number]
-    return body
+def _connect(instructions: Sequence[Instruction], labels: dict[str, int]) -> list[Block[Instruction]]:
+    flows = {}
+    for place, instruction in enumerate(instructions):
+        if instruction.base in _JUMPS + _ENDS:
+            targets = instruction.targets if instruction.base in _JUMPS else ()
+            places = tuple(labels[target] for target in targets if target in labels)
+            flows[place] = Flow(places, instruction.is_conditional)
+    return connect(instructions, flows, set(labels.values()))
