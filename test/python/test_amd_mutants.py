@@ -91,7 +91,7 @@ def test_swapped_operands_are_caught(name, chip):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chip", CHIPS)
-@pytest.mark.parametrize("name", (*LARGE, "attention-f16"))
+@pytest.mark.parametrize("name", [*LARGE, "attention-f16"])
 def test_swapped_operands_are_caught_in_larger_kernels(name, chip):
     sample = case(name, chip)
     found = check(sample.judge_all(mutants.with_swapped_operands(sample.program)), "wrong")

@@ -52,8 +52,13 @@ def test_kernels_of_triton_agree_with_float64(samples, name, chip):
 # Kernels written by hand, for one rule each.
 
 
-def kernel(code: str, pointers: int = 1, lds_bytes: int = 0, chip: str = "gfx942") -> Program:
-    """A kernel that has `pointers` addresses in s[2:3], s[4:5], ... when `code` begins."""
+def kernel(
+    code: str, pointers: int = 1, lds_bytes: int = 0, chip: str = "gfx942", entry: str = "s_nop 0"
+) -> Program:
+    """A kernel that has `pointers` addresses in s[2:3], s[4:5], ... when `code` begins.
+
+    `entry` stands before them, where s2 is the number of the workgroup.
+    """
     arguments = "\n".join(
         f"      - .offset: {8 * n}\n        .size: 8\n        .value_kind: global_buffer"
         for n in range(pointers)
@@ -63,6 +68,7 @@ def kernel(code: str, pointers: int = 1, lds_bytes: int = 0, chip: str = "gfx942
     )
     text = f"""
 k:
+{entry}
 {loads}
 s_waitcnt lgkmcnt(0)
 {code}
@@ -97,7 +103,7 @@ LANE = np.arange(64)
 
 
 def test_unknown_opcodes_are_all_named_at_load():
-    with pytest.raises(UnknownInstruction, match=r"s_frobnicate, line 6; v_frobnicate_b32, line 5"):
+    with pytest.raises(UnknownInstruction, match=r"s_frobnicate, line 7; v_frobnicate_b32, line 6"):
         kernel("v_frobnicate_b32 v1, v0\ns_frobnicate s0\nv_mov_b32_e32 v1, v0\nv_frobnicate_b32 v1, v0")
 
 
@@ -172,10 +178,10 @@ def test_stray_access_names_line_lane_and_address():
     out = np.zeros(60, np.uint32)
     code = "v_lshlrev_b32_e32 v10, 2, v0\nglobal_store_dword v10, v0, s[2:3]"
     with pytest.raises(
-        StrayAccess, match=r"lane 60 accesses 4 bytes at 0x100000000f0.*\[line 6: global_store"
+        StrayAccess, match=r"lane 60 accesses 4 bytes at 0x100000000f0.*\[line 7: global_store"
     ) as found:
         simulate(kernel(code), [out], 1, 64)
-    assert (found.value.line, found.value.wave) == (6, 0)
+    assert (found.value.line, found.value.wave) == (7, 0)
 
 
 def test_buffers_read_zero_and_drop_stores_out_of_bounds():
@@ -261,7 +267,7 @@ s_waitcnt vmcnt({count})
 v_mov_b32_e32 v1, v2
 v_mov_b32_e32 v1, {"v3" if count == 0 else "v2"}"""
     result_of(code)
-    with pytest.raises(MissingWait, match=r"used before s_waitcnt vmcnt covers its load at line 7"):
+    with pytest.raises(MissingWait, match=r"used before s_waitcnt vmcnt covers its load at line 8"):
         result_of(code.replace(f"vmcnt({count})", "vmcnt(1)").replace("v1, v2", "v1, v3"))
 
 
@@ -406,6 +412,35 @@ def test_endless_loops_and_missing_ends_are_errors():
     out = np.zeros(64, np.uint32)
     with pytest.raises(Runaway, match="without a barrier"):
         simulate(kernel(".LBB0_1:\ns_branch .LBB0_1"), [out], 1, 64, limit=1000)
+
+
+def test_processes_share_the_workgroups():
+    code = """v_lshlrev_b32_e32 v1, 2, v0
+s_lshl_b32 s9, s8, 8
+v_add_u32_e32 v1, s9, v1
+v_mov_b32_e32 v2, s8
+global_store_dword v1, v2, s[2:3]"""
+    program = kernel(code.replace("s8", "s12"), entry="s_mov_b32 s12, s2")
+    single, several = np.full((5, 64), 9, np.uint32), np.full((5, 64), 9, np.uint32)
+    counts = [simulate(program, [out], 5, 64, jobs=jobs) for out, jobs in ((single, 1), (several, 2))]
+    assert np.array_equal(single, np.repeat(np.arange(5)[:, None], 64, axis=1))
+    assert np.array_equal(single, several)
+    assert counts[0].classes == counts[1].classes
+    with pytest.raises(StrayAccess, match="outside every array"):
+        simulate(program, [np.zeros(64, np.uint32)], 5, 64, jobs=2)
+
+
+def test_counts_of_chosen_instructions():
+    out = np.zeros(64, np.uint32)
+    counts = simulate(kernel("v_mov_b32_e32 v1, 0\nv_mov_b32_e32 v2, 0\ns_nop 0"), [out], 2, 64)
+    chosen = counts.select(lambda one: one.opcode == "v_mov_b32")
+    assert (chosen.instructions, chosen.classes["valu"], chosen.lines) == (4, 4, (6, 7))
+
+
+def test_addresses_of_local_memory_wrap_around():
+    write = "v_subrev_u32_e32 v2, 64, v10\nds_write_b32 v2, v0 offset:64\n"
+    code = write + "ds_read_b32 v1, v10\ns_waitcnt lgkmcnt(0)"
+    assert np.array_equal(result_of(code, lds_bytes=256), LANE)
 
 
 def test_arguments_are_checked():

@@ -5,7 +5,7 @@ Counts are of wave instructions: one instruction of one wave of up to 64 threads
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from aecompiler.backends.amd.simulator.text import Body, Instruction
@@ -72,6 +72,7 @@ class Counts:
     trips: int
     label: str = ""
     loops: list[Counts] = field(default_factory=list)
+    record: Record | None = field(default=None, repr=False)
 
     @property
     def instructions(self) -> int:
@@ -88,25 +89,38 @@ class Counts:
         """The innermost loop that executes the most instructions; one with matrix instructions goes first."""
         return max(self.loops, key=lambda loop: (loop.classes["mfma"] > 0, loop.instructions), default=None)
 
+    def select(self, wanted: Callable[[Instruction], bool]) -> Counts:
+        """Counts of those instructions of a whole kernel for which `wanted` is true."""
+        if self.record is None:
+            raise ValueError("only counts of a whole kernel know its instructions")
+        chosen = [one for one in self.record.body.instructions if wanted(one)]
+        return self.record.count(chosen, self.trips)
+
     def per_trip(self) -> dict[str, float]:
         """`classes` divided by `trips`."""
         return {name: count / max(1, self.trips) for name, count in self.classes.items()}
 
 
-def count_range(
-    body: Body, executed: Sequence[int], conflicts: Sequence[int], first: int, last: int, trips: int
-) -> Counts:
-    """Counts of the instructions `first` to `last`, both included."""
-    classes, reads, writes = dict.fromkeys(CLASSES, 0), 0, 0
-    for at in range(first, last + 1):
-        name = classify(body.instructions[at])
-        classes[name] += executed[at]
-        if name == "lds_write":
-            writes += conflicts[at]
-        else:
-            reads += conflicts[at]
-    lines = (body.instructions[first].line, body.instructions[last].line)
-    return Counts(classes, reads, writes, lines, trips)
+@dataclass(frozen=True)
+class Record:
+    """How often each instruction of a kernel was executed, and the conflict cycles of each."""
+
+    body: Body
+    executed: Sequence[int]
+    conflicts: Sequence[int]
+
+    def count(self, instructions: Sequence[Instruction], trips: int) -> Counts:
+        """Counts of some of the instructions."""
+        classes, reads, writes = dict.fromkeys(CLASSES, 0), 0, 0
+        for one in instructions:
+            name = classify(one)
+            classes[name] += self.executed[one.index]
+            if name == "lds_write":
+                writes += self.conflicts[one.index]
+            else:
+                reads += self.conflicts[one.index]
+        lines = (instructions[0].line, instructions[-1].line) if instructions else (0, 0)
+        return Counts(classes, reads, writes, lines, trips)
 
 
 def innermost_loops(body: Body) -> list[tuple[int, int, str]]:
@@ -130,11 +144,13 @@ def innermost_loops(body: Body) -> list[tuple[int, int, str]]:
     ]
 
 
-def count_program(body: Body, executed: Sequence[int], conflicts: Sequence[int], waves: int) -> Counts:
+def count_program(record: Record, waves: int) -> Counts:
     """Counts of a whole kernel, with those of its innermost loops."""
-    total = count_range(body, executed, conflicts, 0, len(body.instructions) - 1, waves)
+    body = record.body
+    total = record.count(body.instructions, waves)
+    total.record = record
     for first, last, label in innermost_loops(body):
-        loop = count_range(body, executed, conflicts, first, last, executed[first])
+        loop = record.count(body.instructions[first : last + 1], record.executed[first])
         loop.label = label
         total.loops.append(loop)
     return total

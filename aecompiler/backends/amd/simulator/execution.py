@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from aecompiler.backends.amd.simulator.banks import BankModel
-from aecompiler.backends.amd.simulator.counts import Counts, count_program
+from aecompiler.backends.amd.simulator.counts import Counts, Record, count_program
 from aecompiler.backends.amd.simulator.errors import Runaway, SimulationError
 from aecompiler.backends.amd.simulator.global_memory import GlobalMemory
 from aecompiler.backends.amd.simulator.local_memory import LocalMemory
 from aecompiler.backends.amd.simulator.metadata import entry_registers, pack_arguments
+from aecompiler.backends.amd.simulator.processes import split
 from aecompiler.backends.amd.simulator.program import AT_END, Program
 from aecompiler.backends.amd.simulator.state import ALL_LANES, LANES, Wave
 
@@ -27,6 +28,7 @@ def simulate(
     threads: int,
     lds_bytes: int = 0,
     limit: int = INSTRUCTION_LIMIT,
+    jobs: int = 1,
 ) -> Counts:
     """Run `program` over a grid of workgroups and count what it executes.
 
@@ -34,7 +36,7 @@ def simulate(
     accessed, or None for null; for the others integers, floats (as the kernel's type) or numpy scalars of the
     right size. `grid`: workgroups, one to three numbers. `threads`: of each workgroup. `lds_bytes`: local
     memory of a launch, in addition to what the kernel declares. `limit`: of instructions that one wave may
-    execute.
+    execute between barriers. `jobs`: processes that share the workgroups.
 
     Raises `SimulationError` where the kernel breaks a rule of the machine.
     """
@@ -53,25 +55,46 @@ def simulate(
     values = [_value(memory, position, value) for position, value in enumerate(arguments)]
     segment = pack_arguments(program.metadata, values, extents, threads, lds_bytes)
     kernarg = memory.add(segment, "the kernel's arguments", writable=False)
-    count = -(-threads // LANES)
-    local = LocalMemory(size, count, program.cell)
-    length = len(program.steps)
+    workgroups = [
+        (x, y, z) for z, y, x in itertools.product(*(range(extent) for extent in reversed(extents)))
+    ]
+
+    def run(part: Sequence[tuple[int, int, int]]) -> tuple[list[int], list[int]]:
+        return _run_groups(program, part, memory, kernarg, size, threads, limit)
+
+    jobs = min(jobs, len(workgroups))
+    results = split(workgroups, jobs, run, memory.writable()) if jobs > 1 else [run(workgroups)]
+    executed, conflicts = (np.sum([result[n] for result in results], axis=0).tolist() for n in (0, 1))
+    waves = len(workgroups) * -(-threads // LANES)
+    return count_program(Record(program.body, executed, conflicts), waves)
+
+
+def _run_groups(
+    program: Program,
+    workgroups: Sequence[tuple[int, int, int]],
+    memory: GlobalMemory,
+    kernarg: int,
+    lds_bytes: int,
+    threads: int,
+    limit: int,
+) -> tuple[list[int], list[int]]:
+    """Run workgroups one after the other; executions and conflict cycles of each instruction."""
+    count, length = -(-threads // LANES), len(program.steps)
+    local = LocalMemory(lds_bytes, count, program.cell)
     executed, conflicts = [0] * length, [0] * length
     banks = BankModel(program.target.lds_banks)
     waves = [Wave(identity, local, memory, banks, conflicts) for identity in range(count)]
-    groups = 0
     with np.errstate(all="ignore"):
-        for z, y, x in itertools.product(*(range(extent) for extent in reversed(extents))):
-            registers = entry_registers(program.metadata, kernarg, (x, y, z))
+        for workgroup in workgroups:
+            registers = entry_registers(program.metadata, kernarg, workgroup)
             local.reset()
             for wave in waves:
-                active = min(LANES, threads - wave.identity * LANES)
                 wave.reset(registers)
+                active = min(LANES, threads - wave.identity * LANES)
                 if active < LANES:
                     wave.set_exec(ALL_LANES >> LANES - active)
-            _run_group(program, waves, executed, limit, (x, y, z))
-            groups += 1
-    return count_program(program.body, executed, conflicts, groups * count)
+            _run_group(program, waves, executed, limit, workgroup)
+    return executed, conflicts
 
 
 def _value(memory: GlobalMemory, position: int, value: Any) -> Any:

@@ -46,6 +46,10 @@ class GlobalMemory:
         self._bases.append(base)
         return base
 
+    def writable(self) -> list[np.ndarray]:
+        """The bytes of the arrays that may be written."""
+        return [array.bytes for array in self._arrays if array.writable]
+
     def read(
         self, addresses: np.ndarray, width: int, instruction: Instruction, lanes: np.ndarray
     ) -> np.ndarray:

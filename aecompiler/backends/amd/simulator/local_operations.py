@@ -17,6 +17,7 @@ from aecompiler.backends.amd.target import AmdTarget
 _ACCESS = re.compile(r"ds_(read|write)(2st64|2)?_([biu])(8|16|32|64|96|128)(_d16)?(_hi)?")
 _CELL_TYPES = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 _OFFSETS = {"offset", "offset0", "offset1"}
+_STEPS = {width: np.arange(width // 4)[:, None] for width in (4, 8, 12, 16)}
 
 
 def access_bytes(opcode: str) -> int | None:
@@ -58,9 +59,9 @@ def build_local(instruction: Instruction, target: AmdTarget, cell: int) -> Run |
     return _write_words(instruction, offsets, width, cell)
 
 
-def _addresses(wave: Wave, row: int) -> np.ndarray:
-    """The addresses [active lanes] that a register holds."""
-    words = wave.words[row]
+def _addresses(wave: Wave, row: int, offset: np.uint32) -> np.ndarray:
+    """The addresses [active lanes] that a register and an offset give: 32-bit sums, which may wrap around."""
+    words = wave.words[row] + offset
     return (words if wave.full else words[wave.mask]).astype(np.int64)
 
 
@@ -72,10 +73,14 @@ def _count_conflicts(wave: Wave, index: int, row: int, width: int, times: int, w
         wave.conflicts[index] += times * cycles
 
 
-def _word_places(addresses: np.ndarray, offsets: list[int], words: int) -> np.ndarray:
-    """Indices of words [places * words, lanes]."""
-    steps = np.array([offset + 4 * k for offset in offsets for k in range(words)])
-    return (addresses + steps[:, None]) >> 2
+def _word_places(wave: Wave, row: int, offsets: list[np.uint32], width: int, one: Instruction) -> np.ndarray:
+    """Indices of the words [offsets * words of a place, active lanes] of an access, which must be inside."""
+    places = []
+    for offset in offsets:
+        addresses = _addresses(wave, row, offset)
+        wave.local.bounds(addresses, width, one)
+        places.append((addresses >> 2) + _STEPS[width])
+    return places[0] if len(places) == 1 else np.concatenate(places)
 
 
 def _cells(places: np.ndarray, unit: int, cell: int) -> np.ndarray:
@@ -89,10 +94,8 @@ def _cells(places: np.ndarray, unit: int, cell: int) -> np.ndarray:
 def _read_words(instruction: Instruction, offsets: list[int], width: int, cell: int) -> Run:
     destination, source = vector_row(instruction.operands[0]), vector_row(instruction.operands[1])
     written, index = register_mask(instruction.operands[0]), instruction.index
-    words = width // 4
-    count = words * len(offsets)
-    steps = np.array([offset + 4 * k for offset in offsets for k in range(words)])[:, None]
-    last = max(offsets)
+    count = width // 4 * len(offsets)
+    unsigned = [np.uint32(offset) for offset in offsets]
 
     def run(wave: Wave) -> None:
         local = wave.local
@@ -100,11 +103,7 @@ def _read_words(instruction: Instruction, offsets: list[int], width: int, cell: 
         wave.counters.issue(instruction, "lds", written, number)
         if not wave.exec:
             return
-        addresses = _addresses(wave, source)
-        local.bounds(addresses + last, width, instruction)
-        if addresses.min() + offsets[0] < 0:
-            local.bounds(addresses + offsets[0], width, instruction)
-        places = (addresses + steps) >> 2
+        places = _word_places(wave, source, unsigned, width, instruction)
         local.read(wave.identity, wave.epoch, _cells(places, 4, cell), number, instruction)
         if wave.full:
             wave.vector[destination : destination + count] = local.words.take(places)
@@ -117,11 +116,10 @@ def _read_words(instruction: Instruction, offsets: list[int], width: int, cell: 
 
 def _write_words(instruction: Instruction, offsets: list[int], width: int, cell: int) -> Run:
     address = vector_row(instruction.operands[0])
-    words, last = width // 4, max(offsets)
-    rows = [vector_row(text) + k for text in instruction.operands[1:] for k in range(words)]
+    rows = [vector_row(text) + k for text in instruction.operands[1:] for k in range(width // 4)]
     first, count = rows[0], len(rows)
     together = rows == list(range(first, first + count))
-    steps = np.array([offset + 4 * k for offset in offsets for k in range(words)])[:, None]
+    unsigned = [np.uint32(offset) for offset in offsets]
     kind, index = _CELL_TYPES[cell], instruction.index
 
     def run(wave: Wave) -> None:
@@ -130,9 +128,7 @@ def _write_words(instruction: Instruction, offsets: list[int], width: int, cell:
         wave.counters.issue(instruction, "lds", 0, number)
         if not wave.exec:
             return
-        addresses = _addresses(wave, address)
-        local.bounds(addresses + last, width, instruction)
-        places = (addresses + steps) >> 2
+        places = _word_places(wave, address, unsigned, width, instruction)
         data = wave.vector[first : first + count] if together else wave.vector[rows]
         if not wave.full:
             data = data[:, wave.mask]
@@ -153,7 +149,7 @@ def _read_part(instruction: Instruction, offset: int, width: int, match: re.Matc
     destination, source = vector_row(instruction.operands[0]), vector_row(instruction.operands[1])
     written, index = register_mask(instruction.operands[0]), instruction.index
     is_signed, into_half, high = match.group(3) == "i", bool(match.group(5)), bool(match.group(6))
-    cell_count = _part_cells(width)
+    cell_count, unsigned = _part_cells(width), np.uint32(offset)
     write = write_vector(instruction.operands[0], "u")
     extended = np.int16 if into_half else np.int32
 
@@ -163,7 +159,7 @@ def _read_part(instruction: Instruction, offset: int, width: int, match: re.Matc
         wave.counters.issue(instruction, "lds", written, number)
         if not wave.exec:
             return
-        addresses = _addresses(wave, source) + offset
+        addresses = _addresses(wave, source, unsigned)
         local.bounds(addresses, width, instruction)
         local.read(wave.identity, wave.epoch, cell_count(addresses, local.cell), number, instruction)
         part = local.bytes[addresses] if width == 1 else local.halves[addresses >> 1]
@@ -189,7 +185,7 @@ def _write_part(instruction: Instruction, offset: int, width: int, high: bool) -
     address, data_row = vector_row(instruction.operands[0]), vector_row(instruction.operands[1])
     shift, index = np.uint32(16 if high else 0), instruction.index
     kind = np.uint8 if width == 1 else np.uint16
-    cell_count = _part_cells(width)
+    cell_count, unsigned = _part_cells(width), np.uint32(offset)
 
     def run(wave: Wave) -> None:
         local = wave.local
@@ -197,7 +193,7 @@ def _write_part(instruction: Instruction, offset: int, width: int, high: bool) -
         wave.counters.issue(instruction, "lds", 0, number)
         if not wave.exec:
             return
-        addresses = _addresses(wave, address) + offset
+        addresses = _addresses(wave, address, unsigned)
         local.bounds(addresses, width, instruction)
         data = (wave.words[data_row][wave.mask] >> shift).astype(kind)
         cells, cell_kind = cell_count(addresses, local.cell), _CELL_TYPES[local.cell]
@@ -232,7 +228,7 @@ def _read_transposed(instruction: Instruction, cell: int) -> Run:
         instruction.integer("offset"),
         instruction.index,
     )
-    lane = LANE % 16
+    lane, unsigned = LANE % 16, np.uint32(offset)
     from_lane = [LANE // 16 * 16 + 4 * j + lane // 4 for j in range(4)]
 
     def run(wave: Wave) -> None:
@@ -241,11 +237,10 @@ def _read_transposed(instruction: Instruction, cell: int) -> Run:
         wave.counters.issue(instruction, "lds", written, number)
         if not wave.exec:
             return
-        local.bounds(_addresses(wave, source) + offset, 8, instruction)
-        addresses = np.where(wave.mask, wave.words[source].astype(np.int64) + offset, 0)
-        places = _word_places(addresses, [0], 2)
-        cells = _cells(places if wave.full else places[:, wave.mask], 4, cell)
+        places = _word_places(wave, source, [unsigned], 8, instruction)
+        cells = _cells(places, 4, cell)
         local.read(wave.identity, wave.epoch, cells, number, instruction)
+        addresses = np.where(wave.mask, wave.words[source] + unsigned, 0)
         halves = local.halves[(addresses >> 1)[:, None] + np.arange(4)].astype(np.uint32)
         parts = [halves[lanes, lane % 4] for lanes in from_lane]
         for k in range(2):

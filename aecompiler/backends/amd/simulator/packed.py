@@ -92,7 +92,7 @@ def build_packed(instruction: Instruction) -> Run | None:
 
 
 def _read_half_of_pair(text: str, high: bool) -> Read:
-    """The low or high word of a pair of registers as uint32. A constant stands for both words."""
+    """The low or high word of a pair of registers as uint32; a constant has a low word only."""
     text = bare(text)
     if is_vector(text):
         row = vector_row(text) + high
@@ -102,6 +102,8 @@ def _read_half_of_pair(text: str, high: bool) -> Read:
         scalar = read_scalar(text, 2)
         shift = 32 * high
         return lambda wave: U(scalar(wave) >> shift & 0xFFFFFFFF)
+    if high:
+        raise UnknownInstruction(f"unknown upper word of the constant '{text}'")
     return read_words(text)
 
 
