@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from aecompiler.tools.errors import FlagError, UsageError
 from aecompiler.tools.streams import open_standard_streams, write_stdout
@@ -162,3 +162,20 @@ def parse_size(option: str, text: str) -> int:
     if not re.fullmatch("0*[0-9]{1,18}", text):
         raise UsageError(f"{option}: expects a size, got '{text}'")
     return int(text)
+
+
+def parse_options(texts: Sequence[str]) -> dict[str, Any]:
+    """The options of repeated `--option NAME=VALUE`: true or false, whole numbers, and words."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, value = split_name("--option", text, "NAME=VALUE")
+        if name in found:
+            raise UsageError(f"--option {name} is given twice")
+        found[name] = _option_value(value)
+    return found
+
+
+def _option_value(text: str) -> bool | int | str:
+    if text in ("true", "false"):
+        return text == "true"
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text

@@ -26,7 +26,7 @@ from aecompiler.tools.supervise import Reporter, run_supervised
 
 PROG = "aec-run"
 _FOR_A_RUN = (
-    *("input", "dim", "shape", "seed", "cast", "target", "function"),
+    *("input", "dim", "shape", "seed", "cast", "target", "function", "simulate", "option"),
     *("output", "print", "check", "tolerance", "time", "repeat", "plot_mask", "plot_tile"),
 )
 
@@ -78,6 +78,19 @@ def build_parser() -> Parser:
     add = parser.add_argument_group("compilation").add_argument
     add("--target", metavar="NAME", help="compile for this target (default: cpu)")
     add("--function", metavar="NAME", help="the function of a .mlir file with several")
+    add(
+        "--simulate",
+        action="store_true",
+        help="execute the target's code in a simulator, which needs no chip of it and says nothing of time "
+        "(amd:gfx942 and the like)",
+    )
+    add(
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="an option of the target's schedule, as block_q=32; repeatable",
+    )
     add = parser.add_argument_group("results").add_argument
     add(
         "--output",
@@ -152,6 +165,8 @@ def _check_conflicts(args: argparse.Namespace, parser: Parser) -> None:
         if getattr(args, flag) is not None and not getattr(args, other):
             names = [name.replace("_", "-") for name in (flag, other)]
             raise FlagError(f"--{names[0]} expects --{names[1]} beside it")
+    if args.simulate and args.time:
+        raise FlagError("--simulate and --time exclude each other: a simulator counts instructions, not time")
     args.seed = args.seed or 0
     args.target = args.target or "cpu"
     args.repeat = args.repeat or 20

@@ -22,7 +22,7 @@ from aecompiler.dialect import make_context
 from aecompiler.errors import AecError, BackendError
 from aecompiler.kernel import Kernel
 from aecompiler.tools import mask_plot, run_files
-from aecompiler.tools.command_line import FAILED, OK, parse_shape
+from aecompiler.tools.command_line import FAILED, OK, parse_options, parse_shape
 from aecompiler.tools.errors import UsageError
 from aecompiler.tools.files import check_writable
 from aecompiler.tools.run_inputs import inputs_for
@@ -81,8 +81,15 @@ def _run(loaded: Loaded, args: Any, report: Reporter) -> int:
 
     report("doing", "running the kernel")
     results = _call(kernel, inputs)
+    manner = "" if kernel.launches is None else ", simulated"
+    for launch in kernel.launches or ():
+        grid = "x".join(map(str, launch.grid))
+        write_stdout(
+            f"simulated kernel {launch.kernel} for {args.target}: {grid} workgroups, "
+            f"{launch.counts.instructions} wave instructions\n"
+        )
     for result, array in zip(kernel.results, results, strict=True):
-        write_stdout(f"{result.name}: {result.dtype} {list(array.shape)}\n")
+        write_stdout(f"{result.name}: {result.dtype} {list(array.shape)}{manner}\n")
         if args.print:
             write_stdout(f"{np.array2string(array, threshold=sys.maxsize, max_line_width=110)}\n")
     report("doing", "writing the results")
@@ -113,8 +120,11 @@ def _plot_tile(args: Any) -> tuple[int, int]:
 
 
 def _compile(loaded: Loaded, args: Any) -> Kernel:
+    options = parse_options(args.option)
     try:
-        return compile(loaded.program, args.target, function=args.function)
+        return compile(loaded.program, args.target, function=args.function, simulate=args.simulate, **options)
+    except TypeError as error:
+        raise UsageError(f"--option: {error}") from None
     except ValueError as error:
         # Which of several functions is meant: compile() says it in the words of the Python interface.
         raise UsageError(str(error).replace("function=", "--function")) from None
@@ -176,14 +186,15 @@ def _check(
         tolerance = default_tolerance(kernel.arguments)
     reference = kernel.evaluate_reference(*inputs)
     status = OK
+    manner = "" if kernel.launches is None else " (simulated)"
     for result, array, expected in zip(kernel.results, results, reference, strict=True):
         error = compare(result.name, array, expected)
         good = error.max_rel_error <= tolerance
         status = status if good else FAILED
         elsewhere = f", {error.mismatched} elements finite on one side only" if error.mismatched else ""
         write_stdout(
-            f"check {result.name}: {'ok' if good else 'FAILED'}: error {error.max_rel_error:.2e} of the "
-            f"largest value (tolerance {tolerance:.1e}), {error.max_abs_error:.2e} absolute{elsewhere}\n"
+            f"check {result.name}{manner}: {'ok' if good else 'FAILED'}: error {error.max_rel_error:.2e} of "
+            f"the largest value (tolerance {tolerance:.1e}), {error.max_abs_error:.2e} absolute{elsewhere}\n"
         )
     if reference.out_of_bounds:
         write_stdout(f"check: FAILED: {reference.out_of_bounds} reads out of bounds at unmasked elements\n")

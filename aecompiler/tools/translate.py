@@ -21,13 +21,17 @@ from aecompiler.tools.errors import FlagError
 from aecompiler.tools.supervise import Reporter, run_supervised
 
 PROG = "aec-translate"
-FORMS = ("tt", "ttg", "llvm", "ptx", "cubin", "sass", "archive")
+FORMS = (
+    *("tt", "ttg", "vector", "gpu", "rocdl"),
+    *("llvm", "ptx", "asm", "cubin", "hsaco", "sass", "archive"),
+)
 
 DESCRIPTION = """\
 Print the code that a program becomes for a target, at a stage of its way down:
 
   aec-translate alibi.mlir --target=nvidia:sm_90 --emit=ptx
   aec-translate alibi.mlir --target=nvidia:sm_90 --report
+  aec-translate alibi.mlir --target=amd:gfx942 --emit=asm --option=road=triton
   aec-translate alibi.mlir --target=cpu --emit=llvm
 
 FILE is a program as MLIR or in Python (FILE.py:NAME, as aec-run takes it), a module that has been lowered to
@@ -37,10 +41,15 @@ EPILOG = """\
 forms of --emit:
   tt      the module of kernels in Triton's dialect (of --kernel: as Triton gets it)
   ttg     after Triton's passes, with layouts
+  vector  AMD, road mlir: kernels on vectors that are whole tiles
+  gpu     AMD, road mlir: what one lane does
+  rocdl   AMD, road mlir: the same in LLVM's dialect
   llvm    LLVM IR; of the CPU as well
   ptx     assembly of NVIDIA's virtual machine
-  cubin   the binary; with -o DIR/ a file for each kernel, and kernels.json with what a launch must know
-  sass    the binary, disassembled
+  asm     assembly of AMD's chips
+  cubin   NVIDIA's binary; with -o DIR/ a file for each kernel, and kernels.json with what a launch must know
+  hsaco   AMD's, in the same way
+  sass    NVIDIA's binary, disassembled
   archive one file with all that another machine needs to run the program, without MLIR and Triton
           (aecompiler.saved_kernel.load)
 
@@ -53,7 +62,9 @@ def build_parser() -> Parser:
     parser = Parser(PROG, DESCRIPTION, epilog=EPILOG)
     parser.add_argument("file", metavar="FILE", nargs="?", help="the input; - reads MLIR from standard input")
     add = parser.add_argument_group("code").add_argument
-    add("--target", metavar="NAME", help="compile for this target: cpu, or nvidia:sm_90 and the like")
+    add(
+        "--target", metavar="NAME", help="compile for this target: cpu, nvidia:sm_90, amd:gfx942 and the like"
+    )
     add("--emit", metavar="FORM", choices=FORMS, help=f"print this form: {', '.join(FORMS)}")
     add(
         "-o", dest="output", metavar="FILE", default="-", help="write to this file (default: standard output)"
@@ -65,8 +76,8 @@ def build_parser() -> Parser:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="an option of the target's schedule, as block_q=128; of a kernel num_warps or num_stages; "
-        "repeatable",
+        help="an option of the target's schedule, as block_q=128; of a kernel num_warps or num_stages (AMD: "
+        "waves, and others); repeatable",
     )
     add = parser.add_argument_group("report").add_argument
     add(

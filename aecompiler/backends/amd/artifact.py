@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
-from aecompiler.backends.amd.code_metadata import metadata_of
+from aecompiler.backends.amd.kernel_arguments import arguments_of
+from aecompiler.backends.amd.resources import Resources, resources_of
 from aecompiler.backends.gpu import artifact as gpu
 
 
@@ -19,10 +20,9 @@ from aecompiler.backends.gpu import artifact as gpu
 class KernelCode(gpu.KernelCode):
     """One form of a kernel, compiled: `binary` is a code object (hsaco).
 
-    `shared`: bytes of local memory that a launch adds to the `static_shared` of the code. `arguments`: offset
-    and size of each in the segment of arguments, behind which the runtime may write some; `spans`: whether
-    the bytes behind each pointer are among them, after the parameters. Registers are those of a lane, scalar
-    registers of a wave; `scratch_bytes` of a lane.
+    `shared`: bytes of local memory that a launch adds to that of the code. `arguments`: offset and size of
+    each in the segment of arguments, behind which the runtime may write some; `spans`: whether the bytes
+    behind each pointer are among them, after the parameters. `resources`: what the assembly states.
     """
 
     FILES: ClassVar[Mapping[str, str]] = {"binary": "hsaco", "assembly": "amdgcn"}
@@ -31,25 +31,27 @@ class KernelCode(gpu.KernelCode):
     assembly: str
     spans: bool = False
     arguments: Sequence[Sequence[int]]
-    static_shared: int
-    vgprs: int
-    agprs: int
-    sgprs: int
-    vgpr_spills: int
-    sgpr_spills: int
-    scratch_bytes: int
+    resources: Resources
+
+    def facts(self) -> dict[str, Any]:
+        """What stands in the manifest."""
+        return {**super().facts(), "resources": dataclasses.asdict(self.resources)}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Self:
+        """The code of these facts and files."""
+        return super().of({**facts, "resources": Resources(**facts["resources"])}, blobs)
 
     @property
     def lds_bytes(self) -> int:
         """All local memory of a workgroup."""
-        return self.static_shared + self.shared
+        return self.resources.lds_bytes + self.shared
 
 
 def code_of(
-    symbol: str, assembly: str, hsaco: bytes, *, threads: int, shared: int, spans: bool = False
+    symbol: str, assembly: str, hsaco: bytes, *, threads: int, shared: int = 0, spans: bool = False
 ) -> KernelCode:
     """The code of a kernel, with what its assembly says of it."""
-    found = metadata_of(assembly, symbol)
     return KernelCode(
         symbol=symbol,
         binary=hsaco,
@@ -57,14 +59,8 @@ def code_of(
         threads=threads,
         shared=shared,
         spans=spans,
-        arguments=[list(place) for place in found.arguments],
-        static_shared=found.lds_bytes,
-        vgprs=found.vgprs,
-        agprs=found.agprs,
-        sgprs=found.sgprs,
-        vgpr_spills=found.vgpr_spills,
-        sgpr_spills=found.sgpr_spills,
-        scratch_bytes=found.scratch_bytes,
+        arguments=arguments_of(assembly, symbol),
+        resources=resources_of(assembly, symbol),
     )
 
 

@@ -172,7 +172,7 @@ def compile_text(text: str, name: str, target: AmdTarget, road: str, facts: Mapp
         return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
     with make_context(allow_unregistered_dialects=True):
         module = ir.Module.parse(text)
-        return mlir_road.compile_kernels(module, target, {name: facts})[name]
+        return mlir_road.compile_kernels(module, target, facts)[name]
 
 
 def compile_form(artifact: AmdArtifact, kernel: str, form: str) -> KernelCode:

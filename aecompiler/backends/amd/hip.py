@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,8 @@ from typing import Any
 from aecompiler.errors import BackendError
 
 LIBRARIES = ("libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5")
+
+_SIMULATE = "simulate=True of aec.compile, or --simulate of aec-run, needs none"
 
 _SUCCESS = 0
 _BUFFER_POINTER, _BUFFER_SIZE, _END = 1, 2, 3  # HIP_LAUNCH_PARAM_*
@@ -147,22 +148,18 @@ class Runtime:
 @functools.cache
 def runtime() -> Runtime:
     """The HIP runtime of this machine; `BackendError` where there is none, or no device."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.version.hip is None:
-        raise BackendError(
-            "no AMD GPU can be used here: torch is not built for ROCm (aec.compile(..., simulate=True) needs "
-            "no GPU)"
-        )
-    places = [str(Path(torch.__file__ or "").parent / "lib" / LIBRARIES[0])] if torch is not None else []
-    for name in (*places, *LIBRARIES):
+    try:
+        import torch
+    except ImportError as error:
+        raise BackendError(f"no AMD GPU can be used here: torch can't be imported: {error}") from None
+    if torch.version.hip is None:
+        raise BackendError(f"no AMD GPU can be used here: torch is not built for ROCm; {_SIMULATE}")
+    for name in (str(Path(torch.__file__ or "").parent / "lib" / LIBRARIES[0]), *LIBRARIES):
         with contextlib.suppress(OSError):
             library = ctypes.CDLL(name)
             break
     else:
-        raise BackendError(
-            "no AMD GPU can be used here: there is no HIP runtime, libamdhip64.so (aec.compile(..., "
-            "simulate=True) needs no GPU)"
-        )
+        raise BackendError(f"no AMD GPU can be used here: there is no {LIBRARIES[0]}; {_SIMULATE}")
     try:
         return Runtime(library)
     except AttributeError as error:

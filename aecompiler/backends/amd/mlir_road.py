@@ -1,4 +1,8 @@
-"""The road "mlir": kernels in Triton's dialect through upstream MLIR to code of our own."""
+"""The road "mlir": kernels in Triton's dialect through upstream MLIR to code of our own.
+
+Each level can be printed: `convert-tt-to-vector` makes whole tiles of `vector`, `amd-tt-to-lanes` what one
+lane does of them, which `codegen` makes code of.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aecompiler.backends.amd.artifact import KernelCode, code_of
-from aecompiler.backends.amd.codegen.compiler import compile_module
+from aecompiler.backends.amd.codegen.compiler import compile_module, llvm_text, lower_to_llvm
 from aecompiler.backends.amd.distribute.writer import SHARED_BYTES
 from aecompiler.backends.amd.target import AmdTarget
 from aecompiler.bindings import ir
@@ -17,37 +21,49 @@ from aecompiler.passes.pipeline import run_pipeline
 MATRIX_ROWS = 16
 """The rows of matrix instructions where nothing else is asked for."""
 
+TO_VECTORS = "builtin.module(convert-tt-to-vector)"
+"""The pipeline from kernels in Triton's dialect to vectors that are whole tiles."""
+
 
 def compile_kernels(
-    module: ir.Module, target: AmdTarget, facts: Mapping[str, Mapping[str, Any]]
+    module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], *, timeout: float = 0.0
 ) -> dict[str, KernelCode]:
-    """The code of the kernels (`tt.func`) of a module, which is changed; `facts` are those of the manifest.
+    """The code of the kernels (`tt.func`) of a module, which is changed.
 
-    Kernels take, behind their parameters, the bytes behind each pointer.
+    `facts` are those of the manifest, which all of the kernels have: `waves` and `options`. LLVM may take
+    `timeout` seconds (0: no limit). Kernels take, behind their parameters, the bytes behind each pointer.
     """
-    (first, *others) = facts.values()
-    assert all(each == first for each in others), "kernels of one module are compiled alike"
-    waves, options = first["waves"], first["options"]
-    run_pipeline(module, lanes_pipeline(target, waves, options))
+    waves = facts["waves"]
+    run_pipeline(module, lanes_pipeline(target, waves, facts["options"]))
     _check_local_memory(module, target)
     made = compile_module(
         module,
         target.chip,
         waves=waves,
-        waves_per_simd=options.get("waves_per_eu", 0),
+        waves_per_simd=_waves_per_simd(facts),
         fuse_multiply_add=True,
+        timeout=timeout,
     )
+    threads = target.wave_size * waves
     return {
-        name: code_of(
-            name,
-            kernel.assembly,
-            kernel.hsaco,
-            threads=target.wave_size * waves,
-            shared=0,
-            spans=True,
-        )
+        name: code_of(name, kernel.assembly, kernel.hsaco, threads=threads, spans=True)
         for name, kernel in made.items()
     }
+
+
+def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form: str) -> str:
+    """The kernels (`tt.func`) of a module, which is changed, at a level of this road.
+
+    `form` is "vector", "gpu", "rocdl" or "llvm".
+    """
+    waves = facts["waves"]
+    pipeline = TO_VECTORS if form == "vector" else lanes_pipeline(target, waves, facts["options"])
+    run_pipeline(module, pipeline)
+    if form == "llvm":
+        return llvm_text(module, target.chip, waves=waves, waves_per_simd=_waves_per_simd(facts))
+    if form == "rocdl":
+        module = lower_to_llvm(module, target.chip, waves=waves, waves_per_simd=_waves_per_simd(facts))
+    return f"{module}\n"
 
 
 def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any]) -> str:
@@ -56,6 +72,10 @@ def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any]) ->
     prefetch = "true" if options.get("num_stages", 2) > 1 else "false"
     chosen = f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch}"
     return f"builtin.module(amd-tt-to-lanes{{{chosen}}})"
+
+
+def _waves_per_simd(facts: Mapping[str, Any]) -> int:
+    return facts["options"].get("waves_per_eu", 0)
 
 
 def _check_local_memory(module: ir.Module, target: AmdTarget) -> None:
