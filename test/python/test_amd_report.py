@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from amd_lanes import attention, elementwise, module
+from triton_kernels import kernels
 
+from aecompiler.backends.amd import triton_road
+from aecompiler.backends.amd.artifact import code_of
 from aecompiler.backends.amd.codegen.compiler import compile_module
 from aecompiler.backends.amd.instruction_mix import KINDS, blocks_of, kind_of, loops_of, mix_of
 from aecompiler.backends.amd.occupancy import occupancy
+from aecompiler.backends.amd.report import KernelReport, report_of
 from aecompiler.backends.amd.resources import resources_of
 from aecompiler.backends.amd.simulator.text import parse_instruction
 from aecompiler.backends.amd.target import GFX90A, GFX942, GFX950, NAMED_TARGETS
@@ -175,3 +180,56 @@ def test_resources_are_those_of_the_kernel():
     assert found.vgprs == found.registers - 12 <= found.allocated_registers
     with pytest.raises(BackendError, match="no metadata of a kernel 'other'"):
         resources_of(assembly, "other")
+
+
+def report_on_attention(target=GFX942, **options) -> KernelReport:
+    pytest.importorskip("triton")
+    with make_context():
+        given = ir.Module.parse(module(attention(target)))
+        (kernel,) = compile_module(given, target.chip, waves=4, **options).values()
+    return report_of(code_of(kernel.name, kernel.assembly, kernel.hsaco, threads=256), target)
+
+
+def test_report_as_text():
+    report = report_on_attention(waves_per_simd=2)
+    text = report.text()
+    rows = dict(re.findall(r"^  (\S.{0,19}?) {2,}(\S.*)$", text, re.MULTILINE))
+    assert text.startswith("kernel attention for amd:gfx942\n")
+    assert rows["waves"] == "4"
+    assert re.fullmatch(r"\d+ vector, \d+ accumulation, \d+ scalar; 169 vector are taken", rows["registers"])
+    assert rows["spills"] == "0 vector, 0 scalar registers"
+    assert rows["scratch"] == "0 bytes of a lane"
+    assert rows["LDS"] == "4608 of 65536 bytes"
+    assert rows["workgroups of a CU"] == "2, 25% of its waves, estimated"
+    assert rows["limited by"].startswith("registers (registers 2, ")
+    main = report.loops[0]
+    for name, number in (("matrix", 16), ("matrix clocks", 256), ("vector clocks", main.vector_cycles)):
+        assert rows[name].split()[1] == str(number), name
+    assert rows["matrix share"].split()[1] == f"{main.matrix_share:.1%}"
+    assert "atomics" not in rows
+
+
+def test_report_as_json():
+    report = report_on_attention(GFX950)
+    found = json.loads(json.dumps(report.as_json()))
+    assert (found["kernel"], found["target"], found["waves"]) == ("attention", "amd:gfx950", 4)
+    assert (found["lds_bytes"], found["scratch_bytes"], found["vgpr_spills"]) == (4608, 0, 0)
+    assert found["occupancy"]["workgroups"] == report.occupancy.workgroups
+    assert found["loops"][0]["matrix"] == {"v_mfma_f32_16x16x32_f16": 8}
+    assert found["loops"][0]["kinds"]["barriers"] == 2
+    assert found["total"]["instructions"] == sum(found["total"]["kinds"].values())
+
+
+@TARGETS
+def test_report_on_code_by_triton(target):
+    """Its local memory is what a launch adds."""
+    pytest.importorskip("triton")
+    product = kernels()["f_0"]
+    options = dict.fromkeys(triton_road.OPTIONS, 0)
+    made = triton_road.compile_kernel(product.text, "f_0", target, waves=4, options=options)
+    report = report_of(made.code, target)
+    assert report.waves == 4
+    assert report.total.kinds["matrix"] > 0
+    assert report.total.kinds["other"] == report.total.unrated == 0
+    assert report.as_json()["lds_bytes"] == made.code.shared + made.code.resources.lds_bytes > 0
+    assert f"kernel f_0 for {target.name}" in report.text()
