@@ -69,7 +69,7 @@ class SimulatedExecutable:
             form = UNALIGNED if misaligned else ALIGNED
             code = self._artifact.code(name, form)
             given = [each.tensor.memory() if isinstance(each, Address) else each for each in values]
-            counts = simulate(self._parsed(name, form), given, (x, y, z), code.threads, code.lds_bytes)
+            counts = simulate(self._parsed(name, form), given, (x, y, z), code.threads, code.shared)
             made.append(SimulatedLaunch(name, (x, y, z), counts))
 
         return launch

@@ -170,14 +170,35 @@ class Places:
             if op.name in ("scf.for", "scf.while", "scf.if"):
                 for same in self._carried(op):
                     if is_tile(same[0]) and same[0] not in self.homes:
-                        k = next(
-                            (found for each in same[:2] if (found := factor_dim(each)) is not None), None
-                        )
-                        home = self._default(same[0]) if k is None else self._copied(same[-2], k)
-                        return self._set(same[0], home)
+                        return self._set(same[0], self._chosen(same))
             if op.name == "vector.multi_reduction" and op.operands[0] not in self.homes:
                 return self._set(op.operands[0], self._default(op.operands[0]))
         return False
+
+    def _chosen(self, same: list[ir.Value]) -> Layout:
+        """The home of what a loop or a branch hands on: where it goes to, or as factors are read, or any."""
+        if (home := self._destination(same[0], set())) is not None:
+            return home
+        k = next((found for each in same[:2] if (found := factor_dim(each)) is not None), None)
+        return self._default(same[0]) if k is None else self._copied(same[-2], k)
+
+    def _destination(self, value: ir.Value, seen: set[ir.Value]) -> Layout | None:
+        """The home of what a value becomes when it is handed on; None where that has none."""
+        if value in self.homes:
+            return self.homes[value]
+        if value in seen:
+            return None
+        seen.add(value)
+        for use in value.uses:
+            op, number = use.owner.operation, use.operand_number
+            if op.name != "scf.yield":
+                continue
+            parent = op.parent.operation
+            if parent.name == "scf.while":
+                continue
+            if (home := self._destination(parent.results[number], seen)) is not None:
+                return home
+        return None
 
     def _default(self, value: ir.Value) -> Layout:
         """A layout that suits memory where elements follow each other along the last dimension."""

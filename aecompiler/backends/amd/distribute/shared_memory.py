@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aecompiler.backends.amd.banks import BANK_BYTES, conflict_cycles
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.fragments import Fragment
-from aecompiler.backends.amd.distribute.layouts import Layout
+from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
 from aecompiler.bindings import arith, ir, load, vector
 
-BANK_BYTES = 4
 _ALIGNMENT = 16
 
 
@@ -90,8 +90,8 @@ class Staged:
 class Exchange:
     """Moves fragments through local memory."""
 
-    def __init__(self, memory: SharedMemory, position: Callable[[Layout, int], ir.Value]):
-        self.memory = memory
+    def __init__(self, memory: SharedMemory, banks: int, position: Callable[[Layout, int], ir.Value]):
+        self.memory, self.banks = memory, banks
         self.position = position
         """What the lane contributes to the index in a dimension of a layout, of i32."""
 
@@ -102,7 +102,7 @@ class Exchange:
         stored, bits = _stored(element)
         inner = reader.registers[0][0] if reader.registers else reader.rank - 1
         width, rows = layout.shape[inner], math.prod(layout.shape) // layout.shape[inner]
-        stride = width if rows == 1 else width + self._padding(width, reader.contiguous(inner), bits)
+        stride = width if rows == 1 else self._stride(inner, layout, reader, bits)
         buffer = self.memory.allocate(rows * stride, stored, bits)
         staged = Staged(buffer, inner, stride, element)
         order = _runs_along(layout, inner, staged.widest(bits))
@@ -141,13 +141,39 @@ class Exchange:
         self.memory.use(staged.buffer)
         return fr.fragment_of(layout, elements)
 
-    def _padding(self, width: int, run: int, bits: int) -> int:
-        """Elements behind a row of `width`: rows are an odd number of runs apart.
+    def _stride(self, inner: int, writer: Layout, reader: Layout, bits: int) -> int:
+        """How far apart rows are: lanes that read together meet in few banks, and then those that write.
 
-        Lanes that read a run each of neighbouring rows then meet no bank twice.
+        Runs of the reader that follow each other are put between rows, up to those of all banks.
         """
-        run_words, words = (max(1, each * bits // 8 // BANK_BYTES) for each in (run, width))
-        return 0 if words // run_words % 2 else run_words * BANK_BYTES * 8 // bits
+        width, run = reader.shape[inner], min(reader.contiguous(inner), 128 // bits)
+        run = max(run, BANK_BYTES * 8 // bits)
+
+        def conflicts(stride: int) -> tuple[int, int, int]:
+            reads, writes = (
+                self._conflicts(layout, inner, stride, bits, writes=is_writer)
+                for layout, is_writer in ((reader, False), (writer, True))
+            )
+            return reads, writes, stride
+
+        most = self.banks * BANK_BYTES * 8 // bits
+        return min(map(conflicts, range(width, width + most, run)))[-1]
+
+    def _conflicts(self, layout: Layout, inner: int, stride: int, bits: int, *, writes: bool) -> int:
+        """Conflict cycles of the first access; those of other registers are elsewhere in the same way."""
+        run = len(_runs_along(layout, inner, math.gcd(stride, 128 // bits))[0])
+        places = []
+        for lane in range(1 << LANE_BITS):
+            index = [0] * layout.rank
+            for bit, place in enumerate(layout.lanes):
+                if place is not None and lane >> bit & 1:
+                    index[place[0]] |= 1 << place[1]
+            row = 0
+            for dim, size in enumerate(layout.shape):
+                if dim != inner:
+                    row = row * size + index[dim]
+            places.append((row * stride + index[inner]) * bits // 8)
+        return conflict_cycles(places, self.banks, run * bits // 8, writes)
 
     def _row(self, staged: Staged, layout: Layout, index: Callable[[int], int]) -> int:
         row = 0

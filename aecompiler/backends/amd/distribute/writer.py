@@ -82,7 +82,7 @@ class Writer:
             marker = fr.integer(0, 1).owner
             self._entry = ir.InsertionPoint(marker)
             self.memory = SharedMemory(arena)
-            self.exchange = Exchange(self.memory, self.position)
+            self.exchange = Exchange(self.memory, self.choice.target.lds_banks, self.position)
             self.block(self.old)
             gpu.ReturnOp([])
         used = self.memory.place()

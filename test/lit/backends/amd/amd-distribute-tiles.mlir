@@ -3,18 +3,18 @@
 // RUN: aec-opt %s --pass-pipeline='builtin.module(amd-distribute-tiles{chip=gfx942 waves=2 matrix=32},canonicalize,cse)' | FileCheck %s --check-prefix=WIDE
 
 // The left factor goes to registers, since waves have rows of their own; the right one through local memory,
-// turned, with rows of 72 elements. Bytes behind each pointer are parameters.
+// turned, with rows of 80 elements. Bytes behind each pointer are parameters.
 // CHECK-LABEL: gpu.func @product(
 // CHECK-SAME:    %[[A:[^ ]+]]: !llvm.ptr<1>, %[[B:[^ ]+]]: !llvm.ptr<1>, %[[O:[^ ]+]]: !llvm.ptr<1>, %{{[^ ]+}}: i64,
 // CHECK-SAME:    %[[BYTES_A:[^ ]+]]: i64, %[[BYTES_B:[^ ]+]]: i64, %[[BYTES_O:[^ ]+]]: i64)
-// CHECK-SAME:    workgroup(%[[LDS:[^ ]+]] : memref<9216xi8, #gpu.address_space<workgroup>>) kernel
-// CHECK-SAME:    amd.shared_bytes = 9216 : i64
+// CHECK-SAME:    workgroup(%[[LDS:[^ ]+]] : memref<10240xi8, #gpu.address_space<workgroup>>) kernel
+// CHECK-SAME:    amd.shared_bytes = 10240 : i64
 // CHECK-SAME:    known_block_size = array<i32: 256, 1, 1>
 // CHECK:         %[[LEFT:[^ ]+]] = rocdl.make.buffer.rsrc %[[A]],
 // CHECK-COUNT-2: rocdl.raw.ptr.buffer.load %[[LEFT]], %{{.*}} : vector<4xi32>
 // CHECK:         %[[RIGHT:[^ ]+]] = rocdl.make.buffer.rsrc %[[B]],
 // CHECK-COUNT-4: rocdl.raw.ptr.buffer.load %[[RIGHT]], %{{.*}} : vector<2xi32>
-// CHECK:         %[[VIEW:[^ ]+]] = memref.view %[[LDS]][%{{.*}}][] : {{.*}} to memref<4608xf16, #gpu.address_space<workgroup>>
+// CHECK:         %[[VIEW:[^ ]+]] = memref.view %[[LDS]][%{{.*}}][] : {{.*}} to memref<5120xf16, #gpu.address_space<workgroup>>
 // CHECK-COUNT-4: vector.store %{{.*}}, %[[VIEW]]{{.*}} {alignment = 8 : i64} : {{.*}}, vector<4xf16>
 // CHECK-COUNT-8: vector.load %[[VIEW]]{{.*}} {alignment = 16 : i64} : {{.*}}, vector<8xf16>
 // CHECK-COUNT-16: amdgpu.mfma 16x16x16 %{{.*}} : vector<4xf16>, vector<4xf16>, vector<4xf32>
