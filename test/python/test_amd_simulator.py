@@ -451,3 +451,41 @@ def test_arguments_are_checked():
         simulate(program, [np.zeros((4, 4))[:, 1], None], 1, 64)
     with pytest.raises(SimulationError, match="no kernel named 'other'"):
         Program.parse("k:\n s_endpgm", "other", "gfx942")
+
+
+DIVIDE = """v_lshlrev_b32_e32 v20, 3, v0
+global_load_dwordx2 v[2:3], v20, s[2:3]
+global_load_dwordx2 v[4:5], v20, s[4:5]
+s_waitcnt vmcnt(0)
+v_div_scale_f64 v[6:7], s[10:11], v[4:5], v[4:5], v[2:3]
+v_rcp_f64_e32 v[8:9], v[6:7]
+v_fma_f64 v[10:11], -v[6:7], v[8:9], 1.0
+v_fma_f64 v[8:9], v[8:9], v[10:11], v[8:9]
+v_div_scale_f64 v[12:13], vcc, v[2:3], v[4:5], v[2:3]
+v_mul_f64 v[14:15], v[12:13], v[8:9]
+v_fma_f64 v[6:7], -v[6:7], v[14:15], v[12:13]
+v_div_fmas_f64 v[6:7], v[6:7], v[8:9], v[14:15]
+v_div_fixup_f64 v[2:3], v[6:7], v[4:5], v[2:3]
+global_store_dwordx2 v20, v[2:3], s[6:7]"""
+
+
+def test_divisions_in_f64_are_right_at_the_ends_of_the_range():
+    numbers = [0.0, -0.0, 1, -3.5, 1e-310, 5e-324, 2.3e-308, 7e300, -1e-300, 1.7e308, np.inf, -np.inf, np.nan]
+    x, y = (np.ravel(each) for each in np.meshgrid(numbers, numbers))
+    count = -(-x.size // 64) * 64
+    x, y = (np.concatenate([each, np.ones(count - x.size)]) for each in (x, y))
+    program = kernel(DIVIDE, pointers=3)
+    for first in range(0, count, 64):
+        part, out = slice(first, first + 64), np.zeros(64)
+        simulate(program, [np.copy(x[part]), np.copy(y[part]), out], 1, 64)
+        with np.errstate(all="ignore"):
+            want = x[part] / y[part]
+        np.testing.assert_allclose(out, want, rtol=3e-16, atol=5e-324)
+        assert np.array_equal(np.signbit(out), np.signbit(want) & ~np.isnan(want))
+
+
+def test_leading_bits_of_the_sign_are_counted():
+    shifted = result_of("v_lshlrev_b32_e32 v1, v0, v0\nv_ffbh_i32_e32 v1, v1")
+    numbers = (np.arange(64) << np.arange(64) % 32) & 0xFFFFFFFF
+    numbers = np.where(numbers >> 31, ~numbers & 0xFFFFFFFF, numbers)
+    assert [int(each) for each in shifted] == [32 - int(n).bit_length() if n else 0xFFFFFFFF for n in numbers]

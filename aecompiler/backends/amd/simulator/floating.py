@@ -8,6 +8,7 @@ kernels.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -94,60 +95,94 @@ def _maximum_nan(a: Any, b: Any) -> Any:
 _NO_LANES = np.zeros(64, bool)
 
 
+@dataclass(frozen=True)
+class _Division:
+    """Where the steps of a division take special care, for a float type: powers of two."""
+
+    type: Any
+    smallest: int
+    """The smallest normal number."""
+    far: int
+    """How far apart the sizes of a numerator and a denominator may be."""
+    shift: int
+    """What is scaled by."""
+    low: int
+    """Up to where numerators are scaled."""
+    underflow: int
+    """How far a numerator is below its denominator where their quotient is 0."""
+
+
+_DIVISIONS = {"f": _Division(F, -126, 96, 64, -103, 150), "d": _Division(D, -1022, 768, 128, -969, 1075)}
+
+
 def _ordinary(denominator: Any, numerator: Any) -> bool:
     """Whether both are so far from the ends of f32's range that their quotient takes no special care."""
     sizes = np.abs(np.broadcast_arrays(denominator, numerator))
     return bool(sizes.min() > 2.0**-40 and sizes.max() < 2.0**40)
 
 
-def div_fixup(quotient: Any, denominator: Any, numerator: Any) -> Any:
-    """v_div_fixup_f32: the quotient with its sign, and the special cases of a division."""
-    denominator, numerator = np.asarray(denominator, F), np.asarray(numerator, F)
-    if _ordinary(denominator, numerator):
-        return np.copysign(quotient, denominator * numerator)
-    negative = np.signbit(denominator) ^ np.signbit(numerator)
-    result = np.where(negative, -np.abs(quotient), np.abs(quotient))
-    infinite, zero = np.where(negative, F(-np.inf), F(np.inf)), np.where(negative, F(-0.0), F(0.0))
-    gap = np.frexp(numerator)[1] - np.frexp(denominator)[1]
-    result = np.where(gap < -150, zero, result)
-    result = np.where((denominator == 0) | np.isinf(numerator), infinite, result)
-    result = np.where(np.isinf(denominator) | (numerator == 0), zero, result)
-    undefined = (denominator == 0) & (numerator == 0) | np.isinf(denominator) & np.isinf(numerator)
-    return np.where(undefined | np.isnan(denominator) | np.isnan(numerator), F(np.nan), result)
+def div_fixup(kind: str) -> Callable[[Any, Any, Any], Any]:
+    """v_div_fixup_f32, _f64: the quotient with its sign, and the special cases of a division."""
+    rules = _DIVISIONS[kind]
+    number = rules.type
+
+    def fixed(quotient: Any, denominator: Any, numerator: Any) -> Any:
+        denominator, numerator = np.asarray(denominator, number), np.asarray(numerator, number)
+        if _ordinary(denominator, numerator):
+            return np.copysign(quotient, denominator * numerator)
+        negative = np.signbit(denominator) ^ np.signbit(numerator)
+        result = np.where(negative, -np.abs(quotient), np.abs(quotient))
+        infinite = np.where(negative, number(-np.inf), number(np.inf))
+        zero = np.where(negative, number(-0.0), number(0.0))
+        result = np.where(np.isnan(quotient), infinite, result)  # it has left the range on its way
+        gap = np.frexp(numerator)[1] - np.frexp(denominator)[1]
+        result = np.where(gap < -rules.underflow, zero, result)
+        result = np.where((denominator == 0) | np.isinf(numerator), infinite, result)
+        result = np.where(np.isinf(denominator) | (numerator == 0), zero, result)
+        undefined = (denominator == 0) & (numerator == 0) | np.isinf(denominator) & np.isinf(numerator)
+        return np.where(undefined | np.isnan(denominator) | np.isnan(numerator), number(np.nan), result)
+
+    return fixed
 
 
-def div_scale(value: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
-    """v_div_scale_f32: `value` (one of the others), scaled where the division would leave the range of f32.
+def div_scale(kind: str, value: Any, denominator: Any, numerator: Any) -> tuple[Any, Any]:
+    """v_div_scale_f32, _f64: `value` (one of the others), scaled where a division would leave the range.
 
-    Returns it and a mask of lanes whose quotient v_div_fmas_f32 scales back.
+    Returns it and a mask of lanes whose quotient v_div_fmas scales back.
     """
     if _ordinary(denominator, numerator):
         return value, _NO_LANES
+    rules = _DIVISIONS[kind]
+    number = rules.type
     value, denominator, numerator = (np.broadcast_to(x, 64) for x in (value, denominator, numerator))
-    tiny = F(2.0**-126)
+    tiny = number(2.0**rules.smallest)
     gap = np.frexp(numerator)[1] - np.frexp(denominator)[1]
-    inverse_denormal = np.abs(F(1) / denominator) < tiny
+    inverse_denormal = np.abs(number(1) / denominator) < tiny
     quotient_denormal = np.abs(numerator / denominator) < tiny
     of_denominator, of_numerator = value == denominator, value == numerator
-    up, down = value * F(2.0**64), value * F(2.0**-64)
+    up, down = value * number(2.0**rules.shift), value * number(2.0**-rules.shift)
     cases = [
-        ((numerator == 0) | (denominator == 0), np.full(64, np.nan, F), False),
-        (gap >= 96, np.where(of_denominator, up, value), True),
+        ((numerator == 0) | (denominator == 0), np.full(64, np.nan, number), False),
+        (gap >= rules.far, np.where(of_denominator, up, value), True),
         (np.abs(denominator) < tiny, up, False),
-        (inverse_denormal & quotient_denormal, np.where(of_denominator, up, value), True),
+        (inverse_denormal & quotient_denormal, np.where(of_denominator, down, value), True),
         (inverse_denormal, down, False),
         (quotient_denormal, np.where(of_numerator, up, value), True),
-        (np.abs(numerator) < F(2.0**-103), up, False),
+        (np.abs(numerator) < number(2.0**rules.low), up, False),
     ]
     result = np.select([case[0] for case in cases], [case[1] for case in cases], value)
     scaled = np.select([case[0] for case in cases], [np.full(64, case[2]) for case in cases], False)
-    return result.astype(F), scaled
+    return result.astype(number), scaled
 
 
-def div_fmas(a: Any, b: Any, c: Any, scaled: np.ndarray) -> Any:
-    """v_div_fmas_f32: a * b + c, scaled back where v_div_scale_f32 has scaled."""
-    result = fma(a, b, c)
-    return np.where(scaled, result * np.where(np.abs(c) >= 1, 2.0**64, 2.0**-64), result)
+def div_fmas(kind: str, a: Any, b: Any, c: Any, scaled: np.ndarray | None) -> Any:
+    """v_div_fmas_f32, _f64: a * b + c, scaled back where v_div_scale has scaled."""
+    rules = _DIVISIONS[kind]
+    result = (_fma_double if kind == "d" else fma)(a, b, c)
+    if scaled is None:
+        return result
+    back = np.where(np.abs(c) >= 1, 2.0**rules.shift, 2.0**-rules.shift)
+    return np.where(scaled, result * back, result).astype(rules.type)
 
 
 def _unary(suffix: str, kind: str) -> dict[str, tuple[str, Callable]]:
@@ -242,7 +277,8 @@ FLOATS: dict[str, tuple[str, Callable]] = {
     "v_cvt_pk_bf16_f32": ("u=ff", lambda a, b: to_bfloat16(a) | to_bfloat16(b) << U(16)),
     "v_cvt_pk_f16_f32": ("u=ff", lambda a, b: to_half(a) | to_half(b) << U(16)),
     "v_cvt_pkrtz_f16_f32": ("u=ff", lambda a, b: half_toward_zero(a) | half_toward_zero(b) << U(16)),
-    "v_div_fixup_f32": ("f=fff", div_fixup),
+    "v_div_fixup_f32": ("f=fff", div_fixup("f")),
+    "v_div_fixup_f64": ("d=ddd", div_fixup("d")),
     "v_dot2_f32_f16": ("f=uuf", lambda a, b, c: _dot_halves(a, b, c)),
     "v_dot2c_f32_f16": ("f=uuf", lambda a, b, c: _dot_halves(a, b, c)),
 }

@@ -89,15 +89,19 @@ def _entry(assembly: str, kernel: str) -> tuple[tuple[Argument, ...], dict[str, 
     raise SimulationError(f"the metadata of the assembly has no kernel named '{kernel}'")
 
 
+_SEGMENT_ALIGNMENT = 16
+
+
 def pack_arguments(
     metadata: Metadata, values: Sequence[Any], grid: Sequence[int], threads: int, lds_bytes: int
 ) -> np.ndarray:
     """The argument segment: `values` are addresses for pointers, integers or floats for the others.
 
-    Pointers at the end of the list that have no value are null: Triton adds two for scratch memory.
+    Pointers at the end of the list that have no value are null: Triton adds two for scratch memory. The
+    segment is a multiple of what it is aligned to: LLVM makes loads that read such a piece as a whole.
     """
     explicit = [argument for argument in metadata.arguments if not argument.kind.startswith("hidden_")]
-    segment = bytearray(metadata.kernarg_bytes)
+    segment = bytearray(-(-metadata.kernarg_bytes // _SEGMENT_ALIGNMENT) * _SEGMENT_ALIGNMENT)
     if len(values) > len(explicit):
         raise SimulationError(f"the kernel takes {len(explicit)} arguments, got {len(values)}")
     for position, argument in enumerate(explicit):

@@ -82,10 +82,10 @@ def build_packed(instruction: Instruction) -> Run | None:
         return _mixed(instruction)
     if name == "v_pack_b32_f16":
         return _pack(instruction)
-    if name == "v_div_scale_f32":
-        return _divide_scale(instruction)
-    if name == "v_div_fmas_f32":
-        return _divide_fmas(instruction)
+    if name in ("v_div_scale_f32", "v_div_scale_f64"):
+        return _divide_scale(instruction, "d" if name.endswith("64") else "f")
+    if name in ("v_div_fmas_f32", "v_div_fmas_f64"):
+        return _divide_fmas(instruction, "d" if name.endswith("64") else "f")
     if name.startswith(("v_cmp_", "v_cmpx_")):
         return compare(instruction)
     return None
@@ -244,29 +244,29 @@ def _pack(instruction: Instruction) -> Run:
     return run
 
 
-def _divide_scale(instruction: Instruction) -> Run:
+def _divide_scale(instruction: Instruction, kind: str) -> Run:
     refuse_modifiers(instruction, set())
     destination, out, *sources = instruction.operands
-    reads = [read_vector(text, "f") for text in sources]
-    write, write_mask = write_vector(destination, "f"), write_scalar(out, 2)
+    reads = [read_vector(text, kind) for text in sources]
+    write, write_mask = write_vector(destination, kind), write_scalar(out, 2)
 
     def run(wave: Wave) -> None:
-        result, scaled = div_scale(*(read(wave) for read in reads))
+        result, scaled = div_scale(kind, *(read(wave) for read in reads))
         write(wave, result)
         write_mask(wave, to_bits(scaled & wave.mask))
 
     return run
 
 
-def _divide_fmas(instruction: Instruction) -> Run:
+def _divide_fmas(instruction: Instruction, kind: str) -> Run:
     refuse_modifiers(instruction, set())
-    reads, vcc = [read_vector(text, "f") for text in instruction.operands[1:]], read_scalar("vcc", 2)
-    write = write_vector(instruction.operands[0], "f")
+    reads, vcc = [read_vector(text, kind) for text in instruction.operands[1:]], read_scalar("vcc", 2)
+    write = write_vector(instruction.operands[0], kind)
 
     def run(wave: Wave) -> None:
         a, b, c = (read(wave) for read in reads)
         scaled = vcc(wave)
-        write(wave, div_fmas(a, b, c, to_lanes(scaled)) if scaled else fma(a, b, c))
+        write(wave, div_fmas(kind, a, b, c, to_lanes(scaled) if scaled else None))
 
     return run
 

@@ -22,7 +22,7 @@ from aecompiler.backends.amd.target import AmdTarget, target_of
 
 AT_BARRIER, AT_END = 1, 2
 _OWN_CHECK = ("global_load", "flat_load", "buffer_load", "ds_read", "ds_bpermute", "ds_permute", "ds_swizzle")
-_READS_VCC = {"s_cbranch_vccz", "s_cbranch_vccnz", "v_div_fmas_f32"}
+_READS_VCC = {"s_cbranch_vccz", "s_cbranch_vccnz", "v_div_fmas_f32", "v_div_fmas_f64"}
 
 
 @dataclass

@@ -107,6 +107,11 @@ def _first_bit_high(value: Any) -> Any:
     return np.where(value == 0, U(0xFFFFFFFF), (32 - np.frexp(value)[1]).astype(U))
 
 
+def _first_bit_of_sign(value: Any) -> Any:
+    """The bits at the top that are those of the sign, all ones where these are all bits."""
+    return _first_bit_high((value ^ (value >> S(31))).view(U))
+
+
 def _first_bit_low(value: Any) -> Any:
     return np.where(value == 0, U(0xFFFFFFFF), np.bitwise_count((value & -value) - U(1)).astype(U))
 
@@ -131,6 +136,7 @@ _INTEGERS: dict[str, tuple[str, Callable]] = {
     "v_not_b32": ("u=u", lambda a: ~a),
     "v_bfrev_b32": ("u=u", _reverse),
     "v_ffbh_u32": ("u=u", _first_bit_high),
+    "v_ffbh_i32": ("u=i", _first_bit_of_sign),
     "v_ffbl_b32": ("u=u", _first_bit_low),
     "v_add_u32": ("u=uu", _ADD),
     "v_sub_u32": ("u=uu", _SUBTRACT),
