@@ -239,7 +239,7 @@ SAMPLES = {
         _matmul("matmul-f16", "fp16", (64, 64, 32), (64, 40, 75), matrix_instr_nonkdim=16, num_stages=2),
         _matmul("matmul-bf16", "bf16", (64, 64, 32), (64, 64, 64), matrix_instr_nonkdim=32, num_stages=1),
         _matmul("matmul-f32", "fp32", (32, 32, 32), (32, 32, 64), matrix_instr_nonkdim=16, num_stages=1),
-        _matmul("matmul-f32-wide", "fp32", (64, 64, 16), (64, 64, 33), matrix_instr_nonkdim=32, num_stages=2),
+        _matmul("matmul-f32-wide", "fp32", (64, 64, 16), (70, 70, 37), matrix_instr_nonkdim=32, num_stages=2),
         _matmul(
             "matmul-f16-stages", "fp16", (64, 64, 64), (64, 64, 256), matrix_instr_nonkdim=16, num_stages=3
         ),
@@ -257,6 +257,6 @@ SAMPLES = {
         _attention("attention-f16", "fp16", 100, False, matrix_instr_nonkdim=16, num_stages=1),
         _attention("attention-bf16", "bf16", 128, True, matrix_instr_nonkdim=32, num_stages=2),
         _attention("attention-f16-wide", "fp16", 128, False, matrix_instr_nonkdim=32, num_stages=1),
-        _attention("attention-bf16-small", "bf16", 65, True, matrix_instr_nonkdim=16, num_stages=2),
+        _attention("attention-bf16-small", "bf16", 129, True, matrix_instr_nonkdim=16, num_stages=2),
     )
 }

@@ -312,6 +312,12 @@ ds_read_b32 v1, v2
 s_waitcnt lgkmcnt(0)"""
 
 
+def test_loads_into_local_memory_are_spelled_in_two_ways():
+    code = TO_LOCAL.format(wait="s_waitcnt vmcnt(0)", barrier="", other="0")
+    old = code.replace("global_load_lds_dword v3, s[2:3]", "global_load_dword v3, s[2:3] lds")
+    assert not result_of(old, 64, chip="gfx90a", lds_bytes=256).any()
+
+
 def test_loads_into_local_memory_need_vmcnt_and_a_barrier():
     wait, barrier = "s_waitcnt vmcnt(0)", "s_barrier"
     assert not result_of(TO_LOCAL.format(wait=wait, barrier=barrier, other="0x100"), 128, lds_bytes=512).any()

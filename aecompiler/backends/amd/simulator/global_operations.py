@@ -3,7 +3,8 @@ memory.
 
 A raw buffer access takes part word by word: words whose offset, from the vector register and the instruction,
 lies beyond the descriptor's num_records read as zero and aren't stored. Whether the scalar offset counts in
-this check differs between chips and modes, so that an access that depends on it is an error.
+this check differs between chips and modes, so that an access that depends on it is an error. A stride in the
+descriptor is taken for that of the cache's swizzle where its bit is set, and refused elsewhere.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def build_global(instruction: Instruction, target: AmdTarget) -> Run | None:
         data = "" if to_local else operands.pop(0)
         locate = _buffer(instruction, operands, width)
     else:
-        refuse_modifiers(instruction, _CACHE | {"offset"})
+        refuse_modifiers(instruction, _CACHE | {"offset", "lds"})
         data = "" if to_local else operands.pop(1 if stored else 0)
         locate = _flat(instruction, operands)
     unit = "flat" if kind == "flat" else "vmem"
@@ -111,6 +112,8 @@ def _buffer(instruction: Instruction, operands: list[str], width: int) -> Locate
 
     def locate(wave: Wave) -> tuple[np.ndarray, np.ndarray | None]:
         low, high, records, _ = wave.scalar[first : first + 4]
+        if high >> 16 & 0x3FFF and not high >> 30 & 1:
+            raise SimulationError("a buffer with a stride isn't modelled", instruction)
         base, extra = low | (high & 0xFFFF) << 32, soffset(wave)
         offsets = np.zeros(64, np.uint64) + fixed if words is None else words(wave).astype(np.uint64) + fixed
         if not wave.full:

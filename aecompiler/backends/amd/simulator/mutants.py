@@ -44,8 +44,8 @@ class Mutant:
 class Verdict:
     """What became of a mutant, and why.
 
-    `outcome`: "error" (a rule was broken), "wrong" (other bytes), "equivalent", or "survived", where the
-    change had an effect that no result shows.
+    `outcome`: "error" (a rule was broken), "wrong" (other bytes), "equivalent", "unreached" (the changed
+    instruction was never executed), or "survived", where the change had an effect that no result shows.
     """
 
     outcome: str
@@ -65,7 +65,16 @@ def _found(program: Program, opcode: str) -> Iterator[Instruction]:
 def without_barriers(program: Program) -> Iterator[Mutant]:
     """For each barrier the program without it."""
     for instruction in _found(program, "s_barrier"):
-        yield Mutant(_replace(program, instruction.index, lambda wave: None), instruction, "removed")
+        mutant = Mutant(program, instruction, "removed")
+        mutant.program = _replace(program, instruction.index, _no_barrier(mutant))
+        yield mutant
+
+
+def _no_barrier(mutant: Mutant) -> Callable[[Wave], object]:
+    def step(wave: Wave) -> None:
+        mutant.executions += 1
+
+    return step
 
 
 def with_raised_waits(program: Program) -> Iterator[Mutant]:
@@ -78,23 +87,21 @@ def with_raised_waits(program: Program) -> Iterator[Mutant]:
             raised = {**counts, counter: count + 1}
             if raised[counter] >= LARGEST[counter]:
                 del raised[counter]
-            left: list[Operation] = []
-            step = _raised_wait(instruction, counts, raised, left)
-            change = f"{counter}({count}) to {counter}({count + 1})"
-            yield Mutant(_replace(program, instruction.index, step), instruction, change, left)
+            mutant = Mutant(program, instruction, f"{counter}({count}) to {counter}({count + 1})")
+            mutant.program = _replace(program, instruction.index, _raised_wait(mutant, counts, raised))
+            yield mutant
 
 
-def _raised_wait(
-    instruction: Instruction, counts: dict[str, int], raised: dict[str, int], left: list[Operation]
-) -> Callable[[Wave], object]:
+def _raised_wait(mutant: Mutant, counts: dict[str, int], raised: dict[str, int]) -> Callable[[Wave], object]:
     """A wait with other counts that keeps in `left` what it doesn't wait for."""
-    run = build_wait(instruction, raised)
+    run = build_wait(mutant.instruction, raised)
 
     def step(wave: Wave) -> None:
         complete = wave.counters.complete(counts.get("vmcnt"), counts.get("lgkmcnt"))
         fewer = wave.counters.complete(raised.get("vmcnt"), raised.get("lgkmcnt"))
         kept = {id(operation) for operation in fewer}
-        left.extend(operation for operation in complete if id(operation) not in kept)
+        mutant.left.extend(operation for operation in complete if id(operation) not in kept)
+        mutant.executions += 1
         run(wave)
 
     return step
@@ -145,6 +152,8 @@ def judge(mutant: Mutant, run: Callable[[Program], bool]) -> Verdict:
         return Verdict("error", str(error))
     if not right:
         return Verdict("wrong", "the results differ")
+    if not mutant.executions:
+        return Verdict("unreached", "it was never executed")
     return Verdict("survived" if mutant.effects else "equivalent", _why_equivalent(mutant))
 
 
