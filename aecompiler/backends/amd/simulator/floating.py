@@ -2,7 +2,7 @@
 
 Transcendental functions are correctly rounded here, up to numpy's error; the hardware's have an error of
 about one unit in the last place. Denormal numbers are kept, as the modes say that LLVM chooses for compute
-kernels.
+kernels, but for special functions in f32, which take and give 0 for them (AMD's ISA documents).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 F, D, H, U, S = np.float32, np.float64, np.float16, np.uint32, np.int32
+_TINY = F(2.0**-126)
 
 
 def to_bfloat16(value: Any) -> Any:
@@ -185,6 +186,16 @@ def div_fmas(kind: str, a: Any, b: Any, c: Any, scaled: np.ndarray | None) -> An
     return np.where(scaled, result * back, result).astype(rules.type)
 
 
+def _flushing(function: Callable) -> Callable:
+    """`function` with 0 for denormal numbers before and after it, as special functions in f32 have it."""
+
+    def flushed(a: Any) -> Any:
+        a = np.asarray(a, F)
+        return np.where(np.abs(a) < _TINY, np.copysign(F(0), a), a)
+
+    return lambda a: flushed(function(flushed(a)))
+
+
 def _unary(suffix: str, kind: str) -> dict[str, tuple[str, Callable]]:
     """Operations of one source for one float type."""
     number: Any = {"f": F, "h": H, "d": D}[kind]
@@ -203,6 +214,8 @@ def _unary(suffix: str, kind: str) -> dict[str, tuple[str, Callable]]:
         "cos": lambda a: np.cos(2 * np.pi * np.asarray(a).astype(D)).astype(number),
         "frexp_mant": _mantissa,
     }
+    if kind == "f":
+        functions |= {name: _flushing(functions[name]) for name in ("exp", "log", "rcp", "sqrt", "rsq")}
     return {f"v_{name}_{suffix}": (f"{kind}={kind}", function) for name, function in functions.items()}
 
 

@@ -202,8 +202,9 @@ def _mixed(instruction: Instruction) -> Run:
     destination, *sources = instruction.operands
     is_half, upper = instruction.bits("op_sel_hi", 3, False), instruction.bits("op_sel", 3, False)
     reads: list[Read] = []
-    for text, half, high in zip(sources, is_half, upper, strict=True):
-        words = read_words(bare(text))
+    for source, half, high in zip(sources, is_half, upper, strict=True):
+        text = f"-|{source[4:-1]}|" if source.startswith("neg(") else source  # a constant, such as neg(0)
+        words = _half_operand(bare(text)) if half else read_words(bare(text))
 
         def as_half(wave: Wave, words: Read = words, high: bool = high) -> Any:
             return _half(words(wave), high).view(H).astype(F)
