@@ -495,3 +495,11 @@ def test_leading_bits_of_the_sign_are_counted():
     numbers = (np.arange(64) << np.arange(64) % 32) & 0xFFFFFFFF
     numbers = np.where(numbers >> 31, ~numbers & 0xFFFFFFFF, numbers)
     assert [int(each) for each in shifted] == [32 - int(n).bit_length() if n else 0xFFFFFFFF for n in numbers]
+
+
+def test_constants_of_mixed_sums_are_of_the_type_of_the_operand():
+    code = "v_cvt_f32_u32_e32 v2, v0\nv_fma_mix_f32 v1, -v2, 1.0, {c} op_sel_hi:[0,{half},0]"
+    halves = result_of(code.format(c="2.0", half=1)).view(np.float32)
+    singles = result_of(code.format(c="neg(2.0)", half=0)).view(np.float32)
+    assert np.array_equal(halves, 2.0 - LANE)
+    assert np.array_equal(singles, -2.0 - LANE)

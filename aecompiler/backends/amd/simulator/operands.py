@@ -80,9 +80,16 @@ def is_vector(text: str) -> bool:
 
 def bare(text: str) -> str:
     """`text` without the signs and bars that modify its value."""
+    if text.startswith("neg("):  # of a constant
+        return text[4:-1].strip("|")
     if re.fullmatch(r"-[\d.].*", text):
         return text
     return text.lstrip("-").strip("|")
+
+
+def is_negated(text: str) -> bool:
+    """Whether an operand's value is negated after it is read."""
+    return bare(text) != text and text.startswith(("-", "neg("))
 
 
 def register_mask(text: str) -> int:
@@ -194,7 +201,7 @@ def read_vector(text: str, kind: str, words: Read | None = None) -> Read:
     `words` reads the bits instead of the registers that the text names: lanes permuted or parts selected.
     """
     inner = bare(text)
-    negative, absolute = inner != text and text.startswith("-"), "|" in text
+    negative, absolute = is_negated(text), "|" in text
     if kind in "qld":
         value = constant(inner)
         if kind == "d" and value is not None and not re.search(r"\.", inner) and "0x" in inner:
@@ -213,7 +220,7 @@ def read_vector(text: str, kind: str, words: Read | None = None) -> Read:
         else:
             read = lambda wave: wave.floats[row]  # noqa: E731
     else:
-        read = _typed(words or read_words(_half_constant(inner) if kind == "h" else inner), kind)
+        read = _typed(words or read_words(half_constant(inner) if kind == "h" else inner), kind)
     if not (negative or absolute):
         return read
     if kind not in "fhd":
@@ -223,7 +230,7 @@ def read_vector(text: str, kind: str, words: Read | None = None) -> Read:
     return lambda wave: -read(wave)
 
 
-def _half_constant(text: str) -> str:
+def half_constant(text: str) -> str:
     """A float constant of a 16-bit operand as the integer of its bits."""
     if re.fullmatch(r"-?\d+\.\d*", text):
         return str(int(np.float16(float(text)).view(np.uint16)))

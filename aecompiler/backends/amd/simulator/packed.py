@@ -28,6 +28,8 @@ from aecompiler.backends.amd.simulator.operands import (
     Run,
     bare,
     constant,
+    half_constant,
+    is_negated,
     is_vector,
     read_scalar,
     read_vector,
@@ -202,9 +204,8 @@ def _mixed(instruction: Instruction) -> Run:
     destination, *sources = instruction.operands
     is_half, upper = instruction.bits("op_sel_hi", 3, False), instruction.bits("op_sel", 3, False)
     reads: list[Read] = []
-    for source, half, high in zip(sources, is_half, upper, strict=True):
-        text = f"-|{source[4:-1]}|" if source.startswith("neg(") else source  # a constant, such as neg(0)
-        words = _half_operand(bare(text)) if half else read_words(bare(text))
+    for text, half, high in zip(sources, is_half, upper, strict=True):
+        words = read_words(half_constant(bare(text)) if half else bare(text))
 
         def as_half(wave: Wave, words: Read = words, high: bool = high) -> Any:
             return _half(words(wave), high).view(H).astype(F)
@@ -212,7 +213,7 @@ def _mixed(instruction: Instruction) -> Run:
         read: Read = as_half if half else _as_floats(words)
         if "|" in text:
             read = _absolute(read)
-        reads.append(_signed(read, bare(text) != text and text.startswith("-")))
+        reads.append(_signed(read, is_negated(text)))
     if instruction.opcode == "v_fma_mix_f32":
         write = write_vector(destination, "f")
         return lambda wave: write(wave, fma(*(read(wave) for read in reads)))

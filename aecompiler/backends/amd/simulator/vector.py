@@ -17,6 +17,7 @@ from aecompiler.backends.amd.simulator.floating import FLOATS
 from aecompiler.backends.amd.simulator.operands import (
     Read,
     Run,
+    is_negated,
     read_scalar,
     read_vector,
     read_words,
@@ -328,7 +329,7 @@ def build_masked(instruction: Instruction) -> Run | None:
 def _select(instruction: Instruction) -> Run:
     """v_cndmask_b32: the second source where the mask is set."""
     operands = instruction.operands
-    kind = "f" if any("|" in text or text.startswith("-v") for text in operands[1:3]) else "u"
+    kind = "f" if any("|" in text or is_negated(text) for text in operands[1:3]) else "u"
     special: list[Read | None] = [None, None]
     write_lanes = None
     if instruction.encoding == "dpp":
