@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
+from aecompiler.backends.isolated_calls import WRITTEN
 from aecompiler.backends.triton import complaints
 from aecompiler.backends.triton.complaints import Source
 from aecompiler.backends.triton.spellings import Version, respell
@@ -28,9 +29,6 @@ from aecompiler.errors import BackendError, CompileError, ResourceError
 
 Stage = Literal["ttir", "ttgir"]
 """How far a text is: hardware-neutral, for all of Triton's passes, or with layouts, for none but its last."""
-
-WRITTEN = "written"
-"""The file in a compilation's folder with what Triton wrote, for a parent process when this one dies."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 
 from aecompiler.backends.amd.codegen import toolchain
-from aecompiler.backends.amd.codegen.isolation import call_isolated, report
 from aecompiler.backends.amd.codegen.spellings import respell
 from aecompiler.backends.amd.codegen.toolchain import Code
+from aecompiler.backends.isolated_calls import ProcessEnded, call_isolated, report_progress
 from aecompiler.errors import BackendError
 
 
@@ -39,7 +38,10 @@ def generate(
     arguments = (lowered, chip, fuse_multiply_add, only_text)
     if not isolated:
         return _generate(*arguments)
-    return call_isolated(_generate, *arguments, explain=toolchain.explain, timeout=timeout)
+    try:
+        return call_isolated(_generate, *arguments, timeout=timeout)
+    except ProcessEnded as end:
+        raise _ended(end) from None
 
 
 def generate_from_text(
@@ -49,12 +51,20 @@ def generate_from_text(
     arguments = (text, chip, fuse_multiply_add)
     if not isolated:
         return _generate_from_text(*arguments)
-    explain = functools.partial(toolchain.explain, text=text)
-    return call_isolated(_generate_from_text, *arguments, explain=explain, timeout=timeout)
+    try:
+        return call_isolated(_generate_from_text, *arguments, timeout=timeout)
+    except ProcessEnded as end:
+        raise _ended(end, text) from None
+
+
+def _ended(end: ProcessEnded, text: str = "") -> BackendError:
+    """The end of a process as an error of what it was doing, with what LLVM said before."""
+    said = toolchain.explain(end.written, text)
+    return BackendError(f"{end.doing or 'code generation'}: {said or end.how}")
 
 
 def _generate(lowered: bytes, chip: str, fuse_multiply_add: bool, only_text: bool) -> Generated:
-    report(f"MLIR's translation to LLVM IR for {chip}")
+    report_progress(f"MLIR's translation to LLVM IR for {chip}")
     text = respell(_translated(lowered))
     return (
         Generated(llvm_text=text, codes={})
@@ -77,11 +87,11 @@ def _translated(lowered: bytes) -> str:
 
 def _refusal(text: str, chip: str) -> str:
     """Why LLVM does not read `text`; asked in another process, which LLVM may end after it has said so."""
-    explain = functools.partial(toolchain.explain, text=text)
     try:
-        return explain(call_isolated(toolchain.refusal_of, text, chip, explain=explain))
-    except BackendError as error:
-        return str(error).removeprefix("LLVM: ")
+        said = call_isolated(toolchain.refusal_of, text, chip)
+    except ProcessEnded as end:
+        said = end.written
+    return toolchain.explain(said, text)
 
 
 def _generate_from_text(text: str, chip: str, fuse_multiply_add: bool) -> Generated:
@@ -91,7 +101,7 @@ def _generate_from_text(text: str, chip: str, fuse_multiply_add: bool) -> Genera
         raise BackendError("expects a gpu.module with a kernel")
     for name in names:
         doing = f"kernel '{name}' for {chip}"
-        report(doing)
+        report_progress(doing)
         try:
             codes[name] = toolchain.compile_text(text, name, chip, fuse_multiply_add=fuse_multiply_add)
         except toolchain.UnreadableError as error:

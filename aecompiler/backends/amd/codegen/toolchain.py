@@ -5,7 +5,7 @@ takes from it what its module declares: here a module of Triton's MLIR that decl
 it is used (`llvm.used`), so that the definition comes in as it stands, with all of its attributes.
 
 Its interface changed between the versions 3.6 to 3.9; this is the only file that knows how. Some of the calls
-end the process when they are given what they don't know: `isolation.py` makes them in a process of its own.
+end the process when they are given what they don't know: `generation.py` makes them in another process.
 """
 
 from __future__ import annotations
