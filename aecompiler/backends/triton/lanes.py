@@ -116,9 +116,10 @@ def _corners(a: Range, b: Range, operation: Callable[[int, int], int]) -> Range:
 
 
 def _quotients(a: Range, b: Range, rounding: Callable[[int, int], int]) -> Range:
-    if b[0] <= 0:
+    """Nothing is divided by 0."""
+    if b[0] < 0:
         return _INT64
-    return _corners(a, b, rounding)
+    return _corners(a, (max(b[0], 1), max(b[1], 1)), rounding)
 
 
 def _toward_zero(a: int, b: int) -> int:
@@ -126,9 +127,10 @@ def _toward_zero(a: int, b: int) -> int:
 
 
 def _remainders(a: Range, b: Range) -> Range:
-    if b[0] <= 0:
+    """Nothing is divided by 0."""
+    if b[0] < 0:
         return _INT64
-    most = b[1] - 1
+    most = max(b[1] - 1, 0)
     return (0 if a[0] >= 0 else max(-most, a[0])), min(most, max(a[1], 0))
 
 
