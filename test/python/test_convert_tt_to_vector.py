@@ -42,10 +42,17 @@ def difference(got: np.ndarray, expected: np.ndarray) -> float:
     return float(error / max(np.abs(expected[finite]).max(initial=0.0), 1e-30))
 
 
-def check(name: str, sizes: dict[str, int], options: str = "", infinite: float = 0.0, **build: Any) -> None:
+def check(
+    name: str,
+    sizes: dict[str, int],
+    options: str = "",
+    infinite: float = 0.0,
+    then: str = "",
+    **build: Any,
+) -> None:
     """Run an example on vectors and compare it with the reference.
 
-    `infinite` is the part of what q, k and v hold that is made infinite or NaN.
+    `infinite` is the part of what q, k and v hold that is made infinite or NaN; passes `then` follow.
     """
     example = load(name)
     text = str(example.build(**build))
@@ -60,7 +67,7 @@ def check(name: str, sizes: dict[str, int], options: str = "", infinite: float =
         for value in values[:3] if infinite else ():
             value[rng.random(value.shape) < infinite] = rng.choice([np.inf, -np.inf, np.nan])
         expected = evaluate(function, values)
-        results = VectorProgram(module, name, options)(values)
+        results = VectorProgram(module, name, options, then)(values)
     for result, right in zip(results, expected, strict=True):
         assert difference(result, right) <= default_tolerance(arguments)
 
@@ -103,6 +110,23 @@ def test_vectors_agree_with_reference(name: str, sizes: dict[str, int], options:
 @pytest.mark.parametrize("name", ["softmax", "softcap", "sinks", "document"])
 def test_values_that_are_not_finite_stay_where_they_are(name: str, options: str) -> None:
     check(name, ODD, options, infinite=0.004)
+
+
+@pytest.mark.parametrize("infinite", [0.001, 0.02])
+@pytest.mark.parametrize("name", ["softmax", "softcap", "sinks", "sliding_window", "off_by_one", "alibi"])
+def test_other_maxima_leave_results_as_they_are(name: str, infinite: float) -> None:
+    check(name, ODD, "block-kv=16", infinite=infinite, then="amd-relax-maxima,amd-prefetch-tiles")
+
+
+@pytest.mark.parametrize("name", ["softmax", "sinks", "sliding_window", "off_by_one", "alibi"])
+def test_maxima_of_softmax_are_relaxed(name: str) -> None:
+    with make_context(allow_unregistered_dialects=True):
+        module = ir.Module.parse((FOLDER / "mlir" / f"{name}.mlir").read_text())
+        passes = (
+            "attn-tt{library=ocml},canonicalize,cse,convert-tt-to-vector,canonicalize,cse,amd-relax-maxima"
+        )
+        run_pipeline(module, f"builtin.module({passes})")
+        assert walk_list(module.operation, "arith.maxnumf")
 
 
 @pytest.mark.parametrize("dtype", ["f16", "bf16"])

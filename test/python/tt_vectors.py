@@ -21,14 +21,14 @@ TO_VECTORS = "convert-tt-to-vector,canonicalize,cse"
 
 
 class VectorProgram:
-    """A function of a module, which is changed in place, with kernels on vectors."""
+    """A function of a module, which is changed in place, with kernels on vectors; passes `then` follow."""
 
-    def __init__(self, module: ir.Module, name: str, options: str = ""):
+    def __init__(self, module: ir.Module, name: str, options: str = "", then: str = ""):
         run_pipeline(module, f"builtin.module({TO_TT % options})")
         functions = lowered.kernels_of(module)
         self._parameters = {name: lowered.parameters_of(function) for name, function in functions.items()}
         self._plan = read_plan(lowered.host_function(module, name), self._parameters)
-        run_pipeline(module, f"builtin.module({TO_VECTORS})")
+        run_pipeline(module, f"builtin.module({TO_VECTORS}{then and ','}{then})")
         self._kernels = kernels_of(module)
 
     def __call__(self, arguments: Sequence[Any]) -> list[np.ndarray]:

@@ -335,6 +335,7 @@ _REDUCTIONS: dict[str, Any] = {
     "add": np.add,
     "mul": np.multiply,
     "maximumf": np.maximum,
+    "maxnumf": np.fmax,
     "minimumf": np.minimum,
     "maxsi": np.maximum,
     "minsi": np.minimum,

@@ -7,6 +7,7 @@ from typing import Annotated
 import aecompiler.passes  # noqa: F401  (registers)
 from aecompiler.backends.amd.passes import expand_math, finish_kernels  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
+from aecompiler.passes.options import render
 
 
 @register_pipeline("amd-lanes-to-llvm")
@@ -56,6 +57,7 @@ def tt_to_lanes(
     ] = True,
     priority: Annotated[bool, "waves go first while they compute products"] = True,
     xcds: Annotated[int, "dies of the chip, over which workgroups are dealt in turn"] = 1,
+    near: Annotated[bool, "there are less than 2^31 bytes behind each address"] = False,
 ) -> str:
     """Lower kernels in Triton's dialect to kernels that say what one lane does.
 
@@ -66,8 +68,9 @@ def tt_to_lanes(
         "canonicalize",
         "cse",
         *([f"amd-order-grid{{xcds={xcds}}}"] if xcds > 1 else []),
+        "amd-relax-maxima",
         *(["amd-prefetch-tiles", "canonicalize", "cse"] if prefetch else []),
-        f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix}}}",
+        f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix} near={render(near)}}}",
         "canonicalize",
         "cse",
         "loop-invariant-code-motion",

@@ -6,5 +6,6 @@ from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
     amd_place_barriers,
     amd_prefetch_tiles,
     amd_raise_priority,
+    amd_relax_maxima,
     convert_tt_to_vector,
 )
