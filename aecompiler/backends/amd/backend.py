@@ -125,7 +125,7 @@ class AmdBackend:
         }
         codes = {
             (name, ALIGNED): compile_text(
-                texts[name, ALIGNED], name, self.target, schedule.chosen_road, facts
+                texts[name, ALIGNED], name, self.target, schedule.chosen_road, facts, ALIGNED
             )
             for name, facts in kernels.items()
         }
@@ -165,14 +165,16 @@ def facts_of(kernel: KernelText, schedule: AmdSchedule) -> dict[str, Any]:
     return {"waves": kernel.num_warps, "options": options}
 
 
-def compile_text(text: str, name: str, target: AmdTarget, road: str, facts: Mapping[str, Any]) -> KernelCode:
-    """The code of a kernel in Triton's dialect by a road; `facts` are those of the manifest."""
+def compile_text(
+    text: str, name: str, target: AmdTarget, road: str, facts: Mapping[str, Any], form: str
+) -> KernelCode:
+    """The code of a form of a kernel in Triton's dialect by a road; `facts` are those of the manifest."""
     if road == "triton":
         waves, options = facts["waves"], facts["options"]
         return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
     with make_context(allow_unregistered_dialects=True):
         module = ir.Module.parse(text)
-        return mlir_road.compile_kernels(module, target, facts)[name]
+        return mlir_road.compile_kernels(module, target, facts, is_near=form == ALIGNED)[name]
 
 
 def compile_form(artifact: AmdArtifact, kernel: str, form: str) -> KernelCode:
@@ -186,7 +188,7 @@ def compile_form(artifact: AmdArtifact, kernel: str, form: str) -> KernelCode:
             cache.drop(key)
     manifest = artifact.manifest
     target, facts = named_target(artifact.target), manifest["kernels"][kernel]
-    code = compile_text(artifact.source(kernel, form), kernel, target, manifest["road"], facts)
+    code = compile_text(artifact.source(kernel, form), kernel, target, manifest["road"], facts, form)
     if cache is not None:
         cache.store(key, {**code.blobs(), "facts": json.dumps(code.facts()).encode()})
     return code

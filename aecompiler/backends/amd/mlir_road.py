@@ -26,15 +26,21 @@ TO_VECTORS = "builtin.module(convert-tt-to-vector)"
 
 
 def compile_kernels(
-    module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], *, timeout: float = 0.0
+    module: ir.Module,
+    target: AmdTarget,
+    facts: Mapping[str, Any],
+    *,
+    is_near: bool = False,
+    timeout: float = 0.0,
 ) -> dict[str, KernelCode]:
     """The code of the kernels (`tt.func`) of a module, which is changed.
 
     `facts` are those of the manifest, which all of the kernels have: `waves` and `options`. LLVM may take
-    `timeout` seconds (0: no limit). Kernels take, behind their parameters, the bytes behind each pointer.
+    `timeout` seconds (0: no limit). Kernels take, behind their parameters, the bytes behind each pointer;
+    they are less than 2^31 if `is_near`.
     """
     waves = facts["waves"]
-    run_pipeline(module, lanes_pipeline(target, waves, facts["options"]))
+    run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
     _check_local_memory(module, target)
     made = compile_module(
         module,
@@ -57,7 +63,9 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     `form` is "vector", "gpu", "rocdl" or "llvm".
     """
     waves = facts["waves"]
-    pipeline = TO_VECTORS if form == "vector" else lanes_pipeline(target, waves, facts["options"])
+    pipeline = (
+        TO_VECTORS if form == "vector" else lanes_pipeline(target, waves, facts["options"], is_near=True)
+    )
     run_pipeline(module, pipeline)
     if form == "llvm":
         return llvm_text(module, target.chip, waves=waves, waves_per_simd=_waves_per_simd(facts))
@@ -66,11 +74,14 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     return f"{module}\n"
 
 
-def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any]) -> str:
+def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any], *, is_near: bool) -> str:
     """Pipeline text from kernels in Triton's dialect to what one lane does."""
+    near = "true" if is_near else "false"
     matrix = options.get("matrix_instr_nonkdim") or MATRIX_ROWS
     prefetch = "true" if options.get("num_stages", 2) > 1 else "false"
-    chosen = f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch}"
+    chosen = (
+        f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch} near={near}"
+    )
     return f"builtin.module(amd-tt-to-lanes{{{chosen}}})"
 
 

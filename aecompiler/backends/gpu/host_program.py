@@ -4,7 +4,8 @@ The function is `program(launchers, stream, empty, arguments, results)`:
 
 - `launchers`: one function for each of `kernel_names(plan)`, called as
   `launch(stream, grid_x, grid_y, grid_z, misaligned, *values)` with the values of the kernel's parameters;
-  `misaligned` is not 0 where an address or a stride is no multiple of 16 bytes. The value of a descriptor
+  `misaligned` is not 0 where an address or a stride is no multiple of 16 bytes, or, with `spans`, where a
+  tensor has 2^31 bytes or more. The value of a descriptor
   is the address, the sizes and the strides of its tensor;
 - `empty(sizes, dtype)` makes a tensor that is not initialised;
 - `arguments`: tensors (of torch, or what looks like them) and numbers that the scalars' types hold;
@@ -61,6 +62,10 @@ def make_program(plan: dict[str, Any]) -> Program:
     }
     exec(compile(source, f"<host program of {plan['function']}>", "exec"), names)
     return names["program"]
+
+
+NEAR_BITS = 31
+"""The bits of offsets in tensors, in bytes, that aligned forms of kernels with `spans` may rely on."""
 
 
 def misaligned(address: int, sizes: Sequence[int], strides: Sequence[int], item_bytes: int) -> int:
@@ -281,7 +286,9 @@ class _Writer:
             bits = []  # the kernel has one form, for any layout of the others
             values += [f"(p{number}, s{number}, t{number})" for number in described]
         if instruction.get("spans"):
-            values += [self._span(number) for number in instruction["arguments"] if self._is_tensor(number)]
+            spans = [self._span(number) for number in instruction["arguments"] if self._is_tensor(number)]
+            values += spans
+            bits += [f"{each} >> {NEAR_BITS}" for each in spans]
         grid = [self._value(number) for number in instruction["grid"]]
         parts = ["stream", *grid, " | ".join(dict.fromkeys(bits)) or "0", *values]
         self._line(f"{self._launchers[instruction['kernel']]}({', '.join(parts)})")

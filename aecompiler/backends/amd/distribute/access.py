@@ -125,13 +125,25 @@ class _Place:
         for each in base:
             total = total.plus(Sum(rest=writer.sums.of(each).rest))
         self.sum = total
-        self.resource = resource_of(writer, self.pointer, total.rest)
+        fixed, self.moving = self._split(total.rest)
+        self.resource = resource_of(writer, self.pointer, fixed)
         self.first = self._first()
         self.masks = writer.fragment(mask, layout) if self.is_masked else None
         self.others = [
             (writer.number(scale, 32), writer.fragment(vector_, layout_of_part(layout, vector_, dims)), dims)
             for scale, vector_, dims in total.others
         ]
+
+    def _split(self, rest: Number) -> tuple[Number, Number]:
+        """What is the same in all turns of the loop around, and what moves, in offsets of 32 bits.
+
+        The latter must be within the buffer, where the hardware compares an offset with what it leaves of
+        the size: there is none where a mask may leave out all elements.
+        """
+        if self.is_masked or not self.writer.choice.is_near:
+            return rest, {}
+        moving = {factors: n for factors, n in rest.items() if any(map(self.writer.changes, factors))}
+        return {factors: n for factors, n in rest.items() if factors not in moving}, moving
 
     def _first(self) -> ir.Value:
         """The offset of the first register in bytes, but for what is not a sum of multiples of positions."""
@@ -169,7 +181,7 @@ class _Place:
     def _offset(self, register: int) -> tuple[ir.Value, ir.Value]:
         """The offset of a register in bytes: of the lane, and what all lanes share."""
         index = self.layout.register_index(register)
-        shared: Number = {}
+        shared: Number = {factors: count * self.bytes for factors, count in self.moving.items()}
         for dim, step in self.sum.steps.items():
             for factors, count in step.items():
                 shared[factors] = shared.get(factors, 0) + count * index[dim] * self.bytes

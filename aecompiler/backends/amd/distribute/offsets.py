@@ -20,6 +20,9 @@ Number = dict[Factors, int]
 MOST = 1 << 30
 """What divides 0, as far as anyone asks."""
 
+_EXPANDED = ("arith.addi", "arith.subi", "arith.muli", "arith.extsi", "arith.index_cast")
+"""Operations on scalars that a sum is made of."""
+
 _SAME = ("arith.extsi", "arith.extui", "arith.index_cast", "arith.index_castui", "arith.trunci")
 
 
@@ -98,8 +101,7 @@ class Sums:
 
     def _read(self, value: ir.Value) -> Sum:
         if not isinstance(value.type, ir.VectorType):
-            known = rw.constant_value(value)
-            return Sum(rest=_number(known) if known is not None else {(value,): 1})
+            return Sum(rest=self._read_number(value))
         op = rw.definer(value)
         unknown = Sum(others=[({(): 1}, value, tuple(range(value.type.rank)))])
         if op is None:
@@ -131,6 +133,24 @@ class Sums:
             case name if name in _SAME:
                 return self.of(operands[0])
         return unknown
+
+    def _read_number(self, value: ir.Value) -> Number:
+        """A scalar as a sum of products: ranges were chosen so that none of its parts wraps around."""
+        known = rw.constant_value(value)
+        if known is not None:
+            return _number(known)
+        op = rw.definer(value)
+        if op is not None and op.name in _EXPANDED:
+            first, *others = [self.of(each).rest for each in op.operands]
+            match op.name:
+                case "arith.addi":
+                    return plus(first, others[0])
+                case "arith.subi":
+                    return plus(first, others[0], -1)
+                case "arith.muli":
+                    return product(first, others[0])
+            return first
+        return {(value,): 1}
 
     def _broadcast(self, source: ir.Value, result: ir.Value) -> Sum:
         if not isinstance(source.type, ir.VectorType):

@@ -38,11 +38,13 @@ _LOOPS = ("scf.for", "scf.while")
 
 @dataclass(frozen=True)
 class Choice:
-    """What the analysis is told: the chip, log2 of the number of waves, rows of matrix instructions."""
+    """What is chosen for a kernel: the chip, log2 of the number of waves, rows of matrix instructions."""
 
     target: AmdTarget
     waves: int
     matrix: int
+    is_near: bool = False
+    """Whether there are less than 2^31 bytes behind each address."""
 
 
 def is_tile(value: ir.Value) -> bool:

@@ -43,6 +43,10 @@ _INTEGERS: dict[str, Combine] = {
 _WITHOUT_NANS = {arith.maximumf: arith.maxnumf, arith.minimumf: arith.minnumf}
 
 
+_SWAPS = {16: "permlane16_swap", 32: "permlane32_swap"}
+"""Instructions that swap rows of 16 or 32 lanes of two registers."""
+
+
 def combine_of(op: ir.Operation) -> Combine:
     """How two elements are combined."""
     kind = str(op.attributes["kind"]).partition("<")[2].rstrip(">")
@@ -64,7 +68,8 @@ def reduce_tile(writer: Writer, op: ir.Operation) -> Fragment:
     fragment = Fragment(target, _within_lanes(fragment, target, dims, combine))
     for bit, place in enumerate(layout.lanes):
         if place is not None and place[0] in dims:
-            fragment = _between_lanes(fragment, 1 << bit, combine)
+            swaps = writer.choice.target.has_permlane_swaps
+            fragment = _between_lanes(fragment, 1 << bit, combine, swaps=swaps)
     if any(place is not None and place[0] in dims for place in layout.waves):
         fragment = _between_waves(writer, fragment, layout, dims, combine)
     if _is_identity(start, combine):
@@ -134,10 +139,26 @@ def _pairwise(values: Sequence[ir.Value], combine: Combine) -> ir.Value:
     return left[0]
 
 
-def _between_lanes(fragment: Fragment, distance: int, combine: Combine) -> Fragment:
+def _between_lanes(fragment: Fragment, distance: int, combine: Combine, *, swaps: bool) -> Fragment:
     """Combine each lane's values with those of the lane whose number differs in one bit."""
-    elements = [combine(each, shuffled(each, distance)) for each in fragment.elements()]
+    elements = [combine(*_both(each, distance, swaps)) for each in fragment.elements()]
     return fr.fragment_of(fragment.layout, elements)
+
+
+def _both(value: ir.Value, distance: int, swaps: bool) -> tuple[ir.Value, ir.Value]:
+    """The values of a lane and of the one whose number differs by this bit, in the same order in both."""
+    if not swaps or value.type.width != 32 or distance not in _SWAPS:
+        return value, shuffled(value, distance)
+    llvm, rocdl = load("dialects.llvm"), load("dialects.rocdl")
+    i32 = ir.IntegerType.get_signless(32)
+    bits = value if value.type == i32 else arith.bitcast(i32, value)
+    pair = getattr(rocdl, _SWAPS[distance])(
+        ir.Type.parse("!llvm.struct<(i32, i32)>"), bits, bits, False, False
+    )
+    first, second = (llvm.extractvalue(i32, pair, [place]) for place in (0, 1))
+    if value.type == i32:
+        return first, second
+    return arith.bitcast(value.type, first), arith.bitcast(value.type, second)
 
 
 def shuffled(value: ir.Value, distance: int, *, up: bool = False) -> ir.Value:

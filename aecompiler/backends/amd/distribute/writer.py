@@ -20,6 +20,9 @@ from aecompiler.passes.registry import PassFailure
 
 WORKGROUP = "#gpu.address_space<workgroup>"
 
+AHEAD = "amd.ahead"
+"""The attribute of a read of what the next turn of a loop needs."""
+
 SHARED_BYTES = "amd.shared_bytes"
 """The attribute of a kernel that says how many bytes of local memory it has."""
 
@@ -46,6 +49,10 @@ class Writer:
         self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
         self.staged: dict[tuple[ir.Value, Layout], tuple[Staged, ir.Block]] = {}
         self._positions: dict[tuple[object, ...], ir.Value] = {}
+        self._fenced = 0
+        """When it was last said that reads stay behind what was written to local memory."""
+        self._loops: list[ir.Operation] = []
+        """The loops around what is being written, the innermost last."""
         self._entry: ir.InsertionPoint
         self.lane: ir.Value
         self.wave: ir.Value
@@ -129,6 +136,19 @@ class Writer:
             return value
         return arith.extsi(type_, value) if value.type.width < type_.width else arith.trunci(type_, value)
 
+    def changes(self, value: ir.Value) -> bool:
+        """Whether a scalar may be another one in each turn of the innermost loop that is being written."""
+        if not self._loops:
+            return False
+        block = value.owner if isinstance(value.owner, ir.Block) else value.owner.operation.block
+        while True:
+            owner = block.owner.operation
+            if owner == self._loops[-1]:
+                return True
+            if owner == self.function:
+                return False
+            block = owner.block
+
     # ---- values ----------------------------------------------------------------------------------
 
     def scalar(self, value: ir.Value) -> ir.Value:
@@ -201,10 +221,13 @@ class Writer:
                 for layout in self.places.computed(op.results[0]):
                     self.define(op.results[0], self._shuffled(op, layout))
             case "vector.gather":
+                self._fence(op)
                 for layout in self.places.computed(op.results[0]):
                     self.define(op.results[0], self.access.gather(op, layout))
             case "vector.scatter":
                 self.access.scatter(op)
+            case "gpu.grid_dim":
+                self.numbers[op.results[0]] = self._count_of_groups()
             case "memref.load":
                 self.numbers[op.results[0]] = self.access.load(op.operands[0], op.operands[1])
             case "memref.store":
@@ -215,6 +238,21 @@ class Writer:
                 raise PassFailure(op, "unsupported: a number from a tile")
             case _:
                 rw.clone_op(op, self.numbers)
+
+    @staticmethod
+    def _count_of_groups() -> ir.Value:
+        """The number of workgroups, the first argument that the runtime writes behind a kernel's own."""
+        llvm = load("dialects.llvm")
+        i32 = ir.IntegerType.get_signless(32)
+        name = ir.StringAttr.get("llvm.amdgcn.implicitarg.ptr")
+        hidden = llvm.call_intrinsic(ir.Type.parse("!llvm.ptr<4>"), name, [], [], [])
+        return arith.index_cast(ir.IndexType.get(), llvm.load(i32, hidden))
+
+    def _fence(self, op: ir.Operation) -> None:
+        """Read a tile ahead behind the writes of the one before, whose registers are free then."""
+        if AHEAD in op.attributes and self.memory.time != self._fenced:
+            load("dialects.rocdl").sched_barrier(ir.Attribute.parse(_ARITHMETIC))
+            self._fenced = self.memory.time
 
     def _elementwise(self, op: ir.Operation) -> None:
         (result,) = op.results
@@ -367,11 +405,13 @@ class Writer:
         induction, *carried = body.arguments
         bounds = [self.scalar(each) for each in (lower, upper, step)]
         loop = scf.ForOp(*bounds, self._flat_as(inits, carried))
+        self._loops.append(op)
         self.numbers[induction] = loop.induction_variable
         with ir.InsertionPoint(loop.body):
             self._bind(carried, list(loop.inner_iter_args))
             ends = self.block(body)
             scf.YieldOp(self._flat_as(ends, carried))
+        self._loops.pop()
         for name in op.attributes:
             if name.startswith(("attn.", "amd.")):
                 loop.operation.attributes[name] = op.attributes[name]
@@ -395,6 +435,7 @@ class Writer:
         heads, passed = list(before.arguments), list(after.arguments)
         types = [type_ for value in op.results for type_ in self._types(value)]
         loop = scf.WhileOp(types, self._flat_as(list(op.operands), heads))
+        self._loops.append(op)
         first = loop.before.blocks.append(*[t for value in heads for t in self._types(value)])
         second = loop.after.blocks.append(*types)
         with ir.InsertionPoint(first):
@@ -404,6 +445,7 @@ class Writer:
         with ir.InsertionPoint(second):
             self._bind(passed, list(second.arguments))
             scf.YieldOp(self._flat_as(self.block(after), heads))
+        self._loops.pop()
         self._bind(op.results, list(loop.results))
 
     def _types(self, value: ir.Value) -> list[ir.Type]:
@@ -413,6 +455,10 @@ class Writer:
         layout = self.places.homes[value]
         width = fr.part_width(layout)
         return [fr.part_type(fr.element_type(value.type), width)] * (layout.count // width)
+
+
+_ARITHMETIC = "#rocdl<sched_group_mask non_mem_non_sideeffect|valu|salu|mfma_wmma|transcendental>"
+"""What may be moved across a place of a program: arithmetic, but no access to memory of any kind."""
 
 
 def _arena_type(size: int) -> ir.Type:

@@ -34,7 +34,9 @@ class DistributeTiles(Pass):
     are computed in each layout that needs them. A value that is needed elsewhere goes through local memory.
 
     Places in memory are read as sums: what all lanes share moves the base of a buffer, in 64 bits; multiples
-    of positions are one offset of 32 bits for a lane and constants for its registers. Elements that follow
+    of positions are one offset of 32 bits for a lane and constants for its registers. With `near`, what
+    changes in a loop is an offset of 32 bits, too, where no mask leaves out elements, so that buffers are
+    made outside of the loop. Elements that follow
     each other are read together, up to 16 bytes, where divisibility (`amd.divisibility`) and the mask allow.
 
     Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
@@ -59,6 +61,7 @@ class DistributeTiles(Pass):
     chip: str = option("gfx942", "LLVM's name of the chip")
     waves: int = option(4, "waves of a workgroup: 1, 2, 4, 8 or 16")
     matrix: int = option(16, "rows and columns of matrix instructions, where sizes allow: 16 or 32")
+    near: bool = option(False, "there are less than 2^31 bytes behind each address")
 
     def __post_init__(self) -> None:
         target_of(self.chip)
@@ -69,7 +72,7 @@ class DistributeTiles(Pass):
 
     def run(self, op: ir.Operation) -> None:
         """Convert every kernel in `op`."""
-        choice = Choice(target_of(self.chip), bits_of(self.waves), self.matrix)
+        choice = Choice(target_of(self.chip), bits_of(self.waves), self.matrix, self.near)
         for function in rw.walk_list(op, "gpu.func"):
             if DIVISIBILITY not in function.attributes:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.amd.distribute.writer import AHEAD
 from aecompiler.bindings import arith, ir, scf, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, register_pass
@@ -14,10 +15,10 @@ class PrefetchTiles(Pass):
     """Read factors of products one turn of a loop ahead.
 
     *Before*: kernels of `convert-tt-to-vector`. *After*: loops of step 1 carry the tiles that the products of
-    their next turn have as right factors, or as transposes of these: they are read at the beginning of a
-    turn, so that they are on their way while the products of this turn are computed. The last turn reads its
-    own tiles again. Only reads whose place follows from the number of the turn and from values outside of
-    the loop are moved.
+    their next turn have as right factors, or as transposes of these: they are read before the first product
+    of a turn, so that they are on their way while the products of this turn are computed. The last turn reads
+    its own tiles again. Such reads have the attribute `amd.ahead`. Only reads whose place follows from the
+    number of the turn and from values outside of the loop are moved.
 
     ```mlir
     scf.for %t = %lower to %upper step %c1 {
@@ -29,7 +30,7 @@ class PrefetchTiles(Pass):
     ```mlir
     %first = vector.gather %keys[%place_of_lower] [%offsets], %is_any, %zeros : ...
     scf.for %t = %lower to %upper step %c1 iter_args(%k = %first) {
-      %next = vector.gather %keys[%place_of_next] [%offsets], %all, %zeros : ...
+      %next = vector.gather %keys[%place_of_next] [%offsets], %all, %zeros {amd.ahead} : ...
       %s = vector.contract ... %q, %k, %start
       scf.yield %next
     }
@@ -63,8 +64,6 @@ def _change(loop: ir.Operation) -> None:
     for name in loop.attributes:
         new.operation.attributes[name] = loop.attributes[name]
     with ir.InsertionPoint(new.body), loop.location:
-        ahead = arith.minsi(arith.addi(new.induction_variable, step), last)
-        nexts = [_read(read, found, {induction: ahead}, None) for read, found in reads]
         mapping = {induction: new.induction_variable}
         given = list(new.inner_iter_args)
         mapping |= dict(zip(carried, given, strict=False))
@@ -72,9 +71,13 @@ def _change(loop: ir.Operation) -> None:
             read.results[0]: tile for (read, _), tile in zip(reads, given[len(carried) :], strict=True)
         }
         *operations, end = [view.operation for view in body.operations]
+        nexts: list[ir.Value] = []
         for op in operations:
             if op.results and op.results[0] in mapping:
                 continue
+            if op.name == "vector.contract" and not nexts:
+                ahead = arith.minsi(arith.addi(new.induction_variable, step), last)
+                nexts = [_read(read, found, {induction: ahead}, None) for read, found in reads]
             rw.clone_op(op, mapping)
         scf.YieldOp([*(mapping.get(each, each) for each in end.operands), *nexts])
     for old, result in zip(loop.results, new.results, strict=False):
@@ -131,7 +134,9 @@ def _read(
     for op in needed:
         rw.clone_op(op, mapping)
     new = rw.clone_op(read, mapping)
-    if is_any is not None:
+    if is_any is None:
+        new.attributes[AHEAD] = ir.UnitAttr.get()
+    else:
         mask = len(new.operands) - 2
         with ir.InsertionPoint(new):
             anything = vector.broadcast(new.operands[mask].type, is_any)

@@ -10,6 +10,9 @@ LDS_ALIGNMENT = 16
 """Bytes; the widest access to LDS."""
 
 _LDS_SPACE = 3
+_LIBRARY = "__oc"
+"""How names of the functions of AMD's device libraries begin."""
+
 _DIALECTS = ("llvm.", "rocdl.")
 _CAST = "builtin.unrealized_conversion_cast"
 _ATTRIBUTES = ("rocdl.kernel", "gpu.kernel")
@@ -22,7 +25,9 @@ class FinishKernels(Pass):
     *Before*: a `gpu.module` of `llvm.func`, as `convert-gpu-to-rocdl` leaves it. *After*: each kernel states
     its number of threads, and arrays in LDS begin at multiples of 16 bytes, which accesses to vectors in them
     rely on. Every operation is one of LLVM's or ROCDL's dialect. Denormal numbers stay what LLVM's kernels do
-    with them unless they are told otherwise: they are kept, in all types.
+    with them unless they are told otherwise: they are kept, in all types. Maxima and minima take signaling
+    NaNs for quiet ones (`amdgpu-ieee` is false), or else each operand were made quiet first; but not where
+    functions of AMD's libraries are called, which are not put into kernels of another mode.
 
     ```mlir
     llvm.mlir.global internal @lds() {addr_space = 3 : i32} : !llvm.array<512 x f16>
@@ -57,27 +62,31 @@ class FinishKernels(Pass):
         for child in left:
             raise PassFailure(child, f"unsupported: {_odd_type(child)} has no lowering to LLVM")
         (block,) = op.regions[0].blocks
+        names = [rw.symbol_name(each) for each in rw.walk_list(op, "llvm.func")]
+        has_library = any(name.startswith(_LIBRARY) for name in names)
         for view in block.operations:
             child = view.operation
             if child.name == "llvm.mlir.global":
                 self._align(child)
             elif child.name == "llvm.func" and any(name in child.attributes for name in _ATTRIBUTES):
-                self._describe(child)
+                self._describe(child, has_library=has_library)
 
     def _align(self, array: ir.Operation) -> None:
         if "addr_space" in array.attributes and array.attributes["addr_space"].value == _LDS_SPACE:
             i64 = ir.IntegerType.get_signless(64)
             array.attributes["alignment"] = ir.IntegerAttr.get(i64, LDS_ALIGNMENT)
 
-    def _describe(self, kernel: ir.Operation) -> None:
+    def _describe(self, kernel: ir.Operation, *, has_library: bool) -> None:
         threads = 64 * self.waves
         kernel.attributes["rocdl.flat_work_group_size"] = ir.StringAttr.get(f"{threads},{threads}")
         kernel.attributes["rocdl.reqd_work_group_size"] = ir.DenseI32ArrayAttr.get([threads, 1, 1])
+        passed = {} if has_library else {"amdgpu-ieee": "false"}
         if self.waves_per_simd:
             # With one number alone LLVM takes it for the least, and may choose registers for more waves.
-            pair = ["amdgpu-waves-per-eu", f"{self.waves_per_simd},{self.waves_per_simd}"]
-            texts = ir.ArrayAttr.get([ir.StringAttr.get(text) for text in pair])
-            kernel.attributes["passthrough"] = ir.ArrayAttr.get([texts])
+            passed["amdgpu-waves-per-eu"] = f"{self.waves_per_simd},{self.waves_per_simd}"
+        pairs = [ir.ArrayAttr.get([ir.StringAttr.get(text) for text in pair]) for pair in passed.items()]
+        if pairs:
+            kernel.attributes["passthrough"] = ir.ArrayAttr.get(pairs)
 
 
 def _odd_type(cast: ir.Operation) -> str:

@@ -29,7 +29,7 @@ module attributes {gpu.container_module} {
 // CHECK-NOT:       unrealized_conversion_cast
 // NEW-LABEL:   gpu.module @kernels
 // NEW:           llvm.func @product(
-// NEW-SAME:        passthrough = {{\[\[}}"amdgpu-waves-per-eu", "2,2"]]
+// NEW-SAME:        passthrough = {{\[\[}}"amdgpu-ieee", "false"], ["amdgpu-waves-per-eu", "2,2"]]
 // NEW-SAME:        rocdl.flat_work_group_size = "128,128"
 // NEW-SAME:        rocdl.reqd_work_group_size = array<i32: 128, 1, 1>
 gpu.module @kernels {

@@ -12,11 +12,11 @@
 // CHECK:         %[[MASK:.+]] = arith.andi %{{.*}}, %{{.*}} : vector<16x16xi1>
 // CHECK:         %[[FIRST:.+]] = vector.gather %[[KEYS]]{{.*}}, %[[MASK]],
 // CHECK:         scf.for %[[T:.+]] = {{.*}} iter_args(%[[SUM:.+]] = %{{.*}}, %[[TILE:.+]] = %[[FIRST]])
+// CHECK:           vector.transpose %[[TILE]]
 // CHECK:           %[[NEXT:.+]] = arith.addi %[[T]],
 // CHECK:           %[[AHEAD:.+]] = arith.minsi %[[NEXT]], %[[LAST]] : index
 // CHECK:           %[[PLACE:.+]] = arith.muli %[[AHEAD]],
-// CHECK:           %[[READ:.+]] = vector.gather %[[KEYS]][%[[PLACE]]]
-// CHECK:           vector.transpose %[[TILE]]
+// CHECK:           %[[READ:.+]] = vector.gather %[[KEYS]][%[[PLACE]]] {{.*}} {amd.ahead}
 // CHECK:           %[[NEW:.+]] = vector.contract
 // CHECK:           scf.yield %[[NEW]], %[[READ]]
 gpu.module @kernels {
