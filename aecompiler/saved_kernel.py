@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from aecompiler import device_arrays
 from aecompiler.arrays import Argument
+from aecompiler.backends.amd.artifact import AmdArtifact
+from aecompiler.backends.amd.launch import HipExecutable
 from aecompiler.backends.nvidia.artifact import NvidiaArtifact
 from aecompiler.backends.nvidia.launch import CudaExecutable
 from aecompiler.updates import check_updated, updated
@@ -16,14 +19,14 @@ from aecompiler.updates import check_updated, updated
 class SavedKernel:
     """A compiled program; made by `load`. Call it as a `Kernel`, by position."""
 
-    def __init__(self, artifact: NvidiaArtifact):
+    def __init__(self, artifact: NvidiaArtifact | AmdArtifact):
         plan = artifact.manifest["plan"]
         self.name: str = plan["function"]
         self.artifact = artifact
         self.arguments = tuple(_argument(each) for each in plan["arguments"])
         self.results = tuple(_argument(each) for each in plan["results"])
         self._sizes = _Rules(self.arguments, artifact.manifest.get("sizes", {}))
-        self._executable = CudaExecutable(artifact)
+        self._executable = _executable(artifact)
         self._repeated = device_arrays.repeated_calls(self.arguments, self._executable)
 
     def __call__(self, *args: Any, out: Any = None) -> Any:
@@ -111,7 +114,14 @@ class _Rules:
 
 def load(path: str | os.PathLike[str]) -> SavedKernel:
     """The kernel in a file; `BackendError` for a file that holds none."""
-    return SavedKernel(NvidiaArtifact.load(path))
+    data = Path(path).read_bytes()
+    artifact = NvidiaArtifact.from_bytes(data)
+    is_amd = artifact.target.startswith("amd:")
+    return SavedKernel(AmdArtifact.from_bytes(data) if is_amd else artifact)
+
+
+def _executable(artifact: NvidiaArtifact | AmdArtifact) -> Any:
+    return HipExecutable(artifact) if isinstance(artifact, AmdArtifact) else CudaExecutable(artifact)
 
 
 def _argument(signature: Mapping[str, Any]) -> Argument:
