@@ -11,6 +11,7 @@ columns.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -47,18 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         for case, chip, _ in jobs:
             print(f"{case.name}  {chip}")
         return OK
-    results = all_in_children(amd_cases.measure, jobs, limit_s=args.limit)
+    Path(args.out).write_text("", encoding="utf-8")
+    results = all_in_children(functools.partial(measure, args.out), jobs, limit_s=args.limit)
     lines: list[dict[str, Any]] = []
     for (case, chip, _), result in zip(jobs, results, strict=True):
         if isinstance(result, Failure):
             result = [{"case": case.name, "chip": chip, "who": OURS, "failed": result.text}]
         lines += result
-    with Path(args.out).open("w", encoding="utf-8") as file:
-        for line in lines:
-            file.write(json.dumps({**line, "simulated": True, "versions": versions()}) + "\n")
     print("\n".join([*table(lines), "", *bars(lines)]))
     print(f"simulated in {time.monotonic() - begin:.0f} s; nothing is said about time on hardware")
     return FAILED if any(line["failed"] for line in lines if line["who"] == OURS) else OK
+
+
+def measure(out: str, job: tuple[amd_cases.Case, str, bool]) -> list[dict[str, Any]]:
+    """The lines of results of a case, which are appended to a file as well."""
+    lines = amd_cases.measure(job)
+    text = [json.dumps({**line, "simulated": True, "versions": versions()}) + "\n" for line in lines]
+    with Path(out).open("a", encoding="utf-8") as file:
+        file.write("".join(text))
+    return lines
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -69,7 +77,11 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--case", metavar="REGEX", type=pattern, default="", help="run the cases in whose names this is")
     add("--chips", default=",".join(CHIPS), help="some of %(default)s (default: all)")
     add("--quick", action="store_true", help="run only our kernels, with default options")
-    add("--out", default="amd.jsonl", help="a line of JSON for each kernel (default: %(default)s)")
+    add(
+        "--out",
+        default="amd.jsonl",
+        help="a line of JSON for each kernel, as they come (default: %(default)s)",
+    )
     add("--limit", type=float, default=1800.0, help="seconds for all; the rest is not run (default: 1800)")
     args = parser.parse_args(argv)
     args.chips = tuple(args.chips.split(","))

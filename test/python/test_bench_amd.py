@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -98,6 +99,21 @@ def test_table_and_bars_say_what_is_missed(lines):
     assert "fewer wave instructions than Triton: 0 of 0" in "\n".join(amd.bars(lines[:1]))
     failed = {"case": "tiny", "chip": "gfx942", "who": cases.OURS, "failed": "WrongResultError: off by 1"}
     assert "failed: WrongResultError: off by 1" in amd.row(failed)
+
+
+def test_command_writes_lines_and_prints_bars(monkeypatch, tmp_path, capsys):
+    def in_this_process(function, items, **limits):
+        return [function(each) for each in items]
+
+    monkeypatch.setattr(amd, "all_in_children", in_this_process)
+    monkeypatch.setattr(amd, "CASES", (TINY,))
+    out = tmp_path / "amd.jsonl"
+    assert amd.main(["--quick", "--chips", "gfx942", "--out", str(out)]) == 0
+    (line,) = map(json.loads, out.read_text().splitlines())
+    assert (line["case"], line["who"], line["simulated"], line["failed"]) == ("tiny", cases.OURS, True, None)
+    printed = capsys.readouterr().out
+    assert "no scratch and no spills: 1 of 1 cases" in printed
+    assert "nothing is said about time" in printed
 
 
 def test_options_of_the_command():
