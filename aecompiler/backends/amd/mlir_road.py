@@ -11,7 +11,7 @@ from typing import Any
 
 from aecompiler.backends.amd.artifact import KernelCode, code_of
 from aecompiler.backends.amd.codegen.compiler import compile_module, llvm_text, lower_to_llvm
-from aecompiler.backends.amd.distribute.writer import SHARED_BYTES
+from aecompiler.backends.amd.distribute.writer import REGISTERS, SHARED_BYTES
 from aecompiler.backends.amd.target import AmdTarget
 from aecompiler.bindings import ir
 from aecompiler.errors import ResourceError
@@ -41,7 +41,7 @@ def compile_kernels(
     """
     waves = facts["waves"]
     run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
-    _check_local_memory(module, target)
+    _check_resources(module, target, waves)
     made = compile_module(
         module,
         target.chip,
@@ -89,11 +89,17 @@ def _waves_per_simd(facts: Mapping[str, Any]) -> int:
     return facts["options"].get("waves_per_eu", 0)
 
 
-def _check_local_memory(module: ir.Module, target: AmdTarget) -> None:
-    """Refuse kernels with more local memory than a workgroup may have, before there is code."""
+def _check_resources(module: ir.Module, target: AmdTarget, waves: int) -> None:
+    """Refuse kernels that need more than a workgroup may have, before there is code."""
+    registers = min(target.registers_per_wave, target.registers * target.simds // max(waves, target.simds))
+    limits = (
+        (SHARED_BYTES, target.lds_bytes, "bytes of LDS in a workgroup"),
+        (REGISTERS, registers, f"vector registers of a lane in {waves} waves"),
+    )
     for function in rw.walk_list(module.operation, "gpu.func"):
-        needed = ir.IntegerAttr(function.attributes[SHARED_BYTES]).value
-        if needed > target.lds_bytes:
-            message = f"expects at most {target.lds_bytes} bytes of LDS in a workgroup, got {needed}"
-            name = rw.symbol_name(function)
-            raise ResourceError(f"kernel '{name}' for {target.name}: resources: {message}")
+        for attribute, most, what in limits:
+            needed = ir.IntegerAttr(function.attributes[attribute]).value
+            if needed > most:
+                name = rw.symbol_name(function)
+                message = f"expects at most {most} {what}, got {needed}"
+                raise ResourceError(f"kernel '{name}' for {target.name}: resources: {message}")

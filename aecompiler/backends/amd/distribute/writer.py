@@ -20,6 +20,9 @@ from aecompiler.passes.registry import PassFailure
 
 WORKGROUP = "#gpu.address_space<workgroup>"
 
+REGISTERS = "amd.registers"
+"""The attribute of a kernel that says how many vector registers a lane needs, as is estimated."""
+
 AHEAD = "amd.ahead"
 """The attribute of a read of what the next turn of a loop needs."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aecompiler.backends.amd.distribute.layouts import bits_of
 from aecompiler.backends.amd.distribute.places import Choice
-from aecompiler.backends.amd.distribute.writer import Writer
+from aecompiler.backends.amd.distribute.registers import needed_registers
+from aecompiler.backends.amd.distribute.writer import REGISTERS, Writer
 from aecompiler.backends.amd.passes.convert_tt_to_vector import DIVISIBILITY
 from aecompiler.backends.amd.target import target_of
 from aecompiler.bindings import ir
@@ -40,7 +41,7 @@ class DistributeTiles(Pass):
     each other are read together, up to 16 bytes, where divisibility (`amd.divisibility`) and the mask allow.
 
     Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
-    the same time share them.
+    the same time share them. `amd.registers` is an estimate of the vector registers of a lane.
 
     ```mlir
     %k = vector.gather %keys[%place] [%offsets], %all, %zeros : ... into vector<64x64xf16>
@@ -79,6 +80,8 @@ class DistributeTiles(Pass):
             divisors = list(ir.DenseI64ArrayAttr(function.attributes[DIVISIBILITY]))
             with ir.InsertionPoint(function), function.location:
                 made = Writer(function, choice, divisors).write()
+            i64 = ir.IntegerType.get_signless(64)
+            made.attributes[REGISTERS] = ir.IntegerAttr.get(i64, needed_registers(made))
             for name in function.attributes:
                 if name.startswith("tt_host."):
                     made.attributes[name] = function.attributes[name]
