@@ -7,6 +7,7 @@ lanes and waits have run on the hardware.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -138,7 +139,7 @@ class Sample:
 @cache
 def compiled(sample_name: str, chip: str) -> tuple[str, str, int, int]:
     """Assembly, name of the kernel, bytes of local memory and threads of a sample."""
-    sample = SAMPLES[sample_name]
+    sample = (SAMPLES | VARIANTS)[sample_name]
     source = ASTSource(
         fn=sample.kernel,
         signature={**sample.signature, **dict.fromkeys(sample.constants, "constexpr")},
@@ -260,3 +261,24 @@ SAMPLES = {
         _attention("attention-bf16-small", "bf16", 129, True, matrix_instr_nonkdim=16, num_stages=2),
     )
 }
+
+
+def _variants() -> list[Sample]:
+    """The samples with other matrix instructions, stages, waves and sizes."""
+    found = []
+    for kind, shape in itertools.product(("fp16", "bf16", "fp32"), (16, 32)):
+        for stages in (1, 2, 3):
+            options = {"matrix_instr_nonkdim": shape, "num_stages": stages}
+            name = f"matmul-{kind}-{shape}-{stages}-stages"
+            found.append(_matmul(name, kind, (64, 64, 32), (70, 100, 77), **options))
+    for kind, causal, shape in itertools.product(("fp16", "bf16"), (False, True), (16, 32)):
+        for option, value in itertools.product(("num_stages", "num_warps"), (1, 2, 3, 8)):
+            if (option, value) in (("num_stages", 8), ("num_warps", 3)):
+                continue
+            name = f"attention-{kind}-{'causal' if causal else 'full'}-{shape}-{value}-{option[4:]}"
+            found.append(_attention(name, kind, 150, causal, matrix_instr_nonkdim=shape, **{option: value}))
+    found += [_softmax(f"softmax-{n}", "fp32", n, 1024) for n in (1, 63, 64, 65, 511, 1024)]
+    return found
+
+
+VARIANTS = {sample.name: sample for sample in _variants()}

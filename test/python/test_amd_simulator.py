@@ -37,7 +37,19 @@ def samples():
 @pytest.mark.parametrize("chip", CHIPS)
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
 def test_kernels_of_triton_agree_with_float64(samples, name, chip):
-    sample = samples.SAMPLES[name]
+    check_sample(samples, samples.SAMPLES[name], chip)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chip", CHIPS)
+@pytest.mark.parametrize("part", range(12))
+def test_more_kernels_of_triton_agree_with_float64(samples, part, chip):
+    for sample in list(samples.VARIANTS.values())[part::12]:
+        check_sample(samples, sample, chip)
+
+
+def check_sample(samples, sample, chip):
+    name = sample.name
     assembly, kernel, lds_bytes, threads = samples.compiled(name, chip)
     arguments, results, grid = sample.make(np.random.default_rng(0))
     inputs = [np.copy(value) for n, value in enumerate(arguments) if n not in results]
