@@ -8,6 +8,7 @@ import pytest
 from amd_lanes import LDS, attention, elementwise, module
 
 from aecompiler.backends.amd.codegen.compiler import CompiledKernel, compile_module
+from aecompiler.backends.amd.codegen.generation import generate_from_text
 from aecompiler.backends.amd.target import GFX942, GFX950, NAMED_TARGETS
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
@@ -170,6 +171,29 @@ def test_unknown_intrinsic():
     assert 'could not find LLVM intrinsic: "llvm.amdgcn.bogus"' in refusal(module(elementwise(body)))
 
 
+def test_error_after_which_llvm_goes_on(capfd):
+    """As it does in Triton 3.9; earlier it ends the process."""
+    text = """define amdgpu_kernel void @f(ptr addrspace(1) %p) {
+  %x = load float, ptr addrspace(1) %p
+  %y = fpext float %x to fp128
+  %z = call fp128 @llvm.log.f128(fp128 %y)
+  %r = fptrunc fp128 %z to float
+  store float %r, ptr addrspace(1) %p
+  ret void
+}
+declare fp128 @llvm.log.f128(fp128)
+"""
+    with pytest.raises(BackendError, match=r"^kernel 'f' for gfx942: .*(libcall|library call)"):
+        generate_from_text(text, "gfx942")
+    assert capfd.readouterr().err == ""
+
+
+def test_math_function_of_a_type_without_one():
+    body = "%y = arith.extf %x : f32 to f128\n %z = math.tanh %y : f128\n %r = arith.truncf %z : f128 to f32"
+    message = refusal(module(elementwise(body)), expected=CompileError)
+    assert "'math.tanh' op unsupported: f128; math functions are of f16, bf16, f32 and f64" in message
+
+
 def test_too_much_lds():
     large = f"workgroup(%lds: memref<40000xf32, {LDS}>) kernel"
     body = f"""%c = arith.remui %t, %t : index
@@ -177,8 +201,8 @@ def test_too_much_lds():
     gpu.barrier
     %r = memref.load %lds[%c] : memref<40000xf32, {LDS}>"""
     text = module(elementwise(body)).replace("kernel {", f"{large} {{")
-    message = refusal(text, expected=(ResourceError, BackendError))
-    assert "LDS" in message or "local memory" in message
+    message = "kernel 'f' for gfx942: expects at most 65536 bytes of LDS in a workgroup, got 160000"
+    assert refusal(text, expected=ResourceError) == message
     assert compiled(text, "gfx950")["f"].resources.lds_bytes == 160000
 
 

@@ -216,3 +216,24 @@ def test_conversions_between_narrow_types(chip):
     wanted = x.astype(np.float32).astype(ml_dtypes.bfloat16)
     np.testing.assert_array_equal(run(found["narrow"], "narrow", chip, x, "bf16"), wanted)
     np.testing.assert_array_equal(run(found["wide"], "wide", chip, wanted, "f32"), wanted.astype(np.float32))
+
+
+@CHIPS
+@pytest.mark.parametrize("dtype", ["f16", "bf16", "f32"])
+def test_classes_of_numbers(chip, dtype):
+    names = ("isinf", "isnormal", "isnan", "isfinite")
+    body = f"%c = math.NAME %x : {dtype}\n    %r = arith.uitofp %c : i1 to {dtype}"
+    kernels = [elementwise(body.replace("NAME", name), dtype=dtype, name=name) for name in names]
+    found = assemblies(chip, *kernels)
+    tiny = float(ml_dtypes.finfo(DTYPES[dtype]).tiny)
+    x = np.array([0, -0.0, 1, -2, tiny, -tiny, tiny / 2, math.inf, -math.inf, math.nan]).astype(DTYPES[dtype])
+    value = x.astype(np.float64)
+    wanted = {
+        "isinf": np.isinf(value),
+        "isnormal": np.isfinite(value) & (np.abs(value) >= tiny),
+        "isnan": np.isnan(value),
+        "isfinite": np.isfinite(value),
+    }
+    for name in names:
+        got = run(found[name], name, chip, x, dtype).astype(np.float64)
+        np.testing.assert_array_equal(got, wanted[name].astype(np.float64), err_msg=name)

@@ -12,7 +12,6 @@ from aecompiler.backends.amd.resources import Resources, resources_of
 from aecompiler.backends.amd.target import target_of
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
-from aecompiler.errors import ResourceError
 from aecompiler.passes.pipeline import run_pipeline
 
 _GPU_MODULE = "gpu.module"
@@ -59,7 +58,6 @@ def compile_module(
     and `BackendError` for an unknown chip, LLVM IR that Triton's LLVM does not read, or what it has no code
     for; all name the kernel or the operation.
     """
-    target = target_of(chip)
     lowered = lower_to_llvm(module, chip, waves=waves, waves_per_simd=waves_per_simd)
     generated = generate(
         bytecode_of(lowered),
@@ -70,11 +68,6 @@ def compile_module(
     )
     kernels = {}
     for name, code in generated.codes.items():
-        resources = resources_of(code.assembly, name)
-        most, needed = target.lds_bytes, resources.lds_bytes
-        if needed > most:
-            message = f"expects at most {most} bytes of LDS in a workgroup, got {needed}"
-            raise ResourceError(f"kernel '{name}' for {target.name}: resources: {message}")
         kernels[name] = CompiledKernel(
             name=name,
             chip=chip,
@@ -83,7 +76,7 @@ def compile_module(
             optimized=code.optimized,
             assembly=code.assembly,
             hsaco=code.hsaco,
-            resources=resources,
+            resources=resources_of(code.assembly, name),
         )
     return kernels
 

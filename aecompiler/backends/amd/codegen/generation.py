@@ -8,7 +8,7 @@ from aecompiler.backends.amd.codegen import toolchain
 from aecompiler.backends.amd.codegen.spellings import respell
 from aecompiler.backends.amd.codegen.toolchain import Code
 from aecompiler.backends.isolated_calls import ProcessEnded, call_isolated, report_progress
-from aecompiler.errors import BackendError
+from aecompiler.errors import BackendError, ResourceError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ def generate(
     `only_text` leaves out all but LLVM IR. `isolated` works in a process of its own, for `timeout` seconds at
     most (0: no limit): MLIR's translation and LLVM both end the process on some input.
 
-    Raises `BackendError`, which names the kernel, and the line of LLVM IR where one is known.
+    Raises `BackendError`, which names the kernel, and the line of LLVM IR where one is known, and
+    `ResourceError` for a kernel that needs more LDS than there is.
     """
     arguments = (lowered, chip, fuse_multiply_add, only_text)
     if not isolated:
@@ -57,10 +58,10 @@ def generate_from_text(
         raise _ended(end, text) from None
 
 
-def _ended(end: ProcessEnded, text: str = "") -> BackendError:
+def _ended(end: ProcessEnded, text: str = "") -> BackendError | ResourceError:
     """The end of a process as an error of what it was doing, with what LLVM said before."""
-    said = toolchain.explain(end.written, text)
-    return BackendError(f"{end.doing or 'code generation'}: {said or end.how}")
+    error = toolchain.error_of(toolchain.explain(end.written, text) or end.how)
+    return type(error)(f"{end.doing or 'code generation'}: {error}")
 
 
 def _generate(lowered: bytes, chip: str, fuse_multiply_add: bool, only_text: bool) -> Generated:
@@ -106,6 +107,6 @@ def _generate_from_text(text: str, chip: str, fuse_multiply_add: bool) -> Genera
             codes[name] = toolchain.compile_text(text, name, chip, fuse_multiply_add=fuse_multiply_add)
         except toolchain.UnreadableError as error:
             raise BackendError(f"{doing}: {_refusal(text, chip) or error}") from None
-        except BackendError as error:
-            raise BackendError(f"{doing}: {error}") from error
+        except (BackendError, ResourceError) as error:
+            raise type(error)(f"{doing}: {error}") from error
     return Generated(llvm_text=text, codes=codes)

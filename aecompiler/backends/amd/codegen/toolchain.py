@@ -14,11 +14,14 @@ import dataclasses
 import functools
 import importlib
 import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from aecompiler.errors import BackendError
+from aecompiler.backends.isolated_calls import WRITTEN
+from aecompiler.diagnostics import stderr_to
+from aecompiler.errors import BackendError, ResourceError
 
 Version = tuple[int, int]
 
@@ -40,6 +43,7 @@ _TARGET_LINE = re.compile(r"^target .*$", re.MULTILINE)
 _LINE_NUMBER = re.compile(r"(?:at line |line ?no: ?)(?P<line>\d+)")
 _PARSING = re.compile(r"^failed to parse (LLVM )?IR: ")
 _ERROR = re.compile(r"\berror: (.*)$", re.MULTILINE)
+_LDS = re.compile(r"local memory \((\d+)\) exceeds limit \((\d+)\)")
 _FATAL = re.compile(r"^LLVM ERROR: (.*)$", re.MULTILINE)
 
 
@@ -63,17 +67,33 @@ def compile_text(text: str, name: str, chip: str, *, fuse_multiply_add: bool = F
     `fuse_multiply_add` lets LLVM turn a product and a sum into one instruction that rounds once, everywhere;
     else it does so only where the IR allows it (`contract`).
 
-    Raises `BackendError` where Triton is missing, or refuses the text. LLVM ends the process where it can't
+    Raises `ResourceError` for more LDS than there is, and `BackendError` where Triton is missing, or refuses
+    the text. LLVM ends the process where it can't
     select instructions, as for an intrinsic that the chip does not have.
     """
     if name not in kernel_names(text):
         known = ", ".join(kernel_names(text)) or "none"
         raise BackendError(f"LLVM IR defines no kernel '{name}' (kernels: {known})")
     llvm = _triton("_C.libtriton").llvm
-    llvm.init_targets()
-    optimized = _optimized(text, name, chip, fuse_multiply_add)
-    assembly = _assembly(optimized, chip, fuse_multiply_add)
+    with tempfile.TemporaryDirectory(prefix="aec-amd-") as folder:
+        written = Path(folder, WRITTEN)  # where a parent process finds it when this one ends
+        with open(written, "wb") as sink, stderr_to(sink.fileno()):
+            llvm.init_targets()
+            optimized = _optimized(text, name, chip, fuse_multiply_add)
+            assembly = _assembly(optimized, chip, fuse_multiply_add)
+        said = written.read_text(encoding="utf-8", errors="backslashreplace")
+    if errors := _ERROR.findall(said):  # LLVM goes on after some, with code that is wrong
+        raise error_of(errors[0])
+    sys.stderr.write(said)
     return Code(optimized=optimized, assembly=assembly, hsaco=assemble(assembly, chip))
+
+
+def error_of(message: str) -> BackendError | ResourceError:
+    """A complaint of LLVM as an error."""
+    if found := _LDS.search(message):
+        needed, most = found.groups()
+        return ResourceError(f"expects at most {most} bytes of LDS in a workgroup, got {needed}")
+    return BackendError(message)
 
 
 def assemble(assembly: str, chip: str) -> bytes:

@@ -53,6 +53,9 @@ _INTRINSICS = {
 _DOUBLE = {f"math.{name}": name for name in ("exp", "exp2", "log", "log2", "log10")}
 """Operations that are functions of ocml in f64 alone."""
 
+_CLASSES = {"math.isinf": 0x204, "math.isnormal": 0x108}
+"""Questions that MLIR has no lowering for: infinite, and normal numbers of both signs."""
+
 _WIDENED = {"f16": {*_LIBRARY, *_DOUBLE}, "bf16": {*_LIBRARY, *_DOUBLE}}
 _WIDENED["bf16"] |= {"math.ceil", "math.floor", "math.fma", "math.sqrt"}
 """Operations that are computed in f32 for narrow types."""
@@ -72,8 +75,9 @@ class ExpandMath(Pass):
       asks for the bare instruction. In f64 they are functions of ocml, except for the root.
     - what has no instruction (`tanh`, `sin`, `erf`, `log1p`, `powf`, `rsqrt` ...), and `arith.remf`, is a
       function of ocml, which is linked with the code, in the operation's type.
-    - in f16 and bf16 all of these are computed in f32 and rounded. `arith.convertf` between the two goes over
-      f32, and `arith.truncf` from f64 to bf16 rounds to odd in between, so that it rounds once.
+    - `math.isinf` and `math.isnormal` ask for the class of a number (`llvm.is.fpclass`).
+    - in f16 and bf16 all of these functions are computed in f32 and rounded. `arith.convertf` between the two
+      goes over f32, and `arith.truncf` from f64 to bf16 rounds to odd in between, so that it rounds once.
 
     ```mlir
     %0 = math.exp2 %x : f32
@@ -138,13 +142,15 @@ def _expansion(op: ir.Operation, library: _Library) -> Expansion | None:
     """How to compute the results of `op`; None for an operation that stays."""
     if op.name in ("arith.truncf", "arith.convertf"):
         return _conversion(op)
-    if not (op.name.startswith("math.") or op.name in _LIBRARY) or not isinstance(
-        _element(op.results[0].type), ir.FloatType
+    type_ = _element(op.operands[0].type) if len(op.operands) else None
+    if not (op.name.startswith("math.") or op.name in _LIBRARY) or isinstance(
+        type_, (ir.IntegerType, ir.IndexType)
     ):
         return None
-    type_ = _element(op.operands[0].type)
     if str(type_) not in ("f16", "bf16", "f32", "f64"):
         raise PassFailure(op, f"unsupported: {type_}; math functions are of f16, bf16, f32 and f64")
+    if op.name in _CLASSES:
+        return _class_of(f"llvm.is.fpclass.{type_}", _CLASSES[op.name])
     if op.name == "math.sincos":
         parts = [_function(f"math.{name}", type_, op, library) for name in ("sin", "cos")]
         return lambda operands: [value for part in parts if part for value in part(operands)]
@@ -162,6 +168,17 @@ def _function(name: str, type_: ir.Type, op: ir.Operation, library: _Library) ->
     if name in _DOUBLE and isinstance(type_, ir.F64Type):
         return lambda operands: [library.call(_DOUBLE[name], operands)]
     return None
+
+
+def _class_of(name: str, classes: int) -> Expansion:
+    """Whether a number is of one of the classes, in bits as LLVM numbers them."""
+
+    def build(operands: Sequence[ir.Value]) -> list[ir.Value]:
+        i1, i32 = ir.IntegerType.get_signless(1), ir.IntegerType.get_signless(32)
+        mask = llvm.mlir_constant(ir.IntegerAttr.get(i32, classes))
+        return [llvm.call_intrinsic(i1, ir.StringAttr.get(name), [*operands, mask], [], [])]
+
+    return build
 
 
 def _in_f32(type_: ir.Type, expand: Expansion) -> Expansion:

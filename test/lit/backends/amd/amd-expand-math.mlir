@@ -1,4 +1,4 @@
-// RUN: aec-opt %s --pass-pipeline='builtin.module(gpu.module(amd-expand-math))' | FileCheck %s
+// RUN: aec-opt %s --split-input-file --pass-pipeline='builtin.module(gpu.module(amd-expand-math))' | FileCheck %s
 
 // Library functions are declared once, in the module.
 // CHECK-LABEL: gpu.module @kernels
@@ -74,5 +74,20 @@ gpu.module @kernels {
     %b = math.fma %a, %x, %x : f32
     %c = arith.truncf %b : f32 to bf16
     gpu.return %c : bf16
+  }
+}
+
+// -----
+
+// Questions that MLIR has no lowering for.
+// CHECK-LABEL: gpu.module @classes
+gpu.module @classes {
+  // CHECK-LABEL: gpu.func @isinf
+  // CHECK-SAME:    %[[X:.+]]: f32
+  // CHECK:         %[[MASK:.+]] = llvm.mlir.constant(516 : i32) : i32
+  // CHECK:         llvm.call_intrinsic "llvm.is.fpclass.f32"(%[[X]], %[[MASK]]) : (f32, i32) -> i1
+  gpu.func @isinf(%x: f32) -> i1 {
+    %r = math.isinf %x : f32
+    gpu.return %r : i1
   }
 }

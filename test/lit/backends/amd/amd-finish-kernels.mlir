@@ -1,0 +1,32 @@
+// RUN: aec-opt %s --pass-pipeline='builtin.module(gpu.module(amd-finish-kernels{waves=2 waves-per-simd=3}))' | FileCheck %s
+// RUN: aec-opt %s --pass-pipeline='builtin.module(gpu.module(amd-finish-kernels{waves=2}))' | FileCheck %s --check-prefix=ANY
+// RUN: not aec-opt %s --pass-pipeline='builtin.module(gpu.module(amd-finish-kernels{waves=17}))' 2>&1 | FileCheck %s --check-prefix=WAVES
+// RUN: not aec-opt %s --pass-pipeline='builtin.module(gpu.module(amd-finish-kernels{waves-per-simd=9}))' 2>&1 | FileCheck %s --check-prefix=SIMD
+
+// WAVES: expects waves of 1 to 16, got 17
+// SIMD: expects waves-per-simd of 0 to 8, got 9
+
+// CHECK-LABEL: gpu.module @kernels
+gpu.module @kernels {
+  // Arrays in LDS are aligned, others stay.
+  // CHECK:         llvm.mlir.global internal @lds() {addr_space = 3 : i32, alignment = 16 : i64}
+  // CHECK:         llvm.mlir.global internal constant @table() {addr_space = 4 : i32} : !llvm.array<2 x f32>
+  llvm.mlir.global internal @lds() {addr_space = 3 : i32} : !llvm.array<512 x f16>
+  llvm.mlir.global internal constant @table() {addr_space = 4 : i32} : !llvm.array<2 x f32>
+
+  // Functions that are no kernels stay.
+  // CHECK:         llvm.func @helper() {
+  llvm.func @helper() {
+    llvm.return
+  }
+
+  // CHECK:         llvm.func @kernel(
+  // CHECK-SAME:      passthrough = {{\[\[}}"amdgpu-waves-per-eu", "3,3"]]
+  // CHECK-SAME:      rocdl.flat_work_group_size = "128,128"
+  // CHECK-SAME:      rocdl.reqd_work_group_size = array<i32: 128, 1, 1>
+  // ANY:           llvm.func @kernel(
+  // ANY-NOT:         passthrough
+  llvm.func @kernel(%p: !llvm.ptr<1>) attributes {gpu.kernel, rocdl.kernel} {
+    llvm.return
+  }
+}
