@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import ml_dtypes
+import numpy as np
 import pytest
 from amd_lanes import LDS, attention, elementwise, module
 
 from aecompiler.backends.amd.codegen.compiler import CompiledKernel, compile_module
 from aecompiler.backends.amd.codegen.generation import generate_from_text
+from aecompiler.backends.amd.simulator import Program, simulate
 from aecompiler.backends.amd.target import GFX942, GFX950, NAMED_TARGETS
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
@@ -39,6 +42,20 @@ def test_attention_has_no_scratch(target, dtype, features):
     shape = max((each for each in target.instructions_for(dtype) if each.m == 16), key=lambda each: each.k)
     products = 2 * 16 * 32 * features * 2 // shape.flops
     assert kernel.assembly.count(shape.name) >= products
+
+
+@TARGETS
+def test_attention_is_right_in_the_simulator(target):
+    (kernel,) = compiled(module(attention(target, "bf16", 64)), target.chip).values()
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((rows, 64)).astype(ml_dtypes.bfloat16) for rows in (64, 96, 96))
+    o = np.zeros((64, 64), np.float32)
+    arguments = [*(array.view(np.uint16) for array in (q, k, v)), o, 96]
+    simulate(Program.parse(kernel.assembly, "attention", target.chip), arguments, 1, 256)
+    scores = q.astype(np.float64) @ k.astype(np.float64).T
+    weights = np.exp2(scores - scores.max(1, keepdims=True))
+    wanted = weights @ v.astype(np.float64) / weights.sum(1, keepdims=True)
+    np.testing.assert_allclose(o, wanted, atol=5e-3)  # weights are rounded to bf16
 
 
 @TARGETS
