@@ -87,22 +87,28 @@ class Access:
         _raw_store(resource, fr.integer(0), _to_bits(value))
 
     def _resource(self, pointer: Pointer, rest: Number) -> ir.Value:
-        return resource_of(self.writer, pointer, rest)
+        return resource_of(self.writer, pointer, rest)[0]
 
 
-def resource_of(writer: Writer, pointer: Pointer, rest: Number) -> ir.Value:
-    """The buffer that begins `rest` elements behind a pointer."""
+def resource_of(writer: Writer, pointer: Pointer, rest: Number) -> tuple[ir.Value, ir.Value]:
+    """The buffer that begins `rest` elements behind a pointer, and its size in bytes.
+
+    It is computed in 32 bits where there are no more bytes.
+    """
     llvm, rocdl = load("dialects.llvm"), load("dialects.rocdl")
-    size = fr.integer(BYTES[str(pointer.element)], 64)
-    shift = arith.muli(writer.number(rest, 64), size)
-    address = llvm.getelementptr(
-        pointer.address.type, pointer.address, [shift], [_DYNAMIC], ir.IntegerType.get_signless(8), None
-    )
-    left = arith.maxsi(arith.subi(pointer.size, shift), fr.integer(0, 64))
-    left = arith.minsi(left, fr.integer(LARGEST, 64))
-    stride = fr.integer(0, 16)
+    bits = 32 if writer.choice.is_near else 64
+    shift = arith.muli(writer.number(rest, bits), fr.integer(BYTES[str(pointer.element)], bits))
+    size = fr.resized(pointer.size, ir.IntegerType.get_signless(bits))
+    left = arith.maxsi(arith.subi(size, shift), fr.integer(0, bits))
+    if not writer.choice.is_near:
+        left = arith.minsi(left, fr.integer(LARGEST, 64))
+    i64 = ir.IntegerType.get_signless(64)
+    if writer.choice.is_near:
+        shift, left = arith.extsi(i64, shift), arith.extui(i64, left)
+    byte = ir.IntegerType.get_signless(8)
+    address = llvm.getelementptr(pointer.address.type, pointer.address, [shift], [_DYNAMIC], byte, None)
     type_ = ir.Type.parse("!llvm.ptr<8>")
-    return rocdl.make_buffer_rsrc(type_, address, stride, left, fr.integer(_FLAGS))
+    return rocdl.make_buffer_rsrc(type_, address, fr.integer(0, 16), left, fr.integer(_FLAGS)), left
 
 
 class _Place:
@@ -126,7 +132,7 @@ class _Place:
             total = total.plus(Sum(rest=writer.sums.of(each).rest))
         self.sum = total
         fixed, self.moving = self._split(total.rest)
-        self.resource = resource_of(writer, self.pointer, fixed)
+        self.resource, self.left = resource_of(writer, self.pointer, fixed)
         self.first = self._first()
         self.masks = writer.fragment(mask, layout) if self.is_masked else None
         self.others = [
@@ -137,13 +143,22 @@ class _Place:
     def _split(self, rest: Number) -> tuple[Number, Number]:
         """What is the same in all turns of the loop around, and what moves, in offsets of 32 bits.
 
-        The latter must be within the buffer, where the hardware compares an offset with what it leaves of
-        the size: there is none where a mask may leave out all elements.
+        The latter is no number below 0, for the hardware.
         """
-        if self.is_masked or not self.writer.choice.is_near:
-            return rest, {}
         moving = {factors: n for factors, n in rest.items() if any(map(self.writer.changes, factors))}
+        if not self.writer.choice.is_near or not self.writer.sums.is_natural(moving):
+            return rest, {}
         return {factors: n for factors, n in rest.items() if factors not in moving}, moving
+
+    def _shared_offset(self, shared: Number) -> ir.Value:
+        """An offset that all lanes share, which may be anywhere only where a mask may leave out all elements.
+
+        The hardware compares an offset with what this one leaves of the size, which must be something.
+        """
+        offset = self.writer.number(shared, 32)
+        if not self.moving or not self.is_masked:
+            return offset
+        return arith.minui(offset, fr.resized(self.left, ir.IntegerType.get_signless(32)))
 
     def _first(self) -> ir.Value:
         """The offset of the first register in bytes, but for what is not a sum of multiples of positions."""
@@ -191,13 +206,13 @@ class _Place:
             inner = {dim: n for n, dim in enumerate(each for each in dims if each >= 0)}
             own = [index[dim] for dim in sorted(inner, key=lambda each: inner[each])]
             element = fragment.element(_register_of(fragment.layout, own))
-            element = _to_32_bits(element)
+            element = fr.resized(element, ir.IntegerType.get_signless(32))
             place = arith.addi(place, arith.muli(arith.muli(element, scale), fr.integer(self.bytes)))
         if constant:
             place = arith.addi(place, fr.integer(constant))
         if self.masks is not None:
             place = arith.select(self.masks.element(register), place, fr.integer(BEYOND))
-        return place, self.writer.number({key: n for key, n in shared.items() if n}, 32)
+        return place, self._shared_offset({key: n for key, n in shared.items() if n})
 
     def read(self, group: list[int], element: ir.Type) -> ir.Value:
         """What stands at some registers' places, a vector or a scalar."""
@@ -228,11 +243,6 @@ def _is_zero(value: ir.Value) -> bool:
         return False
     splat = op.attributes["value"].get_splat_value()
     return splat.value == 0 if not isinstance(splat, ir.BoolAttr) else not splat.value
-
-
-def _to_32_bits(value: ir.Value) -> ir.Value:
-    i32 = ir.IntegerType.get_signless(32)
-    return value if value.type == i32 else arith.trunci(i32, value)
 
 
 def _bits_type(element: ir.Type, count: int) -> ir.Type:

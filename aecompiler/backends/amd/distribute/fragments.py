@@ -136,6 +136,15 @@ def integer(value: int, bits: int = 32) -> ir.Value:
     return arith.constant(type_, value)
 
 
+def resized(value: ir.Value, type_: ir.IntegerType) -> ir.Value:
+    """A signed integer, or a position, of another width."""
+    if isinstance(value.type, ir.IndexType):
+        return arith.index_cast(type_, value)
+    if value.type.width == type_.width:
+        return value
+    return arith.extsi(type_, value) if value.type.width < type_.width else arith.trunci(type_, value)
+
+
 def not_a_number(type_: ir.Type) -> ir.Value:
     """NaN, of a type of floats or of vectors of them."""
     element = ir.FloatAttr.get(element_type(type_), math.nan)

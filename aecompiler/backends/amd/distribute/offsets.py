@@ -23,6 +23,11 @@ MOST = 1 << 30
 _EXPANDED = ("arith.addi", "arith.subi", "arith.muli", "arith.extsi", "arith.index_cast")
 """Operations on scalars that a sum is made of."""
 
+_ANY_NATURAL = ("arith.maxsi", "arith.minui", "arith.andi")
+_ALL_NATURAL = ("arith.addi", "arith.muli", "arith.minsi", "arith.divsi", "arith.extsi", "arith.index_cast")
+_FIRST_NATURAL = ("arith.remsi", "arith.divui")
+"""Operations whose results are not negative if one, all, or the first of their operands are not."""
+
 _SAME = ("arith.extsi", "arith.extui", "arith.index_cast", "arith.index_castui", "arith.trunci")
 
 
@@ -184,6 +189,32 @@ class Sums:
             case name if name in _SAME:
                 return parts[0]
         return 1
+
+    def is_natural(self, number: Number) -> bool:
+        """Whether a number is known not to be negative, as all terms of it are."""
+        return all(n >= 0 and all(map(self._is_natural, factors)) for factors, n in number.items())
+
+    def _is_natural(self, value: ir.Value) -> bool:
+        """The same of a scalar; parameters that have divisors are strides."""
+        known = rw.constant_value(value)
+        if known is not None:
+            return known >= 0
+        op = rw.definer(value)
+        if op is None:
+            parent = value.owner.owner.operation
+            if parent.name == "scf.for" and ir.BlockArgument(value).arg_number == 0:
+                return self._is_natural(parent.operands[0])
+            return self.divisors.get(value, 1) > 1
+        operands = list(op.operands)
+        if op.name in _ANY_NATURAL:
+            return any(map(self._is_natural, operands))
+        if op.name in _FIRST_NATURAL:
+            return self._is_natural(operands[0])
+        if op.name == "arith.select":
+            operands = operands[1:]
+        elif op.name not in _ALL_NATURAL:
+            return False
+        return all(map(self._is_natural, operands))
 
     def number_divisor(self, number: Number) -> int:
         """A power of two that divides a number."""

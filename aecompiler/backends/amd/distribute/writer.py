@@ -125,19 +125,11 @@ class Writer:
         for factors, count in number.items():
             term = fr.integer(count, bits) if count != 1 or not factors else None
             for factor in factors:
-                value = self._resized(self.scalar(factor), type_)
+                value = fr.resized(self.scalar(factor), type_)
                 term = value if term is None else arith.muli(term, value)
             assert term is not None
             total = term if total is None else arith.addi(total, term)
         return fr.integer(0, bits) if total is None else total
-
-    @staticmethod
-    def _resized(value: ir.Value, type_: ir.IntegerType) -> ir.Value:
-        if isinstance(value.type, ir.IndexType):
-            return arith.index_cast(type_, value)
-        if value.type.width == type_.width:
-            return value
-        return arith.extsi(type_, value) if value.type.width < type_.width else arith.trunci(type_, value)
 
     def changes(self, value: ir.Value) -> bool:
         """Whether a scalar may be another one in each turn of the innermost loop that is being written."""

@@ -36,9 +36,9 @@ class DistributeTiles(Pass):
 
     Places in memory are read as sums: what all lanes share moves the base of a buffer, in 64 bits; multiples
     of positions are one offset of 32 bits for a lane and constants for its registers. With `near`, what
-    changes in a loop is an offset of 32 bits, too, where no mask leaves out elements, so that buffers are
-    made outside of the loop. Elements that follow
-    each other are read together, up to 16 bytes, where divisibility (`amd.divisibility`) and the mask allow.
+    changes in a loop is an offset of 32 bits, too, if it is known not to be negative: buffers are made
+    outside of the loop. Elements that follow each other are read together, up to 16 bytes, where divisibility
+    (`amd.divisibility`) and the mask allow.
 
     Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
     the same time share them. `amd.registers` is an estimate of the vector registers of a lane.

@@ -58,7 +58,6 @@ def _change(loop: ir.Operation) -> None:
         return
     with ir.InsertionPoint(loop), loop.location:
         is_any = arith.cmpi(arith.CmpIPredicate.slt, lower, upper)
-        last = arith.subi(upper, arith.ConstantOp(upper.type, ir.IntegerAttr.get(upper.type, 1)).result)
         firsts = [_read(read, found, {induction: lower}, is_any) for read, found in reads]
         new = scf.ForOp(lower, upper, step, [*inits, *firsts])
     for name in loop.attributes:
@@ -76,7 +75,9 @@ def _change(loop: ir.Operation) -> None:
             if op.results and op.results[0] in mapping:
                 continue
             if op.name == "vector.contract" and not nexts:
-                ahead = arith.minsi(arith.addi(new.induction_variable, step), last)
+                after = arith.addi(new.induction_variable, step)
+                has_next = arith.cmpi(arith.CmpIPredicate.slt, after, upper)
+                ahead = arith.select(has_next, after, new.induction_variable)
                 nexts = [_read(read, found, {induction: ahead}, None) for read, found in reads]
             rw.clone_op(op, mapping)
         scf.YieldOp([*(mapping.get(each, each) for each in end.operands), *nexts])

@@ -8,13 +8,13 @@
 // CHECK-LABEL: gpu.func @loop(
 // CHECK-SAME:    %[[KEYS:[^ ]+]]: memref<?xf16>, %[[N:[^ ]+]]: index
 // CHECK:         %[[ANY:.+]] = arith.cmpi slt, %{{.*}}, %[[N]] : index
-// CHECK:         %[[LAST:.+]] = arith.subi %[[N]], %{{.*}} : index
 // CHECK:         %[[MASK:.+]] = arith.andi %{{.*}}, %{{.*}} : vector<16x16xi1>
 // CHECK:         %[[FIRST:.+]] = vector.gather %[[KEYS]]{{.*}}, %[[MASK]],
 // CHECK:         scf.for %[[T:.+]] = {{.*}} iter_args(%[[SUM:.+]] = %{{.*}}, %[[TILE:.+]] = %[[FIRST]])
 // CHECK:           vector.transpose %[[TILE]]
 // CHECK:           %[[NEXT:.+]] = arith.addi %[[T]],
-// CHECK:           %[[AHEAD:.+]] = arith.minsi %[[NEXT]], %[[LAST]] : index
+// CHECK:           %[[HAS:.+]] = arith.cmpi slt, %[[NEXT]], %[[N]] : index
+// CHECK:           %[[AHEAD:.+]] = arith.select %[[HAS]], %[[NEXT]], %[[T]] : index
 // CHECK:           %[[PLACE:.+]] = arith.muli %[[AHEAD]],
 // CHECK:           %[[READ:.+]] = vector.gather %[[KEYS]][%[[PLACE]]] {{.*}} {amd.ahead}
 // CHECK:           %[[NEW:.+]] = vector.contract
