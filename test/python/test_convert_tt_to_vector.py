@@ -112,6 +112,12 @@ def test_values_that_are_not_finite_stay_where_they_are(name: str, options: str)
     check(name, ODD, options, infinite=0.004)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_passes_on_vectors_leave_results_as_they_are(name: str) -> None:
+    passes = "amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-prefetch-tiles,canonicalize,cse"
+    check(name, ODD, SMALL_TILES, then=passes)
+
+
 @pytest.mark.parametrize("infinite", [0.001, 0.02])
 @pytest.mark.parametrize("name", ["softmax", "softcap", "sinks", "sliding_window", "off_by_one", "alibi"])
 def test_other_maxima_leave_results_as_they_are(name: str, infinite: float) -> None:
