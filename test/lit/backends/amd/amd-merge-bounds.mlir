@@ -5,9 +5,9 @@
 // CHECK-SAME:    %[[END:[^ ]+]]: i32, %[[I:[^ ]+]]: vector<32xi32>, %[[J:[^ ]+]]: vector<64xi32>, %[[X:[^ ]+]]: vector<32x64xf32>
 // CHECK:         %[[SOME:.+]] = arith.maxsi %[[END]], %{{.*}} : i32
 // CHECK:         %[[LAST:.+]] = arith.subi %[[SOME]], %{{.*}} : i32
+// CHECK:         %[[COLUMNS:.+]] = vector.broadcast %[[J]] : vector<64xi32> to vector<32x64xi32>
 // CHECK:         %[[LASTS:.+]] = vector.broadcast %[[LAST]] : i32 to vector<32xi32>
 // CHECK:         %[[LIMIT:.+]] = arith.minsi %[[I]], %[[LASTS]] : vector<32xi32>
-// CHECK:         %[[COLUMNS:.+]] = vector.broadcast %[[J]] : vector<64xi32> to vector<32x64xi32>
 // CHECK:         %[[COLUMN:.+]] = vector.shape_cast %[[LIMIT]] : vector<32xi32> to vector<32x1xi32>
 // CHECK:         %[[LIMITS:.+]] = vector.broadcast %[[COLUMN]] : vector<32x1xi32> to vector<32x64xi32>
 // CHECK:         %[[MASK:.+]] = arith.cmpi sle, %[[COLUMNS]], %[[LIMITS]] : vector<32x64xi32>
