@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from aecompiler.backends.amd.kernel_arguments import arguments_of
+from aecompiler.backends.amd.reach import Reach
 from aecompiler.backends.amd.resources import Resources, resources_of
 from aecompiler.backends.gpu import artifact as gpu
 
@@ -22,7 +23,8 @@ class KernelCode(gpu.KernelCode):
 
     `shared`: bytes of local memory that a launch adds to that of the code. `arguments`: offset and size of
     each in the segment of arguments, behind which the runtime may write some; `spans`: whether the bytes
-    behind each pointer are among them, after the parameters. `resources`: what the assembly states.
+    behind each pointer are among them, after the parameters. `reaches`: how far tiles reach from each
+    pointer, for the checks of `reach.py`. `resources`: what the assembly states.
     """
 
     FILES: ClassVar[Mapping[str, str]] = {"binary": "hsaco", "assembly": "amdgcn"}
@@ -30,6 +32,7 @@ class KernelCode(gpu.KernelCode):
 
     assembly: str
     spans: bool = False
+    reaches: Sequence[Sequence[Any]] = ()
     arguments: Sequence[Sequence[int]]
     resources: Resources
 
@@ -49,7 +52,14 @@ class KernelCode(gpu.KernelCode):
 
 
 def code_of(
-    symbol: str, assembly: str, hsaco: bytes, *, threads: int, shared: int = 0, spans: bool = False
+    symbol: str,
+    assembly: str,
+    hsaco: bytes,
+    *,
+    threads: int,
+    shared: int = 0,
+    spans: bool = False,
+    reaches: Sequence[tuple[int, Reach]] = (),
 ) -> KernelCode:
     """The code of a kernel, with what its assembly says of it."""
     return KernelCode(
@@ -59,6 +69,7 @@ def code_of(
         threads=threads,
         shared=shared,
         spans=spans,
+        reaches=[list(each) for each in reaches],
         arguments=arguments_of(assembly, symbol),
         resources=resources_of(assembly, symbol),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from aecompiler.backends.amd.artifact import AmdArtifact, KernelCode
 from aecompiler.backends.amd.hip import Runtime, runtime
+from aecompiler.backends.amd.reach import reach_check
 from aecompiler.backends.gpu import launch as gpu
 from aecompiler.backends.gpu.artifact import ALIGNED, UNALIGNED
 from aecompiler.backends.gpu.launch import Device, GpuExecutable
@@ -20,6 +21,10 @@ from aecompiler.errors import BackendError
 _MOST_THREADS = (1 << 32) - 1
 _FORMATS = {"f32": "f", "f64": "d"}
 _INTEGERS = {1: "b", 2: "h", 4: "i", 8: "q"}
+
+
+_Loaded = tuple[int, KernelCode, struct.Struct, Callable[[Sequence[Any]], None] | None]
+"""A form of a kernel: its function, its code, how arguments are packed, what checks them."""
 
 
 class HipExecutable(GpuExecutable):
@@ -58,7 +63,7 @@ class Launcher:
     def __init__(self, found: Runtime, index: int, artifact: AmdArtifact, name: str):
         self._runtime, self._index, self._artifact, self._name = found, index, artifact, name
         self._parameters = artifact.manifest["kernels"][name]["parameters"]
-        self._loaded: dict[str, tuple[int, KernelCode, struct.Struct]] = {}
+        self._loaded: dict[str, _Loaded] = {}
         self._lock = threading.Lock()
 
     def __call__(self, stream: int, x: int, y: int, z: int, misaligned: int, *values: Any) -> None:
@@ -66,7 +71,9 @@ class Launcher:
         if x <= 0 or y <= 0 or z <= 0:
             return
         form = UNALIGNED if misaligned else ALIGNED
-        function, code, packed = self._loaded.get(form) or self._load(form)
+        function, code, packed, check = self._loaded.get(form) or self._load(form)
+        if check is not None:
+            check(values)
         if max(x * code.threads, y, z) > _MOST_THREADS:
             raise ValueError(
                 f"kernel '{self._name}' can't be launched on a grid of {x} x {y} x {z} workgroups"
@@ -75,12 +82,13 @@ class Launcher:
         answer = self._runtime.launch(function, (x, y, z), code.threads, code.shared, stream, arguments)
         self._runtime.check(answer, f"kernel '{self._name}' can't be launched")
 
-    def _load(self, form: str) -> tuple[int, KernelCode, struct.Struct]:
+    def _load(self, form: str) -> _Loaded:
         with self._lock:
             if form not in self._loaded:
                 code = self._artifact.code(self._name, form)
                 function = self._runtime.load_function(self._index, code.binary, code.symbol)
-                self._loaded[form] = function, code, argument_layout(self._parameters, code)
+                check = reach_check(self._name, self._parameters, code.reaches)
+                self._loaded[form] = function, code, argument_layout(self._parameters, code), check
             return self._loaded[form]
 
 

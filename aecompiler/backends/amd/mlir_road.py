@@ -11,6 +11,7 @@ from typing import Any
 
 from aecompiler.backends.amd.artifact import KernelCode, code_of
 from aecompiler.backends.amd.codegen.compiler import compile_module, llvm_text, lower_to_llvm
+from aecompiler.backends.amd.distribute.reaches import reaches_of
 from aecompiler.backends.amd.distribute.writer import REGISTERS, SHARED_BYTES
 from aecompiler.backends.amd.target import AmdTarget
 from aecompiler.bindings import ir
@@ -42,6 +43,7 @@ def compile_kernels(
     waves = facts["waves"]
     run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
     _check_resources(module, target, waves)
+    reaches = {rw.symbol_name(each): reaches_of(each) for each in rw.walk_list(module.operation, "gpu.func")}
     made = compile_module(
         module,
         target.chip,
@@ -52,7 +54,7 @@ def compile_kernels(
     )
     threads = target.wave_size * waves
     return {
-        name: code_of(name, kernel.assembly, kernel.hsaco, threads=threads, spans=True)
+        name: code_of(name, kernel.assembly, kernel.hsaco, threads=threads, spans=True, reaches=reaches[name])
         for name, kernel in made.items()
     }
 

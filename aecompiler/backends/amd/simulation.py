@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aecompiler.backends.amd.artifact import AmdArtifact
+from aecompiler.backends.amd.reach import reach_check
 from aecompiler.backends.base import Buffer, Scalar
 from aecompiler.backends.gpu.artifact import ALIGNED, UNALIGNED
 from aecompiler.backends.gpu.host_program import kernel_names, make_program
@@ -63,11 +64,15 @@ class SimulatedExecutable:
     def _launcher(self, name: str, made: list[SimulatedLaunch]) -> Callable[..., None]:
         from aecompiler.backends.amd.simulator import simulate
 
+        parameters = self._artifact.manifest["kernels"][name]["parameters"]
+
         def launch(_stream: int, x: int, y: int, z: int, misaligned: int, *values: Any) -> None:
             if x <= 0 or y <= 0 or z <= 0:
                 return
             form = UNALIGNED if misaligned else ALIGNED
             code = self._artifact.code(name, form)
+            if (check := reach_check(name, parameters, code.reaches)) is not None:
+                check(values)
             given = [each.tensor.memory() if isinstance(each, Address) else each for each in values]
             counts = simulate(self._parsed(name, form), given, (x, y, z), code.threads, code.shared)
             made.append(SimulatedLaunch(name, (x, y, z), counts))

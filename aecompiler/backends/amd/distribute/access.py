@@ -51,7 +51,7 @@ class Access:
     def gather(self, op: ir.Operation, layout: Layout) -> Fragment:
         """The fragment of a `vector.gather`."""
         memory, *base, offsets, mask, other = op.operands
-        place = _Place(self.writer, memory, base, offsets, mask, layout)
+        place = _Place(self.writer, op, memory, base, offsets, mask, layout)
         element = fr.element_type(op.results[0].type)
         elements: dict[int, ir.Value] = {}
         for group in place.groups():
@@ -69,7 +69,7 @@ class Access:
         """Do a `vector.scatter`."""
         memory, *base, offsets, mask, value = op.operands
         fragment = self.writer.any_fragment(value)
-        place = _Place(self.writer, memory, base, offsets, mask, fragment.layout)
+        place = _Place(self.writer, op, memory, base, offsets, mask, fragment.layout)
         for group in place.groups():
             place.write(group, fr.build([fragment.element(register) for register in group]))
 
@@ -117,6 +117,7 @@ class _Place:
     def __init__(
         self,
         writer: Writer,
+        op: ir.Operation,
         memory: ir.Value,
         base: list[ir.Value],
         offsets: ir.Value,
@@ -131,6 +132,7 @@ class _Place:
         for each in base:
             total = total.plus(Sum(rest=writer.sums.of(each).rest))
         self.sum = total
+        writer.reaches.add(op, memory, total, layout.shape, self.bytes)
         fixed, self.moving = self._split(total.rest)
         self.resource, self.left = resource_of(writer, self.pointer, fixed)
         self.first = self._first()

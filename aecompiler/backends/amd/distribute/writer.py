@@ -12,6 +12,7 @@ from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
 from aecompiler.backends.amd.distribute.matrices import multiply
 from aecompiler.backends.amd.distribute.offsets import Number, Sums
 from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile, repeated_source
+from aecompiler.backends.amd.distribute.reaches import REACH, Reaches
 from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
 from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
 from aecompiler.bindings import arith, ir, load, scf, vector
@@ -49,6 +50,7 @@ class Writer:
         self.memory: SharedMemory
         self.exchange: Exchange
         self.access = Access(self)
+        self.reaches = Reaches(list(self.old.arguments))
         self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
         self.staged: dict[tuple[ir.Value, Layout], tuple[Staged, ir.Block]] = {}
         self._positions: dict[tuple[object, ...], ir.Value] = {}
@@ -97,6 +99,7 @@ class Writer:
             gpu.ReturnOp([])
         used = self.memory.place()
         arena.set_type(_arena_type(max(used, 1)))
+        function.operation.attributes[REACH] = self.reaches.attribute()
         function.operation.attributes[SHARED_BYTES] = ir.IntegerAttr.get(i64, used)
         return function.operation
 

@@ -41,7 +41,9 @@ class DistributeTiles(Pass):
     (`amd.divisibility`) and the mask allow.
 
     Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
-    the same time share them. `amd.registers` is an estimate of the vector registers of a lane.
+    the same time share them. `amd.registers` is an estimate of the vector registers of a lane. `amd.reach`
+    says for each memref how far its tiles reach in bytes, as counts of products of parameters, or nothing if
+    places come from memory: calls for which this is more than 2^31 are refused.
 
     ```mlir
     %k = vector.gather %keys[%place] [%offsets], %all, %zeros : ... into vector<64x64xf16>

@@ -3,11 +3,13 @@
 // RUN: aec-opt %s --pass-pipeline='builtin.module(amd-distribute-tiles{chip=gfx942 waves=2 matrix=32},canonicalize,cse)' | FileCheck %s --check-prefix=WIDE
 
 // The left factor goes to registers, since waves have rows of their own; the right one through local memory,
-// turned, with rows of 80 elements. Bytes behind each pointer are parameters.
+// turned, with rows of 80 elements. Bytes behind each pointer are parameters. The first tile reaches 63 rows, of
+// as many elements as parameter 3 says, and one row.
 // CHECK-LABEL: gpu.func @product(
 // CHECK-SAME:    %[[A:[^ ]+]]: !llvm.ptr<1>, %[[B:[^ ]+]]: !llvm.ptr<1>, %[[O:[^ ]+]]: !llvm.ptr<1>, %{{[^ ]+}}: i64,
 // CHECK-SAME:    %[[BYTES_A:[^ ]+]]: i64, %[[BYTES_B:[^ ]+]]: i64, %[[BYTES_O:[^ ]+]]: i64)
 // CHECK-SAME:    workgroup(%[[LDS:[^ ]+]] : memref<10240xi8, #gpu.address_space<workgroup>>) kernel
+// CHECK-SAME:    amd.reach = [{pointer = 0 : i64, terms = [array<i64: 128>, array<i64: 126, 3>]},
 // CHECK-SAME:    amd.shared_bytes = 10240 : i64
 // CHECK-SAME:    known_block_size = array<i32: 256, 1, 1>
 // CHECK:         %[[LEFT:[^ ]+]] = rocdl.make.buffer.rsrc %[[A]],
