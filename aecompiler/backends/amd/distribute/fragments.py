@@ -136,6 +136,11 @@ def integer(value: int, bits: int = 32) -> ir.Value:
     return arith.constant(type_, value)
 
 
+def plus(value: ir.Value, number: int) -> ir.Value:
+    """An integer, plus a constant."""
+    return arith.addi(value, integer(number)) if number else value
+
+
 def resized(value: ir.Value, type_: ir.IntegerType) -> ir.Value:
     """A signed integer, or a position, of another width."""
     if isinstance(value.type, ir.IndexType):

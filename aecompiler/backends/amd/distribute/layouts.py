@@ -7,7 +7,6 @@ is read by, are such layouts.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -175,8 +174,3 @@ def blocked(shape: Sequence[int], waves: int, contiguous: int, most: int, other:
 def uniform(waves: int) -> Layout:
     """The layout of a number."""
     return Layout((), (), (None,) * LANE_BITS, (None,) * waves)
-
-
-def with_registers(layout: Layout, registers: Sequence[Bit]) -> Layout:
-    """The same with the registers in another order."""
-    return dataclasses.replace(layout, registers=tuple(registers))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.fragments import Fragment
-from aecompiler.backends.amd.distribute.layouts import Bit, Layout, bits_of
+from aecompiler.backends.amd.distribute.layouts import Bit, Layout
 from aecompiler.bindings import ir, load
 
 if TYPE_CHECKING:
@@ -63,8 +63,3 @@ class _Operand:
 def _instruction(size: int, k: int, a: ir.Value, b: ir.Value, sums: ir.Value) -> ir.Value:
     amdgpu = load("dialects.amdgpu")
     return amdgpu.mfma(size, size, k, a, b, sums)
-
-
-def registers_of_k(layout: Layout, own: int) -> int:
-    """How many bits of k are in registers."""
-    return bits_of(1 << sum(dim != own for dim, _ in layout.registers))

@@ -15,6 +15,7 @@ from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile, r
 from aecompiler.backends.amd.distribute.reaches import REACH, Reaches
 from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
 from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
+from aecompiler.backends.amd.distribute.shuffles import shuffle
 from aecompiler.bindings import arith, ir, load, scf, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
@@ -52,7 +53,7 @@ class Writer:
         self.access = Access(self)
         self.reaches = Reaches(list(self.old.arguments))
         self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
-        self.staged: dict[tuple[ir.Value, Layout], tuple[Staged, ir.Block]] = {}
+        self.staged: dict[tuple[ir.Value, Layout], Staged] = {}
         self._positions: dict[tuple[object, ...], ir.Value] = {}
         self._fenced = 0
         """When it was last said that reads stay behind what was written to local memory."""
@@ -162,9 +163,8 @@ class Writer:
         """A value in a layout that it was said to be needed in."""
         if (value, layout) in self.fragments:
             return self.fragments[value, layout]
-        for (other, kept), (staged, _) in self.staged.items():
-            if other == value and kept == layout:
-                return self.exchange.read(staged, layout)
+        if (value, layout) in self.staged:
+            return self.exchange.read(self.staged[value, layout], layout)
         raise AssertionError(f"a value that nothing computed in {layout}: {value}")
 
     def define(self, value: ir.Value, fragment: Fragment) -> None:
@@ -182,7 +182,7 @@ class Writer:
             if self._is_read_at_once(value):
                 self.fragments[value, layout] = self.exchange.read(staged, layout)
             else:
-                self.staged[value, layout] = (staged, ir.InsertionPoint.current.block)
+                self.staged[value, layout] = staged
 
     def _is_read_at_once(self, value: ir.Value) -> bool:
         """Whether a value is used where it can't be read from local memory when it is needed."""
@@ -217,7 +217,7 @@ class Writer:
                 self.define(op.results[0], scan_tile(self, op))
             case "vector.shuffle":
                 for layout in self.places.computed(op.results[0]):
-                    self.define(op.results[0], self._shuffled(op, layout))
+                    self.define(op.results[0], shuffle(self, op, layout))
             case "vector.gather":
                 self._fence(op)
                 for layout in self.places.computed(op.results[0]):
@@ -271,7 +271,7 @@ class Writer:
                 return Fragment(layout, self.fragment(operands[0], source).parts)
             case "vector.step":
                 first = self.position(layout, 0)
-                return fr.fragment_from(layout, lambda r: _plus(first, layout.register_index(r)[0]))
+                return fr.fragment_from(layout, lambda r: fr.plus(first, layout.register_index(r)[0]))
             case "arith.constant":
                 return self._constant(op, layout, type_, count)
             case "arith.index_cast" | "arith.index_castui":
@@ -325,44 +325,6 @@ class Writer:
             return elements[number]
 
         return fr.fragment_from(layout, element)
-
-    def _shuffled(self, op: ir.Operation, layout: Layout) -> Fragment:
-        """A vector of elements at constant places of two others, which are read from local memory."""
-        if layout.rank != 1:
-            raise PassFailure(op, "unsupported: a shuffle of tiles")
-        first, second = op.operands
-        mask = list(op.attributes["mask"])
-        count = first.type.shape[0]
-        runs = _runs(mask)
-        position = self.position(layout, 0)
-
-        def place(register: int) -> ir.Value:
-            index = _plus(position, layout.register_index(register)[0])
-            found = _in_run(runs[0], index)
-            for run in runs[1:]:
-                behind = arith.cmpi(arith.CmpIPredicate.sge, index, fr.integer(run[0]))
-                found = arith.select(behind, _in_run(run, index), found)
-            return found
-
-        places = [place(register) for register in range(layout.count)]
-        sources: list[Fragment] = []
-        for vector_, shift in ((first, 0), (second, count)):
-            if not any(shift <= each < shift + vector_.type.shape[0] for each in mask):
-                continue
-            most = vector_.type.shape[0] - 1
-            staged = self.exchange.write(self.fragment(vector_, self.places.resting(vector_)), layout)
-            inside = [
-                arith.minsi(arith.maxsi(_plus(each, -shift), fr.integer(0)), fr.integer(most))
-                for each in places
-            ]
-            sources.append(self.exchange.read_at(staged, layout, inside.__getitem__))
-        if len(sources) == 1:
-            return sources[0]
-        elements = []
-        for register, at in enumerate(places):
-            is_first = arith.cmpi(arith.CmpIPredicate.slt, at, fr.integer(count))
-            elements.append(arith.select(is_first, *(each.element(register) for each in sources)))
-        return fr.fragment_of(layout, elements)
 
     def _reduce(self, op: ir.Operation) -> None:
         result = op.results[0]
@@ -480,36 +442,6 @@ def _moved_bits(value: ir.Value, places: Sequence[tuple[int, int]]) -> ir.Value 
             bits = arith.shli(bits, fr.integer(to - first))
         parts.append(bits)
     return functools.reduce(arith.ori, parts) if parts else None
-
-
-_Run = tuple[int, int, int]
-"""From which position on a place is `start + slope * (position - first)`: first, start, slope."""
-
-
-def _runs(places: Sequence[int]) -> list[_Run]:
-    """Places as runs of such that follow each other, forwards or backwards."""
-    found: list[_Run] = []
-    at = 0
-    while at < len(places):
-        slope = places[at + 1] - places[at] if at + 1 < len(places) else 1
-        slope = slope if slope in (1, -1) else 1
-        end = at + 1
-        while end < len(places) and places[end] - places[end - 1] == slope:
-            end += 1
-        found.append((at, places[at], slope))
-        at = end
-    return found
-
-
-def _in_run(run: _Run, position: ir.Value) -> ir.Value:
-    first, start, slope = run
-    if slope == 1:
-        return _plus(position, start - first)
-    return arith.subi(fr.integer(start + first), position)
-
-
-def _plus(value: ir.Value, number: int) -> ir.Value:
-    return arith.addi(value, fr.integer(number)) if number else value
 
 
 def _renumbered(fragment: Fragment, layout: Layout) -> Fragment:
