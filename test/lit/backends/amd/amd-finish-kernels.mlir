@@ -21,7 +21,7 @@ gpu.module @kernels {
   }
 
   // CHECK:         llvm.func @kernel(
-  // CHECK-SAME:      passthrough = {{\[\[}}"amdgpu-waves-per-eu", "3,3"]]
+  // CHECK-SAME:      passthrough = {{\[\[}}"amdgpu-ieee", "false"], ["amdgpu-waves-per-eu", "3,3"]]
   // CHECK-SAME:      rocdl.flat_work_group_size = "128,128"
   // CHECK-SAME:      rocdl.reqd_work_group_size = array<i32: 128, 1, 1>
   // ANY:           llvm.func @kernel(
