@@ -65,12 +65,12 @@ class PositionTiles:
         self.block, self.length, self.columns = block, length, columns
         self.moving = dependent_values(block, moving_arguments)
         self.heads: dict[ir.Value, ir.Value] = dict(heads)
+        self._parts: dict[ir.Value, ir.Value] = {}
         self.ops = list(block.operations)[:-1]
         self.order = {result: n for n, op in enumerate(self.ops) for result in op.operation.results}
         for op in self.ops:
             if op.operation.results[0] not in self.moving:
                 self._compute_for_head(op.operation)
-        self._parts: dict[ir.Value, ir.Value] = {}
         self.places: dict[ir.Value, list[int | ir.Value]] = {}
         """Where the reads begin that arguments of the region stand for."""
         for value in columns.values if columns is not None else ():
@@ -80,10 +80,13 @@ class PositionTiles:
     def _compute_for_head(self, op: ir.Operation) -> None:
         """Compute what does not depend on the position; on tensors, as structured operations."""
         result = op.results[0]
+        is_part = self.columns is not None and result in self.columns.values
+        if is_part and _is_repeated(op):
+            return  # its part is made of the number, no part of it: that of a value is no read from memory
         if not (op.name.startswith(("arith.", "math.")) and _is_tensor(result) and len(op.operands)):
             rw.clone_op(op, self.heads)
             return
-        shape, element = list(result.type.shape), result.type.element_type
+        shape, element = self.shape(result), result.type.element_type
         every = tuple(range(len(shape)))
         tensors = [value for value in dict.fromkeys(op.operands) if _is_tensor(value)]
 
@@ -92,9 +95,9 @@ class PositionTiles:
             operands = [elements.get(value, self.heads.get(value, value)) for value in op.operands]
             return [rw.clone_as(op, operands, element)]
 
-        ins = [(self.heads.get(value, value), every) for value in tensors]
+        ins = [(self.head_value(value), every) for value in tensors]
         out = (tensor.empty(shape, element), every)
-        (self.heads[result],) = rw.generic(ins, [out], "p" * len(every), body)
+        (self._parts if is_part else self.heads)[result] = rw.generic(ins, [out], "p" * len(every), body)[0]
 
     def enter(self, first: ir.Value, position: ir.Value, tiles: Mapping[ir.Value, Lifted]) -> None:
         """Begin a chunk, whose first position is `first`; `tiles` are what arguments of the region are."""
@@ -119,8 +122,20 @@ class PositionTiles:
         if self.columns is None or value not in self.columns.values:
             return found
         if value not in self._parts:
-            self._parts[value] = self.columns.of(found)
+            self._parts[value] = self._part_of(value, self.columns)
         return self._parts[value]
+
+    def _part_of(self, value: ir.Value, columns: Columns) -> ir.Value:
+        """Some columns of a tensor `[Dv]` that does not depend on the position."""
+        op = rw.definer(value)
+        if op is None or not _is_repeated(op):
+            return columns.of(self.heads.get(value, value))
+        type_ = ir.RankedTensorType.get([columns.count], rw.element_of(value.type))
+        if op.name == "tensor.splat":
+            return tensor.splat(type_, self.heads.get(op.operands[0], op.operands[0]), [])
+        return arith.constant(
+            type_, ir.DenseElementsAttr.get_splat(type_, op.attributes["value"].get_splat_value())
+        )
 
     # ---- scalars -----------------------------------------------------------------------------------
 
@@ -445,6 +460,11 @@ class PositionTiles:
         results = rw.for_loop(rw.index(0), rw.index(self.length), rw.index(1), empties, step)
         for old, new, shape in zip(op.results, results, shapes, strict=True):
             self.lifted[old] = Lifted(new, tuple(range(1 + len(shape))), rw.element_of(old.type))
+
+
+def _is_repeated(op: ir.Operation) -> bool:
+    """Whether a tensor has one number in all places."""
+    return op.name == "tensor.splat" or (op.name == "arith.constant" and op.attributes["value"].is_splat)
 
 
 def _is_tensor(value: ir.Value) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from chunked_forms import Form
 from triton_programs import Kernels
 
+import aecompiler as aec
 from aecompiler.bindings import ir
 from aecompiler.dialect import make_context
 
@@ -49,6 +50,27 @@ def check(form: Form, batch: int, length: int, options: str = "", offsets=None, 
 @pytest.mark.parametrize("name", FORMS)
 def test_all_forms(name, element):
     check(dataclasses.replace(FORMS[name], element=element), 2, 37, "chunk-value-block=4")
+
+
+def test_parts_of_value_features_beside_numbers_that_all_have():
+    """A number that is the same for all value features has no part that would be read from memory."""
+    k, v = aec.tensor("B", 2, "T", 16), aec.tensor("B", 2, "T", 12)
+
+    @aec.program(q=k, k=k, v=v, decay=aec.tensor("B", 2, "T"), D=aec.tensor(2))
+    def program(q, k, v, decay, D):
+        def step(S, q, k, v, b, h, t):
+            S = decay[b, h, t] * S + aec.outer(k, v * 0.5 + 0.25)
+            return S, q @ S + D[h] * v + 2.0 * D[h]
+
+        return aec.recurrence(q, k, v, step)
+
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal((2, 2, 21, n)).astype(np.float32) for n in (16, 16, 12)]
+    arrays += [rng.uniform(0.5, 1.0, (2, 2, 21)).astype(np.float32), np.float32([1.5, -0.5])]
+    for block in (4, 5):
+        kernels = Kernels(program.module, f"chunk=16 chunk-value-block={block}")
+        for _, got, want in kernels.run(arrays):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("element", ["f32", "bf16"])
