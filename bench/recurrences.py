@@ -2,6 +2,7 @@
 
     python bench/recurrences.py --list
     python bench/recurrences.py --case 'ssd|gla' --out recurrences.jsonl
+    python bench/recurrences.py --batch 1 --tune 8
 
 Results and final states of one sequence are compared with the formula, one step after the other in float64,
 before calls are timed; results are written over NaN. Where flash-linear-attention is not installed, the peer
@@ -43,6 +44,13 @@ from aecompiler.tools.bench_machine import versions
 
 LENGTHS = [1 << n for n in range(10, 19)]
 CHECKED_HEADS = 4
+OPTIONS = {
+    "chunk": "positions of a chunk",
+    "chunk_value_block": "value features of a program",
+    "chunk_stages": "chunks on their way from memory",
+    "shared_heads": "heads with a product that is computed once",
+    "tune": "schedules that are timed before",
+}
 TOLERANCE = 2e-2
 """Relative to the largest magnitude; weights, states and results are rounded to bf16."""
 
@@ -221,9 +229,11 @@ def peer_of(kind: Kind, inputs: Tensors) -> tuple[str, Callable[[], Any]] | None
     return "fla", functools.partial(kind.fla, **turned)
 
 
-def measure(name: str, options: dict[str, int], rounds: int, length: int) -> dict[str, Any]:
-    """Check and time one case."""
+def measure(name: str, options: dict[str, int], rounds: int, length: int, batch: int = 0) -> dict[str, Any]:
+    """Check and time one case, whose batch is that of its kind if it is 0."""
     kind = KINDS[name]
+    if batch:
+        kind, options = dataclasses.replace(kind, batch=batch), {"sequences": batch, **options}
     inputs = kind.inputs(kind.batch, length)
     kernel = aec.compile(kind.program(), target="cuda", **options)
     out = (
@@ -248,7 +258,12 @@ def measure(name: str, options: dict[str, int], rounds: int, length: int) -> dic
         calls[label] = call
     if max(errors["ours"]) > TOLERANCE:
         raise SystemExit(f"{name} is off by {max(errors['ours']):.2e} (tolerance {TOLERANCE:.1e})")
-    return _row(f"{name}/S{length}", options, errors, interleaved_medians(calls, rounds, event_batch_ms))
+    return _row(
+        f"{name}/B{kind.batch}xS{length}" if batch else f"{name}/S{length}",
+        options,
+        errors,
+        interleaved_medians(calls, rounds, event_batch_ms),
+    )
 
 
 def measure_length(length: int, options: dict[str, int], rounds: int) -> dict[str, Any]:
@@ -296,12 +311,16 @@ def main(argv: list[str] | None = None) -> int:
     add("--case", default="", help="a regular expression that the names of cases are matched with")
     add("--length", type=int, default=4096, help="positions of a sequence (default: %(default)s)")
     add("--rounds", type=int, default=15, help="rounds in which all take turns (default: 15)")
-    add("--chunk", type=int, default=0, help="positions of a chunk (default: chosen)")
+    add("--batch", type=int, default=0, help="sequences of whole cases (default: those of each)")
+    for option, what in OPTIONS.items():
+        add(f"--{option.replace('_', '-')}", type=int, default=0, help=f"{what} (default: chosen)")
     add("--out", default="recurrences.jsonl", help="a line of JSON for each case (default: %(default)s)")
     args = parser.parse_args(argv)
-    options = {"chunk": args.chunk} if args.chunk else {}
+    options = {option: value for option in OPTIONS if (value := getattr(args, option))}
     cases: dict[str, Callable[[], dict[str, Any]]] = {
-        f"{name}/S{args.length}": functools.partial(measure, name, options, args.rounds, args.length)
+        f"{name}/S{args.length}": functools.partial(
+            measure, name, options, args.rounds, args.length, args.batch
+        )
         for name in KINDS
     }
     for length in LENGTHS:

@@ -7,7 +7,7 @@ from aecompiler.algebra.chunked import ProofError, derive, explanation
 from aecompiler.algebra.indexed import KEY, VALUE, axis, element, tensor
 from aecompiler.algebra.polynomials import TooLargeError, to_term
 from aecompiler.algebra.state_maps import StateMap
-from aecompiler.algebra.transitions import StructureError, reading, transition
+from aecompiler.algebra.transitions import StructureError, Transition, reading, transition
 from aecompiler.bindings import ir
 from aecompiler.diagnostics import remark
 from aecompiler.dialect.chunked import MAX_CHUNK
@@ -150,6 +150,17 @@ class DeriveChunked(Pass):
                 "\n".join([f"{title}chunks of {self._chunk(derived)}", *(f"  {line}" for line in lines)])
             )
         return "\n\n".join(texts)
+
+
+def structures_of(op: ir.Operation) -> list[tuple[ir.Operation, Transition]]:
+    """The recurrences in `op` that have a chunked form, which is not proved here, and their transitions."""
+    found = []
+    for program in _programs(op):
+        try:
+            found.append((program, _derive(program).form.transition))
+        except PassFailure:
+            continue
+    return found
 
 
 def _programs(op: ir.Operation) -> list[ir.Operation]:

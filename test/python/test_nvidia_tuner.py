@@ -250,9 +250,64 @@ def test_program_without_attention_is_not_tuned(card):
     def attention(x):
         return x + x
 
-    with pytest.warns(RuntimeWarning, match="tune=2 does nothing: the program has no attention"):
+    expected = "^tune=2 does nothing: the program has no attention, or recurrence in chunks$"
+    with pytest.warns(RuntimeWarning, match=expected):
         assert tune(attention, tune=2) == NvidiaSchedule()
     assert card == []
+
+
+def recurrent(batch="B", heads=16):
+    """A recurrence with a decay for each key feature; the entry is called as those of the others."""
+    x = aec.tensor(batch, heads, "T", 128, dtype="bf16")
+
+    @aec.program(q=x, k=x, v=x, g=aec.tensor(batch, heads, "T", 128))
+    def attention(q, k, v, g):
+        return aec.recurrence(q, k, v, aec.recurrences.gla(g))
+
+    return attention
+
+
+def test_schedules_of_recurrences_are_measured(card):
+    best = tune(recurrent(batch=1), tune=4)
+    (candidates,) = card
+    assert best == candidates[-1]
+    assert len(candidates) == len(set(candidates)) == 4
+    assert len({(each.chunk_value_block, each.chunk_stages) for each in candidates}) == 4
+    assert all(each.chunk_value_block and each.chunk_stages for each in candidates)
+    assert tune(recurrent(batch=1), tune=4) == best
+    assert len(card) == 1, "what was found is kept"
+
+
+def test_what_is_taken_untimed_is_measured_too(card):
+    tune(recurrent(), tune=1)
+    (candidates,) = card
+    assert (64, 3) in {(each.chunk_value_block, each.chunk_stages) for each in candidates}
+
+
+def test_recurrences_are_tuned_with_what_is_given(card):
+    tune(recurrent(), tune=3, chunk_stages=2)
+    assert {each.chunk_stages for each in card[0]} == {2}
+
+
+def test_steps_one_after_the_other_are_not_tuned(card):
+    with pytest.warns(RuntimeWarning, match="tune=2 does nothing"):
+        tune(recurrent(), tune=2, chunk=1)
+    assert card == []
+
+
+def test_compile_takes_what_the_tuner_found_for_recurrences(card, monkeypatch):
+    pytest.importorskip("triton")
+    found = NvidiaSchedule(consumers=1, block_kv=16, num_stages=1, chunk_value_block=16, chunk_stages=1)
+    monkeypatch.setattr(tuner, "measure", lambda *_: {found: 1.0})
+    x = aec.tensor("B", 2, "T", 32, dtype="bf16")
+
+    @aec.program(q=x, k=x, v=x)
+    def attention(q, k, v):
+        return aec.recurrence(q, k, v, aec.recurrences.linear_attention())
+
+    kernel = aec.compile(attention, target="nvidia:sm_90", tune=2)
+    pipeline = kernel.artifact.manifest["pipeline"]
+    assert "chunk-value-block=16 chunk-stages=1" in pipeline
 
 
 def test_another_card_than_the_target_is_refused(card, monkeypatch):
@@ -320,6 +375,14 @@ def test_sizes_of_operands_that_are_computed_are_those_of_their_arguments():
         return aec.attention(q * 2.0, k * 0.5, v * 1.5)
 
     assert shapes(attention, 1024) == [[16, 32, 1024, 64]] * 3
+
+
+@pytest.mark.parametrize(("sequences", "batch"), [(0, 16), (3, 3)])
+def test_sizes_of_a_call_of_a_recurrence(sequences, batch):
+    program = recurrent()
+    with program.module.context:
+        made = tuner.call_arguments(program.module, "attention", 2048, sequences)
+    assert [each["shape"] for each in made] == [[batch, 16, 2048, 128]] * 4
 
 
 def test_heads_and_batches_that_are_not_known_are_those_of_the_model():

@@ -23,6 +23,7 @@ from aecompiler.backends.nvidia.artifact import (
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, queries_place, read_forms
+from aecompiler.backends.nvidia.recurrence_facts import read_recurrences
 from aecompiler.backends.nvidia.schedule import FEW_QUERIES, NvidiaSchedule, pipeline_for
 from aecompiler.backends.nvidia.schedule_choice import LENGTHS, attempts, length_class
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
@@ -88,7 +89,12 @@ class NvidiaBackend:
     def _attempts(self, module: Any, schedule: NvidiaSchedule) -> Callable[..., list[NvidiaSchedule]]:
         """The schedules that are tried for a length and a number of queries, which are looked for once."""
         return functools.cache(
-            lambda length, queries=0: attempts(schedule, self.target, read_forms(module, length, queries)),
+            lambda length, queries=0: attempts(
+                schedule,
+                self.target,
+                read_forms(module, length, queries),
+                read_recurrences(module, length, schedule.sequences) if schedule.chunk != 1 else (),
+            ),
         )
 
     def _lengths(

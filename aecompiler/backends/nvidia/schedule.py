@@ -9,7 +9,7 @@ from typing import Any
 from aecompiler.backends.base import Schedule
 from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.nvidia.target import NvidiaTarget, Version
-from aecompiler.backends.triton.chunk_kernels import BLOCKS, USUAL_SHARED_BYTES
+from aecompiler.backends.triton.chunk_kernels import BLOCKS, MOST_STAGES, USUAL_SHARED_BYTES
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
 from aecompiler.dialect.chunked import MAX_CHUNK
 from aecompiler.errors import BackendError
@@ -56,14 +56,17 @@ class NvidiaSchedule(Schedule):
     merged by a second kernel, or "none". Where these are "", both are chosen for calls with few queries.
 
     `value_block`: the value features of a program of a recurrence, where they are independent. `chunk`: the
-    positions of a chunk of a recurrence, 64 where it is 0, or as many as keys in a tile; where each key
-    feature has its own decay they are 32 at most; with 1 a loop goes from position to position. As many
-    chunks are on their way from memory as leave room for two blocks.
+    positions of a chunk of a recurrence, usually 64, or as many as keys in a tile; where each key feature has
+    its own decay they are 32 at most; with 1 a loop goes from position to position. `chunk_value_block`: the
+    value features of a program that takes chunks, usually 64, or `value_block`; `chunk_stages`: the chunks on
+    their way from memory at a time, usually as many as leave room for two blocks; `shared_heads`: products
+    that so many heads have alike are computed once, before, which is not usual. Where these four are 0,
+    `recurrence_choice.py` looks for what is faster than usual, as where there are few programs.
 
     `length` is what lengths that the program does not say are taken for where schedules are compared, 0:
-    4096. `queries` is that of q, 0: as long as k. They change nothing of what is computed. `tune`: so many
-    schedules are timed on the card of this machine, when a program is first compiled, and the fastest is
-    taken; 0: the model chooses.
+    4096. `queries` is that of q, 0: as long as k. `sequences` is the batch of recurrences, 0: many. They
+    change nothing of what is computed. `tune`: so many schedules are timed on the card of this machine, when
+    a program is first compiled, and the fastest is taken; 0: the model chooses.
     """
 
     block_q: int = 0
@@ -79,8 +82,12 @@ class NvidiaSchedule(Schedule):
     split: str = ""
     value_block: int = 0
     chunk: int = 0
+    chunk_value_block: int = 0
+    chunk_stages: int = 0
+    shared_heads: int = 0
     length: int = 0
     queries: int = 0
+    sequences: int = 0
     tune: int = 0
 
     def __post_init__(self) -> None:
@@ -120,6 +127,21 @@ class NvidiaSchedule(Schedule):
             raise ValueError(
                 f"expects value_block to be 1 to {MAX_VALUE_BLOCK}, or 0 to choose, got {self.value_block}"
             )
+        if not 0 <= self.chunk_value_block <= MAX_VALUE_BLOCK:
+            raise ValueError(
+                f"expects chunk_value_block to be 1 to {MAX_VALUE_BLOCK}, or 0 to choose, got "
+                f"{self.chunk_value_block}"
+            )
+        if not 0 <= self.chunk_stages <= MOST_STAGES:
+            raise ValueError(
+                f"expects chunk_stages to be 1 to {MOST_STAGES}, or 0 to choose, got {self.chunk_stages}"
+            )
+        if self.shared_heads < 0 or self.shared_heads == 1:
+            raise ValueError(f"expects shared_heads to be 2 or more, or 0 to choose, got {self.shared_heads}")
+        if not 0 <= self.sequences <= MAX_LENGTH:
+            raise ValueError(
+                f"expects sequences to be 1 to {MAX_LENGTH}, or 0 for many, got {self.sequences}"
+            )
         waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
         for name, words in (
             ("grid", GRIDS),
@@ -148,8 +170,12 @@ class NvidiaSchedule(Schedule):
 
     @property
     def takes_some(self) -> bool:
-        """Whether it takes only some programs: kernels with roles and those for few queries ask for more."""
-        return bool(self.consumers) or self.pack == "heads" or self.split == "keys"
+        """Whether it takes only some programs: kernels with roles and those for few queries ask for more.
+
+        So may recurrences that are made otherwise than is usual.
+        """
+        of_chunks = self.chunk_value_block or self.chunk_stages or self.shared_heads
+        return bool(self.consumers or of_chunks) or self.pack == "heads" or self.split == "keys"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -199,12 +225,24 @@ USUAL_CHUNK = 64
 """The positions of a chunk: with 128 one H100 had too few registers, with 32 wgmma has half as many rows."""
 
 
+def _recurrence_options(chosen: NvidiaSchedule) -> str:
+    """What a schedule says of recurrences, but for the positions of a chunk, as options of a pipeline."""
+    block = chosen.value_block
+    options = {
+        "value-block": block,
+        "step-value-block": block,
+        "chunk-value-block": chosen.chunk_value_block or block,
+        "chunk-stages": chosen.chunk_stages,
+        "shared-heads": chosen.shared_heads,
+    }
+    return "".join(f" {name}={value}" for name, value in options.items() if value)
+
+
 def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, triton: Version = ()) -> str:
     """The pipeline, as text, by which programs are compiled for a GPU by a version of Triton."""
     chosen = schedule.resolved()
     tanh = f" tanh={chosen.tanh or Tanh.NARROW.value}"
-    block = chosen.value_block
-    values = f" value-block={block} step-value-block={block} chunk-value-block={block}" if block else ""
+    values = _recurrence_options(chosen)
     if (chunk := chosen.chunk or min(USUAL_CHUNK, chosen.block_kv)) != USUAL_CHUNK:
         values += f" chunk={chunk}"
     if (shared := target.shared_bytes - BLOCKS * target.reserved_shared_bytes) != USUAL_SHARED_BYTES:

@@ -12,6 +12,8 @@ from typing import Any
 
 from aecompiler.backends.nvidia.hopper.limits import ROWS
 from aecompiler.backends.nvidia.program_facts import Form
+from aecompiler.backends.nvidia.recurrence_choice import chunk_options
+from aecompiler.backends.nvidia.recurrence_facts import RecurrenceForm
 from aecompiler.backends.nvidia.schedule import (
     FEW,
     FEW_PLAIN,
@@ -33,16 +35,34 @@ LENGTHS = (1024, 4096, 16384)
 
 
 def attempts(
-    schedule: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form] = ()
+    schedule: NvidiaSchedule,
+    target: NvidiaTarget,
+    forms: Sequence[Form] = (),
+    recurrences: Sequence[RecurrenceForm] = (),
 ) -> list[NvidiaSchedule]:
     """The schedules that are tried, which say all: the fastest first, at last such as fit nearly anything.
 
-    What `schedule` gives stands in all of them. `forms` are the program's attention ops; without any, nothing
-    is known of it.
+    What `schedule` gives stands in all of them. `forms` are the program's attention ops, `recurrences` those
+    in chunks; without any, nothing is known of it.
     """
-    given = dataclasses.replace(schedule, length=0, queries=0, tune=0)
+    given = without_hints(schedule)
+    found = _for_attention(given, target, forms)
+    options = chunk_options(given, target, recurrences)
+    if options:
+        found = [each for usual in found for each in (usual.completed(options), usual)]
+    return found
+
+
+def without_hints(schedule: NvidiaSchedule) -> NvidiaSchedule:
+    """A schedule without what changes the choice only."""
+    return dataclasses.replace(schedule, length=0, queries=0, sequences=0, tune=0)
+
+
+def _for_attention(
+    given: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form]
+) -> list[NvidiaSchedule]:
     if given.completed(FEW[0]) != given and forms and all(map(_has_few_queries, forms)):
-        others = attempts(given.completed(_NOT_FEW), target, forms)
+        others = _for_attention(given.completed(_NOT_FEW), target, forms)
         few = dict.fromkeys(given.completed(pack) for pack in FEW)
         if given.pack != "heads" and any(form.shape.group > ROWS for form in forms):  # no tile has so many
             few = {each: None for each in few if each.pack != "heads"}
@@ -93,7 +113,7 @@ def _is_smaller(schedule: NvidiaSchedule, other: NvidiaSchedule) -> bool:
 
 def ranked(given: NvidiaSchedule, target: NvidiaTarget, forms: Sequence[Form]) -> list[NvidiaSchedule]:
     """All schedules that all forms have room for, the fastest first: what was measured, then by the model."""
-    given = dataclasses.replace(given, length=0, queries=0, tune=0)
+    given = without_hints(given)
     if all(map(_has_few_queries, forms)):
         given = given.completed(_NOT_FEW)  # or it would be taken for a choice that is still to be made
     legal = dict.fromkeys(legal_schedules(forms[0].facts, target, given))

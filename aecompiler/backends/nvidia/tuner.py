@@ -30,8 +30,15 @@ from aecompiler.backends.nvidia.artifact import NvidiaArtifact
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.profiler import kernel_cycles
 from aecompiler.backends.nvidia.program_facts import LENGTH, attention_ops, read_forms, supposed_sizes
+from aecompiler.backends.nvidia.recurrence_choice import default_options, ranked_options
+from aecompiler.backends.nvidia.recurrence_facts import (
+    RecurrenceForm,
+    read_recurrences,
+    recurrence_ops,
+    supposed_heads,
+)
 from aecompiler.backends.nvidia.schedule import NvidiaSchedule
-from aecompiler.backends.nvidia.schedule_choice import attempts, ranked
+from aecompiler.backends.nvidia.schedule_choice import attempts, ranked, without_hints
 from aecompiler.backends.nvidia.target import NvidiaTarget, target_of
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
@@ -58,12 +65,13 @@ def tuned(
 
     `triton` is the version that compiles. Raises `BackendError` where the card of this machine is another
     than the target, and where no call of the program can be made up. Where nothing can be timed, and for a
-    program without attention, warns and returns what was given.
+    program without attention and recurrences in chunks, warns and returns what was given.
     """
     given = dataclasses.replace(schedule, tune=0)
     forms = read_forms(module, given.length)
-    if not forms:
-        text = f"tune={schedule.tune} does nothing: the program has no attention"
+    recurrences = [] if given.chunk == 1 else read_recurrences(module, given.length, given.sequences)
+    if not forms and not ranked_options(given, target, recurrences):
+        text = f"tune={schedule.tune} does nothing: the program has no attention, or recurrence in chunks"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
         return given
     if (capability := card_capability()) != target.capability:
@@ -78,9 +86,15 @@ def tuned(
             return NvidiaSchedule(**json.loads(blobs[_ENTRY]))
         except (KeyError, TypeError, ValueError):
             cache.drop(key)
-    first = ranked(given, target, forms)[: schedule.tune]
-    candidates = list(dict.fromkeys([*first, *attempts(given, target, forms)]))
-    call = {"device": device, "arguments": call_arguments(module, entry, given.length or LENGTH)}
+    if forms:
+        first = ranked(given, target, forms)[: schedule.tune]
+        candidates = list(dict.fromkeys([*first, *attempts(given, target, forms)]))
+    else:
+        candidates = _of_recurrences(given, schedule.tune, target, recurrences)
+    call = {
+        "device": device,
+        "arguments": call_arguments(module, entry, given.length or LENGTH, given.sequences),
+    }
     found = measure(module, entry, candidates, target, call)
     if not found:
         return given
@@ -88,6 +102,18 @@ def tuned(
     if cache is not None:
         cache.store(key, {_ENTRY: json.dumps(best.options).encode()})
     return best
+
+
+def _of_recurrences(
+    given: NvidiaSchedule, count: int, target: NvidiaTarget, forms: Sequence[RecurrenceForm]
+) -> list[NvidiaSchedule]:
+    """So many schedules that the model ranks first for recurrences, and that which it takes untimed.
+
+    What tiles of attention would be made of does not matter to these.
+    """
+    base, given = attempts(given, target)[0], without_hints(given)
+    ways = [*ranked_options(given, target, forms)[:count], default_options(given, target, forms)]
+    return list(dict.fromkeys(base.completed(way) for way in ways))
 
 
 def current_card() -> tuple[int, str]:
@@ -101,11 +127,12 @@ def current_card() -> tuple[int, str]:
         raise BackendError(f"expects a GPU that torch can use, to tune on: {error}") from None
 
 
-def call_arguments(module: Any, entry: str, length: int) -> list[dict[str, Any]]:
+def call_arguments(module: Any, entry: str, length: int, sequences: int = 0) -> list[dict[str, Any]]:
     """The types and sizes of arguments for a call: `dtype`, `shape` (None for a number), and `value`.
 
-    Batches and heads of attention are those that the model supposes; all other sizes that are not known are
-    `length`, and so are integers. Raises `BackendError` where batches or heads are no argument's size.
+    Batches and heads of attention and of recurrences are those that the model supposes; all other sizes that
+    are not known are `length`, and so are integers. Raises `BackendError` where batches or heads are no
+    argument's size.
     """
     function = next(
         view.operation for view in module.body.operations if rw.symbol_name(view.operation) == entry
@@ -113,10 +140,12 @@ def call_arguments(module: Any, entry: str, length: int) -> list[dict[str, Any]]
     arguments = list(function.regions[0].blocks[0].arguments)
     classes = classes_of(function, [str(number) for number in range(len(arguments))])
     known: dict[Size, int] = {}
-    for op in attention_ops(function):
-        sizes = supposed_sizes(op, length)
+    supposed = [(op, supposed_sizes(op, length)) for op in attention_ops(function)]
+    sized = [(op, (each.batch, each.heads)) for op, each in supposed]
+    sized += [(op, supposed_heads(op, length, sequences)) for op in recurrence_ops(function)]
+    for op, (batch, heads) in sized:
         for operand, value in zip("qkv", op.operands, strict=False):
-            for axis, what, size in ((0, "batch", sizes.batch), (1, "heads", sizes.heads)):
+            for axis, what, size in ((0, "batch", batch), (1, "heads", heads)):
                 found = classes.dims(value)[axis].root()
                 if found.constant is None and not found.places:
                     raise BackendError(
