@@ -25,7 +25,7 @@ gpu.module @kernels {
   // CHECK-SAME:      rocdl.flat_work_group_size = "128,128"
   // CHECK-SAME:      rocdl.reqd_work_group_size = array<i32: 128, 1, 1>
   // ANY:           llvm.func @kernel(
-  // ANY-NOT:         passthrough
+  // ANY-NOT:         amdgpu-waves-per-eu
   llvm.func @kernel(%p: !llvm.ptr<1>) attributes {gpu.kernel, rocdl.kernel} {
     llvm.return
   }
