@@ -30,8 +30,8 @@
 // ABRT: pass 'test-fail' crashed (SIGABRT)
 // RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=process-exit --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=EXIT
 // EXIT: pass 'test-fail' ended the process (exit status 0)
-// RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=hang --timeout=1 --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=HANG
-// HANG: pass 'test-fail' did not finish within 1 s (see --timeout)
+// RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=hang --timeout=4 --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=HANG
+// HANG: pass 'test-fail' did not finish within 4 s (see --timeout)
 // RUN: sh %S/Inputs/status.sh 3 aec-opt %s --load-pass-module=%S/Inputs/bad_passes.py --test-fail=how=invalid --crash-reproducer=%t.r 2>&1 | FileCheck %s --check-prefix=INVALID
 // INVALID: error: 'builtin.module' op can only contain attributes with dialect-prefixed names
 // INVALID: pass 'test-fail' made invalid IR
