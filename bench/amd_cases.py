@@ -227,8 +227,9 @@ def figures(case: Case, chip: str, run: Callable[[Case], Run]) -> dict[str, Any]
 
 
 def loop_figures(run: Run, target: AmdTarget) -> dict[str, Any] | None:
-    """The loop that executes the most, for one trip of one wave; None where there is none."""
-    loop, record = run.counts.hot_loop, run.counts.record
+    """The loop that executes the most matrix instructions, for a trip of a wave; None where there is none."""
+    loop = max(run.counts.loops, key=lambda loop: loop.classes["mfma"], default=None)
+    record = run.counts.record
     if loop is None or not loop.trips or record is None:
         return None
     inside = [each for each in record.body.instructions if loop.lines[0] <= each.line <= loop.lines[1]]
