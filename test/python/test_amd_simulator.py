@@ -283,6 +283,18 @@ v_mov_b32_e32 v1, {"v3" if count == 0 else "v2"}"""
         result_of(code.replace(f"vmcnt({count})", "vmcnt(1)").replace("v1, v2", "v1, v3"))
 
 
+@pytest.mark.parametrize(
+    ("load", "most"), [("global_load_dword v{}, v10, s[2:3]", 63), ("ds_read_b32 v{}, v10", 15)]
+)
+def test_counters_that_are_full_hold_instructions_back(load, most):
+    def code(younger):
+        return "\n".join([load.format(2), *[load.format(3)] * younger, "v_mov_b32_e32 v1, v2"])
+
+    result_of(f"{code(most)}\ns_waitcnt vmcnt(0) lgkmcnt(0)", lds_bytes=256)
+    with pytest.raises(MissingWait, match="used before"):
+        result_of(code(most - 1), lds_bytes=256)
+
+
 def test_stores_count_towards_vmcnt():
     code = """global_load_dword v2, v10, s[2:3]
 global_store_dword v10, v0, s[2:3]

@@ -6,7 +6,9 @@ complete in any order, also towards LDS operations. So after a wait for `lgkmcnt
 the last n are complete, and scalar loads are only for n = 0 (CDNA3 ISA reference, "Manually Inserted Wait
 States" and "Data dependency resolution"). Flat accesses count in both and complete in lgkmcnt in any order.
 
-The largest value of a counter's field (63, 15) means no wait.
+The largest value of a counter's field (63, 15) means no wait. No more operations are under way than that: an
+instruction beyond it is issued when the oldest is complete, which LLVM relies on
+(https://github.com/ROCm/rocm-systems/issues/11202).
 """
 
 from __future__ import annotations
@@ -64,6 +66,21 @@ class Counters:
         if unit in ("smem", "flat"):
             self.any_order.append(operation)
         self.pending |= registers
+        if len(self.memory) > LARGEST["vmcnt"]:
+            self._arrive(self.memory[-LARGEST["vmcnt"] - 1])
+        if len(self.local) > LARGEST["lgkmcnt"]:
+            self._arrive(self.local[-LARGEST["lgkmcnt"] - 1])
+
+    def _arrive(self, operation: Operation) -> None:
+        """What an operation writes is there; what it does to local memory is waited for by a later wait."""
+        if operation.registers and operation.unit != "flat":
+            operation.registers = 0
+            self._find_pending()
+
+    def _find_pending(self) -> None:
+        self.pending = 0
+        for operation in self.operations():
+            self.pending |= operation.registers
 
     def operations(self) -> list[Operation]:
         """All that may be under way."""
@@ -93,9 +110,7 @@ class Counters:
                 del self.local[: len(self.local) - lgkmcnt]
             if lgkmcnt == 0:
                 self.any_order = []
-        self.pending = 0
-        for operation in self.operations():
-            self.pending |= operation.registers
+        self._find_pending()
         return done
 
     def check(self, instruction: Instruction, registers: int) -> None:
