@@ -19,9 +19,6 @@ from aecompiler.errors import ResourceError
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.pipeline import run_pipeline
 
-MATRIX_ROWS = 16
-"""The rows of matrix instructions where nothing else is asked for."""
-
 TO_VECTORS = "builtin.module(convert-tt-to-vector)"
 """The pipeline from kernels in Triton's dialect to vectors that are whole tiles."""
 
@@ -79,7 +76,7 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
 def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any], *, is_near: bool) -> str:
     """Pipeline text from kernels in Triton's dialect to what one lane does."""
     near = "true" if is_near else "false"
-    matrix = options.get("matrix_instr_nonkdim") or MATRIX_ROWS
+    matrix = options.get("matrix_instr_nonkdim") or 0
     prefetch = "true" if options.get("num_stages", 2) > 1 else "false"
     chosen = (
         f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch} near={near}"

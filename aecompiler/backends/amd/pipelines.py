@@ -51,7 +51,7 @@ def tt_to_lanes(
     *,
     chip: Annotated[str, "the processor, as LLVM names it"] = "gfx942",
     waves: Annotated[int, "waves of a workgroup"] = 4,
-    matrix: Annotated[int, "rows and columns of matrix instructions, where sizes allow: 16 or 32"] = 16,
+    matrix: Annotated[int, "rows of matrix instructions, where sizes allow; 0: those of a wave"] = 0,
     prefetch: Annotated[
         bool, "loops read the tiles of their next turn before they work on this one's"
     ] = True,

@@ -226,7 +226,8 @@ class Places:
         (m, k), (_, n) = shape_of(op.operands[0]), shape_of(op.operands[1])
         dtype = str(op.operands[0].type.element_type)
         try:
-            return form_of(choose_instruction(self.choice.target, dtype, m, n, k, self.choice.matrix))
+            size = self.choice.matrix or (m >> self.choice.waves)
+            return form_of(choose_instruction(self.choice.target, dtype, m, n, k, size))
         except LookupError as error:
             raise PassFailure(op, f"unsupported: {error}") from None
 

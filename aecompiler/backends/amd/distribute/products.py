@@ -48,7 +48,7 @@ def form_of(instruction: MatrixInstruction) -> Form:
 
 
 def choose_instruction(target: AmdTarget, dtype: str, m: int, n: int, k: int, size: int) -> MatrixInstruction:
-    """The instruction for a product of these sizes: of `size` rows if there is one, and of the largest k.
+    """The instruction for a product of these sizes: of at most `size` rows if it can be, of the largest k.
 
     LookupError where the matrix cores do not take it.
     """
@@ -59,7 +59,7 @@ def choose_instruction(target: AmdTarget, dtype: str, m: int, n: int, k: int, si
     ]
     if not fitting:
         raise LookupError(f"no matrix instruction of {target.chip} for {m} x {n} x {k} of {dtype}")
-    return max(fitting, key=lambda each: (each.m == size, -each.m, each.k))
+    return max(fitting, key=lambda each: (each.m <= size, each.m if each.m <= size else -each.m, each.k))
 
 
 @dataclass(frozen=True)

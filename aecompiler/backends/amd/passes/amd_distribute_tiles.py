@@ -63,15 +63,17 @@ class DistributeTiles(Pass):
 
     chip: str = option("gfx942", "LLVM's name of the chip")
     waves: int = option(4, "waves of a workgroup: 1, 2, 4, 8 or 16")
-    matrix: int = option(16, "rows and columns of matrix instructions, where sizes allow: 16 or 32")
+    matrix: int = option(
+        0, "rows of matrix instructions, where sizes allow: 16, 32, or 0 for those of a wave"
+    )
     near: bool = option(False, "there are less than 2^31 bytes behind each address")
 
     def __post_init__(self) -> None:
         target_of(self.chip)
         if self.waves not in (1, 2, 4, 8, 16):
             raise ValueError(f"expects waves to be 1, 2, 4, 8 or 16, got {self.waves}")
-        if self.matrix not in (16, 32):
-            raise ValueError(f"expects matrix to be 16 or 32, got {self.matrix}")
+        if self.matrix not in (0, 16, 32):
+            raise ValueError(f"expects matrix to be 0, 16 or 32, got {self.matrix}")
 
     def run(self, op: ir.Operation) -> None:
         """Convert every kernel in `op`."""
