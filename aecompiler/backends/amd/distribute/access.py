@@ -147,8 +147,13 @@ class _Place:
 
         The latter is no number below 0, for the hardware.
         """
-        moving = {factors: n for factors, n in rest.items() if any(map(self.writer.changes, factors))}
-        if not self.writer.choice.is_near or not self.writer.sums.is_natural(moving):
+        writer, scalars = self.writer, self.writer.sums.scalars
+        moving = {
+            factors: n
+            for factors, n in rest.items()
+            if any(writer.changes(scalars[each]) for each in factors)
+        }
+        if not writer.choice.is_near or not writer.sums.is_natural(moving):
             return rest, {}
         return {factors: n for factors, n in rest.items() if factors not in moving}, moving
 

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 
-Factors = tuple[ir.Value, ...]
+Factors = tuple[int, ...]
+"""Scalars, by their places among those that are known, so that the order is the same in each run."""
+
 Number = dict[Factors, int]
 """A number that all lanes share: a sum of products of integers and scalars."""
 
@@ -44,7 +46,7 @@ def product(a: Number, b: Number) -> Number:
     total: Number = {}
     for left, m in a.items():
         for right, n in b.items():
-            factors = tuple(sorted((*left, *right), key=hash))
+            factors = tuple(sorted((*left, *right)))
             total[factors] = total.get(factors, 0) + m * n
     return total
 
@@ -96,6 +98,9 @@ class Sums:
     def __init__(self, divisors: Mapping[ir.Value, int]):
         self.divisors = divisors
         """What parameters are multiples of."""
+        self.scalars: list[ir.Value] = []
+        """The factors of numbers."""
+        self._places: dict[ir.Value, int] = {}
         self._sums: dict[ir.Value, Sum] = {}
 
     def of(self, value: ir.Value) -> Sum:
@@ -155,7 +160,10 @@ class Sums:
                 case "arith.muli":
                     return product(first, others[0])
             return first
-        return {(value,): 1}
+        if value not in self._places:
+            self._places[value] = len(self.scalars)
+            self.scalars.append(value)
+        return {(self._places[value],): 1}
 
     def _broadcast(self, source: ir.Value, result: ir.Value) -> Sum:
         if not isinstance(source.type, ir.VectorType):
@@ -192,7 +200,10 @@ class Sums:
 
     def is_natural(self, number: Number) -> bool:
         """Whether a number is known not to be negative, as all terms of it are."""
-        return all(n >= 0 and all(map(self._is_natural, factors)) for factors, n in number.items())
+        return all(
+            n >= 0 and all(self._is_natural(self.scalars[each]) for each in factors)
+            for factors, n in number.items()
+        )
 
     def _is_natural(self, value: ir.Value) -> bool:
         """The same of a scalar; parameters that have divisors are strides."""
@@ -222,7 +233,7 @@ class Sums:
         for factors, count in number.items():
             each = math.gcd(count, MOST)
             for factor in factors:
-                each = min(MOST, each * self.divisor(factor))
+                each = min(MOST, each * self.divisor(self.scalars[factor]))
             found = min(found, each & -each)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from aecompiler.backends.amd.distribute.offsets import Factors, Sum
+from aecompiler.backends.amd.distribute.offsets import Sum
 from aecompiler.backends.amd.reach import LARGEST, Reach
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -18,7 +18,9 @@ and `terms`, unless nobody knows them."""
 class Reaches:
     """Collects how far the tiles of a kernel reach from their first elements, for each pointer."""
 
-    def __init__(self, parameters: Sequence[ir.Value]):
+    def __init__(self, parameters: Sequence[ir.Value], scalars: Sequence[ir.Value]):
+        self._scalars = scalars
+        """What factors of steps are."""
         self._numbers = {value: number for number, value in enumerate(parameters)}
         self._known: dict[int, dict[tuple[int, ...], int]] = {}
         self._unknown: set[int] = set()
@@ -34,7 +36,7 @@ class Reaches:
             for factors, count in step.items():
                 if count < 0:
                     raise PassFailure(op, "unsupported: positions that go backwards in memory")
-                numbers = self._parameters(factors)
+                numbers = self._parameters([self._scalars[factor] for factor in factors])
                 if numbers is None:
                     self._unknown.add(pointer)
                 else:
@@ -56,7 +58,7 @@ class Reaches:
             entries.append(ir.DictAttr.get(entry))
         return ir.ArrayAttr.get(entries)
 
-    def _parameters(self, factors: Factors) -> tuple[int, ...] | None:
+    def _parameters(self, factors: Sequence[ir.Value]) -> tuple[int, ...] | None:
         """The numbers of the parameters whose product a product is; None if it is of anything else."""
         found: list[int] = []
         for factor in factors:
@@ -73,7 +75,7 @@ class Reaches:
         if op is not None and op.name in ("arith.extsi", "arith.index_cast"):
             return self._parameters_of(op.operands[0])
         if op is not None and op.name == "arith.muli":
-            return self._parameters(tuple(op.operands))
+            return self._parameters(list(op.operands))
         return None
 
 

@@ -51,7 +51,7 @@ class Writer:
         self.memory: SharedMemory
         self.exchange: Exchange
         self.access = Access(self)
-        self.reaches = Reaches(list(self.old.arguments))
+        self.reaches = Reaches(list(self.old.arguments), self.sums.scalars)
         self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
         self.staged: dict[tuple[ir.Value, Layout], Staged] = {}
         self._positions: dict[tuple[object, ...], ir.Value] = {}
@@ -129,7 +129,7 @@ class Writer:
         for factors, count in number.items():
             term = fr.integer(count, bits) if count != 1 or not factors else None
             for factor in factors:
-                value = fr.resized(self.scalar(factor), type_)
+                value = fr.resized(self.scalar(self.sums.scalars[factor]), type_)
                 term = value if term is None else arith.muli(term, value)
             assert term is not None
             total = term if total is None else arith.addi(total, term)
