@@ -102,6 +102,9 @@ class Sums:
         """The factors of numbers."""
         self._places: dict[ir.Value, int] = {}
         self._sums: dict[ir.Value, Sum] = {}
+        self._divisors: dict[ir.Value, int] = {}
+        self._naturals: dict[ir.Value, bool] = {}
+        self._runs: dict[tuple[ir.Value, int, int], int] = {}
 
     def of(self, value: ir.Value) -> Sum:
         """The sum that a vector of integers, or a scalar, is."""
@@ -140,7 +143,7 @@ class Sums:
                 if b.is_number:
                     return a.times(b.rest)
                 return b.times(a.rest) if a.is_number else unknown
-            case name if name in _SAME:
+            case name if name in _SAME and _is_wide(operands[0]) and _is_wide(value):
                 return self.of(operands[0])
         return unknown
 
@@ -178,6 +181,11 @@ class Sums:
 
     def divisor(self, value: ir.Value) -> int:
         """A power of two that divides a scalar."""
+        if value not in self._divisors:
+            self._divisors[value] = self._find_divisor(value)
+        return self._divisors[value]
+
+    def _find_divisor(self, value: ir.Value) -> int:
         known = rw.constant_value(value)
         if known is not None:
             return math.gcd(known, MOST) if known else MOST
@@ -207,6 +215,11 @@ class Sums:
 
     def _is_natural(self, value: ir.Value) -> bool:
         """The same of a scalar; parameters that have divisors are strides."""
+        if value not in self._naturals:
+            self._naturals[value] = self._find_natural(value)
+        return self._naturals[value]
+
+    def _find_natural(self, value: ir.Value) -> bool:
         known = rw.constant_value(value)
         if known is not None:
             return known >= 0
@@ -251,6 +264,12 @@ class Sums:
 
     def constant_run(self, value: ir.Value, dim: int, most: int) -> int:
         """Along how many elements along `dim`, from a multiple of that on, a vector of bits is constant."""
+        key = (value, dim, most)
+        if key not in self._runs:
+            self._runs[key] = self._find_constant_run(value, dim, most)
+        return self._runs[key]
+
+    def _find_constant_run(self, value: ir.Value, dim: int, most: int) -> int:
         if not isinstance(value.type, ir.VectorType) or value.type.shape[dim] == 1:
             return most
         op = rw.definer(value)
@@ -296,6 +315,12 @@ class Sums:
         for scale, _, _ in difference.others:
             found = min(found, self.number_divisor(scale))
         return max(1, found)
+
+
+def _is_wide(vector: ir.Value) -> bool:
+    """Whether elements have 32 bits or more: numbers of fewer wrap around, and have other signs."""
+    element = vector.type.element_type
+    return isinstance(element, ir.IndexType) or element.width >= 32
 
 
 def _number(value: int) -> Number:
