@@ -527,3 +527,12 @@ def test_constants_of_mixed_sums_are_of_the_type_of_the_operand():
     singles = result_of(code.format(c="neg(2.0)", half=0)).view(np.float32)
     assert np.array_equal(halves, 2.0 - LANE)
     assert np.array_equal(singles, -2.0 - LANE)
+
+
+def test_both_words_of_the_constant_0_are_0():
+    code = (
+        "v_cvt_f32_u32_e32 v2, v0\nv_mov_b32_e32 v3, v2\nv_pk_add_f32 v[4:5], v[2:3], 0\nv_mov_b32_e32 v1, v5"
+    )
+    assert np.array_equal(result_of(code).view(np.float32), LANE)
+    with pytest.raises(UnknownInstruction, match=r"upper word of the constant '1\.0'"):
+        result_of(code.replace("v[2:3], 0", "v[2:3], 1.0"))

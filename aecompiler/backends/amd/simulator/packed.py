@@ -94,7 +94,7 @@ def build_packed(instruction: Instruction) -> Run | None:
 
 
 def _read_half_of_pair(text: str, high: bool) -> Read:
-    """The low or high word of a pair of registers as uint32; a constant has a low word only."""
+    """The low or high word of a pair of registers as uint32; a constant other than 0 has a low word only."""
     text = bare(text)
     if is_vector(text):
         row = vector_row(text) + high
@@ -104,7 +104,7 @@ def _read_half_of_pair(text: str, high: bool) -> Read:
         scalar = read_scalar(text, 2)
         shift = 32 * high
         return lambda wave: U(scalar(wave) >> shift & 0xFFFFFFFF)
-    if high:
+    if high and constant(text) != 0:
         raise UnknownInstruction(f"unknown upper word of the constant '{text}'")
     return read_words(text)
 
