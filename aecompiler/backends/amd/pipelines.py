@@ -68,6 +68,7 @@ def tt_to_lanes(
         "canonicalize",
         "cse",
         *([f"amd-order-grid{{xcds={xcds}}}"] if xcds > 1 else []),
+        "amd-use-unsigned",
         "amd-merge-bounds",
         "canonicalize",
         "cse",

@@ -7,7 +7,7 @@ once for a lane, and what a register adds is a constant; elements next to each o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aecompiler.bindings import ir
@@ -25,9 +25,13 @@ MOST = 1 << 30
 _EXPANDED = ("arith.addi", "arith.subi", "arith.muli", "arith.extsi", "arith.index_cast")
 """Operations on scalars that a sum is made of."""
 
+_NATURAL = ("gpu.block_id", "gpu.grid_dim", "gpu.thread_id")
 _ANY_NATURAL = ("arith.maxsi", "arith.minui", "arith.andi")
-_ALL_NATURAL = ("arith.addi", "arith.muli", "arith.minsi", "arith.divsi", "arith.extsi", "arith.index_cast")
-_FIRST_NATURAL = ("arith.remsi", "arith.divui")
+_ALL_NATURAL = (
+    *("arith.addi", "arith.muli", "arith.minsi", "arith.divsi", "arith.xori", "arith.ori"),
+    *("arith.extsi", "arith.index_cast"),
+)
+_FIRST_NATURAL = ("arith.remsi", "arith.divui", "arith.remui")
 """Operations whose results are not negative if one, all, or the first of their operands are not."""
 
 _SAME = ("arith.extsi", "arith.extui", "arith.index_cast", "arith.index_castui", "arith.trunci")
@@ -95,15 +99,16 @@ class Sum:
 class Sums:
     """Reads vectors of integers as sums, and knows what divides scalars."""
 
-    def __init__(self, divisors: Mapping[ir.Value, int]):
+    def __init__(self, divisors: Mapping[ir.Value, int], naturals: Iterable[ir.Value] = ()):
         self.divisors = divisors
         """What parameters are multiples of."""
+        self._naturals = dict.fromkeys(naturals, True)
+        """Scalars that are known not to be negative, and those of which that is not known."""
         self.scalars: list[ir.Value] = []
         """The factors of numbers."""
         self._places: dict[ir.Value, int] = {}
         self._sums: dict[ir.Value, Sum] = {}
         self._divisors: dict[ir.Value, int] = {}
-        self._naturals: dict[ir.Value, bool] = {}
         self._runs: dict[tuple[ir.Value, int, int], int] = {}
 
     def of(self, value: ir.Value) -> Sum:
@@ -209,12 +214,16 @@ class Sums:
     def is_natural(self, number: Number) -> bool:
         """Whether a number is known not to be negative, as all terms of it are."""
         return all(
-            n >= 0 and all(self._is_natural(self.scalars[each]) for each in factors)
+            n >= 0 and all(self.is_natural_scalar(self.scalars[each]) for each in factors)
             for factors, n in number.items()
         )
 
-    def _is_natural(self, value: ir.Value) -> bool:
-        """The same of a scalar; parameters that have divisors are strides."""
+    def add_natural(self, value: ir.Value) -> None:
+        """Say of a scalar that it is not negative."""
+        self._naturals[value] = True
+
+    def is_natural_scalar(self, value: ir.Value) -> bool:
+        """Whether a scalar is known not to be negative; parameters that have divisors are strides."""
         if value not in self._naturals:
             self._naturals[value] = self._find_natural(value)
         return self._naturals[value]
@@ -227,18 +236,20 @@ class Sums:
         if op is None:
             parent = value.owner.owner.operation
             if parent.name == "scf.for" and ir.BlockArgument(value).arg_number == 0:
-                return self._is_natural(parent.operands[0])
+                return self.is_natural_scalar(parent.operands[0])
             return self.divisors.get(value, 1) > 1
+        if op.name in _NATURAL:
+            return True
         operands = list(op.operands)
         if op.name in _ANY_NATURAL:
-            return any(map(self._is_natural, operands))
+            return any(map(self.is_natural_scalar, operands))
         if op.name in _FIRST_NATURAL:
-            return self._is_natural(operands[0])
+            return self.is_natural_scalar(operands[0])
         if op.name == "arith.select":
             operands = operands[1:]
         elif op.name not in _ALL_NATURAL:
             return False
-        return all(map(self._is_natural, operands))
+        return all(map(self.is_natural_scalar, operands))
 
     def number_divisor(self, number: Number) -> int:
         """A power of two that divides a number."""

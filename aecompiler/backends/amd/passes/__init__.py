@@ -8,5 +8,6 @@ from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
     amd_prefetch_tiles,
     amd_raise_priority,
     amd_relax_maxima,
+    amd_use_unsigned,
     convert_tt_to_vector,
 )
