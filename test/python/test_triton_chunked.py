@@ -73,6 +73,26 @@ def test_parts_of_value_features_beside_numbers_that_all_have():
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
+def test_gates_of_bf16_leave_the_digits_of_others():
+    """Factors are rounded to bf16 where q, k and v are, and not where a gate is."""
+    qkv = aec.tensor("B", 2, "T", 16)
+
+    @aec.program(q=qkv, k=qkv, v=qkv, beta=aec.tensor("B", 2, "T", dtype="bf16"))
+    def program(q, k, v, beta):
+        def step(S, q, k, v, b, h, t):
+            S = S + beta[b, h, t] * aec.outer(k, v - k @ S)
+            return S, q @ S
+
+        return aec.recurrence(q, k, v, step)
+
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((2, 2, 21, 16)).astype(np.float32) for _ in range(3))
+    k /= np.linalg.norm(k, axis=-1, keepdims=True)
+    beta = rng.uniform(0.2, 0.8, (2, 2, 21)).astype(ml_dtypes.bfloat16)
+    for _, got, want in Kernels(program.module, "chunk=16").run([q, k, v, beta]):
+        np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("element", ["f32", "bf16"])
 @pytest.mark.parametrize("heads", [(1, 1, 4), (2, 1, 4), (2, 2, 2)])
 def test_products_that_heads_share(heads, element):

@@ -35,6 +35,9 @@ _PURE = ("arith.", "math.")
 _READS = ("tensor.extract_slice", "tensor.extract", "tensor.dim", LAUNCH)
 """Uses of a tensor by which a kernel reads it, or its sizes are asked for."""
 
+_OPERAND_RANK = 4
+"""The dimensions of q, k and v: batch, head, sequence, feature."""
+
 _PROGRAMS = (0, (1 << 31) - 1)
 """The numbers of programs that a launch can have."""
 
@@ -137,9 +140,14 @@ class KernelBuilder:
 
     @property
     def rounds_chunks(self) -> bool:
-        """Whether factors of products of chunks are rounded to bf16, as operands are that are in memory."""
-        types = {str(getattr(value.type, "element_type", value.type)) for value in self.arguments}
-        return self.has_chunks and "bf16" in types
+        """Whether factors of products of chunks are rounded to bf16, as q, k and v are in memory.
+
+        Gates of that type say nothing of the factors; they have fewer dimensions, but for those of features.
+        """
+        tensors = [each.type for each in self.arguments if isinstance(each.type, ir.RankedTensorType)]
+        return self.has_chunks and any(
+            each.rank >= _OPERAND_RANK and str(each.element_type) == "bf16" for each in tensors
+        )
 
     @property
     def precision(self) -> str:
