@@ -321,8 +321,8 @@ def build_masked(instruction: Instruction) -> Run | None:
         return _carry(instruction, *_CARRIES[name])
     if name in ("v_mad_u64_u32", "v_mad_i64_i32"):
         return _multiply_wide(instruction)
-    if name == "v_bitop3_b32":
-        return _bitwise(instruction)
+    if name in ("v_bitop3_b32", "v_bitop3_b16"):
+        return _bitwise(instruction, is_half=name.endswith("16"))
     return None
 
 
@@ -399,12 +399,12 @@ def _multiply_wide(instruction: Instruction) -> Run:
     return run
 
 
-def _bitwise(instruction: Instruction) -> Run:
-    """v_bitop3_b32: any function of three bits, as a table of eight (gfx950)."""
+def _bitwise(instruction: Instruction, *, is_half: bool) -> Run:
+    """v_bitop3_b32 and _b16: any function of three bits, as a table of eight (gfx950)."""
     refuse_modifiers(instruction, {"bitop3"})
     table = instruction.integer("bitop3")
     reads = [read_words(text) for text in instruction.operands[1:4]]
-    write = write_vector(instruction.operands[0], "u")
+    write = write_vector(instruction.operands[0], "t" if is_half else "u")
     terms = [k for k in range(8) if table >> k & 1]
 
     def run(wave: Wave) -> None:
@@ -413,6 +413,6 @@ def _bitwise(instruction: Instruction) -> Run:
         for k in terms:
             a, b, c = (value if k >> 2 - n & 1 else ~value for n, value in enumerate(values))
             result = result | a & b & c
-        write(wave, result)
+        write(wave, np.broadcast_to(result, 64).astype(np.uint16) if is_half else result)
 
     return run
