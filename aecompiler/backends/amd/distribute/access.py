@@ -179,26 +179,13 @@ class _Place:
         """Registers that are read or written together."""
         layout = self.layout
         most = WIDEST // self.bytes
-        found: list[int] = []
+        found = layout.runs_along(0, 1)
         for dim in range(layout.rank):
             run = min(self.writer.sums.aligned_run(self.sum, dim, most), layout.shape[dim])
             if self.is_masked:
                 run = min(run, self.writer.sums.constant_run(self.mask, dim, most))
-            places = {bit: place for place, bit in enumerate(layout.registers)}
-            chosen: list[int] = []
-            while 2 << len(chosen) <= run and (dim, len(chosen)) in places:
-                chosen.append(places[dim, len(chosen)])
-            if len(chosen) > len(found):
-                found = chosen
-        others = [place for place in range(len(layout.registers)) if place not in found]
-
-        def number(value: int, among: list[int]) -> int:
-            return sum((value >> n & 1) << place for n, place in enumerate(among))
-
-        return [
-            [number(outer, others) | number(within, found) for within in range(1 << len(found))]
-            for outer in range(1 << len(others))
-        ]
+            found = min(found, layout.runs_along(dim, run), key=len)
+        return found
 
     def _offset(self, register: int) -> tuple[ir.Value, ir.Value]:
         """The offset of a register in bytes: of the lane, and what all lanes share."""

@@ -127,6 +127,22 @@ class Layout:
             run += 1
         return 1 << run
 
+    def runs_along(self, dim: int, most: int) -> list[list[int]]:
+        """Registers in groups whose elements follow each other along `dim`, up to `most` of them."""
+        places = {bit: place for place, bit in enumerate(self.registers)}
+        chosen: list[int] = []
+        while 2 << len(chosen) <= most and (dim, len(chosen)) in places:
+            chosen.append(places[dim, len(chosen)])
+        others = [place for place in range(len(self.registers)) if place not in chosen]
+
+        def number(value: int, among: list[int]) -> int:
+            return sum((value >> n & 1) << place for n, place in enumerate(among))
+
+        return [
+            [number(outer, others) | number(within, chosen) for within in range(1 << len(chosen))]
+            for outer in range(1 << len(others))
+        ]
+
     def __str__(self) -> str:
         def text(bits: Iterable[Place]) -> str:
             return " ".join("-" if bit is None else f"{'ijklmn'[bit[0]]}{bit[1]}" for bit in bits)

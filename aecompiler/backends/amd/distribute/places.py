@@ -368,11 +368,8 @@ class Places:
             case "vector.broadcast":
                 if is_tile(operands[0]):
                     self._need(operands[0], repeated_source(op, layout))
-            case "vector.transpose":
-                order = list(op.attributes["permutation"])
-                self._need(operands[0], layout.permuted([order.index(dim) for dim in range(len(order))]))
-            case "vector.shape_cast":
-                self._need(operands[0], layout.reshaped(tuple(operands[0].type.shape)))
+            case "vector.transpose" | "vector.shape_cast":
+                self._need(operands[0], moved_source(op, layout))
             case "vector.step" | "arith.constant" | "ub.poison":
                 pass
             case name if name.startswith(("arith.", "math.")):
@@ -402,6 +399,14 @@ def layout_of_part(layout: Layout, vector: ir.Value, dims: tuple[int, ...]) -> L
     kept = [dim for dim in dims if dim >= 0]
     layout = layout.permuted(kept)
     return layout.reshaped(tuple(vector.type.shape))
+
+
+def moved_source(op: ir.Operation, layout: Layout) -> Layout:
+    """The layout of the operand of a transpose or another shape, given that of its result."""
+    if op.name == "vector.transpose":
+        order = list(op.attributes["permutation"])
+        return layout.permuted([order.index(dim) for dim in range(len(order))])
+    return layout.reshaped(tuple(op.operands[0].type.shape))
 
 
 def repeated_source(op: ir.Operation, layout: Layout) -> Layout:

@@ -105,7 +105,7 @@ class Exchange:
         stride = width if rows == 1 else self._stride(inner, layout, reader, bits)
         buffer = self.memory.allocate(rows * stride, stored, bits)
         staged = Staged(buffer, inner, stride, element)
-        order = _runs_along(layout, inner, staged.widest(bits))
+        order = layout.runs_along(inner, staged.widest(bits))
         base = self._base(staged, layout)
         for start in order:
             elements = [fragment.element(register) for register in start]
@@ -118,7 +118,7 @@ class Exchange:
     def read(self, staged: Staged, layout: Layout) -> Fragment:
         """The fragment of a staged tile."""
         stored, bits = _stored(staged.element)
-        order = _runs_along(layout, staged.inner, staged.widest(bits))
+        order = layout.runs_along(staged.inner, staged.widest(bits))
         base = self._base(staged, layout)
         elements: dict[int, ir.Value] = {}
         for start in order:
@@ -161,7 +161,7 @@ class Exchange:
 
     def _conflicts(self, layout: Layout, inner: int, stride: int, bits: int, *, writes: bool) -> int:
         """Conflict cycles of the first access; those of other registers are elsewhere in the same way."""
-        run = len(_runs_along(layout, inner, math.gcd(stride, 128 // bits))[0])
+        run = len(layout.runs_along(inner, math.gcd(stride, 128 // bits))[0])
         places = []
         for lane in range(1 << LANE_BITS):
             index = [0] * layout.rank
@@ -225,21 +225,3 @@ def _stored(element: ir.Type) -> tuple[ir.Type, int]:
     if isinstance(element, ir.IntegerType) and element.width == 1:
         return ir.IntegerType.get_signless(8), 8
     return element, element.width
-
-
-def _runs_along(layout: Layout, inner: int, most: int) -> list[list[int]]:
-    """Registers in groups whose elements follow each other along `inner`, up to `most` of them."""
-    places = {bit: place for place, bit in enumerate(layout.registers)}
-    run = 0
-    while 1 << run < most and (inner, run) in places:
-        run += 1
-    chosen = [places[inner, bit] for bit in range(run)]
-    others = [place for place in range(len(layout.registers)) if place not in chosen]
-
-    def number(value: int, among: list[int]) -> int:
-        return sum((value >> n & 1) << place for n, place in enumerate(among))
-
-    return [
-        [number(outer, others) | number(within, chosen) for within in range(1 << run)]
-        for outer in range(1 << len(others))
-    ]

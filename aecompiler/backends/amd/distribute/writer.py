@@ -11,7 +11,7 @@ from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
 from aecompiler.backends.amd.distribute.matrices import multiply
 from aecompiler.backends.amd.distribute.offsets import Number, Sums
-from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile, repeated_source
+from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile, moved_source, repeated_source
 from aecompiler.backends.amd.distribute.reaches import REACH, Reaches
 from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
 from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
@@ -267,7 +267,7 @@ class Writer:
             case "vector.broadcast":
                 return self._repeated(op, layout)
             case "vector.transpose" | "vector.shape_cast":
-                source = self._source_layout(op, layout)
+                source = moved_source(op, layout)
                 return Fragment(layout, self.fragment(operands[0], source).parts)
             case "vector.step":
                 first = self.position(layout, 0)
@@ -286,12 +286,6 @@ class Writer:
                 sources.append([self.scalar(each)] * count)
         parts = [_cloned(op, list(each), type_) for each in zip(*sources, strict=True)]
         return Fragment(layout, tuple(parts))
-
-    def _source_layout(self, op: ir.Operation, layout: Layout) -> Layout:
-        if op.name == "vector.transpose":
-            order = list(op.attributes["permutation"])
-            return layout.permuted([order.index(dim) for dim in range(len(order))])
-        return layout.reshaped(tuple(op.operands[0].type.shape))
 
     def _constant(self, op: ir.Operation, layout: Layout, type_: ir.Type, count: int) -> Fragment:
         value = op.attributes["value"]
