@@ -55,6 +55,7 @@ def tt_to_lanes(
     prefetch: Annotated[
         bool, "loops read the tiles of their next turn before they work on this one's"
     ] = True,
+    sched_barriers: Annotated[bool, "LLVM leaves reads ahead behind what is before them"] = True,
     priority: Annotated[bool, "waves go first while they compute products"] = True,
     xcds: Annotated[int, "dies of the chip, over which workgroups are dealt in turn"] = 1,
     near: Annotated[bool, "there are less than 2^31 bytes behind each address"] = False,
@@ -79,6 +80,7 @@ def tt_to_lanes(
         "cse",
         "loop-invariant-code-motion",
         "amd-place-barriers",
+        *(["amd-place-sched-barriers"] if sched_barriers else []),
         *(["amd-raise-priority"] if priority else []),
     )
     return ",".join(steps)

@@ -20,6 +20,9 @@ from aecompiler.passes import rewriting as rw
 if TYPE_CHECKING:
     from aecompiler.backends.amd.distribute.writer import Writer
 
+AHEAD = "amd.ahead"
+"""The attribute of a read of what the next turn of a loop needs."""
+
 BEYOND = -(1 << 31)
 """An offset, as a number of 32 bits, that is beyond the end of every buffer."""
 
@@ -52,10 +55,9 @@ class Access:
         """The fragment of a `vector.gather`."""
         memory, *base, offsets, mask, other = op.operands
         place = _Place(self.writer, op, memory, base, offsets, mask, layout)
-        element = fr.element_type(op.results[0].type)
         elements: dict[int, ir.Value] = {}
         for group in place.groups():
-            value = place.read(group, element)
+            value = place.read(group)
             for number, register in enumerate(group):
                 elements[register] = value if len(group) == 1 else fr.extract(value, number)
         found = fr.fragment_of(layout, [elements[register] for register in range(layout.count)])
@@ -128,6 +130,7 @@ class _Place:
         self.pointer = writer.pointers[memory]
         self.bytes = BYTES[str(self.pointer.element)]
         self.is_masked = not is_all_true(mask)
+        self.is_ahead = AHEAD in op.attributes
         total = writer.sums.of(offsets)
         for each in base:
             total = total.plus(Sum(rest=writer.sums.of(each).rest))
@@ -208,12 +211,13 @@ class _Place:
             place = arith.select(self.masks.element(register), place, fr.integer(BEYOND))
         return place, self._shared_offset({key: n for key, n in shared.items() if n})
 
-    def read(self, group: list[int], element: ir.Type) -> ir.Value:
+    def read(self, group: list[int]) -> ir.Value:
         """What stands at some registers' places, a vector or a scalar."""
-        del element
         offset, shared = self._offset(group[0])
         type_ = _bits_type(self.pointer.element, len(group))
         value = _raw_load(self.resource, offset, type_, shared)
+        if self.is_ahead:
+            value.owner.attributes[AHEAD] = ir.UnitAttr.get()
         return _from_bits(value, self.pointer.element, len(group))
 
     def write(self, group: list[int], value: ir.Value) -> None:

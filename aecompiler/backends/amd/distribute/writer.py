@@ -25,9 +25,6 @@ WORKGROUP = "#gpu.address_space<workgroup>"
 REGISTERS = "amd.registers"
 """The attribute of a kernel that says how many vector registers a lane needs, as is estimated."""
 
-AHEAD = "amd.ahead"
-"""The attribute of a read of what the next turn of a loop needs."""
-
 SHARED_BYTES = "amd.shared_bytes"
 """The attribute of a kernel that says how many bytes of local memory it has."""
 
@@ -55,8 +52,6 @@ class Writer:
         self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
         self.staged: dict[tuple[ir.Value, Layout], Staged] = {}
         self._positions: dict[tuple[object, ...], ir.Value] = {}
-        self._fenced = 0
-        """When it was last said that reads stay behind what was written to local memory."""
         self._loops: list[ir.Operation] = []
         """The loops around what is being written, the innermost last."""
         self._entry: ir.InsertionPoint
@@ -219,7 +214,6 @@ class Writer:
                 for layout in self.places.computed(op.results[0]):
                     self.define(op.results[0], shuffle(self, op, layout))
             case "vector.gather":
-                self._fence(op)
                 for layout in self.places.computed(op.results[0]):
                     self.define(op.results[0], self.access.gather(op, layout))
             case "vector.scatter":
@@ -245,12 +239,6 @@ class Writer:
         name = ir.StringAttr.get("llvm.amdgcn.implicitarg.ptr")
         hidden = llvm.call_intrinsic(ir.Type.parse("!llvm.ptr<4>"), name, [], [], [])
         return arith.index_cast(ir.IndexType.get(), llvm.load(i32, hidden))
-
-    def _fence(self, op: ir.Operation) -> None:
-        """Read a tile ahead behind the writes of the one before, whose registers are free then."""
-        if AHEAD in op.attributes and self.memory.time != self._fenced:
-            load("dialects.rocdl").sched_barrier(ir.Attribute.parse(_ARITHMETIC))
-            self._fenced = self.memory.time
 
     def _elementwise(self, op: ir.Operation) -> None:
         (result,) = op.results
@@ -409,10 +397,6 @@ class Writer:
         layout = self.places.homes[value]
         width = fr.part_width(layout)
         return [fr.part_type(fr.element_type(value.type), width)] * (layout.count // width)
-
-
-_ARITHMETIC = "#rocdl<sched_group_mask non_mem_non_sideeffect|valu|salu|mfma_wmma|transcendental>"
-"""What may be moved across a place of a program: arithmetic, but no access to memory of any kind."""
 
 
 def _arena_type(size: int) -> ir.Type:

@@ -5,6 +5,7 @@ from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
     amd_merge_bounds,
     amd_order_grid,
     amd_place_barriers,
+    amd_place_sched_barriers,
     amd_prefetch_tiles,
     amd_raise_priority,
     amd_relax_maxima,

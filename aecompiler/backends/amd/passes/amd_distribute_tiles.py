@@ -20,7 +20,8 @@ class DistributeTiles(Pass):
     *Before*: kernels of `convert-tt-to-vector`, whose sizes are powers of two. *After*: kernels of the same
     names that say what one of 64 `waves` threads does: operations on numbers and vectors of one dimension,
     matrix instructions (`amdgpu.mfma`), accesses to memory through buffers (`rocdl.raw.ptr.buffer.load`) and
-    to local memory. Barriers are not there yet: `amd-place-barriers` places them.
+    to local memory. Barriers are not there yet: `amd-place-barriers` places them. Reads ahead keep their
+    attribute `amd.ahead`, for `amd-place-sched-barriers`.
 
     A memref becomes an address; behind all parameters there is one i64 for each memref, in order: the bytes
     that may be accessed from that address on. Nothing beyond is read (it is 0) or written.

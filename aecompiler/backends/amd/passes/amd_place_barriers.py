@@ -121,14 +121,21 @@ class _Barriers:
         return start if op.name == "scf.for" else self._block(op.regions[0].blocks[0], start)
 
 
+def is_local(op: ir.Operation) -> bool:
+    """Whether an operation reads or writes local memory."""
+    return op.name in (*_READS, *_WRITES) and _WORKGROUP in str(_memory(op).type.memory_space)
+
+
+def _memory(op: ir.Operation) -> ir.Value:
+    """What a read or a write accesses."""
+    return op.operands[0 if op.name in _READS else 1]
+
+
 def _access(op: ir.Operation) -> _Access | None:
     """What an operation does to local memory."""
-    if op.name not in (*_READS, *_WRITES):
+    if not is_local(op):
         return None
-    memory = op.operands[0 if op.name in _READS else 1]
-    if _WORKGROUP not in str(memory.type.memory_space):
-        return None
-    shift = 0
+    memory, shift = _memory(op), 0
     definer = rw.definer(memory)
     if definer is not None and definer.name == "memref.view":
         known = rw.constant_value(definer.operands[1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aecompiler.backends.amd.distribute.writer import AHEAD
+from aecompiler.backends.amd.distribute.access import AHEAD
 from aecompiler.bindings import arith, ir, scf, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, register_pass
