@@ -164,6 +164,8 @@ def backend_names() -> list[str]:
 
 def get_backend(name: str) -> Backend:
     """The backend `name`; `BackendError` when it is unknown or its dependencies are missing here."""
+    if not isinstance(name, str):
+        raise TypeError(f"expects the name of a target, got {name!r} of type {type(name).__name__}")
     family, separator, _ = name.partition(":")
     known = name if name in _MODULES else f"{family}:*"
     if known not in _MODULES or (not separator and known != name):

@@ -159,8 +159,12 @@ def compiled(sample_name: str, chip: str) -> tuple[str, str, int, int]:
 
 
 def cast(values: np.ndarray, kind: str) -> np.ndarray:
-    """Values in a type of Triton's signatures."""
-    return values.astype({"fp16": np.dtype(np.float16), "bf16": BF16, "fp32": np.dtype(np.float32)}[kind])
+    """Values in a type of Triton's signatures, with 0 for what f16 has as denormal numbers.
+
+    The matrix cores of gfx90a take these for 0.
+    """
+    given = np.where(np.abs(values) < 2.0**-14, 0.0, values)
+    return given.astype({"fp16": np.dtype(np.float16), "bf16": BF16, "fp32": np.dtype(np.float32)}[kind])
 
 
 def wide(values: np.ndarray) -> np.ndarray:

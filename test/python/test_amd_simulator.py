@@ -440,7 +440,7 @@ def test_matrix_instructions_multiply(chip, matrix):
 
 def test_endless_loops_and_missing_ends_are_errors():
     out = np.zeros(64, np.uint32)
-    with pytest.raises(Runaway, match="without a barrier"):
+    with pytest.raises(Runaway, match="hasn't ended"):
         simulate(kernel(".LBB0_1:\ns_branch .LBB0_1"), [out], 1, 64, limit=1000)
 
 

@@ -113,6 +113,9 @@ def test_function_is_chosen_by_name():
 def test_unknown_target_and_options():
     with pytest.raises(aec.BackendError, match=r"unknown target 'abacus' \(targets: amd:\*, cpu"):
         aec.compile(NAMED, target="abacus")
+    for target in (None, 3):
+        with pytest.raises(TypeError, match=f"expects the name of a target, got {target} of type"):
+            aec.compile(NAMED, target=target)
     options = "block_q, block_kv, chunk, direct, threads, opt_level"
     with pytest.raises(TypeError, match=rf"unknown option 'blok_q' \(options: {options}\)"):
         aec.compile(NAMED, blok_q=3)

@@ -67,6 +67,8 @@ class AmdTarget(Target):
     `has_transposed_lds_reads`: `ds_read_b64_tr_b16` and its kin.
     `has_bf16_conversions`: `v_cvt_pk_bf16_f32`; elsewhere rounding to bf16 takes integer arithmetic.
     `has_permlane_swaps`: `v_permlane16_swap_b32` and `v_permlane32_swap_b32`.
+    `matrix_flushes_denormals`: the matrix cores take denormal numbers of f16 and bf16, and give such sums of
+    them, as 0 (AMD's MIOpen documentation, "MI200 matrix fused multiply-add behavior specifics").
     """
 
     chip: str
@@ -88,6 +90,7 @@ class AmdTarget(Target):
     has_transposed_lds_reads: bool
     has_bf16_conversions: bool
     has_permlane_swaps: bool
+    matrix_flushes_denormals: bool = False
 
     wave_size: int = 64
     simds: int = 4
@@ -165,6 +168,7 @@ GFX90A = AmdTarget(
     has_transposed_lds_reads=False,
     has_bf16_conversions=False,
     has_permlane_swaps=False,
+    matrix_flushes_denormals=True,
 )
 GFX942 = AmdTarget(
     name="amd:gfx942",

@@ -36,7 +36,7 @@ def simulate(
     accessed, or None for null; for the others integers, floats (as the kernel's type) or numpy scalars of the
     right size. `grid`: workgroups, one to three numbers. `threads`: of each workgroup. `lds_bytes`: local
     memory of a launch, in addition to what the kernel declares. `limit`: of instructions that one wave may
-    execute between barriers. `jobs`: processes that share the workgroups.
+    execute. `jobs`: processes that share the workgroups.
 
     Raises `SimulationError` where the kernel breaks a rule of the machine.
     """
@@ -126,7 +126,7 @@ def _run_wave(program: Program, wave: Wave, executed: list[int], limit: int) -> 
     """Execute until the next barrier or the end, and say which it was."""
     steps, used, counters = program.steps, program.used, wave.counters
     length, pc = len(steps), wave.pc
-    for _ in range(limit):
+    for done in range(wave.executed, limit):
         if pc >= length:
             raise Runaway("the wave runs off the end of the kernel", program.body.instructions[-1])
         if counters.pending & used[pc]:
@@ -135,8 +135,10 @@ def _run_wave(program: Program, wave: Wave, executed: list[int], limit: int) -> 
         wave.pc = pc + 1
         state = steps[pc](wave)
         if state is not None:
+            wave.executed = done + 1
             return state
         pc = wave.pc
+    at = min(pc, length - 1)
     raise Runaway(
-        f"the wave has executed {limit} instructions without a barrier", program.body.instructions[pc]
+        f"the wave has executed {limit} instructions and hasn't ended", program.body.instructions[at]
     )

@@ -2,7 +2,8 @@
 
 Transcendental functions are correctly rounded here, up to numpy's error; the hardware's have an error of
 about one unit in the last place. Denormal numbers are kept, as the modes say that LLVM chooses for compute
-kernels, but for special functions in f32, which take and give 0 for them (AMD's ISA documents).
+kernels (others are refused, `metadata.check_modes`), but for special functions in f32, which take and give 0
+for them (AMD's ISA documents).
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ def _byte(number: int) -> Callable:
 
 
 def _median(a: Any, b: Any, c: Any) -> Any:
-    return np.fmax(np.fmin(a, b), np.fmin(np.fmax(a, b), c))
+    """The middle one; with a NaN among them the smallest of the others (CDNA3 ISA, V_MED3_F32)."""
+    undefined = np.isnan(a) | np.isnan(b) | np.isnan(c)
+    middle = np.fmax(np.fmin(a, b), np.fmin(np.fmax(a, b), c))
+    return np.where(undefined, np.fmin(np.fmin(a, b), c), middle)
 
 
 def _mantissa(value: Any) -> Any:
@@ -257,7 +261,7 @@ FLOATS: dict[str, tuple[str, Callable]] = {
     **_binary("f32", "f"),
     **_binary("f16", "h"),
     **_binary("f64", "d"),
-    "v_rcp_iflag_f32": ("f=f", lambda a: F(1) / a),
+    "v_rcp_iflag_f32": ("f=f", _flushing(lambda a: F(1) / a)),
     "v_fmamk_f32": ("f=fff", lambda a, k, b: fma(a, k, b)),
     "v_fmaak_f32": ("f=fff", fma),
     "v_madmk_f32": ("f=fff", lambda a, k, b: a * k + b),
@@ -337,6 +341,12 @@ INTEGER_CONDITIONS: dict[str, Callable] = {
 }
 
 
+def _is_quiet(value: Any) -> Any:
+    """Whether the first bit of the mantissa is set, which tells quiet NaNs from signalling ones."""
+    value = np.asarray(value)
+    return value.view(f"u{value.itemsize}") >> np.finfo(value.dtype).nmant - 1 & 1 != 0
+
+
 def float_class(value: Any, classes: Any) -> Any:
     """v_cmp_class: whether `value` is in one of the ten classes of a mask of bits."""
     tiny = np.finfo(np.asarray(value).dtype).tiny
@@ -344,7 +354,8 @@ def float_class(value: Any, classes: Any) -> Any:
     zero, infinite, nan = size == 0, np.isinf(value), np.isnan(value)
     denormal = ~zero & (size < tiny)
     normal = ~(zero | infinite | nan | denormal)
-    result = nan & ((classes & 3) != 0)
+    quiet = _is_quiet(value)
+    result = nan & quiet & ((classes & 2) != 0) | nan & ~quiet & ((classes & 1) != 0)
     for bit, kind, sign in (
         *((2, infinite, True), (3, normal, True), (4, denormal, True), (5, zero, True)),
         *((6, zero, False), (7, denormal, False), (8, normal, False), (9, infinite, False)),

@@ -6,7 +6,7 @@ holds; B is taken as its transpose, n x k, in the same way. A result of f32 give
 and rows in groups of 4 for each group of lanes; a result of f64 the rows `l // 16 + 4 r`.
 
 Products are summed in f32 (numpy's order); the hardware's order within one instruction isn't documented. All
-lanes take part, whatever EXEC says.
+lanes take part, whatever EXEC says. Denormal numbers are 0 on the chips whose target says so.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from aecompiler.backends.amd.simulator.vector import refuse_modifiers
 from aecompiler.backends.amd.target import AmdTarget, MatrixInstruction
 
 _ELEMENT_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "xf32": 4, "f64": 8}
+
+
+_SMALLEST = {"f16": np.float32(2.0**-14), "bf16": np.float32(2.0**-126)}
+"""The smallest normal numbers of types whose denormal numbers some chips take for 0; of bf16 as of f32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +130,8 @@ def build_matrix(instruction: Instruction, target: AmdTarget) -> Run | None:
         return _double(instruction, index, result)
     a, b, d, count = vector_row(left), vector_row(right), vector_row(destination), result.shape[0]
     elements = _ELEMENTS[matrix.dtype]
+    if target.matrix_flushes_denormals and matrix.dtype in _SMALLEST:
+        return _flushing(instruction, matrix, index, result)
     if register(addend) is None:
         constant = read_vector(addend, "f")
 
@@ -139,6 +145,31 @@ def build_matrix(instruction: Instruction, target: AmdTarget) -> Run | None:
     def run(wave: Wave) -> None:
         x, y = elements(wave.vector[a : a + words], index), elements(wave.vector[b : b + words], index)
         wave.values[d : d + count] = (x @ y.T).take(result) + wave.values[c : c + count]
+
+    return run
+
+
+def _without_denormals(values: np.ndarray, smallest: np.float32) -> np.ndarray:
+    """`values` with 0, of their sign, for those below the smallest normal number of their type."""
+    return np.where(np.abs(values) < smallest, np.copysign(np.float32(0), values), values)
+
+
+def _flushing(
+    instruction: Instruction, matrix: MatrixInstruction, index: np.ndarray, result: np.ndarray
+) -> Run:
+    """A matrix instruction that takes and gives 0 for denormal numbers."""
+    destination, left, right, addend = instruction.operands
+    elements, smallest, words = _ELEMENTS[matrix.dtype], _SMALLEST[matrix.dtype], matrix.operand_elements // 2
+    a, b, d, count = vector_row(left), vector_row(right), vector_row(destination), result.shape[0]
+    c = None if register(addend) is None else vector_row(addend)
+    constant = read_vector(addend, "f") if c is None else None
+
+    def run(wave: Wave) -> None:
+        x, y = (elements(wave.vector[at : at + words], index) for at in (a, b))
+        product = _without_denormals(x, smallest) @ _without_denormals(y, smallest).T
+        added = wave.values[c : c + count] if constant is None else constant(wave)
+        total = product.take(result) + _without_denormals(added, _SMALLEST["bf16"])
+        wave.values[d : d + count] = _without_denormals(total, _SMALLEST["bf16"])
 
     return run
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,19 @@ def parse_metadata(assembly: str, kernel: str) -> Metadata:
         lds_bytes=directives.get("group_segment_fixed_size", 0),
         private_bytes=directives.get("private_segment_fixed_size", 0),
     )
+
+
+_MODES = {
+    **{f"float_round_mode_{types}": (0, "rounding to the nearest number") for types in ("32", "16_64")},
+    **{f"float_denorm_mode_{types}": (3, "that denormal numbers are kept") for types in ("32", "16_64")},
+}
+
+
+def check_modes(directives: Mapping[str, int]) -> None:
+    """Raise for a kernel that asks for another float arithmetic than the one that is simulated."""
+    for name, (value, meaning) in _MODES.items():
+        if directives.get(name, value) != value:
+            raise SimulationError(f"expects .amdhsa_{name} {value}, {meaning}, got {directives[name]}")
 
 
 def _entry(assembly: str, kernel: str) -> tuple[tuple[Argument, ...], dict[str, int]]:

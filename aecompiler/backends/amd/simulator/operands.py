@@ -38,6 +38,7 @@ _NAMED = {
     "exec_lo": (EXEC, 1),
     "exec_hi": (EXEC + 1, 1),
 }
+_REGISTERS = {"v": ACCUMULATORS, "a": ACCUMULATORS, "s": 102}
 _SHIFT32 = np.uint64(32)
 _NUMPY = {
     "u": np.uint32,
@@ -53,7 +54,10 @@ _NUMPY = {
 
 
 def register(text: str) -> tuple[str, int, int] | None:
-    """The file ("v", "a", "s"), first number and count of the registers that `text` names, or None."""
+    """The file ("v", "a", "s"), first number and count of the registers that `text` names, or None.
+
+    `UnknownInstruction` where these are more than the chips have.
+    """
     if text in _NAMED:
         return "s", *_NAMED[text]
     match = _REGISTER.fullmatch(text)
@@ -61,7 +65,10 @@ def register(text: str) -> tuple[str, int, int] | None:
         return None
     file, single, first, last = match.groups()
     start = int(single or first)
-    return file, start, int(last) - start + 1 if last else 1
+    end = int(last) if last else start
+    if not start <= end < _REGISTERS[file]:
+        raise UnknownInstruction(f"no such registers: '{text}'")
+    return file, start, end - start + 1
 
 
 def vector_row(text: str) -> int:

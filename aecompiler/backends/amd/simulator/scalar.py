@@ -38,8 +38,9 @@ def _extract(value: int, where: int, bits: int) -> int:
 
 
 def _extract_signed(value: int, where: int, bits: int) -> int:
+    """A field with its sign; what is beyond the top of the value is the sign of the value."""
     offset, width = _field(where, bits)
-    return signed(value >> offset, width) if width else 0
+    return signed(signed(value, bits) >> offset, width) if width else 0
 
 
 def _carry(result: int, _a: int, _b: int) -> int:
@@ -185,7 +186,10 @@ def build_scalar(instruction: Instruction, labels: Mapping[str, int]) -> Run | N
         if stem in ("bitcmp0", "bitcmp1"):
             return _test_bit(width, stem == "bitcmp1", operands)
     if stem.startswith(("cmp_", "cmpk_")):
-        return _compare(stem.partition("_")[2], suffix, operands)
+        left, right = operands
+        if stem.startswith("cmpk_"):  # a constant of 16 bits, of which the negative ones are printed as such
+            right = str(_constant_of(right, suffix == "i32"))
+        return _compare(stem.partition("_")[2], suffix, [left, right])
     special = {
         "s_movk_i32": lambda value, k: k,
         "s_addk_i32": lambda value, k: signed(value) + k,
@@ -292,10 +296,16 @@ def _compare(condition: str, suffix: str, operands: list[str]) -> Run | None:
     return run
 
 
+def _constant_of(text: str, is_signed: bool) -> int:
+    """A constant of 16 bits, extended by its sign or by zeros."""
+    value = int(text, 0)
+    return signed(value, 16) if is_signed else value & 0xFFFF
+
+
 def _with_constant(operation: Operation, operands: list[str], sets_scc: bool) -> Run:
     """Operations on a register and a signed 16-bit constant."""
     read, write = read_scalar(operands[0]), write_scalar(operands[0])
-    k = signed(int(operands[1], 0), 16)
+    k = _constant_of(operands[1], True)
 
     def run(wave: Wave) -> None:
         result = operation(read(wave), k)

@@ -58,9 +58,9 @@ class Wave:
 
     `vector` is [512, 64] uint32 and `values` the same as float32; `words`, `floats` and `integers` are its
     rows as uint32, float32 and int32. Code is fast where it takes rows from these lists. `epoch` counts the
-    barriers that the wave has passed. All registers that the entry state doesn't give hold a poison value.
-    `local`, `memory` are the memories that it sees; `banks` counts conflicts, which `conflicts` has for each
-    instruction.
+    barriers that the wave has passed, `executed` its instructions up to the last barrier. All registers that
+    the entry state doesn't give hold a poison value. `local`, `memory` are the memories that it sees; `banks`
+    counts conflicts, which `conflicts` has for each instruction.
     """
 
     __slots__ = (
@@ -69,6 +69,7 @@ class Wave:
         "counters",
         "epoch",
         "exec",
+        "executed",
         "floats",
         "full",
         "identity",
@@ -101,7 +102,7 @@ class Wave:
         self.vector.fill(POISON)
         self.words[0][:] = self.identity * LANES + LANE
         self.scalar = [*registers, *[POISON] * (128 - len(registers))]
-        self.scc = self.pc = self.epoch = 0
+        self.scc = self.pc = self.epoch = self.executed = 0
         self.counters = Counters()
         self.set_exec(ALL_LANES)
 

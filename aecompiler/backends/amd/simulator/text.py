@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from aecompiler.backends.amd.simulator.errors import SimulationError
 
-_LABEL = re.compile(r"[.\w$]+:")
-_OPCODE = re.compile(r"(?:v|s|ds|buffer|global|flat|scratch)_\w+")
+_LABEL = re.compile(r"([.\w$]+):(?:\s+|$)")
 _ENCODINGS = re.compile(r"_(e32|e64|dpp|sdwa)$")
 _NAKED_MODIFIERS = re.compile(r"(offset|offset0|offset1|quad_perm|row_\w+|wave_\w+|op_sel\w*|neg_\w+):")
 
@@ -83,7 +82,7 @@ def parse_instruction(text: str, line: int = 0, source: int = 0) -> Instruction:
 
 
 def parse_body(assembly: str, kernel: str) -> Body:
-    """The instructions between the label of `kernel` and the end of its code."""
+    """The instructions from the label of `kernel` to the end of its code: all but labels and directives."""
     lines = assembly.splitlines()
     start = next((at for at, line in enumerate(lines) if line.split(";")[0].strip() == f"{kernel}:"), None)
     if start is None:
@@ -91,17 +90,16 @@ def parse_body(assembly: str, kernel: str) -> Body:
     body, source = Body(), 0
     for number, line in enumerate(lines[start + 1 :], start + 2):
         code = re.sub(r"(;|//).*", "", line).strip()
-        if not code:
-            continue
-        if code.startswith(".loc"):
-            source = int(code.split()[2])
-        elif _LABEL.fullmatch(code):
-            if re.fullmatch(r"\.Lfunc_end\d+:", code):
-                break
-            body.labels[code[:-1]] = len(body.instructions)
+        if re.match(r"\.Lfunc_end\d+:", code):
+            break
+        while label := _LABEL.match(code):
+            body.labels[label.group(1)] = len(body.instructions)
+            code = code[label.end() :]
+        if place := re.match(r"\.loc\s+\d+\s+(\d+)", code):
+            source = int(place.group(1))
         elif code.startswith((".section", ".end_amdhsa_kernel", ".amdhsa_kernel")):
             break
-        elif _OPCODE.match(code):
+        elif code and not code.startswith("."):
             instruction = parse_instruction(code, number, source)
             instruction.index = len(body.instructions)
             body.instructions.append(instruction)

@@ -231,6 +231,10 @@ def build_elementwise(instruction: Instruction) -> Run | None:
         raise UnknownInstruction(f"expects {len(sources)} sources", instruction)
     special: list[Read | None] = [None] * len(sources)
     write_lanes = None
+    if instruction.encoding in ("dpp", "sdwa") and set(kind + sources) & set("qld"):
+        raise UnknownInstruction(
+            f"unknown encoding '{instruction.encoding}' of pairs of registers", instruction
+        )
     if instruction.encoding == "dpp":
         special[0], write_lanes = lanes.dpp(instruction)
     elif instruction.encoding == "sdwa":

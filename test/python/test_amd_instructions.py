@@ -1,0 +1,170 @@
+"""Single instructions in the simulator where plain arithmetic would not give what AMD's documents say."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_amd_simulator import LANE, kernel, result_of
+
+from aecompiler.backends.amd.simulator import Program, Runaway, SimulationError, UnknownInstruction, simulate
+
+NAN, ONE, TWO, THREE = "0x7fc00000", "1.0", "2.0", "0x40400000"
+
+
+def bits(number: float) -> int:
+    return int(np.float32(number).view(np.uint32))
+
+
+def scalar_result(code: str) -> int:
+    """What s8 is at the end of `code`."""
+    return int(result_of(f"{code}\nv_mov_b32_e32 v1, s8")[0])
+
+
+@pytest.mark.parametrize(
+    ("compare", "value", "constant", "expected"),
+    [
+        *(("eq_i32", -1, "0xffff", 1), ("gt_i32", 5, "0xff00", 1), ("lt_i32", -300, "0xff00", 1)),
+        *(("eq_u32", 0xFFFF, "0xffff", 1), ("gt_u32", 5, "0xff00", 0), ("lt_i32", 5, "7", 1)),
+    ],
+)
+def test_short_constants_of_comparisons_have_a_sign(compare, value, constant, expected):
+    code = f"s_mov_b32 s9, {value}\ns_cmpk_{compare} s9, {constant}\ns_cselect_b32 s8, 1, 0"
+    assert scalar_result(code) == expected
+
+
+@pytest.mark.parametrize(
+    ("instruction", "expected"),
+    [
+        ("s_bfe_i32 s8, 0xf0000000, 0x8001c", 0xFFFFFFFF),  # 8 bits from bit 28: the sign goes on
+        ("s_bfe_u32 s8, 0xf0000000, 0x8001c", 0xF),
+        ("s_bfe_i32 s8, 0x0000f000, 0x4000c", 0xFFFFFFFF),
+        ("s_ff1_i32_b32 s8, 0", 0xFFFFFFFF),
+        ("s_flbit_i32_b32 s8, 0", 0xFFFFFFFF),
+        ("s_flbit_i32 s8, -1", 0xFFFFFFFF),
+        ("s_abs_i32 s8, 0x80000000", 0x80000000),
+        ("s_bfm_b32 s8, 32, 0", 0),
+    ],
+)
+def test_scalar_instructions_at_the_ends_of_words(instruction, expected):
+    assert scalar_result(instruction) == expected
+
+
+@pytest.mark.parametrize(
+    ("operands", "expected"),
+    [
+        *(((ONE, THREE, TWO), 2.0), ((NAN, THREE, TWO), 2.0), ((THREE, NAN, TWO), 2.0)),
+        *(((THREE, TWO, NAN), 2.0), ((TWO, THREE, NAN), 2.0), ((ONE, NAN, NAN), 1.0)),
+    ],
+)
+def test_median_with_a_nan_is_the_smallest_of_the_others(operands, expected):
+    code = "".join(f"v_mov_b32_e32 v{n}, {operand}\n" for n, operand in enumerate(operands, 3))
+    assert result_of(code + "v_med3_f32 v1, v3, v4, v5")[0] == bits(expected)
+
+
+def test_classes_tell_signalling_from_quiet_nans():
+    for pattern, name in ((0x7F800001, 1), (0x7FC00000, 2), (0xFF800001, 1), (0x7F800000, 0x200)):
+        for asked in (1, 2, 3, 0x200):
+            code = f"v_mov_b32_e32 v3, {pattern:#x}\nv_mov_b32_e32 v4, {asked}\n"
+            code += "v_cmp_class_f32_e32 vcc, v3, v4\nv_cndmask_b32_e64 v1, 0, 1, vcc"
+            got = result_of(code)
+            assert (got == bool(name & asked)).all(), (hex(pattern), asked)
+
+
+@pytest.mark.parametrize("opcode", ["v_rcp_f32_e32", "v_rcp_iflag_f32_e32"])
+def test_reciprocals_take_denormal_numbers_for_zero(opcode):
+    assert result_of(f"v_mov_b32_e32 v3, 0x00400000\n{opcode} v1, v3")[0] == bits(np.inf)
+    assert result_of(f"v_mov_b32_e32 v3, 0x7f000000\n{opcode} v1, v3")[0] == 0
+
+
+def test_permuted_bytes_of_large_selectors():
+    code = "v_mov_b32_e32 v3, 0x80017f02\nv_mov_b32_e32 v4, 0x01808003\n"
+    for selector, expected in ((0x0D0C0504, 0xFF007F02), (0x0B0A0908, 0xFF0000FF), (0xFF0C0807, 0xFF00FF80)):
+        got = result_of(f"{code}v_mov_b32_e32 v5, {selector:#x}\nv_perm_b32 v1, v3, v4, v5")[0]
+        assert got == expected, hex(selector)
+
+
+def test_rounding_toward_zero_keeps_infinities_and_the_largest_number():
+    for value, expected in ((65519.9, 0x7BFF), (1e30, 0x7BFF), (np.inf, 0x7C00), (-1e-9, 0x8000), (6e-8, 1)):
+        code = f"v_mov_b32_e32 v3, {bits(value):#x}\nv_cvt_pkrtz_f16_f32 v1, v3, v3"
+        assert result_of(code)[0] == expected * 0x10001, value
+
+
+def test_pairs_of_registers_have_no_other_encodings():
+    """A lane's second register would be read from its own lane."""
+    for instruction in (
+        "v_mov_b64_dpp v[2:3], v[4:5] row_newbcast:3 row_mask:0xf bank_mask:0xf",
+        "v_add_f64_dpp v[2:3], v[4:5], v[6:7] row_newbcast:3 row_mask:0xf bank_mask:0xf",
+    ):
+        with pytest.raises(UnknownInstruction, match="unknown encoding 'dpp' of pairs of registers"):
+            kernel(instruction)
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        *("v_mov_b32_e32 v256, v0", "v_add_f64 v[255:256], v[0:1], v[0:1]", "v_accvgpr_write_b32 a256, v0"),
+        *("s_mov_b32 s102, 0", "s_mov_b64 s[9:8], 0", "v_mov_b32_e32 v1, s127"),
+    ],
+)
+def test_registers_that_no_chip_has_are_refused(instruction):
+    with pytest.raises(UnknownInstruction, match="no such registers"):
+        kernel(instruction)
+
+
+@pytest.mark.parametrize(
+    "line", ["image_load v0, v1", "frobnicate", "tbuffer_load_format_x v0, off", "x = 5"]
+)
+def test_lines_that_are_neither_labels_nor_directives_are_instructions(line):
+    with pytest.raises(UnknownInstruction, match=f"unsupported on gfx942: {line.split()[0]}"):
+        kernel(line)
+
+
+def test_instructions_behind_a_label_in_its_line_are_executed():
+    code = "v_mov_b32_e32 v1, 3\ns_branch .LBB0_2\n.LBB0_1: v_mov_b32_e32 v1, 4\n.LBB0_2: s_nop 0"
+    assert (result_of(code) == 3).all()
+    assert (result_of(code.replace("s_branch .LBB0_2", "s_branch .LBB0_1")) == 4).all()
+
+
+def test_loops_with_barriers_have_an_end():
+    program = kernel(".LBB0_1:\ns_barrier\ns_branch .LBB0_1")
+    with pytest.raises(Runaway, match="has executed 1000 instructions and hasn't ended"):
+        simulate(program, [np.zeros(1, np.uint32)], 1, 128, limit=1000)
+
+
+def product_of(number: float, dtype: str, chip: str) -> float:
+    """Sixteen times the product of `number` and 1, as a matrix instruction has it."""
+    suffix = {"gfx90a": "{}16x16x16{}", "gfx942": "{}16x16x16_{}"}[chip]
+    name = suffix.format("v_mfma_f32_", {("bf16", "gfx90a"): "bf16_1k"}.get((dtype, chip), dtype))
+    one, shift = (0x3C00, 0) if dtype == "f16" else (0x3F80, 16)
+    word = np.float16(number).view(np.uint16) if dtype == "f16" else bits(number) >> shift
+    code = f"v_mov_b32_e32 v4, {int(word) * 0x10001:#x}\nv_mov_b32_e32 v5, v4\n"
+    code += f"v_mov_b32_e32 v6, {one * 0x10001:#x}\nv_mov_b32_e32 v7, v6\n"
+    code += f"{name} v[12:15], v[4:5], v[6:7], 0\nv_mov_b32_e32 v1, v12"
+    found = result_of(code, chip=chip).view(np.float32)
+    assert (found == found[0]).all()
+    return float(found[0])
+
+
+@pytest.mark.parametrize(("dtype", "normal"), [("f16", 2.0**-14), ("bf16", 2.0**-126)])
+def test_matrix_instructions_of_gfx90a_take_denormal_numbers_for_zero(dtype, normal):
+    for chip in ("gfx90a", "gfx942"):
+        assert product_of(normal, dtype, chip) == 16 * normal
+        assert product_of(-normal / 2, dtype, chip) == (0 if chip == "gfx90a" else -8 * normal)
+
+
+def test_kernels_with_scratch_memory_are_refused():
+    """On gfx90a it is a buffer, whose accesses would be beyond its end: zeros are read, nothing is stored."""
+    program = kernel("s_nop 0", chip="gfx90a")
+    metadata = dataclasses.replace(program.metadata, private_bytes=64)
+    with pytest.raises(SimulationError, match="kernel 'k' has 64 bytes of scratch memory for each lane"):
+        Program.load(program.body, metadata, "k", "gfx90a")
+
+
+def test_other_modes_of_floats_are_refused():
+    program = kernel("v_mov_b32_e32 v1, v0")
+    assert (result_of("v_mov_b32_e32 v1, v0") == LANE).all()
+    for name, value in (("float_denorm_mode_32", 0), ("float_round_mode_16_64", 3)):
+        program.metadata.directives[name] = value
+        with pytest.raises(SimulationError, match=rf"expects \.amdhsa_{name} [03], .*, got {value}"):
+            Program.load(program.body, program.metadata, "k", "gfx942")
+        del program.metadata.directives[name]
