@@ -266,6 +266,18 @@ def test_captures_of_any_type(dtype):
     check(kernel, [*(draw(1, 2, 37, 16, seed=n) for n in range(3)), CAPTURES[dtype], places], 2e-3)
 
 
+def test_results_of_one_row_that_are_put_together():
+    """Behind an attention of one query, places that are 0 in all lanes are read where the others are inside."""
+
+    def program(q, k, v):
+        o = aec.attention(q, k, v)
+        return aec.concat([o[:, :1], o], axis=1)
+
+    kv = [aec.tensor(2, 1, "S", features, dtype="f16") for features in (2, 3)]
+    traced = aec.trace(program, q=aec.tensor(2, 2, 1, 2, dtype="f16"), k=kv[0], v=kv[1])
+    check(compiled(traced, "gfx942", **SMALL), [draw(2, 2, 1, 2), draw(2, 1, 7, 2), draw(2, 1, 7, 3)])
+
+
 def test_f64():
     kernel = compiled(causal("f64"), "gfx942", **SMALL)
     check(kernel, operands(kernel, 1, 19, 37))

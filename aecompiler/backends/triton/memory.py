@@ -114,11 +114,11 @@ def gather(
     pointers = _pointers(memory, [[place] for place in places], sizes)
     if not inside:
         return Lanes(as_element(tt.load(pointers.value), memory.element), pointers.loops)
-    masks = [ln.spread(each, pointers.loops, sizes).value for each in inside]
-    mask = functools.reduce(arith.andi, masks)
-    other = tt.constant(tt.typed(tt.shape_of(mask), tt.pointee(tt.element_of(pointers.value))), 0)
-    loaded = tt.load(pointers.value, mask, other)
-    return Lanes(as_element(loaded, memory.element), pointers.loops)
+    # a place that is 0 everywhere moves no pointer, but there is still where it holds
+    (first, *masks), loops = ln.together([pointers, *inside], sizes)
+    mask = functools.reduce(arith.andi, [each.value for each in masks])
+    other = tt.constant(tt.typed(tt.shape_of(mask), tt.pointee(tt.element_of(first.value))), 0)
+    return Lanes(as_element(tt.load(first.value, mask, other), memory.element), loops)
 
 
 def as_element(value: ir.Value, element: ir.Type) -> ir.Value:
