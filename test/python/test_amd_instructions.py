@@ -152,12 +152,16 @@ def test_matrix_instructions_of_gfx90a_take_denormal_numbers_for_zero(dtype, nor
         assert product_of(-normal / 2, dtype, chip) == (0 if chip == "gfx90a" else -8 * normal)
 
 
-def test_kernels_with_scratch_memory_are_refused():
+def test_scratch_memory_is_refused():
     """On gfx90a it is a buffer, whose accesses would be beyond its end: zeros are read, nothing is stored."""
-    program = kernel("s_nop 0", chip="gfx90a")
-    metadata = dataclasses.replace(program.metadata, private_bytes=64)
-    with pytest.raises(SimulationError, match="kernel 'k' has 64 bytes of scratch memory for each lane"):
-        Program.load(program.body, metadata, "k", "gfx90a")
+    program = kernel("buffer_store_dword v0, off, s[0:3], 0 offset:4", pointers=0, chip="gfx90a")
+    directives = {"user_sgpr_private_segment_buffer": 1, "user_sgpr_count": 4}
+    metadata = dataclasses.replace(program.metadata, directives=directives, private_bytes=64)
+    program = Program.load(program.body, metadata, "k", "gfx90a")
+    with pytest.raises(
+        SimulationError, match=r"scratch memory \(spilled registers\) isn't modelled.*line 6: buf"
+    ):
+        simulate(program, [], 1, 64)
 
 
 def test_other_modes_of_floats_are_refused():

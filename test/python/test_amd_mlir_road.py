@@ -267,7 +267,7 @@ def test_captures_of_any_type(dtype):
 
 
 def test_results_of_one_row_that_are_put_together():
-    """Behind an attention of one query, places that are 0 in all lanes are read where the others are inside."""
+    """Behind an attention of one query, places that are 0 in all lanes have a mask nevertheless."""
 
     def program(q, k, v):
         o = aec.attention(q, k, v)

@@ -16,6 +16,7 @@ import numpy as np
 
 from aecompiler.backends.amd.simulator.errors import SimulationError, UnknownInstruction
 from aecompiler.backends.amd.simulator.local_operations import _cells
+from aecompiler.backends.amd.simulator.metadata import ADDS_LANE
 from aecompiler.backends.amd.simulator.operands import (
     Run,
     read_pairs,
@@ -111,7 +112,9 @@ def _buffer(instruction: Instruction, operands: list[str], width: int) -> Locate
     ends = np.arange(unit, width + unit, unit).astype(np.uint64)[:, None]
 
     def locate(wave: Wave) -> tuple[np.ndarray, np.ndarray | None]:
-        low, high, records, _ = wave.scalar[first : first + 4]
+        low, high, records, flags = wave.scalar[first : first + 4]
+        if flags & ADDS_LANE:
+            raise SimulationError("scratch memory (spilled registers) isn't modelled", instruction)
         if high >> 16 & 0x3FFF and not high >> 30 & 1:
             raise SimulationError("a buffer with a stride isn't modelled", instruction)
         base, extra = low | (high & 0xFFFF) << 32, soffset(wave)

@@ -28,6 +28,10 @@ _USER_REGISTERS = (
 )
 
 
+ADDS_LANE = 1 << 23
+"""The bit in the last word of a buffer's descriptor that is set for scratch memory: each lane has its own."""
+
+
 @dataclass(frozen=True)
 class Argument:
     """One entry of the kernel's argument segment: `kind` is the metadata's value kind."""
@@ -158,8 +162,11 @@ def entry_registers(metadata: Metadata, kernarg_address: int, workgroup: Sequenc
     directives, registers = metadata.directives, []
     for name, count in _USER_REGISTERS:
         if directives.get(f"user_sgpr_{name}", 0):
-            is_kernarg = name == "kernarg_segment_ptr"
-            registers += [kernarg_address & 0xFFFFFFFF, kernarg_address >> 32] if is_kernarg else [0] * count
+            given = {
+                "kernarg_segment_ptr": [kernarg_address & 0xFFFFFFFF, kernarg_address >> 32],
+                "private_segment_buffer": [0, 0, 0, ADDS_LANE],
+            }
+            registers += given.get(name, [0] * count)
     registers += [0] * (directives.get("user_sgpr_count", len(registers)) - len(registers))
     for axis, name in enumerate("xyz"):
         if directives.get(f"system_sgpr_workgroup_id_{name}", axis == 0):

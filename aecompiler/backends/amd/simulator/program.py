@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aecompiler.backends.amd.simulator.errors import SimulationError, UnknownInstruction
+from aecompiler.backends.amd.simulator.errors import UnknownInstruction
 from aecompiler.backends.amd.simulator.global_operations import build_global
 from aecompiler.backends.amd.simulator.lanes import build_lane_move
 from aecompiler.backends.amd.simulator.local_operations import access_bytes, build_local
@@ -55,11 +55,6 @@ class Program:
         """A program from instructions that are already parsed; they may have been changed."""
         target = target_of(chip)
         check_modes(metadata.directives)
-        if metadata.private_bytes:
-            raise SimulationError(
-                f"kernel '{kernel}' has {metadata.private_bytes} bytes of scratch memory for each lane, "
-                "which isn't simulated: smaller tiles or more waves leave its values in registers"
-            )
         widths = [access_bytes(instruction.opcode) for instruction in body.instructions]
         cell = min([4, *(width for width in widths if width)])
         steps: list[Run] = []
