@@ -10,6 +10,7 @@ import numpy as np
 
 import aecompiler as aec
 from aecompiler.accuracy import compare
+from aecompiler.backends.gpu.artifact import ALIGNED
 from aecompiler.tools.tolerances import default_tolerance
 
 CHIPS = ("gfx90a", "gfx942", "gfx950")
@@ -38,6 +39,16 @@ def check(kernel: aec.Kernel, inputs: Sequence[Any], tolerance: float | None = N
         assert error.mismatched == 0, error
         assert error.max_rel_error <= allowed, error
     return [np.asarray(each) for each in outputs]
+
+
+def check_predictions(kernel: aec.Kernel) -> None:
+    """What was said of kernels before there was code is what the code states."""
+    for name in kernel.artifact.manifest["kernels"]:
+        code = kernel.artifact.code(name, ALIGNED)
+        needs, said = code.resources, code.predicted
+        assert needs.lds_bytes == said.lds_bytes, name
+        assert abs(needs.registers - said.registers) <= 16 + said.registers // 2, name
+        assert not needs.vgpr_spills, name
 
 
 def draw(*shape: int, dtype: str = "f16", seed: int = 0) -> np.ndarray:

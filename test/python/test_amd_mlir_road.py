@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 import pytest
-from amd_road import CHIPS, SMALL, attention, check, compiled, draw, operands
+from amd_road import CHIPS, SMALL, attention, check, check_predictions, compiled, draw, operands
 from drawn_programs import each_different
 from example_files import FOLDER, load
 from random_programs import attention_programs
@@ -35,6 +35,7 @@ demo = load("demo")
 def check_example(name: str, chip: str, dtype: str = "f16", sizes=(SIZES,), **options) -> None:
     module = load(name)
     kernel = compiled(module.build(dtype=dtype), chip, **options)
+    check_predictions(kernel)
     for each in sizes:
         values = demo.draw(kernel, getattr(module, "inputs", {}), each)
         report = aec.check(kernel, **values)

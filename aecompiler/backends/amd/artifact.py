@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self
 
 from aecompiler.backends.amd.kernel_arguments import arguments_of
 from aecompiler.backends.amd.reach import Reach
-from aecompiler.backends.amd.resources import Resources, resources_of
+from aecompiler.backends.amd.resources import Prediction, Resources, resources_of
 from aecompiler.backends.gpu import artifact as gpu
 
 
@@ -24,7 +24,8 @@ class KernelCode(gpu.KernelCode):
     `shared`: bytes of local memory that a launch adds to that of the code. `arguments`: offset and size of
     each in the segment of arguments, behind which the runtime may write some; `spans`: whether the bytes
     behind each pointer are among them, after the parameters. `reaches`: how far tiles reach from each
-    pointer, for the checks of `reach.py`. `resources`: what the assembly states.
+    pointer, for the checks of `reach.py`. `resources`: what the assembly states; `predicted`: what was said
+    before there was code, by the road that says so.
     """
 
     FILES: ClassVar[Mapping[str, str]] = {"binary": "hsaco", "assembly": "amdgcn"}
@@ -35,15 +36,22 @@ class KernelCode(gpu.KernelCode):
     reaches: Sequence[Sequence[Any]] = ()
     arguments: Sequence[Sequence[int]]
     resources: Resources
+    predicted: Prediction | None = None
 
     def facts(self) -> dict[str, Any]:
         """What stands in the manifest."""
-        return {**super().facts(), "resources": dataclasses.asdict(self.resources)}
+        predicted = None if self.predicted is None else dataclasses.asdict(self.predicted)
+        return {**super().facts(), "resources": dataclasses.asdict(self.resources), "predicted": predicted}
 
     @classmethod
     def of(cls, facts: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Self:
         """The code of these facts and files."""
-        return super().of({**facts, "resources": Resources(**facts["resources"])}, blobs)
+        predicted = facts.get("predicted")
+        found = {
+            "resources": Resources(**facts["resources"]),
+            "predicted": None if predicted is None else Prediction(**predicted),
+        }
+        return super().of({**facts, **found}, blobs)
 
     @property
     def lds_bytes(self) -> int:
@@ -60,6 +68,7 @@ def code_of(
     shared: int = 0,
     spans: bool = False,
     reaches: Sequence[tuple[int, Reach]] = (),
+    predicted: Prediction | None = None,
 ) -> KernelCode:
     """The code of a kernel, with what its assembly says of it."""
     return KernelCode(
@@ -72,6 +81,7 @@ def code_of(
         reaches=[list(each) for each in reaches],
         arguments=arguments_of(assembly, symbol),
         resources=resources_of(assembly, symbol),
+        predicted=predicted,
     )
 
 

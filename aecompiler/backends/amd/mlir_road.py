@@ -13,6 +13,7 @@ from aecompiler.backends.amd.artifact import KernelCode, code_of
 from aecompiler.backends.amd.codegen.compiler import compile_module, llvm_text, lower_to_llvm
 from aecompiler.backends.amd.distribute.reaches import reaches_of
 from aecompiler.backends.amd.distribute.writer import REGISTERS, SHARED_BYTES
+from aecompiler.backends.amd.resources import Prediction, Resources
 from aecompiler.backends.amd.target import AmdTarget
 from aecompiler.bindings import ir
 from aecompiler.errors import ResourceError
@@ -39,8 +40,10 @@ def compile_kernels(
     """
     waves = facts["waves"]
     run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
-    _check_resources(module, target, waves)
-    reaches = {rw.symbol_name(each): reaches_of(each) for each in rw.walk_list(module.operation, "gpu.func")}
+    predicted = {name: _predicted(each) for name, each in _kernels(module)}
+    for name, needs in predicted.items():
+        _check_prediction(name, needs, target, waves, _waves_per_simd(facts))
+    reaches = {name: reaches_of(each) for name, each in _kernels(module)}
     made = compile_module(
         module,
         target.chip,
@@ -49,9 +52,18 @@ def compile_kernels(
         fuse_multiply_add=True,
         timeout=timeout,
     )
-    threads = target.wave_size * waves
+    for name, kernel in made.items():
+        _check_code(name, kernel.resources, target)
     return {
-        name: code_of(name, kernel.assembly, kernel.hsaco, threads=threads, spans=True, reaches=reaches[name])
+        name: code_of(
+            name,
+            kernel.assembly,
+            kernel.hsaco,
+            threads=target.wave_size * waves,
+            spans=True,
+            reaches=reaches[name],
+            predicted=predicted[name],
+        )
         for name, kernel in made.items()
     }
 
@@ -88,17 +100,44 @@ def _waves_per_simd(facts: Mapping[str, Any]) -> int:
     return facts["options"].get("waves_per_eu", 0)
 
 
-def _check_resources(module: ir.Module, target: AmdTarget, waves: int) -> None:
-    """Refuse kernels that need more than a workgroup may have, before there is code."""
-    registers = min(target.registers_per_wave, target.registers * target.simds // max(waves, target.simds))
-    limits = (
-        (SHARED_BYTES, target.lds_bytes, "bytes of LDS in a workgroup"),
-        (REGISTERS, registers, f"vector registers of a lane in {waves} waves"),
+def _kernels(module: ir.Module) -> list[tuple[str, ir.Operation]]:
+    return [(rw.symbol_name(each), each) for each in rw.walk_list(module.operation, "gpu.func")]
+
+
+def _predicted(function: ir.Operation) -> Prediction:
+    """What a kernel of lanes says that it needs."""
+    registers, lds_bytes = (
+        ir.IntegerAttr(function.attributes[each]).value for each in (REGISTERS, SHARED_BYTES)
     )
-    for function in rw.walk_list(module.operation, "gpu.func"):
-        for attribute, most, what in limits:
-            needed = ir.IntegerAttr(function.attributes[attribute]).value
-            if needed > most:
-                name = rw.symbol_name(function)
-                message = f"expects at most {most} {what}, got {needed}"
-                raise ResourceError(f"kernel '{name}' for {target.name}: resources: {message}")
+    return Prediction(registers=registers, lds_bytes=lds_bytes)
+
+
+def _check_prediction(name: str, needs: Prediction, target: AmdTarget, waves: int, resident: int) -> None:
+    """Refuse a kernel that needs more than a workgroup may have, before there is code.
+
+    `resident`: how many waves of a SIMD registers are to leave room for, 0 for those of one workgroup.
+    """
+    of_simd = max(resident, -(-waves // target.simds))
+    registers = min(target.registers_per_wave, target.registers // of_simd)
+    waves_text = f"{waves} waves" + (f", with {resident} on each SIMD" if resident else "")
+    limits = (
+        (needs.lds_bytes, target.lds_bytes, "bytes of LDS in a workgroup"),
+        (needs.registers, registers, f"vector registers of a lane in {waves_text}"),
+    )
+    for needed, most, what in limits:
+        if needed > most:
+            raise _refused(name, target, f"expects at most {most} {what}, got {needed}")
+
+
+def _check_code(name: str, needs: Resources, target: AmdTarget) -> None:
+    """Refuse code that keeps vector registers in memory, as that of smaller tiles does not.
+
+    LLVM may also reserve scratch memory that no instruction accesses.
+    """
+    if needs.scratch_bytes and needs.vgpr_spills:
+        spilled = f"{needs.scratch_bytes} bytes for {needs.vgpr_spills} vector registers"
+        raise _refused(name, target, f"expects code without scratch memory, got {spilled}")
+
+
+def _refused(name: str, target: AmdTarget, message: str) -> ResourceError:
+    return ResourceError(f"kernel '{name}' for {target.name}: resources: {message}")

@@ -45,6 +45,7 @@ class KernelReport:
             "waves": self.waves,
             **dataclasses.asdict(self.code.resources),
             "lds_bytes": self.code.lds_bytes,
+            "predicted": None if self.code.predicted is None else dataclasses.asdict(self.code.predicted),
             "occupancy": dataclasses.asdict(self.occupancy),
             "total": _plain(self.total),
             "loops": [_plain(loop) for loop in self.loops],
@@ -63,6 +64,7 @@ class KernelReport:
             ("spills", f"{needs.vgpr_spills} vector, {needs.sgpr_spills} scalar registers"),
             ("scratch", f"{needs.scratch_bytes} bytes of a lane"),
             ("LDS", f"{self.code.lds_bytes} of {self.target.lds_bytes} bytes"),
+            *self._predicted(),
             ("workgroups of a CU", f"{found.workgroups}, {found.fraction:.0%} of its waves, estimated"),
             ("limited by", f"{' and '.join(found.limited_by)} ({limits})"),
         ]
@@ -70,6 +72,11 @@ class KernelReport:
         lines = [f"kernel {self.code.symbol} for {self.target.name}"]
         lines += [f"  {name:<20}  {value}" for name, value in rows]
         return "\n".join([*lines, *self._table()]) + "\n"
+
+    def _predicted(self) -> list[tuple[str, str]]:
+        if (said := self.code.predicted) is None:
+            return []
+        return [("predicted", f"{said.registers} vector registers, {said.lds_bytes} bytes of LDS")]
 
     def _table(self) -> list[str]:
         columns = [self.total, *self.loops[:_SHOWN_LOOPS]]

@@ -34,6 +34,18 @@ class Resources:
     kernarg_bytes: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What a kernel of the road "mlir" is said to need before there is code.
+
+    `lds_bytes` of a workgroup: exact, unless LLVM finds that nothing of it is used. `registers`: an estimate
+    of the vector registers of a lane, by the order of the program, which LLVM changes.
+    """
+
+    registers: int
+    lds_bytes: int
+
+
 _ENTRY = re.compile(r"^ {2}- (?=\.)", re.MULTILINE)
 _ALLOCATED = re.compile(r"^\s*\.amdhsa_next_free_vgpr +(?P<count>\d+)$", re.MULTILINE)
 _FIELDS = {

@@ -42,8 +42,8 @@ class AmdSchedule(Schedule):
 
     `num_stages`: the tiles of k and v that are on their way from memory at a time; `matrix_rows`: the rows of
     a matrix instruction, 16 or 32; `waves_per_simd`: how many waves of a SIMD registers are to leave room
-    for; `kpack`: how many neighbouring pieces of the sums of products a lane reads at a time. These are for
-    the road "triton", and are there `num_stages`, `matrix_instr_nonkdim`, `waves_per_eu` and `kpack`.
+    for. Triton calls these `num_stages`, `matrix_instr_nonkdim` and `waves_per_eu`. `kpack`, for the road
+    "triton" only: how many neighbouring pieces of the sums of products a lane reads at a time.
 
     `pack`: "heads", the rows of a tile are those of all query heads that share a kv head, or "none"; `split`:
     "keys", keys are cut into as many parts as the chip has room for workgroups, and what these find is merged
