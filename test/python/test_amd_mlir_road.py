@@ -15,6 +15,7 @@ from random_tiles import tile_programs
 from test_random_programs import ACCUMULATED, LOST, WEIGHTS, Campaign
 
 import aecompiler as aec
+from aecompiler.errors import ResourceError
 from aecompiler.tools.tolerances import default_tolerance
 
 pytest.importorskip("triton")
@@ -144,6 +145,15 @@ def test_decoding_agrees_with_the_reference(options):
     if "split" in options:
         check(kernel, operands(kernel, 1, 1, 97))
         assert len(kernel.artifact.manifest["kernels"]) > 1
+
+
+@pytest.mark.parametrize("road", ["mlir", "triton"])
+def test_tiles_that_registers_can_not_hold_are_refused_at_once(road):
+    for block in (1024, 4096):
+        with pytest.raises(ResourceError, match="at most 512 vector registers of a lane in 4 waves, got"):
+            compiled(attention(), "gfx942", block_q=block, block_kv=4096, waves=4, road=road)
+    with pytest.raises(ResourceError, match="at most 128 vector registers of a lane in 16 waves, got 1024"):
+        compiled(attention(), "gfx942", block_q=256, block_kv=4096, waves=16)
 
 
 # ---- sizes and layouts -------------------------------------------------------------------------------

@@ -169,11 +169,12 @@ def compile_text(
     text: str, name: str, target: AmdTarget, road: str, facts: Mapping[str, Any], form: str
 ) -> KernelCode:
     """The code of a form of a kernel in Triton's dialect by a road; `facts` are those of the manifest."""
-    if road == "triton":
-        waves, options = facts["waves"], facts["options"]
-        return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
+    waves, options = facts["waves"], facts["options"]
     with make_context(allow_unregistered_dialects=True):
         module = ir.Module.parse(text)
+        if road == "triton":
+            mlir_road.check_products(module, target, waves)
+            return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
         return mlir_road.compile_kernels(module, target, facts, is_near=form == ALIGNED)[name]
 
 

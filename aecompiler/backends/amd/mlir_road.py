@@ -6,6 +6,7 @@ lane does of them, which `codegen` makes code of.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +40,7 @@ def compile_kernels(
     they are less than 2^31 if `is_near`.
     """
     waves = facts["waves"]
+    check_products(module, target, waves)
     run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
     predicted = {name: _predicted(each) for name, each in _kernels(module)}
     for name, needs in predicted.items():
@@ -74,6 +76,7 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     `form` is "vector", "gpu", "rocdl" or "llvm".
     """
     waves = facts["waves"]
+    check_products(module, target, waves)
     pipeline = (
         TO_VECTORS if form == "vector" else lanes_pipeline(target, waves, facts["options"], is_near=True)
     )
@@ -98,6 +101,19 @@ def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any], *,
 
 def _waves_per_simd(facts: Mapping[str, Any]) -> int:
     return facts["options"].get("waves_per_eu", 0)
+
+
+def check_products(module: ir.Module, target: AmdTarget, waves: int) -> None:
+    """Refuse kernels (`tt.func`) with a product that registers don't hold.
+
+    Kernels are written register by register, by either road: one that is far too large takes hours.
+    """
+    for function in rw.walk_list(module.operation, "tt.func"):
+        for product in rw.walk_list(function, "tt.dot"):
+            type_ = ir.RankedTensorType(product.results[0].type)
+            bits = math.prod(type_.shape) * type_.element_type.width
+            needs = Prediction(registers=-(-bits // (32 * target.wave_size * waves)), lds_bytes=0)
+            _check_prediction(rw.symbol_name(function), needs, target, waves, 0)
 
 
 def _kernels(module: ir.Module) -> list[tuple[str, ir.Operation]]:
