@@ -265,7 +265,7 @@ def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str
     warps, stages, most = facts["num_warps"], facts["num_stages"], target.warps_without_copies
     stage = facts["stage"]
     if facts.get("of_chunks"):
-        most = 0  # sums of what registers wrote are right in these, which was seen on sm_90
+        most = 0  # they keep their warps: what went wrong in them is repaired (`wgmma_descriptors.py`)
     made = compile_kernel(text, name, target, num_warps=warps, num_stages=stages, stage=stage)
     if stage == "ttir" and most and warps > most and sums_registers_by_wgmma(str(made.stages["ttgir"])):
         made = compile_kernel(text, name, target, num_warps=most, num_stages=stages)

@@ -46,7 +46,8 @@ class NvidiaTarget(Target):
     `has_tma`: whether tensors are copied by descriptors, with barriers in shared memory that count bytes.
     `least_value_features`: what the features of v are padded to. `warps_without_copies`: the most warps of a
     kernel whose v can't be copied asynchronously, 0 for any (`triton/guards.py`); fewer than four warps take
-    the older instruction. Both guard against wrong sums on sm_90 with Triton 3.6.
+    the older instruction. Both guard against wrong sums on sm_90 with Triton 3.6, beside the repair of their
+    cause (`triton/wgmma_descriptors.py`).
     `wrong_transposes`: the first version of Triton from which on products are guarded against transposes of
     other products' results (`tt-guard-transposes`), and the first that needs it no more.
     """

@@ -11,7 +11,11 @@ from typing import Any
 
 from aecompiler.backends.nvidia.target import NvidiaTarget
 from aecompiler.backends.triton import complaints, ptxas
+from aecompiler.backends.triton.sass import disassemble, parse_blocks
 from aecompiler.backends.triton.stages import Compilation, Machine, Stage, compilation
+from aecompiler.backends.triton.wgmma_addresses import untold_descriptors
+from aecompiler.backends.triton.wgmma_descriptors import separate_bases, shared_bases
+from aecompiler.diagnostics import Diagnostic
 
 _TENSOR_MEMORY_COLUMNS = 512
 
@@ -28,7 +32,8 @@ class CompiledKernel:
     """A kernel for one chip, and what a launch of it needs to know.
 
     `stages`: the text at each stage, by Triton's names: "ttir" (only if it was given that), "ttgir", "llir",
-    "ptx".
+    "ptx". `ptx`: what was assembled, Triton's but for descriptors of wgmma that ptxas computes wrongly
+    (`wgmma_descriptors.py`).
     `shared`: bytes of dynamic shared memory; `num_warps`: of a block, those that Triton adds included;
     `threads`: of a block; `scratch`: how many pointers Triton appended to the kernel's parameters.
     `registers`: of a thread at the kernel's start; `spills`: bytes that a thread's instructions store to and
@@ -102,12 +107,14 @@ def machine_of(target: NvidiaTarget) -> Machine:
 
 def _compile(work: Compilation, target: NvidiaTarget, options: dict[str, int]) -> CompiledKernel:
     parameters = work.lower(options)
-    ptx, metadata = work.stages["ptx"], work.metadata
+    ptx, metadata = separate_bases(work.stages["ptx"]), work.metadata
     tensor_memory = metadata.get("tmem_size") or 0
     work.check_most("bytes of shared memory", metadata["shared"], target.shared_bytes_per_block)
     work.check_most("columns of tensor memory", tensor_memory, _TENSOR_MEMORY_COLUMNS)
     work.check_scratch()
     assembled = _assemble(work, ptx, target.arch)
+    if shared_bases(ptx):
+        _check_addresses(work, assembled.cubin)
     num_warps = metadata.get("num_warps", options["num_warps"])
     return CompiledKernel(
         name=work.name,
@@ -138,6 +145,13 @@ def _assemble(work: Compilation, ptx: str, arch: int) -> ptxas.Assembled:
         return ptxas.assemble(ptx, work.folder, get_ptxas(arch), sm_arch_from_capability(arch))
     except ptxas.AssemblyError as error:
         work.refuse("ptxas", complaints.first_ptxas_complaint(str(error), ptx, work.source), error)
+
+
+def _check_addresses(work: Compilation, cubin: bytes) -> None:
+    """Refuse a kernel that takes operands of wgmma from where its text does not say."""
+    found = untold_descriptors(parse_blocks(disassemble(cubin), work.name))
+    if found:
+        work.refuse("ptxas", Diagnostic("error", f"computes the address of an operand too late: {found[0]}"))
 
 
 def _copied(descriptor: dict[str, Any]) -> Copied:

@@ -11,8 +11,10 @@ _SUM = re.compile(r"ttng\.warp_group_dot %[\w#]+, (%\w+)[#\d]*, .*: tensor<")
 def sums_registers_by_wgmma(ttgir: str) -> bool:
     """Whether a second product reads a v by wgmma that was written to shared memory from registers.
 
-    With Triton 3.6 on sm_90 its memory is that of k, and the sums come out wrong. Where v is copied
+    With Triton 3.6 on sm_90 its memory is that of k, and the sums came out wrong. Where v is copied
     asynchronously it has memory of its own. `ttgir` is a kernel as Triton prints it, with layouts.
+    The cause is the assembler's, where v and k have different layouts, and is kept out by
+    `wgmma_descriptors.py`; this guard stays until such kernels have run without it.
     """
     written: dict[str, bool] = {}  # of the values seen last: each region counts on from where it stands
     for line in ttgir.splitlines():
