@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -12,18 +11,15 @@ from aecompiler.backends.amd.schedule import AmdSchedule, attempts, pipeline_for
 from aecompiler.backends.amd.target import AmdTarget, named_target
 from aecompiler.backends.base import Executable
 from aecompiler.backends.code_keys import digest, versions
-from aecompiler.backends.gpu.artifact import ALIGNED, UNALIGNED, forms_of
-from aecompiler.backends.gpu.host_program import kernel_names
-from aecompiler.backends.gpu.lowered import drop_promises, host_function, kernels_of, parameters_of
+from aecompiler.backends.gpu.artifact import ALIGNED
+from aecompiler.backends.gpu.code_cache import cached_artifact, cached_form
+from aecompiler.backends.gpu.lowered import read_lowered, set_numbers
 from aecompiler.backends.triton.installed import triton_version
-from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
+from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
 from aecompiler.dialect import make_context
-from aecompiler.disk_cache import open_cache
-from aecompiler.errors import BackendError, ResourceError
-
-_ARTIFACT = "artifact"
+from aecompiler.errors import ResourceError
 
 
 class AmdBackend:
@@ -44,26 +40,21 @@ class AmdBackend:
 
     def emit(self, module: Any, entry: str, schedule: AmdSchedule) -> AmdArtifact:
         """Compile `module`, which is left as it is, unless the result is in the cache; needs no GPU."""
-        cache, key = open_cache(), ""
-        if cache is not None:
-            key = self._key(module, entry, schedule)
-            if (blobs := cache.load(key)) is not None:
-                try:
-                    return AmdArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
-                except (BackendError, KeyError):
-                    cache.drop(key)
+        return cached_artifact(
+            AmdArtifact,
+            lambda: self._key(module, entry, schedule),
+            lambda key: self._first(module, entry, schedule, key),
+        )
+
+    def _first(self, module: Any, entry: str, schedule: AmdSchedule, key: str) -> AmdArtifact:
+        """The program with the first schedule that fits the chip."""
         *others, last = attempts(schedule)
         for attempt in others:
             try:
-                artifact = self._compile(module, entry, attempt, key)
-                break
+                return self._compile(module, entry, attempt, key)
             except ResourceError:
                 continue
-        else:
-            artifact = self._compile(module, entry, last, key)
-        if cache is not None:
-            cache.store(key, {_ARTIFACT: artifact.binary})
-        return artifact
+        return self._compile(module, entry, last, key)
 
     def _key(self, module: Any, entry: str, schedule: AmdSchedule) -> str:
         text = module.operation.get_asm(enable_debug_info=False)
@@ -84,34 +75,14 @@ class AmdBackend:
         with make_context(allow_unregistered_dialects=True):
             lowered = ir.Module.parse(source)
             run_pipeline(lowered, self.pipeline(chosen))
-            i32 = ir.IntegerType.get_signless(32)
-            for function in kernels_of(lowered).values():
-                for name, value in ((NUM_WARPS, chosen.waves), (NUM_STAGES, chosen.num_stages)):
-                    if name not in function.attributes:
-                        function.attributes[name] = ir.IntegerAttr.get(i32, value)
+            set_numbers(lowered, {NUM_WARPS: chosen.waves, NUM_STAGES: chosen.num_stages})
         return lowered
 
     def _compile(self, module: Any, entry: str, schedule: AmdSchedule, key: str) -> AmdArtifact:
-        from aecompiler.backends.gpu.host_plan import read_plan
-
-        lowered = self.lower(module, schedule)
-        with lowered.context:
-            functions = kernels_of(lowered)
-            parameters = {name: parameters_of(function) for name, function in functions.items()}
-            spans = schedule.chosen_road == "mlir"
-            plan = read_plan(host_function(lowered, entry), parameters, spans=spans)
-            aligned = {each.name: each for each in kernel_texts(lowered)}
-            drop_promises(functions)
-            unaligned = {each.name: each for each in kernel_texts(lowered)}
-        names = kernel_names(plan)
-        texts = {
-            (name, form): found[name].text
-            for name in names
-            for form, found in ((ALIGNED, aligned), (UNALIGNED, unaligned))
-            if form in forms_of(parameters[name])
-        }
+        read = read_lowered(self.lower(module, schedule), entry, spans=schedule.chosen_road == "mlir")
         kernels = {
-            name: {"parameters": parameters[name], **facts_of(aligned[name], schedule)} for name in names
+            name: {"parameters": read.parameters[name], **facts_of(kernel, schedule)}
+            for name, kernel in read.kernels.items()
         }
         manifest = {
             "target": self.target.name,
@@ -120,16 +91,16 @@ class AmdBackend:
             "pipeline": self.pipeline(schedule),
             "entry": entry,
             "versions": {"aecompiler": versions()[0], "triton": triton_version().partition(" ")[0]},
-            "plan": plan,
+            "plan": read.plan,
             "kernels": kernels,
         }
         codes = {
             (name, ALIGNED): compile_text(
-                texts[name, ALIGNED], name, self.target, schedule.chosen_road, facts, ALIGNED
+                read.texts[name, ALIGNED], name, self.target, schedule.chosen_road, facts, ALIGNED
             )
             for name, facts in kernels.items()
         }
-        return AmdArtifact.make(manifest, texts, codes, cache_key=key)
+        return AmdArtifact.make(manifest, read.texts, codes, cache_key=key)
 
     def load(self, artifact: AmdArtifact) -> Executable:
         """Make the artifact callable; a GPU is looked for at the first call."""
@@ -180,16 +151,11 @@ def compile_text(
 
 def compile_form(artifact: AmdArtifact, kernel: str, form: str) -> KernelCode:
     """Compile a form of a kernel that an artifact does not hold, or take it from the cache."""
-    cache = open_cache() if artifact.cache_key else None
-    key = digest((artifact.cache_key, kernel, form))
-    if cache is not None and (blobs := cache.load(key)) is not None:
-        try:
-            return KernelCode.of(json.loads(blobs["facts"]), blobs)
-        except (KeyError, TypeError, ValueError):
-            cache.drop(key)
     manifest = artifact.manifest
     target, facts = named_target(artifact.target), manifest["kernels"][kernel]
-    code = compile_text(artifact.source(kernel, form), kernel, target, manifest["road"], facts, form)
-    if cache is not None:
-        cache.store(key, {**code.blobs(), "facts": json.dumps(code.facts()).encode()})
-    return code
+    return cached_form(
+        artifact,
+        kernel,
+        form,
+        lambda text: compile_text(text, kernel, target, manifest["road"], facts, form),
+    )

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
 from aecompiler.backends.base import Executable
 from aecompiler.backends.code_keys import digest, versions
-from aecompiler.backends.gpu.host_program import kernel_names
-from aecompiler.backends.gpu.lowered import drop_promises, host_function, kernels_of, parameters_of
+from aecompiler.backends.gpu.code_cache import cached_artifact, cached_form
+from aecompiler.backends.gpu.lowered import kernels_of, read_lowered, set_numbers
 from aecompiler.backends.nvidia.artifact import (
     ALIGNED,
     MAX_SCRATCH,
     PROGRAM,
-    UNALIGNED,
     KernelCode,
     NvidiaArtifact,
-    forms_of,
 )
 from aecompiler.backends.nvidia.driver import card_capability
 from aecompiler.backends.nvidia.program_facts import LENGTH, length_place, queries_place, read_forms
@@ -30,16 +27,13 @@ from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target
 from aecompiler.backends.triton.installed import triton_numbers, triton_version
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
 from aecompiler.backends.triton.kernel_ir import OF_CHUNKS
-from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, KernelText, kernel_texts
+from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
 from aecompiler.dialect import make_context
-from aecompiler.disk_cache import open_cache
 from aecompiler.errors import BackendError, CompileError, ResourceError
 
 Made = TypeVar("Made")
-
-_ARTIFACT, _CODE = "artifact", ("cubin", "ptx", "facts")
 
 
 class NvidiaBackend:
@@ -68,23 +62,16 @@ class NvidiaBackend:
             from aecompiler.backends.nvidia.tuner import tuned
 
             schedule = tuned(module, entry, schedule, self.target, triton_version())
-        cache, key = open_cache(), ""
-        if cache is not None:
-            key = self._key(module, entry, schedule)
-            if (blobs := cache.load(key)) is not None:
-                try:
-                    return NvidiaArtifact.from_bytes(blobs[_ARTIFACT], cache_key=key)
-                except (BackendError, KeyError):
-                    cache.drop(key)
-        tried = self._attempts(module, schedule)
-        lengths = self._lengths(module, entry, schedule, asked, tried)
-        artifact = _first(
-            tried(schedule.length or LENGTH, schedule.queries),
-            lambda attempt: self._compile(module, entry, attempt, key, lengths),
-        )
-        if cache is not None:
-            cache.store(key, {_ARTIFACT: artifact.binary})
-        return artifact
+
+        def make(key: str) -> NvidiaArtifact:
+            tried = self._attempts(module, schedule)
+            lengths = self._lengths(module, entry, schedule, asked, tried)
+            return _first(
+                tried(schedule.length or LENGTH, schedule.queries),
+                lambda attempt: self._compile(module, entry, attempt, key, lengths),
+            )
+
+        return cached_artifact(NvidiaArtifact, lambda: self._key(module, entry, schedule), make)
 
     def _attempts(self, module: Any, schedule: NvidiaSchedule) -> Callable[..., list[NvidiaSchedule]]:
         """The schedules that are tried for a length and a number of queries, which are looked for once."""
@@ -148,11 +135,7 @@ class NvidiaBackend:
         with make_context(allow_unregistered_dialects=True):
             lowered = ir.Module.parse(source)
             run_pipeline(lowered, self.pipeline(schedule))
-            i32 = ir.IntegerType.get_signless(32)
-            for function in kernels_of(lowered).values():
-                for name, value in ((NUM_WARPS, chosen.num_warps), (NUM_STAGES, chosen.num_stages)):
-                    if value and name not in function.attributes:
-                        function.attributes[name] = ir.IntegerAttr.get(i32, value)
+            set_numbers(lowered, {NUM_WARPS: chosen.num_warps, NUM_STAGES: chosen.num_stages})
         return lowered
 
     def _compile(
@@ -163,32 +146,17 @@ class NvidiaBackend:
         key: str,
         lengths: Mapping[str, Any],
     ) -> NvidiaArtifact:
-        from aecompiler.backends.gpu.host_plan import read_plan
-
         lowered = self._lower(module, schedule)
-        with lowered.context:
-            functions = kernels_of(lowered)
-            parameters = {name: parameters_of(function) for name, function in functions.items()}
-            plan = read_plan(host_function(lowered, entry), parameters)
-            aligned = _texts_of(lowered)
-            drop_promises(functions)
-            unaligned = _texts_of(lowered)
-        names = kernel_names(plan)
+        read, functions = read_lowered(lowered, entry), kernels_of(lowered)
         kernels = {
             name: {
-                "parameters": parameters[name],
-                "num_warps": aligned[name].num_warps,
-                "num_stages": aligned[name].num_stages,
-                "stage": aligned[name].stage,
+                "parameters": read.parameters[name],
+                "num_warps": kernel.num_warps,
+                "num_stages": kernel.num_stages,
+                "stage": kernel.stage,
                 **({"of_chunks": True} if OF_CHUNKS in functions[name].attributes else {}),
             }
-            for name in names
-        }
-        texts = {
-            (name, form): found[name].text
-            for name in names
-            for form, found in ((ALIGNED, aligned), (UNALIGNED, unaligned))
-            if form in forms_of(parameters[name])
+            for name, kernel in read.kernels.items()
         }
         manifest = {
             "target": self.target.name,
@@ -196,16 +164,16 @@ class NvidiaBackend:
             "capability": list(self.target.capability),
             "entry": entry,
             "versions": {"aecompiler": versions()[0], "triton": triton_version().partition(" ")[0]},
-            "plan": plan,
+            "plan": read.plan,
             "kernels": kernels,
             **({"lengths": lengths} if lengths else {}),
         }
         codes = {
-            (name, ALIGNED): _compile_text(texts[name, ALIGNED], name, self.target, facts)
+            (name, ALIGNED): _compile_text(read.texts[name, ALIGNED], name, self.target, facts)
             for name, facts in kernels.items()
         }
         program = {PROGRAM: bytecode_of(module)} if lengths else {}
-        return NvidiaArtifact.make(manifest, texts, codes, program, cache_key=key)
+        return NvidiaArtifact.make(manifest, read.texts, codes, program, cache_key=key)
 
     def load(self, artifact: NvidiaArtifact) -> Executable:
         """Make the artifact callable; a GPU is looked for at the first call."""
@@ -235,18 +203,8 @@ def find_backend(name: str) -> NvidiaBackend:
 
 def compile_form(artifact: NvidiaArtifact, kernel: str, form: str) -> KernelCode:
     """Compile a form of a kernel that an artifact does not hold, or take it from the cache."""
-    cache = open_cache() if artifact.cache_key else None
-    key = digest((artifact.cache_key, kernel, form))
-    if cache is not None and (blobs := cache.load(key)) is not None:
-        try:
-            return KernelCode.of(json.loads(blobs["facts"]), blobs)
-        except (KeyError, TypeError, ValueError):
-            cache.drop(key)
     target, facts = named_target(artifact.target), artifact.manifest["kernels"][kernel]
-    code = _compile_text(artifact.source(kernel, form), kernel, target, facts)
-    if cache is not None:
-        cache.store(key, {**code.blobs(), "facts": json.dumps(code.facts()).encode()})
-    return code
+    return cached_form(artifact, kernel, form, lambda text: _compile_text(text, kernel, target, facts))
 
 
 def compile_class(artifact: NvidiaArtifact, named: Mapping[str, int]) -> NvidiaArtifact:
@@ -287,7 +245,3 @@ def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str
         registers=made.registers,
         spills=made.spills,
     )
-
-
-def _texts_of(module: ir.Module) -> dict[str, KernelText]:
-    return {each.name: each for each in kernel_texts(module)}
