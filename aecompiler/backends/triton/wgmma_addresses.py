@@ -28,19 +28,24 @@ _WITHOUT_RESULT = frozenset(
 _NOT_ADDRESSES = frozenset(
     {"LD", "LDG", "LDS", "LDSM", "ATOM", "ATOMG", "ATOMS", *_PRODUCTS, "HMMA", "IMMA", "MUFU", "F2FP", "F2F"}
     | {"FADD", "FMUL", "FFMA", "FSEL", "FMNMX", "HADD2", "HMUL2", "HFMA2", "HMNMX2", "I2F", "I2FP"}
+    | {"SR_CTAID.X", "SR_CTAID.Y", "SR_CTAID.Z"}
 )
 """What an address in shared memory is not computed by; that of a spilled one is read by LDL."""
+
+_OF_RINGS = frozenset({"LDS", "MUFU", "I2F", "I2FP", "SR_CTAID.X", "SR_CTAID.Y", "SR_CTAID.Z"})
+"""What positions in rings are computed by, divisions included."""
 
 
 def untold_descriptors(blocks: Sequence[Block[Instruction]]) -> list[str]:
     """The wgmma instructions one of whose descriptors is made of something that is no address.
 
     `blocks` are those of a kernel, the entry first. Not an address are what a register holds at the start,
-    the number of a block, and elements of tensors. Registers that are spilled count as addresses, and so do
-    values in shared memory where warps have roles, which hand addresses to each other there.
+    the number of a block, and elements of tensors. Registers that are spilled count as addresses. Where warps
+    have roles, values in shared memory do, too, by which they hand addresses to each other, and so does what
+    follows from a block's number, by which a grid that stays knows how many tiles have been in its ring.
     """
     has_roles = any("USETMAXREG" in each.opcode for block in blocks for each in block.instructions)
-    sources = _NOT_ADDRESSES - {"LDS"} if has_roles else _NOT_ADDRESSES
+    sources = _NOT_ADDRESSES - _OF_RINGS if has_roles else _NOT_ADDRESSES
     # Registers known to hold addresses or numbers; what is in no set may hold anything.
     known: list[frozenset[str] | None] = [None] * len(blocks)
     waiting = [0] if blocks else []
@@ -95,7 +100,7 @@ def _run(instruction: Instruction, held: set[str], sources: frozenset[str]) -> N
         return
     file, first = written["file"], int(written["number"])
     results = [f"{file}{number}" for number in range(first, first + _width(instruction))]
-    is_known = instruction.base not in sources and "SR_CTAID" not in instruction.operands
+    is_known = instruction.base not in sources and sources.isdisjoint(operands)
     if is_known:
         is_known = held.issuperset(_read(instruction, operands[1:]))
     if instruction.is_conditional:
