@@ -155,6 +155,23 @@ def test_quotients_of_all_bytes(op):
     np.testing.assert_array_equal(got, want.astype(np.int8))
 
 
+@pytest.mark.parametrize("op", ["floordivsi", "ceildivsi"])
+@pytest.mark.parametrize("bits", range(7))
+def test_quotients_of_a_scalar_and_a_power_of_two_have_no_division(op, bits):
+    names = []
+
+    def build(x):
+        result = ln.binary(op, x, tt.constant(x.type, 1 << bits))
+        names.extend(view.operation.name for view in ir.InsertionPoint.current.block.operations)
+        return [result]
+
+    for number in (-128, -127, -65, -64, -63, -1, 0, 1, 63, 64, 65, 127):
+        (got,) = run(["i8"], build, [number])
+        wanted = number // (1 << bits) if op == "floordivsi" else -(-number // (1 << bits))
+        assert int(got) == wanted
+    assert not {"arith.divsi", "arith.remsi"} & set(names)
+
+
 def test_values_come_together_over_all_of_their_loops():
     sizes = (2, 4, 8)
     rows, columns = np.arange(2, dtype=np.float32), np.arange(8, dtype=np.float32) * 10

@@ -30,7 +30,7 @@ _OF_POSITIONS = tuple(
     f"arith.{name}"
     for name in (
         *("addi", "subi", "muli", "divsi", "divui", "remsi", "remui", "ceildivsi", "floordivsi", "select"),
-        *("minsi", "maxsi", "minui", "maxui", "extsi", "extui", "trunci", "index_cast"),
+        *("shrsi", "minsi", "maxsi", "minui", "maxui", "extsi", "extui", "trunci", "index_cast"),
     )
 )
 """What positions are computed by: `convert-tiles-to-tt` computes in 64 bits what may not be exact in 32."""

@@ -252,9 +252,15 @@ class KernelBuilder:
         if self.options.pairs and not is_even:
             tile = self._paired(tile, last)
         self.entries[self.positions[-1]] = _within(tile, last)
-        for position, bound in zip(self.positions[-2::-1], outer[::-1], strict=True):
-            self.entries[position] = _within(self._int("remui", number, bound), bound)
-            number = self._int("divui", number, bound)
+        wide = [n for n, bound in enumerate(outer) if bound.range != (1, 1)]
+        for place in range(len(outer) - 1, -1, -1):
+            position, bound = self.positions[place], outer[place]
+            if place in wide[:1]:  # no program is beyond the last of the slowest one
+                self.entries[position] = _within(number, bound)
+                number = ln.constant(0)
+            else:
+                self.entries[position] = _within(self._int("remui", number, bound), bound)
+                number = self._int("divui", number, bound)
 
     def _is_uneven(self) -> bool:
         """Whether a loop turns as often as the last position of the grid says."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.bindings import arith, ir
+from aecompiler.passes import rewriting as rw
 
 Range = tuple[int, int]
 """The least and the largest value of a number."""
@@ -177,6 +178,8 @@ def compute(op: str, a: Lanes, b: Lanes, sizes: Sequence[int]) -> Lanes:
 def binary(op: str, left: ir.Value, right: ir.Value) -> ir.Value:
     """`arith.<op>` of integers; those that Triton's lowering does not know, by others."""
     if op in ("floordivsi", "ceildivsi"):
+        if (bits := _shift(right)) is not None and not tt.shape_of(left):
+            return _shifted(op, left, bits)
         # Toward zero, and one further where that was on the wrong side.
         quotient, rest = arith.divsi(left, right), arith.remsi(left, right)
         zero, one = (tt.constant(left.type, each) for each in (0, 1))
@@ -192,6 +195,24 @@ def binary(op: str, left: ir.Value, right: ir.Value) -> ir.Value:
         is_zero = arith.cmpi(arith.CmpIPredicate.eq, left, zero)
         return arith.select(is_zero, zero, arith.addi(arith.divui(arith.subi(left, one), right), one))
     return getattr(arith, op)(left, right)
+
+
+def _shift(divisor: ir.Value) -> int | None:
+    """n, of a constant 2^n."""
+    known = rw.constant_value(divisor)
+    if known is None or known <= 0 or known & (known - 1):
+        return None
+    return known.bit_length() - 1
+
+
+def _shifted(op: str, left: ir.Value, bits: int) -> ir.Value:
+    """The quotient of a scalar and 2^bits, which a shift rounds down."""
+    floor = arith.shrsi(left, tt.constant(left.type, bits))
+    if op == "floordivsi":
+        return floor
+    rest = arith.andi(left, tt.constant(left.type, (1 << bits) - 1))
+    is_over = arith.cmpi(arith.CmpIPredicate.ne, rest, tt.constant(left.type, 0))
+    return arith.select(is_over, arith.addi(floor, tt.constant(left.type, 1)), floor)
 
 
 def compare(predicate: ir.Attribute, a: Lanes, b: Lanes, sizes: Sequence[int]) -> Lanes:

@@ -25,11 +25,16 @@
 // CHECK-DAG:     %[[ZEROS:[^ ]+]] = arith.constant dense<0.000000e+00> : tensor<16x32xf32>
 // CHECK-DAG:     %[[C24:[^ ]+]] = arith.constant 24 : i32
 // CHECK-DAG:     %[[C16:[^ ]+]] = arith.constant 16 : i32
-// All tiles have as much to do: those of a head come one after the other.
+// Tiles of 16 rows are counted by a shift.
+// CHECK:         arith.shrsi %[[ROWS]], %{{[^ ]+}} : i32
+// All tiles have as much to do: those of a head come one after the other. No program is beyond the last batch.
 // CHECK:         %[[PROGRAM:[^ ]+]] = "tt.get_program_id"() {axis = 0 : i32}
 // CHECK-NOT:     arith.minsi
-// CHECK:         arith.divsi %[[PROGRAM]]
+// CHECK:         %[[NUMBER:[^ ]+]] = arith.divsi %[[PROGRAM]]
 // CHECK-NEXT:    arith.remsi %[[PROGRAM]]
+// CHECK-NEXT:    arith.remsi %[[NUMBER]], %{{[^ ]+}} : i32
+// CHECK-NEXT:    arith.divsi %[[NUMBER]], %{{[^ ]+}} : i32
+// CHECK-NOT:     arith.remsi
 // The row where the tile begins has 32 bits, offsets in memory have 64.
 // CHECK:         %[[FIRST:[^ ]+]] = arith.muli %{{[^ ]+}}, %[[C16]] : i32
 // CHECK:         %[[LEFT:[^ ]+]] = arith.subi %[[ROWS]], %[[FIRST]] : i32

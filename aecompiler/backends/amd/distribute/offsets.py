@@ -31,7 +31,7 @@ _ALL_NATURAL = (
     *("arith.addi", "arith.muli", "arith.minsi", "arith.divsi", "arith.xori", "arith.ori"),
     *("arith.extsi", "arith.index_cast"),
 )
-_FIRST_NATURAL = ("arith.remsi", "arith.divui", "arith.remui")
+_FIRST_NATURAL = ("arith.remsi", "arith.divui", "arith.remui", "arith.shrsi")
 """Operations whose results are not negative if one, all, or the first of their operands are not."""
 
 _SAME = ("arith.extsi", "arith.extui", "arith.index_cast", "arith.index_castui", "arith.trunci")
