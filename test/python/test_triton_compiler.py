@@ -274,6 +274,15 @@ def test_kernels_are_cut_out_with_their_options():
     assert "func.func" not in PRODUCT.text + COPY.text
 
 
+def test_kernel_that_is_cut_out_is_known_to_have_sizes():
+    text = KERNELS_FILE.read_text().replace(
+        "tt_host.num_warps = 8 : i32", "tt_host.num_warps = 8 : i32, tt_host.sizes = array<i64: 1, 2>"
+    )
+    found = kernels(text)
+    assert sorted(each.sizes for each in found.values()) == [(), (1, 2)]
+    assert all("tt_host" not in each.text for each in found.values())
+
+
 def test_module_with_layouts_keeps_its_attributes():
     attributes = '"ttg.num-warps" = 2 : i32, tt_host.x = 1 : i32'
     text = f"module attributes {{{attributes}}} {{\n{KERNELS_FILE.read_text()}\n}}"

@@ -133,7 +133,7 @@ def find_backend(name: str) -> AmdBackend:
 def facts_of(kernel: KernelText, schedule: AmdSchedule) -> dict[str, Any]:
     """What a kernel is compiled with, in words of JSON."""
     options = {**schedule.triton_options, "num_stages": kernel.num_stages}
-    return {"waves": kernel.num_warps, "options": options}
+    return {"waves": kernel.num_warps, "options": options, "sizes": list(kernel.sizes)}
 
 
 def compile_text(

@@ -16,6 +16,7 @@ from aecompiler.backends.amd.distribute.reaches import reaches_of
 from aecompiler.backends.amd.distribute.writer import REGISTERS, SHARED_BYTES
 from aecompiler.backends.amd.resources import Prediction, Resources
 from aecompiler.backends.amd.target import AmdTarget
+from aecompiler.backends.triton.kernel_ir import FUNCTION, SIZES
 from aecompiler.bindings import ir
 from aecompiler.errors import ResourceError
 from aecompiler.passes import rewriting as rw
@@ -35,12 +36,14 @@ def compile_kernels(
 ) -> dict[str, KernelCode]:
     """The code of the kernels (`tt.func`) of a module, which is changed.
 
-    `facts` are those of the manifest, which all of the kernels have: `waves` and `options`. LLVM may take
-    `timeout` seconds (0: no limit). Kernels take, behind their parameters, the bytes behind each pointer;
-    they are less than 2^31 if `is_near`.
+    `facts` are those of the manifest, which all of the kernels have: `waves`, `options`, and `sizes`, the
+    numbers of the parameters that are sizes of tensors. LLVM may take `timeout` seconds (0: no limit).
+    Kernels take, behind their parameters, the bytes behind each pointer; they are less than 2^31 if
+    `is_near`.
     """
     waves = facts["waves"]
     check_products(module, target, waves)
+    _promise_sizes(module, facts)
     run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
     predicted = {name: _predicted(each) for name, each in _kernels(module)}
     for name, needs in predicted.items():
@@ -80,6 +83,7 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     pipeline = (
         TO_VECTORS if form == "vector" else lanes_pipeline(target, waves, facts["options"], is_near=True)
     )
+    _promise_sizes(module, facts)
     run_pipeline(module, pipeline)
     if form == "llvm":
         return llvm_text(module, target.chip, waves=waves, waves_per_simd=_waves_per_simd(facts))
@@ -97,6 +101,14 @@ def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any], *,
         f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch} near={near}"
     )
     return f"builtin.module(amd-tt-to-lanes{{{chosen}}})"
+
+
+def _promise_sizes(module: ir.Module, facts: Mapping[str, Any]) -> None:
+    """Say again which parameters of kernels are sizes: the text that Triton reads does not."""
+    with module.context:
+        for function in rw.walk_list(module.operation, FUNCTION):
+            if SIZES not in function.attributes:
+                function.attributes[SIZES] = ir.DenseI64ArrayAttr.get(facts.get("sizes", []))
 
 
 def _waves_per_simd(facts: Mapping[str, Any]) -> int:

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Any
 
-from aecompiler.backends.triton.kernel_ir import FUNCTION, WITHOUT_LAYOUTS
+from aecompiler.backends.triton.kernel_ir import FUNCTION, SIZES, WITHOUT_LAYOUTS
 from aecompiler.backends.triton.stages import Stage
 from aecompiler.bindings import ir
 from aecompiler.diagnostics import error_at
@@ -23,13 +23,17 @@ _NAME = re.compile(r'tt\.func\s+(?:public\s+)?@(?P<pretty>[\w.$-]+)|sym_name = "
 
 @dataclasses.dataclass(frozen=True)
 class KernelText:
-    """One kernel, and the options that it is compiled with."""
+    """One kernel, and the options that it is compiled with.
+
+    `sizes` are the numbers of its parameters that are known to be sizes of tensors.
+    """
 
     name: str
     text: str
     num_warps: int = DEFAULT_NUM_WARPS
     num_stages: int = DEFAULT_NUM_STAGES
     stage: Stage = "ttir"
+    sizes: tuple[int, ...] = ()
 
 
 def kernel_texts(module: Any) -> list[KernelText]:
@@ -43,6 +47,7 @@ def _cut_out(module: Any, function: Any) -> KernelText:
     name = ir.StringAttr(function.attributes["sym_name"]).value
     num_warps = _number(function, NUM_WARPS, DEFAULT_NUM_WARPS)
     num_stages = _number(function, NUM_STAGES, DEFAULT_NUM_STAGES)
+    sizes = ir.DenseI64ArrayAttr(function.attributes[SIZES]) if SIZES in function.attributes else ()
     with module.context, function.location:
         alone = ir.Module.create()
         for attribute in module.operation.attributes:
@@ -57,7 +62,8 @@ def _cut_out(module: Any, function: Any) -> KernelText:
                 if key.startswith(_OURS):
                     del holder.attributes[key]
         text = alone.operation.get_asm(print_generic_op_form=True, enable_debug_info=True)
-    return KernelText(name, text, num_warps, num_stages, "ttgir" if has_layouts else "ttir")
+    stage: Stage = "ttgir" if has_layouts else "ttir"
+    return KernelText(name, text, num_warps, num_stages, stage, tuple(sizes))
 
 
 def _key(attribute: Any) -> str:

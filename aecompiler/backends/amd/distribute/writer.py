@@ -16,6 +16,7 @@ from aecompiler.backends.amd.distribute.reaches import REACH, Reaches
 from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
 from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
 from aecompiler.backends.amd.distribute.shuffles import shuffle
+from aecompiler.backends.triton.kernel_ir import SIZES
 from aecompiler.bindings import arith, ir, load, scf, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
@@ -40,7 +41,8 @@ class Writer:
             for argument, divisor in zip(self.old.arguments, divisors, strict=True)
             if not isinstance(argument.type, ir.MemRefType)
         }
-        self.sums = Sums(known)
+        sizes = ir.DenseI64ArrayAttr(function.attributes[SIZES]) if SIZES in function.attributes else ()
+        self.sums = Sums(known, [self.old.arguments[number] for number in sizes])
         self.places = Places(function, choice, self.sums)
         self.numbers: dict[ir.Value, ir.Value] = {}
         """What scalars of the old kernel are in the new one."""

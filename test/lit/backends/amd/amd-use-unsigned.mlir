@@ -15,6 +15,16 @@
 // CHECK:         scf.for %[[T:.+]] = {{.*}} : i32
 // CHECK:           arith.divui %[[T]], %[[SIZE]] : i32
 // CHECK-NOT:     arith.cmpi
+// CHECK:         gpu.return
+
+// How many of 64 rows are left, in 32 bits: of a size. A number of the caller's may be below 0, and all bits be used.
+// CHECK-LABEL: gpu.func @left(
+// CHECK-SAME:    %[[SIZE:[^ ]+]]: i32, %[[ANY:[^ ]+]]: i32
+// CHECK:         %[[LEFT:.+]] = arith.subi %[[SIZE]], %[[ANY]] : i32
+// CHECK-NEXT:    %[[ROWS:.+]] = arith.minui %[[LEFT]], %{{.*}} : i32
+// CHECK-NEXT:    memref.store %[[ROWS]]
+// CHECK:         arith.minui %{{.*}} : i64
+// CHECK:         arith.minui %{{.*}} : i64
 gpu.module @kernels {
   gpu.func @kernel(%size: i32, %any: i32, %o: memref<?xi32>) kernel attributes {tt_host.sizes = array<i64: 0>} {
     %c0 = arith.constant 0 : i32
@@ -40,6 +50,25 @@ gpu.module @kernels {
       %g = arith.divsi %t, %size : i32
       memref.store %g, %o[%at] : memref<?xi32>
     }
+    gpu.return
+  }
+
+  gpu.func @left(%size: i32, %any: i32, %o: memref<?xi32>, %w: memref<?xi64>) kernel attributes {tt_host.sizes = array<i64: 0>} {
+    %at = arith.constant 0 : index
+    %c64 = arith.constant 64 : i64
+    %wide_size = arith.extsi %size : i32 to i64
+    %wide_any = arith.extsi %any : i32 to i64
+    %left = arith.subi %wide_size, %wide_any : i64
+    %least = arith.minui %left, %c64 : i64
+    %rows = arith.trunci %least : i64 to i32
+    memref.store %rows, %o[%at] : memref<?xi32>
+    %below = arith.subi %wide_any, %wide_size : i64
+    %other = arith.minui %below, %c64 : i64
+    %cut = arith.trunci %other : i64 to i32
+    memref.store %cut, %o[%at] : memref<?xi32>
+    %c63 = arith.constant 63 : i64
+    %all = arith.minui %left, %c63 : i64
+    memref.store %all, %w[%at] : memref<?xi64>
     gpu.return
   }
 }
