@@ -74,6 +74,7 @@ def tt_to_lanes(
         "canonicalize",
         "cse",
         "amd-relax-maxima",
+        "amd-vote-nans",
         *(["amd-prefetch-tiles", "canonicalize", "cse"] if prefetch else []),
         f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix} near={render(near)}}}",
         "canonicalize",

@@ -65,13 +65,13 @@ def reduce_tile(writer: Writer, op: ir.Operation) -> Fragment:
     dims = sorted((int(each) for each in op.attributes["reduction_dims"]), reverse=True)
     layout = fragment.layout
     target = functools.reduce(Layout.without, dims, layout)
-    fragment = Fragment(target, _within_lanes(fragment, target, dims, combine))
+    fragment = Fragment(target, within_lanes(fragment, target, dims, combine))
     for bit, place in enumerate(layout.lanes):
         if place is not None and place[0] in dims:
             swaps = writer.choice.target.has_permlane_swaps
             fragment = _between_lanes(fragment, 1 << bit, combine, swaps=swaps)
     if any(place is not None and place[0] in dims for place in layout.waves):
-        fragment = _between_waves(writer, fragment, layout, dims, combine)
+        fragment = between_waves(writer, fragment, layout, dims, combine)
     if _is_identity(start, combine):
         return fragment
     if isinstance(start.type, ir.VectorType):
@@ -81,7 +81,7 @@ def reduce_tile(writer: Writer, op: ir.Operation) -> Fragment:
     return Fragment(target, tuple(map(combine, starts, fragment.parts)))
 
 
-def _within_lanes(
+def within_lanes(
     fragment: Fragment, target: Layout, dims: Sequence[int], combine: Combine
 ) -> tuple[ir.Value, ...]:
     """Each register of the result, of all that a lane has for it."""
@@ -194,7 +194,7 @@ def _moved(value: ir.Value, move: Callable[[ir.Value], ir.Value]) -> ir.Value:
     return found if found.type == element else arith.bitcast(element, found)
 
 
-def _between_waves(
+def between_waves(
     writer: Writer, fragment: Fragment, layout: Layout, dims: Sequence[int], combine: Combine
 ) -> Fragment:
     """Combine what waves have, through local memory: each wave writes its own, and reads all."""
@@ -213,7 +213,7 @@ def _between_waves(
     )
     staged = writer.exchange.write(Fragment(source, fragment.parts), reader)
     everything = writer.exchange.read(staged, reader)
-    return Fragment(target, _within_lanes(everything, target, [0], combine))
+    return Fragment(target, within_lanes(everything, target, [0], combine))
 
 
 def scan_tile(writer: Writer, op: ir.Operation) -> Fragment:

@@ -16,6 +16,7 @@ from aecompiler.backends.amd.distribute.reaches import REACH, Reaches
 from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
 from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
 from aecompiler.backends.amd.distribute.shuffles import shuffle
+from aecompiler.backends.amd.distribute.votes import VOTE, vote_tile
 from aecompiler.backends.triton.kernel_ir import SIZES
 from aecompiler.bindings import arith, ir, load, scf, vector
 from aecompiler.passes import rewriting as rw
@@ -312,6 +313,9 @@ class Writer:
 
     def _reduce(self, op: ir.Operation) -> None:
         result = op.results[0]
+        if VOTE in op.attributes:
+            self.numbers[result] = vote_tile(self, op)
+            return
         found = reduce_tile(self, op)
         if is_tile(result):
             self.define(result, found)

@@ -10,5 +10,6 @@ from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
     amd_raise_priority,
     amd_relax_maxima,
     amd_use_unsigned,
+    amd_vote_nans,
     convert_tt_to_vector,
 )
