@@ -121,7 +121,9 @@ def test_passes_on_vectors_leave_results_as_they_are(name: str) -> None:
 @pytest.mark.parametrize("infinite", [0.001, 0.02])
 @pytest.mark.parametrize("name", ["softmax", "softcap", "sinks", "sliding_window", "off_by_one", "alibi"])
 def test_other_maxima_leave_results_as_they_are(name: str, infinite: float) -> None:
-    check(name, ODD, "block-kv=16", infinite=infinite, then="amd-relax-maxima,amd-vote-nans,amd-prefetch-tiles")
+    check(
+        name, ODD, "block-kv=16", infinite=infinite, then="amd-relax-maxima,amd-vote-nans,amd-prefetch-tiles"
+    )
 
 
 @pytest.mark.parametrize("name", ["softmax", "sinks", "sliding_window", "off_by_one", "alibi"])

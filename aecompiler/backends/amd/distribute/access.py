@@ -205,10 +205,12 @@ class _Place:
             element = fragment.element(_register_of(fragment.layout, own))
             element = fr.resized(element, ir.IntegerType.get_signless(32))
             place = arith.addi(place, arith.muli(arith.muli(element, scale), fr.integer(self.bytes)))
-        if constant:
+        if constant < 0:
             place = arith.addi(place, fr.integer(constant))
         if self.masks is not None:
             place = arith.select(self.masks.element(register), place, fr.integer(BEYOND))
+        if constant > 0:  # last, so that registers with one mask share what is chosen: instructions add it
+            place = arith.addi(place, fr.integer(constant))
         return place, self._shared_offset({key: n for key, n in shared.items() if n})
 
     def read(self, group: list[int]) -> ir.Value:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.access import Access, Pointer
+from aecompiler.backends.amd.distribute.comparisons import compare_positions
 from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
 from aecompiler.backends.amd.distribute.matrices import multiply
@@ -269,6 +270,8 @@ class Writer:
                 given = self.fragment(operands[0], layout).parts
                 same = element.width == 32
                 return Fragment(layout, given if same else tuple(arith.extsi(type_, each) for each in given))
+        if op.name == "arith.cmpi" and (found := compare_positions(self, op, layout)) is not None:
+            return found
         sources: list[list[ir.Value]] = []
         for each in operands:
             if is_tile(each):

@@ -39,7 +39,8 @@ class DistributeTiles(Pass):
     of positions are one offset of 32 bits for a lane and constants for its registers. With `near`, what
     changes in a loop is an offset of 32 bits, too, if it is known not to be negative: buffers are made
     outside of the loop. Elements that follow each other are read together, up to 16 bytes, where divisibility
-    (`amd.divisibility`) and the mask allow.
+    (`amd.divisibility`) and the mask allow. Where a loop moves positions that are compared with a bound that
+    all registers of a lane have, what is left of the bound is compared with a constant of each register.
 
     Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
     the same time share them. `amd.registers` is an estimate of the vector registers of a lane. `amd.reach`
