@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import Layout
-from aecompiler.backends.amd.distribute.offsets import Number, Sum
+from aecompiler.backends.amd.distribute.offsets import Number, Sum, plus
 from aecompiler.backends.amd.distribute.places import BYTES, WIDEST, is_all_true, layout_of_part
 from aecompiler.bindings import arith, ir, load, vector
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.tile_program import RETRY
 
 if TYPE_CHECKING:
     from aecompiler.backends.amd.distribute.writer import Writer
@@ -136,19 +137,25 @@ class _Place:
             total = total.plus(Sum(rest=writer.sums.of(each).rest))
         self.sum = total
         writer.reaches.add(op, memory, total, layout.shape, self.bytes)
-        fixed, self.moving = self._split(total.rest)
+        fixed, self.moving = self._split(memory, total.rest)
         self.resource, self.left = resource_of(writer, self.pointer, fixed)
         self.first = self._first()
+        # Code that hardly ever runs shares no offsets with other code, which would compute them for it.
+        self.lanes_move = self.is_masked and not _is_of_retry(op)
+        if self.lanes_move and self.moving:
+            moved = {factors: count * self.bytes for factors, count in self.moving.items()}
+            self.first = arith.addi(self.first, writer.number(moved, 32))
         self.masks = writer.fragment(mask, layout) if self.is_masked else None
         self.others = [
             (writer.number(scale, 32), writer.fragment(vector_, layout_of_part(layout, vector_, dims)), dims)
             for scale, vector_, dims in total.others
         ]
 
-    def _split(self, rest: Number) -> tuple[Number, Number]:
+    def _split(self, memory: ir.Value, rest: Number) -> tuple[Number, Number]:
         """What is the same in all turns of the loop around, and what moves, in offsets of 32 bits.
 
-        The latter is no number below 0, for the hardware.
+        The latter is no number below 0, for the hardware. Outside of loops, where there is a mask, it is what
+        lies behind a buffer that there is already, as the first tile of another loop does.
         """
         writer, scalars = self.writer, self.writer.sums.scalars
         moving = {
@@ -158,16 +165,27 @@ class _Place:
         }
         if not writer.choice.is_near or not writer.sums.is_natural(moving):
             return rest, {}
-        return {factors: n for factors, n in rest.items() if factors not in moving}, moving
+        known = writer.buffers.setdefault(memory, [])
+        for fixed in known if self.is_masked and not moving else ():
+            behind = plus(rest, fixed, -1)
+            if not behind.keys() & fixed.keys() and writer.sums.is_natural(behind):
+                return fixed, behind
+        fixed = {factors: n for factors, n in rest.items() if factors not in moving}
+        known.append(fixed)
+        return fixed, moving
 
     def _shared_offset(self, shared: Number) -> ir.Value:
         """An offset that all lanes share, which may be anywhere only where a mask may leave out all elements.
 
-        The hardware compares an offset with what this one leaves of the size, which must be something.
+        The hardware compares an offset with what this one leaves of the size, which must be something. It is
+        the same in all turns where lanes have what moves. If a mask is one bit, what is behind a branch on it
+        has no choice left.
         """
         offset = self.writer.number(shared, 32)
-        if not self.moving or not self.is_masked:
+        if not shared or not self.is_masked or not self.writer.sums.is_natural(shared):
             return offset
+        if (bit := _only_bit(self.mask)) is not None:
+            return arith.select(self.writer.scalar(bit), offset, fr.integer(0))
         return arith.minui(offset, fr.resized(self.left, ir.IntegerType.get_signless(32)))
 
     def _first(self) -> ir.Value:
@@ -193,7 +211,8 @@ class _Place:
     def _offset(self, register: int) -> tuple[ir.Value, ir.Value]:
         """The offset of a register in bytes: of the lane, and what all lanes share."""
         index = self.layout.register_index(register)
-        shared: Number = {factors: count * self.bytes for factors, count in self.moving.items()}
+        moved = {} if self.lanes_move else self.moving
+        shared: Number = {factors: count * self.bytes for factors, count in moved.items()}
         for dim, step in self.sum.steps.items():
             for factors, count in step.items():
                 shared[factors] = shared.get(factors, 0) + count * index[dim] * self.bytes
@@ -235,6 +254,26 @@ def _register_of(layout: Layout, index: list[int]) -> int:
     for dim, each in zip(own, index[-len(own) :] if own else [], strict=False):
         full[dim] = each
     return layout.register_of(full)
+
+
+def _is_of_retry(op: ir.Operation) -> bool:
+    """Whether an operation only runs where a result is not finite."""
+    parent = op.parent
+    while parent is not None and parent.name != "gpu.func":
+        if RETRY in parent.attributes:
+            return True
+        parent = parent.operation.parent
+    return False
+
+
+def _only_bit(mask: ir.Value) -> ir.Value | None:
+    """The scalar that all elements of a mask are; None for any other mask."""
+    while isinstance(mask.type, ir.VectorType):
+        op = rw.definer(mask)
+        if op is None or op.name not in ("vector.broadcast", "vector.shape_cast"):
+            return None
+        mask = op.operands[0]
+    return mask
 
 
 def _is_zero(value: ir.Value) -> bool:

@@ -49,6 +49,8 @@ class Writer:
         self.numbers: dict[ir.Value, ir.Value] = {}
         """What scalars of the old kernel are in the new one."""
         self.pointers: dict[ir.Value, Pointer] = {}
+        self.buffers: dict[ir.Value, list[Number]] = {}
+        """Where buffers begin that were made of a memory."""
         self.memory: SharedMemory
         self.exchange: Exchange
         self.access = Access(self)
