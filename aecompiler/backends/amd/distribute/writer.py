@@ -280,6 +280,8 @@ class Writer:
                 sources.append(list(self.fragment(each, layout).parts))
             else:
                 sources.append([self.scalar(each)] * count)
+        if not sources:  # as of ub.poison
+            return Fragment(layout, tuple(_cloned(op, [], type_) for _ in range(count)))
         parts = [_cloned(op, list(each), type_) for each in zip(*sources, strict=True)]
         return Fragment(layout, tuple(parts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aecompiler.backends.amd.distribute.kernel_rules import check_kernel
 from aecompiler.backends.amd.distribute.layouts import bits_of
 from aecompiler.backends.amd.distribute.places import Choice
 from aecompiler.backends.amd.distribute.registers import needed_registers
@@ -83,7 +84,7 @@ class DistributeTiles(Pass):
         for function in rw.walk_list(op, "gpu.func"):
             if DIVISIBILITY not in function.attributes:
                 continue
-            divisors = list(ir.DenseI64ArrayAttr(function.attributes[DIVISIBILITY]))
+            divisors = check_kernel(function, DIVISIBILITY)
             with ir.InsertionPoint(function), function.location:
                 made = Writer(function, choice, divisors).write()
             i64 = ir.IntegerType.get_signless(64)

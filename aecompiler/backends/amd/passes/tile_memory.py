@@ -93,6 +93,8 @@ def _load(kernel: Converter, op: ir.Operation) -> None:
     pointers, *rest = op.operands
     pointer, rest = _pointer(kernel, op, pointers), [kernel.value(op, each) for each in rest]
     segments = list(op.attributes["operandSegmentSizes"])
+    if len(segments) != 3 or segments[0] != 1 or sum(segments) != len(op.operands):
+        raise PassFailure(op, f"expects operandSegmentSizes of {len(op.operands)} operands, got {segments}")
     mask = rest.pop(0) if segments[1] else None
     type_ = kernel.result_type(op)
     other = rest.pop(0) if segments[2] else vt.constant(type_, 0)

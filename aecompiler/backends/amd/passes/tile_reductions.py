@@ -29,7 +29,9 @@ def _dot(kernel: Converter, op: ir.Operation) -> None:
         raise PassFailure(op, "unsupported: a product of what are no matrices")
     maps, iterators = (ir.ArrayAttr(ir.Attribute.parse(f"[{text}]")) for text in (_MAPS, _ITERATORS))
     product = vector.contract(addend.type, left, right, addend, maps, iterators, kind=_kind("add"))
-    precision = _NAMES[op.attributes["inputPrecision"].value]
+    if (number := op.attributes["inputPrecision"].value) not in _NAMES:
+        raise PassFailure(op, f"expects inputPrecision to be one of {sorted(_NAMES)}, got {number}")
+    precision = _NAMES[number]
     product.owner.attributes[PRECISION] = ir.StringAttr.get(precision)
     kernel.define(op, product)
 
@@ -40,8 +42,10 @@ def _kind(name: str) -> ir.Attribute:
 
 def _combining(op: ir.Operation) -> str:
     """The kind of what a reduction or scan of one tensor combines by; `PassFailure` for more operations."""
-    if len(op.results) != 1:
+    if len(op.results) != 1 or len(op.operands) != 1:
         raise PassFailure(op, "unsupported: several tensors at once")
+    if len(op.regions[0].blocks) != 1 or not list(op.regions[0].blocks[0].operations):
+        raise PassFailure(op, "expects a region of one block that ends with what is returned")
     block = op.regions[0].blocks[0]
     *body, end = (view.operation for view in block.operations)
     if len(body) != 1:
@@ -54,18 +58,21 @@ def _combining(op: ir.Operation) -> str:
 
 
 def _axis(op: ir.Operation) -> int:
-    return op.attributes["axis"].value
+    axis, rank = op.attributes["axis"].value, len(tt.shape_of(op.operands[0]))
+    if not 0 <= axis < rank:
+        raise PassFailure(op, f"expects an axis of its operand, which has {rank} dimensions, got {axis}")
+    return axis
 
 
 def _reduce(kernel: Converter, op: ir.Operation) -> None:
-    (value,), kind = kernel.operands(op), _combining(op)
+    (value, *_), kind = kernel.operands(op), _combining(op)
     type_ = kernel.result_type(op)
     start = vt.constant(type_, vt.identity(kind, vt.element_of(value)))
     kernel.define(op, vector.multi_reduction(_kind(kind), value, start, [_axis(op)]))
 
 
 def _scan(kernel: Converter, op: ir.Operation) -> None:
-    (value,), kind, axis = kernel.operands(op), _combining(op), _axis(op)
+    (value, *_), kind, axis = kernel.operands(op), _combining(op), _axis(op)
     shape, element = list(vt.shape_of(value)), vt.element_of(value)
     size = shape.pop(axis)
     back = list(reversed(range(size))) if op.attributes["reverse"].value else None

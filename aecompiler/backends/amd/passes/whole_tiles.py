@@ -7,6 +7,7 @@ from collections.abc import Callable
 from aecompiler.backends.amd.passes import tile_memory, tile_reductions
 from aecompiler.backends.amd.passes import vector_types as vt
 from aecompiler.backends.amd.passes.tile_memory import Pointer
+from aecompiler.backends.amd.passes.tt_forms import check_form
 from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton.elementwise import LIBRARIES, library_functions
 from aecompiler.bindings import arith, ir, load, vector
@@ -50,6 +51,7 @@ class Converter:
         for view in block.operations:
             op = view.operation
             with op.location:
+                check_form(op)
                 self._handler(op)(self, op)
 
     def value(self, op: ir.Operation, old: ir.Value) -> ir.Value:

@@ -1,73 +1,203 @@
-// RUN: aec-opt %s --split-input-file --verify-diagnostics --amd-distribute-tiles
-// RUN: not aec-opt %s --pass-pipeline='builtin.module(amd-distribute-tiles{waves=3})' 2>&1 | FileCheck %s --check-prefix=WAVES
-// RUN: not aec-opt %s --pass-pipeline='builtin.module(amd-distribute-tiles{matrix=8})' 2>&1 | FileCheck %s --check-prefix=MATRIX
-// RUN: not aec-opt %s --pass-pipeline='builtin.module(amd-distribute-tiles{chip=gfx900})' 2>&1 | FileCheck %s --check-prefix=CHIP
+// RUN: aec-opt %s --split-input-file --verify-diagnostics --allow-unregistered-dialect --amd-distribute-tiles
 
-// WAVES: expects waves to be 1, 2, 4, 8 or 16, got 3
-// MATRIX: expects matrix to be 0, 16 or 32, got 8
-// CHIP: unknown target 'amd:gfx900'
-
+// Sizes of tiles are powers of two.
 gpu.module @kernels {
-  gpu.func @bytes(%o: memref<?xi32>) kernel attributes {amd.divisibility = array<i64: 16>} {
-    %c0 = arith.constant 0 : index
-    %a = arith.constant dense<0> : vector<16x16xi8>
-    %start = arith.constant dense<0> : vector<16x16xi32>
-    // expected-error @+1 {{'vector.contract' op unsupported: no matrix instruction of gfx942 for 16 x 16 x 16 of i8}}
-    %c = vector.contract {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"], kind = #vector.kind<add>} %a, %a, %start : vector<16x16xi8>, vector<16x16xi8> into vector<16x16xi32>
-    %i = arith.constant dense<0> : vector<16x16xi32>
-    %all = arith.constant dense<true> : vector<16x16xi1>
-    vector.scatter %o[%c0] [%i], %all, %c : memref<?xi32>, vector<16x16xi32>, vector<16x16xi1>, vector<16x16xi32>
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    // expected-error @+1 {{'vector.step' op expects tiles whose sizes are powers of two, got vector<48xindex>}}
+    %x = vector.step : vector<48xindex>
     gpu.return
   }
 }
 
 // -----
 
+// An element that no register holds.
 gpu.module @kernels {
-  gpu.func @backwards(%p: memref<?xi32>, %o: memref<?xi32>) kernel attributes {amd.divisibility = array<i64: 16, 16>} {
-    %c0 = arith.constant 0 : index
-    %step = vector.step : vector<64xindex>
-    %i = arith.index_cast %step : vector<64xindex> to vector<64xi32>
-    %most = arith.constant dense<63> : vector<64xi32>
-    %back = arith.subi %most, %i : vector<64xi32>
-    %all = arith.constant dense<true> : vector<64xi1>
-    %zeros = arith.constant dense<0> : vector<64xi32>
-    // expected-error @+1 {{'vector.gather' op unsupported: positions that go backwards in memory}}
-    %x = vector.gather %p[%c0] [%back], %all, %zeros : memref<?xi32>, vector<64xi32>, vector<64xi1>, vector<64xi32> into vector<64xi32>
-    vector.scatter %o[%c0] [%i], %all, %x : memref<?xi32>, vector<64xi32>, vector<64xi1>, vector<64xi32>
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    // expected-error @+1 {{'arith.constant' op unsupported: a tile of i128}}
+    %x = arith.constant dense<1> : vector<64xi128>
     gpu.return
   }
 }
 
 // -----
 
+// Memory that is looked at otherwise than by loads and stores: only its address is handed on.
 gpu.module @kernels {
-  gpu.func @constants(%o: memref<?xi32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
     %c0 = arith.constant 0 : index
-    %step = vector.step : vector<4xindex>
-    %i = arith.index_cast %step : vector<4xindex> to vector<4xi32>
-    %all = arith.constant dense<true> : vector<4xi1>
-    // expected-error @+1 {{'arith.constant' op unsupported: a tile of several constants}}
-    %x = arith.constant dense<[1, 2, 3, 4]> : vector<4xi32>
-    vector.scatter %o[%c0] [%i], %all, %x : memref<?xi32>, vector<4xi32>, vector<4xi1>, vector<4xi32>
+    // expected-error @+1 {{'memref.dim' op unsupported: an access to memory that lanes don't know}}
+    %x = memref.dim %p, %c0 : memref<?xf32>
     gpu.return
   }
 }
 
 // -----
 
+// Memory of its own.
 gpu.module @kernels {
-  gpu.func @compress(%o: memref<?xi32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
     %c0 = arith.constant 0 : index
-    %step = vector.step : vector<64xindex>
-    %i = arith.index_cast %step : vector<64xindex> to vector<64xi32>
-    %all = arith.constant dense<true> : vector<64xi1>
-    // expected-error @+1 {{'vector.interleave' op unsupported: an operation on tiles that lanes don't know}}
-    %x = vector.interleave %i, %i : vector<64xi32> -> vector<128xi32>
-    %steps = vector.step : vector<128xindex>
-    %j = arith.index_cast %steps : vector<128xindex> to vector<128xi32>
-    %alls = arith.constant dense<true> : vector<128xi1>
-    vector.scatter %o[%c0] [%j], %alls, %x : memref<?xi32>, vector<128xi32>, vector<128xi1>, vector<128xi32>
+    %a = memref.alloca() : memref<4xf32>
+    // expected-error @+1 {{'memref.load' op expects memory that is a parameter of the kernel}}
+    %x = memref.load %a[%c0] : memref<4xf32>
+    gpu.return
+  }
+}
+
+// -----
+
+// Memory of two dimensions.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op expects memory of one dimension without gaps, got memref<?x?xf32>}}
+  gpu.func @f(%p: memref<?x?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    gpu.return
+  }
+}
+
+// -----
+
+// Memory with gaps.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op expects memory of one dimension without gaps, got memref<?xf32, strided<[2]>>}}
+  gpu.func @f(%p: memref<?xf32, strided<[2]>>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    gpu.return
+  }
+}
+
+// -----
+
+// A tile as a parameter.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op unsupported: a parameter of type vector<64xf32>}}
+  gpu.func @f(%p: vector<64xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    gpu.return
+  }
+}
+
+// -----
+
+// What parameters are multiples of, for more than there are.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op expects amd.divisibility to be an array of 1 positive i64, one for each parameter, got array<i64: 16, 1>}}
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16, 1>} {
+    gpu.return
+  }
+}
+
+// -----
+
+// A multiple of nothing.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op expects amd.divisibility to be an array of 1 positive i64, one for each parameter, got array<i64: 0>}}
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 0>} {
+    gpu.return
+  }
+}
+
+// -----
+
+// No array.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op expects amd.divisibility to be an array of 1 positive i64, one for each parameter, got 16 : i64}}
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = 16 : i64} {
+    gpu.return
+  }
+}
+
+// -----
+
+// Several blocks.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op unsupported: a kernel of 2 blocks}}
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    cf.br ^end
+  ^end:
+    gpu.return
+  }
+}
+
+// -----
+
+// Regions of other operations, whose tiles nobody would spread.
+gpu.module @kernels {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    %c0 = arith.constant 0 : index
+    // expected-error @+1 {{'scf.index_switch' op unsupported: an operation with regions that lanes don't know}}
+    scf.index_switch %c0
+    default {
+      %x = arith.constant dense<1.0> : vector<64xf32>
+      scf.yield
+    }
+    gpu.return
+  }
+}
+
+// -----
+
+// Two results.
+gpu.module @kernels {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    %x = arith.constant dense<1> : vector<64xi32>
+    // expected-error @+1 {{'arith.mulsi_extended' op unsupported: several tiles at once}}
+    %y, %z = arith.mulsi_extended %x, %x : vector<64xi32>
+    gpu.return
+  }
+}
+
+// -----
+
+// A grid of two dimensions.
+gpu.module @kernels {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    // expected-error @+1 {{'gpu.grid_dim' op unsupported: a grid of several dimensions}}
+    %x = gpu.grid_dim y
+    gpu.return
+  }
+}
+
+// -----
+
+// A factor that is given transposed.
+gpu.module @kernels {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    %x = arith.constant dense<1.0> : vector<64x64xf32>
+    // expected-error @+1 {{'vector.contract' op unsupported: a product that is not of an m x k and a k x n matrix}}
+    %y = vector.contract {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (n, k)>, affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"], kind = #vector.kind<add>} %x, %x, %x : vector<64x64xf32>, vector<64x64xf32> into vector<64x64xf32>
+    gpu.return
+  }
+}
+
+// -----
+
+// A product by maxima.
+gpu.module @kernels {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    %x = arith.constant dense<1.0> : vector<64x64xf32>
+    // expected-error @+1 {{'vector.contract' op unsupported: a product summed by #vector.kind<maxnumf>}}
+    %y = vector.contract {indexing_maps = [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>, affine_map<(m, n, k) -> (m, n)>], iterator_types = ["parallel", "parallel", "reduction"], kind = #vector.kind<maxnumf>} %x, %x, %x : vector<64x64xf32>, vector<64x64xf32> into vector<64x64xf32>
+    gpu.return
+  }
+}
+
+// -----
+
+// Elements that are left open.
+gpu.module @kernels {
+  gpu.func @f(%p: memref<?xf32>) kernel attributes {amd.divisibility = array<i64: 16>} {
+    %x = arith.constant dense<1.0> : vector<2xf32>
+    // expected-error @+1 {{'vector.shuffle' op unsupported: a shuffle of elements that are left open}}
+    %y = vector.shuffle %x, %x [-1, 1] : vector<2xf32>, vector<2xf32>
+    gpu.return
+  }
+}
+
+// -----
+
+// A function that is no kernel.
+gpu.module @kernels {
+  // expected-error @+1 {{'gpu.func' op expects a kernel}}
+  gpu.func @f(%p: f32) attributes {amd.divisibility = array<i64: 1>} {
     gpu.return
   }
 }

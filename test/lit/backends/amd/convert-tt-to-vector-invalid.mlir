@@ -189,3 +189,69 @@ func.func @kernels() {
 "tt.func"() ({
   "tt.return"() : () -> ()
 }) {sym_name = "f"} : () -> ()
+
+// -----
+
+// An operand too few.
+"tt.func"() ({
+^bb0(%p: !tt.ptr<f32>, %x: f32):
+  %t = "tt.splat"(%x) : (f32) -> tensor<16xf32>
+  // expected-error @+1 {{'tt.addptr' op expects 2 operands, got 1}}
+  %a = "tt.addptr"(%p) : (!tt.ptr<f32>) -> !tt.ptr<f32>
+  "tt.return"() : () -> ()
+}) {sym_name = "f"} : () -> ()
+
+// -----
+
+// An attribute that is missing.
+"tt.func"() ({
+^bb0(%p: !tt.ptr<f32>, %x: f32):
+  %t = "tt.splat"(%x) : (f32) -> tensor<16xf32>
+  // expected-error @+1 {{'tt.make_range' op expects the attribute 'end'}}
+  %a = "tt.make_range"() {start = 0 : i32} : () -> tensor<16xi32>
+  "tt.return"() : () -> ()
+}) {sym_name = "f"} : () -> ()
+
+// -----
+
+// An attribute of another kind.
+"tt.func"() ({
+^bb0(%p: !tt.ptr<f32>, %x: f32):
+  %t = "tt.splat"(%x) : (f32) -> tensor<16xf32>
+  // expected-error @+1 {{'tt.expand_dims' op expects the attribute 'axis' to be an integer}}
+  %a = "tt.expand_dims"(%t) {axis = "x"} : (tensor<16xf32>) -> tensor<1x16xf32>
+  "tt.return"() : () -> ()
+}) {sym_name = "f"} : () -> ()
+
+// -----
+
+// A region that is missing.
+"tt.func"() ({
+^bb0(%p: !tt.ptr<f32>, %x: f32):
+  %t = "tt.splat"(%x) : (f32) -> tensor<16xf32>
+  // expected-error @+1 {{'tt.reduce' op expects 1 region, got 0}}
+  %a = "tt.reduce"(%t) {axis = 0 : i32} : (tensor<16xf32>) -> f32
+  "tt.return"() : () -> ()
+}) {sym_name = "f"} : () -> ()
+
+// -----
+
+// Counts that are not those of the operands.
+"tt.func"() ({
+^bb0(%p: !tt.ptr<f32>, %x: f32):
+  %t = "tt.splat"(%x) : (f32) -> tensor<16xf32>
+  // expected-error @+1 {{'tt.load' op expects operandSegmentSizes of 1 operands, got [1, 1, 0]}}
+  %a = "tt.load"(%p) {operandSegmentSizes = array<i32: 1, 1, 0>} : (!tt.ptr<f32>) -> f32
+  "tt.return"() : () -> ()
+}) {sym_name = "f"} : () -> ()
+
+// -----
+
+// An axis that is not there.
+"tt.func"() ({
+^bb0(%p: !tt.ptr<f32>, %x: f32):
+  %t = "tt.splat"(%x) : (f32) -> tensor<16xf32>
+  // expected-error @+1 {{'tt.gather' op expects an axis of its operand, which has 1 dimensions, got 1}}
+  %a = "tt.gather"(%t, %t) {axis = 1 : i32} : (tensor<16xf32>, tensor<16xf32>) -> tensor<16xf32>
+  "tt.return"() : () -> ()
+}) {sym_name = "f"} : () -> ()
