@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import random
 import struct
+import zipfile
 from typing import Any
 
 import pytest
@@ -264,6 +266,34 @@ def test_tensors_of_different_devices_are_refused():
     given[1] = FakeTensor((3, 2), device_index=1)
     with pytest.raises(ValueError, match="argument 'y': expects a tensor on the device of 'x', cuda:0"):
         executable(FakeHip())(given, [None])
+
+
+def test_saved_kernel_that_is_damaged_is_refused(tmp_path):
+    artifact().save(tmp_path / "kernel.zip")
+    whole, choose = (tmp_path / "kernel.zip").read_bytes(), random.Random(0)
+    files = [whole[: choose.randrange(len(whole))] for _ in range(20)]
+    for _ in range(200):
+        at = choose.randrange(len(whole))
+        files.append(whole[:at] + choose.randbytes(choose.choice((1, 30))) + whole[at + 30 :])
+    refused = 0
+    for data in files:
+        (tmp_path / "damaged.zip").write_bytes(data)
+        try:
+            saved_kernel.load(tmp_path / "damaged.zip")
+        except BackendError as error:
+            refused += "expects an archive of a compiled program: " in str(error)
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    ("manifest", "rule"),
+    [("[1]", "its manifest is no table"), ('{"format": 1}', "has no target, entry")],
+)
+def test_manifest_that_says_too_little_is_refused(tmp_path, manifest, rule):
+    with zipfile.ZipFile(tmp_path / "kernel.zip", "w") as archive:
+        archive.writestr("manifest.json", manifest)
+    with pytest.raises(BackendError, match=f"expects an archive of a compiled program: .*{rule}"):
+        saved_kernel.load(tmp_path / "kernel.zip")
 
 
 def test_saved_kernel_is_loaded_for_its_vendor(tmp_path):

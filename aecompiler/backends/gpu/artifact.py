@@ -22,6 +22,7 @@ import json
 import os
 import threading
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -34,6 +35,12 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 ALIGNED, UNALIGNED = "aligned", "unaligned"
 FORMS = (ALIGNED, UNALIGNED)
+
+_DAMAGES = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError),
+    *(NotImplementedError, RuntimeError),  # of compressions and encryptions that nothing here writes
+)
+"""What archives that are cut off or changed end in."""
 
 _SOURCE = "ttir"
 _OLDEST = (1980, 1, 1, 0, 0, 0)  # so that equal artifacts are equal files
@@ -124,10 +131,16 @@ class GpuArtifact(Artifact, Generic[Code]):
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 manifest = json.loads(archive.read(MANIFEST))
                 files = {name: archive.read(name) for name in archive.namelist() if name != MANIFEST}
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        except _DAMAGES as error:
             raise BackendError(f"expects an archive of a compiled program: {error}") from None
+        if not isinstance(manifest, dict):
+            raise BackendError("expects an archive of a compiled program: its manifest is no table")
         if manifest.get("format") != FORMAT:
             raise BackendError(f"expects a compiled program of format {FORMAT}, got {manifest.get('format')}")
+        if missing := [name for name in ("target", "entry", "plan", "kernels") if name not in manifest]:
+            raise BackendError(
+                f"expects an archive of a compiled program: its manifest has no {', '.join(missing)}"
+            )
         return cls._of(manifest, files, data, **others)
 
     @classmethod
