@@ -42,6 +42,21 @@ class Schedule:
         return cls(**options)
 
 
+def check_range(name: str, value: int, least: int, most: int, otherwise: str = "to choose") -> None:
+    """Raise `ValueError` unless an option is 0, which says `otherwise`, or `least` to `most`."""
+    if value and not least <= value <= most:
+        raise ValueError(f"expects {name} to be {least} to {most}, or 0 {otherwise}, got {value}")
+
+
+def check_one_of(name: str, value: int | str, known: Sequence[int | str]) -> None:
+    """Raise `ValueError` unless an option is one of those that are known, or 0 or "", to choose."""
+    if value and value not in known:
+        unset = "0" if isinstance(value, int) else "''"
+        got = value if isinstance(value, int) else f"'{value}'"
+        words = ", ".join(map(str, known))
+        raise ValueError(f"expects {name} to be one of {words}, or {unset} to choose, got {got}")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Artifact:
     """What a backend emits for one function: it is loaded by the backend's launcher, on the target.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aecompiler.backends.amd.target import AmdTarget
-from aecompiler.backends.base import Schedule
+from aecompiler.backends.base import Schedule, check_one_of, check_range
 from aecompiler.dialect.chunked import MAX_CHUNK
 from aecompiler.passes.attn_tile import MAX_BLOCK
 from aecompiler.passes.attn_tile_steps import MAX_VALUE_BLOCK
@@ -67,21 +67,25 @@ class AmdSchedule(Schedule):
     chunk: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("block_q", "block_kv"):
-            _check_range(name, getattr(self, name), MIN_BLOCK, MAX_BLOCK)
-        for name, most in (("num_stages", MAX_STAGES), ("waves_per_simd", MAX_WAVES_PER_SIMD)):
-            _check_range(name, getattr(self, name), 1, most)
-        for name, most in (("chunk", MAX_CHUNK), ("value_block", MAX_VALUE_BLOCK)):
-            _check_range(name, getattr(self, name), 1, most)
-        for name, numbers in (("waves", WAVES), ("matrix_rows", MATRIX_ROWS), ("kpack", KPACKS)):
-            if (value := getattr(self, name)) not in (0, *numbers):
-                known = ", ".join(map(str, numbers))
-                raise ValueError(f"expects {name} to be one of {known}, or 0 to choose, got {value}")
-        for name, words in (("road", ROADS), ("pack", PACKS), ("split", SPLITS)):
-            if (word := getattr(self, name)) not in ("", *words):
-                raise ValueError(
-                    f"expects {name} to be one of {', '.join(words)}, or '' to choose, got '{word}'"
-                )
+        for name, least, most in (
+            ("block_q", MIN_BLOCK, MAX_BLOCK),
+            ("block_kv", MIN_BLOCK, MAX_BLOCK),
+            ("num_stages", 1, MAX_STAGES),
+            ("waves_per_simd", 1, MAX_WAVES_PER_SIMD),
+            ("chunk", 1, MAX_CHUNK),
+            ("value_block", 1, MAX_VALUE_BLOCK),
+        ):
+            check_range(name, getattr(self, name), least, most)
+        known: tuple[tuple[str, tuple[int | str, ...]], ...] = (
+            ("waves", WAVES),
+            ("matrix_rows", MATRIX_ROWS),
+            ("kpack", KPACKS),
+            ("road", ROADS),
+            ("pack", PACKS),
+            ("split", SPLITS),
+        )
+        for name, words in known:
+            check_one_of(name, getattr(self, name), words)
 
     @property
     def chosen_road(self) -> str:
@@ -102,11 +106,6 @@ class AmdSchedule(Schedule):
             "waves_per_eu": self.waves_per_simd,
             "kpack": self.kpack,
         }
-
-
-def _check_range(name: str, value: int, least: int, most: int) -> None:
-    if value and not least <= value <= most:
-        raise ValueError(f"expects {name} to be {least} to {most}, or 0 to choose, got {value}")
 
 
 PLAIN: tuple[Mapping[str, Any], ...] = (

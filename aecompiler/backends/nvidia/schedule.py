@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aecompiler.backends.base import Schedule
+from aecompiler.backends.base import Schedule, check_one_of, check_range
 from aecompiler.backends.nvidia.hopper.waits import Waits
 from aecompiler.backends.nvidia.target import NvidiaTarget, Version
 from aecompiler.backends.triton.chunk_kernels import BLOCKS, MOST_STAGES, USUAL_SHARED_BYTES
@@ -91,70 +91,41 @@ class NvidiaSchedule(Schedule):
     tune: int = 0
 
     def __post_init__(self) -> None:
-        for name, value in (("block_q", self.block_q), ("block_kv", self.block_kv)):
-            if value and not MIN_BLOCK <= value <= MAX_BLOCK:
-                raise ValueError(
-                    f"expects {name} to be {MIN_BLOCK} to {MAX_BLOCK}, or 0 to choose, got {value}"
-                )
-        if self.num_warps and self.num_warps not in WARPS:
-            known = ", ".join(map(str, WARPS))
-            raise ValueError(f"expects num_warps to be one of {known}, or 0 to choose, got {self.num_warps}")
-        if not 0 <= self.num_stages <= MAX_STAGES:
-            raise ValueError(
-                f"expects num_stages to be 1 to {MAX_STAGES}, or 0 to choose, got {self.num_stages}"
-            )
-        if not 0 <= self.consumers <= MAX_CONSUMERS:
-            raise ValueError(
-                f"expects consumers to be 1 to {MAX_CONSUMERS}, or 0 to choose, got {self.consumers}"
-            )
-        if not 0 <= self.length <= MAX_LENGTH:
-            raise ValueError(
-                f"expects length to be 1 to {MAX_LENGTH}, or 0 for a usual one, got {self.length}"
-            )
-        if not 0 <= self.queries <= MAX_LENGTH:
-            raise ValueError(
-                f"expects queries to be 1 to {MAX_LENGTH}, or 0 for as many as keys, got {self.queries}"
-            )
+        for name, least, most in (
+            ("block_q", MIN_BLOCK, MAX_BLOCK),
+            ("block_kv", MIN_BLOCK, MAX_BLOCK),
+            ("num_stages", 1, MAX_STAGES),
+            ("consumers", 1, MAX_CONSUMERS),
+            ("chunk", 1, MAX_CHUNK),
+            ("value_block", 1, MAX_VALUE_BLOCK),
+            ("chunk_value_block", 1, MAX_VALUE_BLOCK),
+            ("chunk_stages", 1, MOST_STAGES),
+        ):
+            check_range(name, getattr(self, name), least, most)
+        for name, most, otherwise in (
+            ("length", MAX_LENGTH, "for a usual one"),
+            ("queries", MAX_LENGTH, "for as many as keys"),
+            ("sequences", MAX_LENGTH, "for many"),
+            ("tune", MAX_TUNE, "for none"),
+        ):
+            check_range(name, getattr(self, name), 1, most, otherwise)
+        if self.shared_heads < 0 or self.shared_heads == 1:
+            raise ValueError(f"expects shared_heads to be 2 or more, or 0 to choose, got {self.shared_heads}")
         if self.queries and self.tune:
             raise ValueError(
                 f"expects queries to be 0 beside tune, whose calls have as many as keys, got {self.queries}"
             )
-        if not 0 <= self.tune <= MAX_TUNE:
-            raise ValueError(f"expects tune to be 1 to {MAX_TUNE}, or 0 for none, got {self.tune}")
-        if not 0 <= self.chunk <= MAX_CHUNK:
-            raise ValueError(f"expects chunk to be 1 to {MAX_CHUNK}, or 0 to choose, got {self.chunk}")
-        if not 0 <= self.value_block <= MAX_VALUE_BLOCK:
-            raise ValueError(
-                f"expects value_block to be 1 to {MAX_VALUE_BLOCK}, or 0 to choose, got {self.value_block}"
-            )
-        if not 0 <= self.chunk_value_block <= MAX_VALUE_BLOCK:
-            raise ValueError(
-                f"expects chunk_value_block to be 1 to {MAX_VALUE_BLOCK}, or 0 to choose, got "
-                f"{self.chunk_value_block}"
-            )
-        if not 0 <= self.chunk_stages <= MOST_STAGES:
-            raise ValueError(
-                f"expects chunk_stages to be 1 to {MOST_STAGES}, or 0 to choose, got {self.chunk_stages}"
-            )
-        if self.shared_heads < 0 or self.shared_heads == 1:
-            raise ValueError(f"expects shared_heads to be 2 or more, or 0 to choose, got {self.shared_heads}")
-        if not 0 <= self.sequences <= MAX_LENGTH:
-            raise ValueError(
-                f"expects sequences to be 1 to {MAX_LENGTH}, or 0 for many, got {self.sequences}"
-            )
-        waits, tanhs = (tuple(each.value for each in words) for words in (Waits, Tanh))
-        for name, words in (
+        known: tuple[tuple[str, Sequence[int | str]], ...] = (
+            ("num_warps", WARPS),
             ("grid", GRIDS),
-            ("waits", waits),
+            ("waits", tuple(each.value for each in Waits)),
             ("order", ORDERS),
-            ("tanh", tanhs),
+            ("tanh", tuple(each.value for each in Tanh)),
             ("pack", PACKS),
             ("split", SPLITS),
-        ):
-            if (word := getattr(self, name)) not in ("", *words):
-                raise ValueError(
-                    f"expects {name} to be one of {', '.join(words)}, or '' to choose, got '{word}'"
-                )
+        )
+        for name, words in known:
+            check_one_of(name, getattr(self, name), words)
         for name in ("block_q", "num_warps") if self.consumers else ():
             if given := getattr(self, name):
                 raise ValueError(f"expects {name} to be 0 beside consumers, which decides it, got {given}")
