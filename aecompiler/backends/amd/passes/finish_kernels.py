@@ -61,6 +61,10 @@ class FinishKernels(Pass):
                 raise PassFailure(child, "unsupported: it has no lowering to LLVM")
         for child in left:
             raise PassFailure(child, f"unsupported: {_odd_type(child)} has no lowering to LLVM")
+        _refuse_missing_functions(op)
+        for child in rw.walk_list(op, "llvm.alloca"):
+            if child.results[0].type == ir.Type.parse("!llvm.ptr"):
+                raise PassFailure(child, "unsupported: memory of a lane that is not in its own address space")
         (block,) = op.regions[0].blocks
         names = [rw.symbol_name(each) for each in rw.walk_list(op, "llvm.func")]
         has_library = any(name.startswith(_LIBRARY) for name in names)
@@ -87,6 +91,19 @@ class FinishKernels(Pass):
         pairs = [ir.ArrayAttr.get([ir.StringAttr.get(text) for text in pair]) for pair in passed.items()]
         if pairs:
             kernel.attributes["passthrough"] = ir.ArrayAttr.get(pairs)
+
+
+def _refuse_missing_functions(op: ir.Operation) -> None:
+    """Refuse calls of functions that are neither here nor in AMD's libraries: no linker would miss them."""
+    missing = {
+        name
+        for each in rw.walk_list(op, "llvm.func")
+        if not len(each.regions[0].blocks) and not (name := rw.symbol_name(each)).startswith((_LIBRARY, "llvm."))
+    }
+    for call in rw.walk_list(op, "llvm.call"):
+        if "callee" in call.attributes and call.attributes["callee"].value in missing:
+            name = call.attributes["callee"].value
+            raise PassFailure(call, f"unsupported: a call of '{name}', which is defined nowhere")
 
 
 def _odd_type(cast: ir.Operation) -> str:

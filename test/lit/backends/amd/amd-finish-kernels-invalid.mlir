@@ -26,3 +26,26 @@ gpu.module @kernels {
   // expected-error @+1 {{'func.func' op unsupported: it has no lowering to LLVM}}
   func.func private @function_of_another_dialect()
 }
+
+// -----
+
+// As of memref.alloc: the code would be linked nevertheless.
+gpu.module @kernels {
+  llvm.func @malloc(i64) -> !llvm.ptr
+  llvm.func @call_of_what_nobody_has(%n: i64) -> !llvm.ptr {
+    // expected-error @+1 {{'llvm.call' op unsupported: a call of 'malloc', which is defined nowhere}}
+    %p = llvm.call @malloc(%n) : (i64) -> !llvm.ptr
+    llvm.return %p : !llvm.ptr
+  }
+}
+
+// -----
+
+// As of memref.alloca.
+gpu.module @kernels {
+  llvm.func @memory_of_a_lane(%n: i32) {
+    // expected-error @+1 {{'llvm.alloca' op unsupported: memory of a lane that is not in its own address space}}
+    %p = llvm.alloca %n x f32 : (i32) -> !llvm.ptr
+    llvm.return
+  }
+}
