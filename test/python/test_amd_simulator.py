@@ -156,6 +156,22 @@ s_cbranch_scc1 .LBB0_1"""
     assert loop.per_trip()["salu"] == 2
 
 
+def test_share_of_matrix_instructions_in_a_loop():
+    code = """s_mov_b32 s8, 0
+.LBB0_1:
+v_mfma_f32_16x16x16_f16 v[4:7], v[0:1], v[2:3], v[4:7]
+s_add_i32 s8, s8, 1
+s_cmp_lt_u32 s8, 5
+s_cbranch_scc1 .LBB0_1
+s_nop 7
+global_store_dword v10, v0, s[2:3]"""
+    counts = simulate(kernel("v_lshlrev_b32_e32 v10, 2, v0\n" + code), [np.zeros(64, np.uint32)], 1, 64)
+    loop = counts.hot_loop
+    assert loop is not None
+    assert loop.mfma_share == 1 / 4
+    assert counts.mfma_share == 5 / counts.instructions
+
+
 @pytest.mark.parametrize(
     ("control", "source"),
     [

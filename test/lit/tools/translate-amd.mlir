@@ -48,6 +48,8 @@
 // REPORT: waves
 // REPORT: registers
 // REPORT: scratch
+// REPORT-NEXT: LDS {{ +}}[[LDS:[0-9]+]] of 65536 bytes
+// REPORT-NEXT: predicted {{ +[0-9]+}} vector registers, [[LDS]] bytes of LDS
 // REPORT: matrix
 
 // MANIFEST: "attention_0": {
