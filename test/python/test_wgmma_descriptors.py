@@ -116,8 +116,9 @@ def test_descriptors_of_the_number_of_the_block_are_found():
     assert _sass(*ADDRESS, *BASE, *high, *OPERANDS, PRODUCT, "EXIT") == [PRODUCT]
 
 
-def test_positions_in_rings_may_follow_from_the_number_of_the_block():
-    ring = (*ADDRESS, *BASE, "S2R R0, SR_CTAID.X", "IMAD R6, R0, 0x400, R6", *LAID_OUT, *OPERANDS, PRODUCT)
+@pytest.mark.parametrize("count", ["S2R R0, SR_CTAID.X", "LDG.E R0, desc[UR4][R3.64]"])
+def test_positions_in_rings_may_follow_from_how_many_tiles_there_are(count):
+    ring = (*ADDRESS, *BASE, count, "IMAD R6, R0, 0x400, R6", *LAID_OUT, *OPERANDS, PRODUCT)
     assert _sass(*ring, "EXIT") == [PRODUCT]
     assert _sass("USETMAXREG.DEALLOC.CTAPOOL 0x78", *ring, "EXIT") == []
 

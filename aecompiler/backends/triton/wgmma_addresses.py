@@ -32,7 +32,7 @@ _NOT_ADDRESSES = frozenset(
 )
 """What an address in shared memory is not computed by; that of a spilled one is read by LDL."""
 
-_OF_RINGS = frozenset({"LDS", "MUFU", "I2F", "I2FP", "SR_CTAID.X", "SR_CTAID.Y", "SR_CTAID.Z"})
+_OF_RINGS = frozenset({"LDS", "LDG", "MUFU", "I2F", "I2FP", "SR_CTAID.X", "SR_CTAID.Y", "SR_CTAID.Z"})
 """What positions in rings are computed by, divisions included."""
 
 
@@ -42,7 +42,7 @@ def untold_descriptors(blocks: Sequence[Block[Instruction]]) -> list[str]:
     `blocks` are those of a kernel, the entry first. Not an address are what a register holds at the start,
     the number of a block, and elements of tensors. Registers that are spilled count as addresses. Where warps
     have roles, values in shared memory do, too, by which they hand addresses to each other, and so does what
-    follows from a block's number, by which a grid that stays knows how many tiles have been in its ring.
+    follows from a block's number and from loaded numbers of tiles: how many tiles have been in a ring.
     """
     has_roles = any("USETMAXREG" in each.opcode for block in blocks for each in block.instructions)
     sources = _NOT_ADDRESSES - _OF_RINGS if has_roles else _NOT_ADDRESSES
