@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import aecompiler.passes  # noqa: F401  (registers)
-from aecompiler.backends.amd.passes import expand_math, finish_kernels  # noqa: F401  (registers)
+from aecompiler.backends.amd.passes import expand_divisions, expand_math, finish_kernels  # noqa: F401  (registers)
 from aecompiler.passes.infra import register_pipeline
 from aecompiler.passes.options import render
 
@@ -23,6 +23,7 @@ def lanes_to_llvm(
     dimension. What it leaves is for `translate_module_to_llvmir` as it stands.
     """
     steps = (
+        "amd-expand-divisions",
         "amd-expand-math",
         "arith-expand",
         f"convert-amdgpu-to-rocdl{{chipset={chip}}}",

@@ -2,7 +2,7 @@
 // RUN: aec-opt %s --amd-lanes-to-llvm=waves=1 | FileCheck %s
 // RUN: aec-opt %s '--amd-lanes-to-llvm=chip=gfx950 waves=2 waves-per-simd=2' | FileCheck %s --check-prefix=NEW
 
-// PIPELINE:      builtin.module(gpu.module(amd-expand-math,arith-expand,
+// PIPELINE:      builtin.module(gpu.module(amd-expand-divisions,amd-expand-math,arith-expand,
 // PIPELINE-SAME: convert-amdgpu-to-rocdl{chipset=gfx950},
 // PIPELINE-SAME: convert-vector-to-scf,convert-scf-to-cf,
 // PIPELINE-SAME: convert-gpu-to-rocdl{chipset=gfx950 use-bare-ptr-memref-call-conv=true runtime=HIP},
