@@ -98,7 +98,8 @@ def _refuse_missing_functions(op: ir.Operation) -> None:
     missing = {
         name
         for each in rw.walk_list(op, "llvm.func")
-        if not len(each.regions[0].blocks) and not (name := rw.symbol_name(each)).startswith((_LIBRARY, "llvm."))
+        if not len(each.regions[0].blocks)
+        and not (name := rw.symbol_name(each)).startswith((_LIBRARY, "llvm."))
     }
     for call in rw.walk_list(op, "llvm.call"):
         if "callee" in call.attributes and call.attributes["callee"].value in missing:
