@@ -63,4 +63,4 @@ def test_code_with_registers_in_memory_is_refused(monkeypatch):
     with pytest.raises(
         ResourceError, match=r"expects code without scratch memory, got \d+ bytes for \d+ vector"
     ):
-        compiled(program, "gfx950", waves_per_simd=4, block_q=128, block_kv=64, waves=4)
+        compiled(program, "gfx950", waves_per_simd=4, block_q=128, block_kv=64, waves=4, loads="registers")

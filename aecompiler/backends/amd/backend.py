@@ -19,7 +19,7 @@ from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS, Kernel
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
 from aecompiler.dialect import make_context
-from aecompiler.errors import ResourceError
+from aecompiler.errors import BackendError, ResourceError
 
 
 class AmdBackend:
@@ -32,7 +32,13 @@ class AmdBackend:
 
     def schedule(self, options: Mapping[str, Any]) -> AmdSchedule:
         """The schedule with these options; see `AmdSchedule`."""
-        return AmdSchedule.from_options(options)
+        schedule = AmdSchedule.from_options(options)
+        if schedule.loads == "local" and not self.target.loads_tiles_directly:
+            raise BackendError(
+                f"expects loads to be registers, or '' to choose, for {self.target.name}, got 'local': "
+                "the chip loads no 16 bytes into local memory"
+            )
+        return schedule
 
     def pipeline(self, schedule: AmdSchedule) -> str:
         """Pipeline text that `aec-opt --allow-unregistered-dialect --pass-pipeline` replays."""
@@ -133,7 +139,8 @@ def find_backend(name: str) -> AmdBackend:
 def facts_of(kernel: KernelText, schedule: AmdSchedule) -> dict[str, Any]:
     """What a kernel is compiled with, in words of JSON."""
     options = {**schedule.triton_options, "num_stages": kernel.num_stages}
-    return {"waves": kernel.num_warps, "options": options, "sizes": list(kernel.sizes)}
+    given = {"options": options, "loads": schedule.loads, "sizes": list(kernel.sizes)}
+    return {"waves": kernel.num_warps, **given}
 
 
 def compile_text(

@@ -20,6 +20,7 @@ from aecompiler.backends.triton.kernel_ir import FUNCTION, SIZES
 from aecompiler.bindings import ir
 from aecompiler.errors import ResourceError
 from aecompiler.passes import rewriting as rw
+from aecompiler.passes.options import render
 from aecompiler.passes.pipeline import run_pipeline
 
 TO_VECTORS = "builtin.module(convert-tt-to-vector)"
@@ -44,7 +45,7 @@ def compile_kernels(
     waves = facts["waves"]
     check_products(module, target, waves)
     _promise_sizes(module, facts)
-    run_pipeline(module, lanes_pipeline(target, waves, facts["options"], is_near=is_near))
+    run_pipeline(module, lanes_pipeline(target, facts, is_near=is_near))
     predicted = {name: _predicted(each) for name, each in _kernels(module)}
     for name, needs in predicted.items():
         _check_prediction(name, needs, target, waves, _waves_per_simd(facts))
@@ -80,9 +81,7 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     """
     waves = facts["waves"]
     check_products(module, target, waves)
-    pipeline = (
-        TO_VECTORS if form == "vector" else lanes_pipeline(target, waves, facts["options"], is_near=True)
-    )
+    pipeline = TO_VECTORS if form == "vector" else lanes_pipeline(target, facts, is_near=True)
     _promise_sizes(module, facts)
     run_pipeline(module, pipeline)
     if form == "llvm":
@@ -92,15 +91,20 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     return f"{module}\n"
 
 
-def lanes_pipeline(target: AmdTarget, waves: int, options: Mapping[str, Any], *, is_near: bool) -> str:
-    """Pipeline text from kernels in Triton's dialect to what one lane does."""
-    near = "true" if is_near else "false"
-    matrix = options.get("matrix_instr_nonkdim") or 0
-    prefetch = "true" if options.get("num_stages", 2) > 1 else "false"
-    chosen = (
-        f"chip={target.chip} waves={waves} matrix={matrix} xcds={target.xcds} prefetch={prefetch} near={near}"
-    )
-    return f"builtin.module(amd-tt-to-lanes{{{chosen}}})"
+def lanes_pipeline(target: AmdTarget, facts: Mapping[str, Any], *, is_near: bool) -> str:
+    """Pipeline text from kernels in Triton's dialect to what one lane does; `facts` are of the manifest."""
+    options = facts["options"]
+    chosen = {
+        "chip": target.chip,
+        "waves": facts["waves"],
+        "matrix": options.get("matrix_instr_nonkdim") or 0,
+        "xcds": target.xcds,
+        "prefetch": options.get("num_stages", 2) > 1,
+        "near": is_near,
+        "direct": target.loads_tiles_directly and facts.get("loads") != "registers",
+    }
+    text = " ".join(f"{name}={render(value)}" for name, value in chosen.items())
+    return f"builtin.module(amd-tt-to-lanes{{{text}}})"
 
 
 def _promise_sizes(module: ir.Module, facts: Mapping[str, Any]) -> None:

@@ -60,6 +60,7 @@ def tt_to_lanes(
     priority: Annotated[bool, "waves go first while they compute products"] = True,
     xcds: Annotated[int, "dies of the chip, over which workgroups are dealt in turn"] = 1,
     near: Annotated[bool, "there are less than 2^31 bytes behind each address"] = False,
+    direct: Annotated[bool, "loops load tiles straight into local memory, two copies of each"] = False,
 ) -> str:
     """Lower kernels in Triton's dialect to kernels that say what one lane does.
 
@@ -76,8 +77,9 @@ def tt_to_lanes(
         "cse",
         "amd-relax-maxima",
         "amd-vote-nans",
-        *(["amd-prefetch-tiles", "canonicalize", "cse"] if prefetch else []),
-        f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix} near={render(near)}}}",
+        *([f"amd-prefetch-tiles{{branch={render(direct)}}}", "canonicalize", "cse"] if prefetch else []),
+        f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix} near={render(near)} "
+        f"direct={render(direct)}}}",
         "canonicalize",
         "cse",
         "loop-invariant-code-motion",

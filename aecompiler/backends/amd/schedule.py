@@ -25,6 +25,7 @@ MAX_WAVES_PER_SIMD = 8
 KPACKS = (1, 2)
 PACKS = ("none", "heads")
 SPLITS = ("none", "keys")
+LOADS = ("local", "registers")
 
 PARTS_OF_UNIT = 2
 """The workgroups of a compute unit that keys are split for."""
@@ -49,6 +50,9 @@ class AmdSchedule(Schedule):
     "keys", keys are cut into as many parts as the chip has room for workgroups, and what these find is merged
     by a second kernel, or "none".
 
+    `loads`: "local", loops load tiles of k and v straight into local memory, in two copies, where the chip
+    and the types allow, or "registers", they are on their way in registers. For the road "mlir".
+
     `value_block`: the value features of a program of a recurrence, where they are independent. `chunk`: the
     positions of a chunk of a recurrence; with 1 a loop goes from position to position.
     """
@@ -63,6 +67,7 @@ class AmdSchedule(Schedule):
     kpack: int = 0
     pack: str = ""
     split: str = ""
+    loads: str = ""
     value_block: int = 0
     chunk: int = 0
 
@@ -83,6 +88,7 @@ class AmdSchedule(Schedule):
             ("road", ROADS),
             ("pack", PACKS),
             ("split", SPLITS),
+            ("loads", LOADS),
         )
         for name, words in known:
             check_one_of(name, getattr(self, name), words)

@@ -112,6 +112,11 @@ class AmdTarget(Target):
     barriers: int = 16
     """The most workgroups of several waves that are resident on a compute unit."""
 
+    @property
+    def loads_tiles_directly(self) -> bool:
+        """Whether tiles may go straight into LDS, and be turned when they are read there."""
+        return self.direct_to_lds_bytes >= 16 and self.has_transposed_lds_reads
+
     def instructions_for(self, dtype: str) -> tuple[MatrixInstruction, ...]:
         """The matrix instructions for operands of this type; none where the matrix cores do not take it."""
         return tuple(each for each in self.matrix_instructions if each.dtype == dtype)

@@ -10,10 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aecompiler.backends.amd.distribute import fragments as fr
+from aecompiler.backends.amd.distribute.direct import DirectTile
 from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import Layout
-from aecompiler.backends.amd.distribute.offsets import Number, Sum, plus
-from aecompiler.backends.amd.distribute.places import BYTES, WIDEST, is_all_true, layout_of_part
+from aecompiler.backends.amd.distribute.offsets import Number, plus
+from aecompiler.backends.amd.distribute.places import (
+    BYTES,
+    WIDEST,
+    is_all_true,
+    is_zero,
+    layout_of_part,
+    sum_of_places,
+)
 from aecompiler.bindings import arith, ir, load, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.tile_program import RETRY
@@ -54,25 +62,31 @@ class Access:
 
     def gather(self, op: ir.Operation, layout: Layout) -> Fragment:
         """The fragment of a `vector.gather`."""
-        memory, *base, offsets, mask, other = op.operands
-        place = _Place(self.writer, op, memory, base, offsets, mask, layout)
+        memory, *_, mask, other = op.operands
+        place = _Place(self.writer, op, memory, mask, layout)
         elements: dict[int, ir.Value] = {}
         for group in place.groups():
             value = place.read(group)
             for number, register in enumerate(group):
                 elements[register] = value if len(group) == 1 else fr.extract(value, number)
         found = fr.fragment_of(layout, [elements[register] for register in range(layout.count)])
-        if place.is_masked and not _is_zero(other):
+        if place.is_masked and not is_zero(other):
             masks, others = self.writer.fragment(mask, layout), self.writer.fragment(other, layout)
             parts = [arith.select(*each) for each in zip(masks.parts, found.parts, others.parts, strict=True)]
             found = Fragment(layout, tuple(parts))
         return found
 
+    def gather_into(self, tile: DirectTile, op: ir.Operation) -> None:
+        """Load the next copy of a tile, as a `vector.gather` reads it, straight into local memory."""
+        memory, *_, mask, _ = op.operands
+        place = _Place(self.writer, op, memory, mask, tile.lines.layout)
+        tile.write(lambda register: (place.resource, *place.offset(register)), self.writer.weigh)
+
     def scatter(self, op: ir.Operation) -> None:
         """Do a `vector.scatter`."""
-        memory, *base, offsets, mask, value = op.operands
+        memory, *_, mask, value = op.operands
         fragment = self.writer.any_fragment(value)
-        place = _Place(self.writer, op, memory, base, offsets, mask, fragment.layout)
+        place = _Place(self.writer, op, memory, mask, fragment.layout)
         for group in place.groups():
             place.write(group, fr.build([fragment.element(register) for register in group]))
 
@@ -122,8 +136,6 @@ class _Place:
         writer: Writer,
         op: ir.Operation,
         memory: ir.Value,
-        base: list[ir.Value],
-        offsets: ir.Value,
         mask: ir.Value,
         layout: Layout,
     ):
@@ -132,10 +144,7 @@ class _Place:
         self.bytes = BYTES[str(self.pointer.element)]
         self.is_masked = not is_all_true(mask)
         self.is_ahead = AHEAD in op.attributes
-        total = writer.sums.of(offsets)
-        for each in base:
-            total = total.plus(Sum(rest=writer.sums.of(each).rest))
-        self.sum = total
+        self.sum = total = sum_of_places(writer.sums, op)
         writer.reaches.add(op, memory, total, layout.shape, self.bytes)
         fixed, self.moving = self._split(memory, total.rest)
         self.resource, self.left = resource_of(writer, self.pointer, fixed)
@@ -208,7 +217,7 @@ class _Place:
             found = min(found, layout.runs_along(dim, run), key=len)
         return found
 
-    def _offset(self, register: int) -> tuple[ir.Value, ir.Value]:
+    def offset(self, register: int) -> tuple[ir.Value, ir.Value]:
         """The offset of a register in bytes: of the lane, and what all lanes share."""
         index = self.layout.register_index(register)
         moved = {} if self.lanes_move else self.moving
@@ -234,7 +243,7 @@ class _Place:
 
     def read(self, group: list[int]) -> ir.Value:
         """What stands at some registers' places, a vector or a scalar."""
-        offset, shared = self._offset(group[0])
+        offset, shared = self.offset(group[0])
         type_ = _bits_type(self.pointer.element, len(group))
         value = _raw_load(self.resource, offset, type_, shared)
         if self.is_ahead:
@@ -243,7 +252,7 @@ class _Place:
 
     def write(self, group: list[int], value: ir.Value) -> None:
         """Write a vector, or a scalar."""
-        offset, shared = self._offset(group[0])
+        offset, shared = self.offset(group[0])
         _raw_store(self.resource, offset, _to_bits(value), shared)
 
 
@@ -274,14 +283,6 @@ def _only_bit(mask: ir.Value) -> ir.Value | None:
             return None
         mask = op.operands[0]
     return mask
-
-
-def _is_zero(value: ir.Value) -> bool:
-    op = rw.definer(value)
-    if op is None or op.name != "arith.constant" or not op.attributes["value"].is_splat:
-        return False
-    splat = op.attributes["value"].get_splat_value()
-    return splat.value == 0 if not isinstance(splat, ir.BoolAttr) else not splat.value
 
 
 def _bits_type(element: ir.Type, count: int) -> ir.Type:

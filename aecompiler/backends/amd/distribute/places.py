@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, RUN, Lines, choose_lines, fits
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout, bits_of, blocked, dealt, uniform
-from aecompiler.backends.amd.distribute.offsets import Sums, unit_places
+from aecompiler.backends.amd.distribute.offsets import Sum, Sums, unit_places
 from aecompiler.backends.amd.distribute.products import (
     Form,
     Product,
@@ -45,6 +46,8 @@ class Choice:
     matrix: int
     is_near: bool = False
     """Whether there are less than 2^31 bytes behind each address."""
+    is_direct: bool = False
+    """Whether loops load tiles straight into local memory, where that can be."""
 
 
 def is_tile(value: ir.Value) -> bool:
@@ -71,6 +74,9 @@ class Places:
         self.homes: dict[ir.Value, Layout] = {}
         self.needed: dict[ir.Value, list[Layout]] = {}
         self.products: dict[ir.Operation, Product] = {}
+        self.held: dict[ir.Value, ir.Value] = {}
+        """What loops hand on in local memory, its reads included, and what it is in the loop."""
+        self._lines: dict[ir.Value, Lines] = {}
         self._block = function.regions[0].blocks[0]
         self._reads: dict[ir.Value, bool] = {}
         while self._find(self._block):
@@ -171,8 +177,12 @@ class Places:
                         return True
             if op.name in ("scf.for", "scf.while", "scf.if"):
                 for same in self._carried(op):
-                    if is_tile(same[0]) and same[0] not in self.homes:
-                        return self._set(same[0], self._chosen(same))
+                    if not is_tile(same[0]) or same[0] in self.homes or same[0] in self.held:
+                        continue
+                    if op.name == "scf.for" and self._goes_straight(op, same):
+                        self.held |= dict.fromkeys(same, same[1])
+                        return True
+                    return self._set(same[0], self._chosen(same))
             if op.name == "vector.multi_reduction" and op.operands[0] not in self.homes:
                 return self._set(op.operands[0], self._default(op.operands[0]))
         return False
@@ -183,6 +193,55 @@ class Places:
             return home
         k = next((found for each in same[:2] if (found := factor_dim(each)) is not None), None)
         return self._default(same[0]) if k is None else self._copied(same[-2], k)
+
+    def _goes_straight(self, loop: ir.Operation, same: list[ir.Value]) -> bool:
+        """Whether what a loop hands on is read ahead, a factor of one product, and loaded in whole pieces."""
+        result, head, *reads = same
+        body = loop.regions[0].blocks[0]
+        if not self.choice.is_direct or list(result.uses) or element_bytes(head) != ELEMENT_BYTES:
+            return False
+        uses = list(head.uses)
+        if len(uses) == 1 and uses[0].owner.operation.name == "vector.transpose":
+            uses = list(uses[0].owner.operation.results[0].uses)
+        if len(uses) != 1 or uses[0].operand_number != 1 or uses[0].owner.operation.block != body:
+            return False
+        if uses[0].owner.operation.name != "vector.contract":
+            return False
+        for read, block in zip(reads, (body, loop.block), strict=True):
+            op = rw.definer(read)
+            if op is None or op.name != "vector.gather" or op.block != block or len(list(read.uses)) != 1:
+                return False
+            if not self._is_in_pieces(op):
+                return False
+        return True
+
+    def _is_in_pieces(self, gather: ir.Operation) -> bool:
+        """Whether a tile is read in pieces of 16 bytes that are there as a whole or not, and are 0 then."""
+        *_, mask, other = gather.operands
+        result = gather.results[0]
+        inner, total = self._contiguous(result), sum_of_places(self.sums, gather)
+        return (
+            is_zero(other)
+            and fits(shape_of(result), inner, self.choice.waves)
+            and self.sums.aligned_run(total, inner, RUN) == RUN
+            and (is_all_true(mask) or self.sums.constant_run(mask, inner, RUN) == RUN)
+        )
+
+    def lines_of(self, value: ir.Value) -> Lines:
+        """How a tile that is held in local memory lies there."""
+        head = self.held[value]
+        if head not in self._lines:
+            read = next(
+                each for each in self.held if self.held[each] == head and rw.definer(each) is not None
+            )
+            self._lines[head] = choose_lines(
+                shape_of(head),
+                self._contiguous(read),
+                self.choice.waves,
+                self.choice.target.lds_banks,
+                self.layouts(head),
+            )
+        return self._lines[head]
 
     def _destination(self, value: ir.Value, seen: set[ir.Value]) -> Layout | None:
         """The home of what a value becomes when it is handed on; None where that has none."""
@@ -296,6 +355,9 @@ class Places:
     # ---- needs -----------------------------------------------------------------------------------
 
     def _need(self, value: ir.Value, layout: Layout) -> None:
+        op = rw.definer(value)
+        if op is not None and op.name == "vector.transpose" and op.operands[0] in self.held:
+            self._need(op.operands[0], moved_source(op, layout))
         if is_tile(value):
             found = self.needed.setdefault(value, [])
             if layout not in found:
@@ -314,7 +376,7 @@ class Places:
     def _need_operands(self, op: ir.Operation) -> None:
         if op.name in ("scf.for", "scf.while", "scf.if"):
             for same in self._carried(op):
-                if is_tile(same[0]):
+                if is_tile(same[0]) and same[0] not in self.held:
                     for value in same:
                         self._need(value, self.homes[same[0]])
             for region in reversed(list(op.regions)):
@@ -334,7 +396,8 @@ class Places:
             case "vector.scatter":
                 self._need_scatter(op)
             case "vector.gather":
-                for layout in self.computed(op.results[0]):
+                held = op.results[0] in self.held
+                for layout in [self.lines_of(op.results[0]).layout] if held else self.computed(op.results[0]):
                     self.need_access(operands[-3], operands[-2], layout)
                     self._need(operands[-1], layout)
             case "vector.scan":
@@ -427,6 +490,24 @@ def is_all_true(mask: ir.Value) -> bool:
         return False
     value = op.attributes["value"]
     return value.is_splat and bool(ir.IntegerAttr(value.get_splat_value()).value)
+
+
+def is_zero(value: ir.Value) -> bool:
+    """Whether all elements of a tile are known to be 0."""
+    op = rw.definer(value)
+    if op is None or op.name != "arith.constant" or not op.attributes["value"].is_splat:
+        return False
+    splat = op.attributes["value"].get_splat_value()
+    return splat.value == 0 if not isinstance(splat, ir.BoolAttr) else not splat.value
+
+
+def sum_of_places(sums: Sums, access: ir.Operation) -> Sum:
+    """Where the elements of a tile are, behind the address that a gather or a scatter has."""
+    _, *base, offsets, _, _ = access.operands
+    total = sums.of(offsets)
+    for each in base:
+        total = total.plus(Sum(rest=sums.of(each).rest))
+    return total
 
 
 def _terminator(block: ir.Block) -> ir.Operation:

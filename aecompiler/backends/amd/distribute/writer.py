@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.access import Access, Pointer
 from aecompiler.backends.amd.distribute.comparisons import compare_positions
+from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, Copies, DirectTile, Weights, weighted
 from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
 from aecompiler.backends.amd.distribute.matrices import multiply
@@ -57,6 +59,8 @@ class Writer:
         self.reaches = Reaches(list(self.old.arguments), self.sums.scalars)
         self.fragments: dict[tuple[ir.Value, Layout], Fragment] = {}
         self.staged: dict[tuple[ir.Value, Layout], Staged] = {}
+        self.tiles: dict[ir.Value, DirectTile] = {}
+        """What loops hand on in local memory."""
         self._positions: dict[tuple[object, ...], ir.Value] = {}
         self._loops: list[ir.Operation] = []
         """The loops around what is being written, the innermost last."""
@@ -123,6 +127,14 @@ class Writer:
                 self._positions[key] = functools.reduce(arith.ori, found) if found else fr.integer(0)
         return self._positions[key]
 
+    def weigh(self, lanes: Weights, waves: Weights) -> ir.Value:
+        """The sum of what the bits of the numbers of the lane and its wave add, of i32."""
+        key = (lanes, waves)
+        if key not in self._positions:
+            with self._entry:
+                self._positions[key] = arith.addi(weighted(self.lane, lanes), weighted(self.wave, waves))
+        return self._positions[key]
+
     def number(self, number: Number, bits: int) -> ir.Value:
         """A sum of products of scalars, of i32 or i64."""
         type_ = ir.IntegerType.get_signless(bits)
@@ -166,6 +178,12 @@ class Writer:
             return self.fragments[value, layout]
         if (value, layout) in self.staged:
             return self.exchange.read(self.staged[value, layout], layout)
+        if value in self.tiles:
+            self.memory.use(self.tiles[value].copies.buffer)
+            return self.tiles[value].read(layout, self.weigh)
+        op = rw.definer(value)
+        if op is not None and self._is_held(op):
+            return Fragment(layout, self.fragment(op.operands[0], moved_source(op, layout)).parts)
         raise AssertionError(f"a value that nothing computed in {layout}: {value}")
 
     def define(self, value: ir.Value, fragment: Fragment) -> None:
@@ -219,6 +237,8 @@ class Writer:
             case "vector.shuffle":
                 for layout in self.places.computed(op.results[0]):
                     self.define(op.results[0], shuffle(self, op, layout))
+            case "vector.gather" if op.results[0] in self.places.held:
+                self._load_directly(op)
             case "vector.gather":
                 for layout in self.places.computed(op.results[0]):
                     self.define(op.results[0], self.access.gather(op, layout))
@@ -246,8 +266,32 @@ class Writer:
         hidden = llvm.call_intrinsic(ir.Type.parse("!llvm.ptr<4>"), name, [], [], [])
         return arith.index_cast(ir.IndexType.get(), llvm.load(i32, hidden))
 
+    def _is_held(self, op: ir.Operation) -> bool:
+        """Whether an operation turns a tile that is in local memory, and is done where it is read."""
+        return op.name == "vector.transpose" and op.operands[0] in self.places.held
+
+    def _load_directly(self, op: ir.Operation) -> None:
+        """Load a tile that a loop hands on in local memory; the first load is before the loop."""
+        head = self.places.held[op.results[0]]
+        if head not in self.tiles:
+            self._allocate_copies(head)
+        self.memory.use(self.tiles[head].copies.buffer)
+        self.access.gather_into(self.tiles[head], op)
+
+    def _allocate_copies(self, head: ir.Value) -> None:
+        """Give local memory to all tiles that a loop hands on."""
+        heads = [each for each in dict.fromkeys(self.places.held.values()) if each.owner == head.owner]
+        lines = [self.places.lines_of(each) for each in heads]
+        ends = list(itertools.accumulate(each.size * ELEMENT_BYTES for each in lines))
+        byte = ir.IntegerType.get_signless(8)
+        copies = Copies(self.memory.allocate(2 * ends[-1], byte, 8), ends[-1])
+        for each, its, origin in zip(heads, lines, [0, *ends], strict=False):
+            self.tiles[each] = DirectTile(its, fr.element_type(each.type), copies, origin)
+
     def _elementwise(self, op: ir.Operation) -> None:
         (result,) = op.results
+        if self._is_held(op):
+            return
         for layout in self.places.computed(result):
             self.define(result, self._computed(op, layout))
 
@@ -336,6 +380,8 @@ class Writer:
         """Values that become `heads`, in the layouts of those."""
         found: list[ir.Value] = []
         for value, head in zip(values, heads, strict=True):
+            if head in self.places.held:
+                continue
             if is_tile(value):
                 found += self.fragment(value, self.places.homes[head]).parts
             else:
@@ -346,6 +392,8 @@ class Writer:
         """Say what values are that are handed on as `flat`."""
         left = list(flat)
         for head in heads:
+            if head in self.places.held:
+                continue
             if is_tile(head):
                 layout = self.places.homes[head]
                 count = layout.count // fr.part_width(layout)
@@ -359,18 +407,27 @@ class Writer:
         lower, upper, step, *inits = op.operands
         induction, *carried = body.arguments
         bounds = [self.scalar(each) for each in (lower, upper, step)]
-        loop = scf.ForOp(*bounds, self._flat_as(inits, carried))
+        tiles = [self.tiles[each].copies for each in carried if each in self.places.held]
+        copies = list({id(each): each for each in tiles}.values())
+        count = len(copies)
+        loop = scf.ForOp(*bounds, [*[fr.integer(0)] * count, *self._flat_as(inits, carried)])
         self._loops.append(op)
         self.numbers[induction] = loop.induction_variable
+        given = list(loop.inner_iter_args)
+        for each, turn in zip(copies, given, strict=False):
+            each.turn = turn
         with ir.InsertionPoint(loop.body):
-            self._bind(carried, list(loop.inner_iter_args))
+            self._bind(carried, given[count:])
             ends = self.block(body)
-            scf.YieldOp(self._flat_as(ends, carried))
+            turns = [each.next for each in copies]
+            scf.YieldOp([*turns, *self._flat_as(ends, carried)])
         self._loops.pop()
+        for each in copies:
+            self.memory.use(each.buffer)
         for name in op.attributes:
             if name.startswith(("attn.", "amd.")):
                 loop.operation.attributes[name] = op.attributes[name]
-        self._bind(op.results, list(loop.results))
+        self._bind(op.results, list(loop.results)[count:])
 
     def _if(self, op: ir.Operation) -> None:
         results = list(op.results)

@@ -70,17 +70,20 @@ class DistributeTiles(Pass):
         0, "rows of matrix instructions, where sizes allow: 16, 32, or 0 for those of a wave"
     )
     near: bool = option(False, "there are less than 2^31 bytes behind each address")
+    direct: bool = option(False, "loops load tiles straight into local memory, two copies of each")
 
     def __post_init__(self) -> None:
-        target_of(self.chip)
+        target = target_of(self.chip)
         if self.waves not in (1, 2, 4, 8, 16):
             raise ValueError(f"expects waves to be 1, 2, 4, 8 or 16, got {self.waves}")
         if self.matrix not in (0, 16, 32):
             raise ValueError(f"expects matrix to be 0, 16 or 32, got {self.matrix}")
+        if self.direct and not target.loads_tiles_directly:
+            raise ValueError(f"expects direct for a chip that loads 16 bytes into LDS, got {self.chip}")
 
     def run(self, op: ir.Operation) -> None:
         """Convert every kernel in `op`."""
-        choice = Choice(target_of(self.chip), bits_of(self.waves), self.matrix, self.near)
+        choice = Choice(target_of(self.chip), bits_of(self.waves), self.matrix, self.near, self.direct)
         for function in rw.walk_list(op, "gpu.func"):
             if DIVISIBILITY not in function.attributes:
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aecompiler.backends.amd.distribute.access import AHEAD
 from aecompiler.bindings import arith, ir, scf, vector
 from aecompiler.passes import rewriting as rw
-from aecompiler.passes.infra import Pass, register_pass
+from aecompiler.passes.infra import Pass, option, register_pass
 
 _PURE = ("arith.", "math.", "vector.broadcast", "vector.shape_cast", "vector.step", "vector.transpose")
 
@@ -18,7 +18,8 @@ class PrefetchTiles(Pass):
     their next turn have as right factors, or as transposes of these: they are read before the first product
     of a turn, so that they are on their way while the products of this turn are computed. The last turn reads
     its own tiles again. Such reads have the attribute `amd.ahead`. Only reads whose place follows from the
-    number of the turn and from values outside of the loop are moved.
+    number of the turn and from values outside of the loop are moved. The reads before a loop read nothing if
+    it has no turn; with `branch` they and the loop are in a branch that is not taken then.
 
     ```mlir
     scf.for %t = %lower to %upper step %c1 {
@@ -39,27 +40,49 @@ class PrefetchTiles(Pass):
 
     NAME = "amd-prefetch-tiles"
 
+    branch: bool = option(False, "loops, and the reads of their first turns, are in a branch")
+
     def run(self, op: ir.Operation) -> None:
         """Change every loop in the kernels of `op`."""
         for function in rw.walk_list(op, "gpu.func"):
             for loop in rw.walk_list(function, "scf.for"):
-                _change(loop)
+                self._change(loop)
+
+    def _change(self, loop: ir.Operation) -> None:
+        """Replace a loop by one that reads ahead, if there is something to read."""
+        lower, upper, step, *inits = loop.operands
+        if rw.constant_value(step) != 1:
+            return
+        body = loop.regions[0].blocks[0]
+        reads = [(read, found) for read in _reads(body) if (found := _slice(read, body)) is not None]
+        if not reads:
+            return
+        with ir.InsertionPoint(loop), loop.location:
+            is_any = arith.cmpi(arith.CmpIPredicate.slt, lower, upper)
+            if not self.branch:
+                results = list(_ahead(loop, reads, is_any).results)[: len(inits)]
+            else:
+                branch = scf.IfOp(is_any, [result.type for result in loop.results], has_else=True)
+                with ir.InsertionPoint(branch.then_block):
+                    scf.YieldOp(list(_ahead(loop, reads, None).results)[: len(inits)])
+                with ir.InsertionPoint(branch.else_block):
+                    scf.YieldOp(inits)
+                results = list(branch.results)
+        for old, result in zip(loop.results, results, strict=True):
+            old.replace_all_uses_with(result)
+        loop.erase()
 
 
-def _change(loop: ir.Operation) -> None:
-    """Replace a loop by one that reads ahead, if there is something to read."""
+def _ahead(
+    loop: ir.Operation, reads: list[tuple[ir.Operation, list[ir.Operation]]], is_any: ir.Value | None
+) -> scf.ForOp:
+    """The loop that reads ahead, at the insertion point; its first tiles are nothing unless `is_any`."""
     lower, upper, step, *inits = loop.operands
     body = loop.regions[0].blocks[0]
     induction, *carried = body.arguments
-    if rw.constant_value(step) != 1:
-        return
-    reads = [(read, found) for read in _reads(body) if (found := _slice(read, body)) is not None]
-    if not reads:
-        return
-    with ir.InsertionPoint(loop), loop.location:
-        is_any = arith.cmpi(arith.CmpIPredicate.slt, lower, upper)
-        firsts = [_read(read, found, {induction: lower}, is_any) for read, found in reads]
-        new = scf.ForOp(lower, upper, step, [*inits, *firsts])
+    firsts = [_read(read, found, {induction: lower}, is_any) for read, found in reads]
+    last = arith.maxsi(arith.subi(upper, step), lower)
+    new = scf.ForOp(lower, upper, step, [*inits, *firsts])
     for name in loop.attributes:
         new.operation.attributes[name] = loop.attributes[name]
     with ir.InsertionPoint(new.body), loop.location:
@@ -76,14 +99,13 @@ def _change(loop: ir.Operation) -> None:
                 continue
             if op.name == "vector.contract" and not nexts:
                 after = arith.addi(new.induction_variable, step)
-                has_next = arith.cmpi(arith.CmpIPredicate.slt, after, upper)
-                ahead = arith.select(has_next, after, new.induction_variable)
+                ahead = arith.minsi(after, last)
                 nexts = [_read(read, found, {induction: ahead}, None) for read, found in reads]
+                for each in nexts:
+                    each.owner.attributes[AHEAD] = ir.UnitAttr.get()
             rw.clone_op(op, mapping)
         scf.YieldOp([*(mapping.get(each, each) for each in end.operands), *nexts])
-    for old, result in zip(loop.results, new.results, strict=False):
-        old.replace_all_uses_with(result)
-    loop.erase()
+    return new
 
 
 def _reads(body: ir.Block) -> list[ir.Operation]:
@@ -130,14 +152,12 @@ def _slice(read: ir.Operation, body: ir.Block) -> list[ir.Operation] | None:
 def _read(
     read: ir.Operation, needed: list[ir.Operation], mapping: dict[ir.Value, ir.Value], is_any: ir.Value | None
 ) -> ir.Value:
-    """The read of a turn, of nothing unless `is_any`."""
+    """The read of another turn, of nothing unless `is_any`."""
     mapping = dict(mapping)
     for op in needed:
         rw.clone_op(op, mapping)
     new = rw.clone_op(read, mapping)
-    if is_any is None:
-        new.attributes[AHEAD] = ir.UnitAttr.get()
-    else:
+    if is_any is not None:
         mask = len(new.operands) - 2
         with ir.InsertionPoint(new):
             anything = vector.broadcast(new.operands[mask].type, is_any)

@@ -13,6 +13,12 @@ _LDS_SPACE = 3
 _LIBRARY = "__oc"
 """How names of the functions of AMD's device libraries begin."""
 
+_LOAD_TO_LDS = "rocdl.raw.ptr.buffer.load.lds"
+_LDS_READS = ("llvm.load", "rocdl.ds.read.tr16.b64")
+_DOMAIN = '#llvm.alias_scope_domain<id = "amd.lds">'
+_LOADS_SCOPE = f'[#llvm.alias_scope<id = "amd.lds.loads", domain = {_DOMAIN}>]'
+_READS_SCOPE = f'[#llvm.alias_scope<id = "amd.lds.reads", domain = {_DOMAIN}>]'
+
 _DIALECTS = ("llvm.", "rocdl.")
 _CAST = "builtin.unrealized_conversion_cast"
 _ATTRIBUTES = ("rocdl.kernel", "gpu.kernel")
@@ -66,6 +72,7 @@ class FinishKernels(Pass):
             if child.results[0].type == ir.Type.parse("!llvm.ptr"):
                 raise PassFailure(child, "unsupported: memory of a lane that is not in its own address space")
         (block,) = op.regions[0].blocks
+        self._separate(op)
         names = [rw.symbol_name(each) for each in rw.walk_list(op, "llvm.func")]
         has_library = any(name.startswith(_LIBRARY) for name in names)
         for view in block.operations:
@@ -74,6 +81,19 @@ class FinishKernels(Pass):
                 self._align(child)
             elif child.name == "llvm.func" and any(name in child.attributes for name in _ATTRIBUTES):
                 self._describe(child, has_library=has_library)
+
+    def _separate(self, op: ir.Operation) -> None:
+        """Say that reads of LDS are not of what loads put there meanwhile: barriers are between these."""
+        loads = rw.walk_list(op, _LOAD_TO_LDS)
+        if not loads:
+            return
+        scopes = ir.Attribute.parse(_LOADS_SCOPE)
+        for each in loads:
+            each.attributes["alias_scopes"] = scopes
+        for each in rw.walk_list(op):
+            if each.name in _LDS_READS and f"<{_LDS_SPACE}>" in str(each.operands[0].type):
+                each.attributes["noalias_scopes"] = scopes
+                each.attributes["alias_scopes"] = ir.Attribute.parse(_READS_SCOPE)
 
     def _align(self, array: ir.Operation) -> None:
         if "addr_space" in array.attributes and array.attributes["addr_space"].value == _LDS_SPACE:

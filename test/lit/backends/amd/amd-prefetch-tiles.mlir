@@ -1,4 +1,5 @@
 // RUN: aec-opt %s --split-input-file --amd-prefetch-tiles | FileCheck %s
+// RUN: aec-opt %s --split-input-file --amd-prefetch-tiles=branch=true | FileCheck %s --check-prefix=BRANCH
 
 #left = affine_map<(m, n, k) -> (m, k)>
 #right = affine_map<(m, n, k) -> (k, n)>
@@ -10,15 +11,26 @@
 // CHECK:         %[[ANY:.+]] = arith.cmpi slt, %{{.*}}, %[[N]] : index
 // CHECK:         %[[MASK:.+]] = arith.andi %{{.*}}, %{{.*}} : vector<16x16xi1>
 // CHECK:         %[[FIRST:.+]] = vector.gather %[[KEYS]]{{.*}}, %[[MASK]],
+// CHECK:         %[[LAST:.+]] = arith.maxsi %{{.*}}, %{{.*}} : index
 // CHECK:         scf.for %[[T:.+]] = {{.*}} iter_args(%[[SUM:.+]] = %{{.*}}, %[[TILE:.+]] = %[[FIRST]])
 // CHECK:           vector.transpose %[[TILE]]
 // CHECK:           %[[NEXT:.+]] = arith.addi %[[T]],
-// CHECK:           %[[HAS:.+]] = arith.cmpi slt, %[[NEXT]], %[[N]] : index
-// CHECK:           %[[AHEAD:.+]] = arith.select %[[HAS]], %[[NEXT]], %[[T]] : index
+// CHECK:           %[[AHEAD:.+]] = arith.minsi %[[NEXT]], %[[LAST]] : index
 // CHECK:           %[[PLACE:.+]] = arith.muli %[[AHEAD]],
 // CHECK:           %[[READ:.+]] = vector.gather %[[KEYS]][%[[PLACE]]] {{.*}} {amd.ahead}
 // CHECK:           %[[NEW:.+]] = vector.contract
 // CHECK:           scf.yield %[[NEW]], %[[READ]]
+
+// In a branch nothing is read where the loop has no turn.
+// BRANCH-LABEL: gpu.func @loop(
+// BRANCH:         %[[ANY:.+]] = arith.cmpi slt, %{{.*}}, %{{.*}} : index
+// BRANCH:         scf.if %[[ANY]] -> (vector<16x16xf32>) {
+// BRANCH-NOT:       arith.andi
+// BRANCH:           %[[FIRST:.+]] = vector.gather
+// BRANCH:           %[[SUMS:.+]]:2 = scf.for {{.*}} iter_args(%{{.*}} = %{{.*}}, %{{.*}} = %[[FIRST]])
+// BRANCH:           scf.yield %[[SUMS]]#0
+// BRANCH:         } else {
+// BRANCH:           scf.yield %{{.*}} : vector<16x16xf32>
 gpu.module @kernels {
   gpu.func @loop(%keys: memref<?xf16>, %n: index, %q: vector<16x16xf16>, %offsets: vector<16x16xi32>) kernel {
     %c0 = arith.constant 0 : index
