@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from example_files import load
 import aecompiler as aec
 from aecompiler.backends.amd import simulator
 from aecompiler.backends.amd.simulator import Program, mutants
+from aecompiler.backends.gpu.artifact import ALIGNED
 
 pytest.importorskip("triton")
 
@@ -105,6 +107,13 @@ ALL_CHIPS = [pytest.param("gfx90a", marks=SLOW), "gfx942", pytest.param("gfx950"
 @pytest.mark.parametrize("chip", CHIPS)
 def test_missing_barriers_and_raised_waits_of_attention_are_caught(chip, stages, monkeypatch):
     kernel = compiled(attention(1, 1, **CAUSAL), chip, **TILES, num_stages=stages)
+    check_waits_and_barriers(kernel, causal_calls(kernel), monkeypatch)
+
+
+def test_missing_barriers_and_raised_waits_of_loads_into_local_memory_are_caught(monkeypatch):
+    kernel = compiled(attention(1, 1, 64, 64, **CAUSAL), "gfx950", **TILES)
+    assembly = kernel.artifact.code("program_0", ALIGNED).assembly
+    assert re.search(r"buffer_load_dwordx4 .* lds$", assembly, re.MULTILINE)
     check_waits_and_barriers(kernel, causal_calls(kernel), monkeypatch)
 
 
