@@ -1,6 +1,7 @@
 """Single instructions in the simulator where plain arithmetic would not give what AMD's documents say."""
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -150,6 +151,36 @@ def test_matrix_instructions_of_gfx90a_take_denormal_numbers_for_zero(dtype, nor
     for chip in ("gfx90a", "gfx942"):
         assert product_of(normal, dtype, chip) == 16 * normal
         assert product_of(-normal / 2, dtype, chip) == (0 if chip == "gfx90a" else -8 * normal)
+
+
+def test_errors_of_products_in_f64_are_exact():
+    """The last bit of the product is 2^-82, which extended precision has not."""
+    values = {4: 1 + 2.0**-52, 6: 1 + 2.0**-30, 8: -((1 + 2.0**-52) * (1 + 2.0**-30))}
+    code = ""
+    for row, value in values.items():
+        word = int(np.float64(value).view(np.uint64))
+        code += f"v_mov_b32_e32 v{row}, {word & 0xFFFFFFFF:#x}\nv_mov_b32_e32 v{row + 1}, {word >> 32:#x}\n"
+    code += "v_fma_f64 v[10:11], v[4:5], v[6:7], v[8:9]\nv_mov_b32_e32 v1, "
+    low, high = (int(result_of(f"{code}v{row}\nv_lshlrev_b32_e32 v10, 2, v0")[0]) for row in (10, 11))
+    got = np.uint64(low | high << 32).view(np.float64)
+    assert float(got) == float(Fraction(values[4]) * Fraction(values[6]) + Fraction(values[8])) != 0
+
+
+@pytest.mark.parametrize(("angle", "piece"), [(1.0, 0), (1.0, 1), (-3e40, 0), (1e200, 2), (1e300, 1)])
+def test_pieces_of_two_over_pi(angle, piece):
+    """The pieces that matter for an angle sum up to what is left of 2 / pi, but for whole turns."""
+    mpmath = pytest.importorskip("mpmath")
+    low, high = (int(np.float64(angle).view(np.uint64)) >> shift & 0xFFFFFFFF for shift in (0, 32))
+    setup = f"v_mov_b32_e32 v4, {low:#x}\nv_mov_b32_e32 v5, {high:#x}\n"
+    code = f"{setup}v_trig_preop_f64 v[6:7], v[4:5], {piece}\nv_mov_b32_e32 v1, "
+    words = [int(result_of(code + register)[0]) for register in ("v6", "v7")]
+    got = float(np.uint64(words[0] | words[1] << 32).view(np.float64))
+    exponent = int(np.float64(angle).view(np.uint64)) >> 52 & 0x7FF
+    shift = 53 * piece + max(exponent - 1077, 0)
+    with mpmath.workprec(2000):
+        left = mpmath.frac(2 / mpmath.pi * mpmath.mpf(2) ** shift)
+        want = mpmath.floor(left * 2**53) * mpmath.mpf(2) ** (-53 - shift + (128 if exponent >= 1968 else 0))
+        assert got == float(want)
 
 
 def test_scratch_memory_is_refused():

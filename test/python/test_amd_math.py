@@ -237,3 +237,12 @@ def test_classes_of_numbers(chip, dtype):
     for name in names:
         got = run(found[name], name, chip, x, dtype).astype(np.float64)
         np.testing.assert_array_equal(got, wanted[name].astype(np.float64), err_msg=name)
+
+
+@CHIPS
+def test_angles_of_many_turns_in_f64(chip):
+    """The library multiplies by the bits of 2 / pi that matter, and takes the errors of these products."""
+    found = assemblies(chip, elementwise("%r = math.sin %x : f64", dtype="f64", name="sin"))
+    x = np.array([1.0, -1e5, 1e9, 1e10, 1e16, -3e22, 1e150, 1e300])
+    got = run(found["sin"], "sin", chip, x, "f64")
+    np.testing.assert_allclose(got, np.sin(x), rtol=0, atol=2.0**-52)

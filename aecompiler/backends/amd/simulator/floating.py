@@ -8,6 +8,8 @@ for them (AMD's ISA documents).
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +45,25 @@ def fma(a: Any, b: Any, c: Any) -> Any:
     return np.asarray(a).astype(D) * b + c
 
 
+def _halves(value: Any) -> tuple[Any, Any]:
+    """An f64 as the sum of two numbers of half as many bits, in extended precision."""
+    value = np.asarray(value, D)
+    high = (value.view(np.uint64) & np.uint64(~((1 << 27) - 1) & (1 << 64) - 1)).view(D)
+    return high.astype(np.longdouble), (value - high).astype(np.longdouble)
+
+
 def _fma_double(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c in extended precision, which has 11 bits more than f64."""
-    return (np.asarray(a).astype(np.longdouble) * b + c).astype(D)
+    """a * b + c with the product exact (Dekker): code computes errors of products as fma(a, b, -(a * b)).
+
+    The sum has 11 bits more than f64: there is one more rounding than in the hardware.
+    """
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    product = np.asarray(a).astype(np.longdouble) * b
+    error = a_high * b_high - product + a_high * b_low + a_low * b_high + a_low * b_low
+    total = product + c
+    back = total - product
+    rest = (product - (total - back)) + (c - back)
+    return np.where(np.isfinite(total), total + (rest + error), total).astype(D)
 
 
 def _to_integer(value: Any, low: int, high: int, number: type) -> Any:
@@ -95,6 +113,40 @@ def _minimum_nan(a: Any, b: Any) -> Any:
 
 def _maximum_nan(a: Any, b: Any) -> Any:
     return np.maximum(a, b)
+
+
+_PIECE = 53
+"""The bits of 2 / pi that a step of reducing an angle multiplies by."""
+
+
+@functools.cache
+def _two_over_pi() -> int:
+    """The first 1201 bits of 2 / pi behind its point, by Machin's formula for pi."""
+    bits = 1201
+    one = 1 << bits + 64
+
+    def arctangent(inverse: int) -> int:
+        total, power, n = 0, one // inverse, 1
+        while power:
+            total += power // n if n % 4 == 1 else -(power // n)
+            power, n = power // inverse**2, n + 2
+        return total
+
+    pi = 4 * (4 * arctangent(5) - arctangent(239))
+    return (2 * one << bits) // pi
+
+
+def _piece_of_two_over_pi(value: float, number: int) -> float:
+    """v_trig_preop_f64: the bits of 2 / pi that matter for a piece of an angle (CDNA3 ISA)."""
+    exponent = int(np.float64(value).view(np.uint64)) >> 52 & 0x7FF
+    shift = (number & 31) * _PIECE + max(exponent - 1077, 0)
+    bits = (_two_over_pi() << shift & (1 << 1201) - 1) >> 1201 - _PIECE
+    return math.ldexp(bits, -_PIECE - shift + (128 if exponent >= 1968 else 0))
+
+
+def _pieces_of_two_over_pi(values: Any, numbers: Any) -> Any:
+    pairs = zip(np.broadcast_to(values, 64), np.broadcast_to(numbers, 64), strict=True)
+    return np.array([_piece_of_two_over_pi(value, int(number)) for value, number in pairs], D)
 
 
 _NO_LANES = np.zeros(64, bool)
@@ -296,6 +348,7 @@ FLOATS: dict[str, tuple[str, Callable]] = {
     "v_cvt_pkrtz_f16_f32": ("u=ff", lambda a, b: half_toward_zero(a) | half_toward_zero(b) << U(16)),
     "v_div_fixup_f32": ("f=fff", div_fixup("f")),
     "v_div_fixup_f64": ("d=ddd", div_fixup("d")),
+    "v_trig_preop_f64": ("d=du", _pieces_of_two_over_pi),
     "v_dot2_f32_f16": ("f=uuf", lambda a, b, c: _dot_halves(a, b, c)),
     "v_dot2c_f32_f16": ("f=uuf", lambda a, b, c: _dot_halves(a, b, c)),
 }
