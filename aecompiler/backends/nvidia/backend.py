@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from aecompiler.backends.base import Executable
 from aecompiler.backends.code_keys import digest, versions
 from aecompiler.backends.gpu.code_cache import cached_artifact, cached_form
-from aecompiler.backends.gpu.lowered import kernels_of, read_lowered, set_numbers
+from aecompiler.backends.gpu.lowered import read_lowered, set_numbers
 from aecompiler.backends.nvidia.artifact import (
     ALIGNED,
     MAX_SCRATCH,
@@ -26,7 +26,6 @@ from aecompiler.backends.nvidia.schedule_choice import LENGTHS, attempts, length
 from aecompiler.backends.nvidia.target import NvidiaTarget, named_target, target_of
 from aecompiler.backends.triton.installed import triton_numbers, triton_version
 from aecompiler.backends.triton.kernel_abi import parse_descriptor
-from aecompiler.backends.triton.kernel_ir import OF_CHUNKS
 from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS
 from aecompiler.bindings import ir
 from aecompiler.bytecode import bytecode_of
@@ -147,14 +146,13 @@ class NvidiaBackend:
         lengths: Mapping[str, Any],
     ) -> NvidiaArtifact:
         lowered = self._lower(module, schedule)
-        read, functions = read_lowered(lowered, entry), kernels_of(lowered)
+        read = read_lowered(lowered, entry)
         kernels = {
             name: {
                 "parameters": read.parameters[name],
                 "num_warps": kernel.num_warps,
                 "num_stages": kernel.num_stages,
                 "stage": kernel.stage,
-                **({"of_chunks": True} if OF_CHUNKS in functions[name].attributes else {}),
             }
             for name, kernel in read.kernels.items()
         }
@@ -218,15 +216,9 @@ def compile_class(artifact: NvidiaArtifact, named: Mapping[str, int]) -> NvidiaA
 
 def _compile_text(text: str, name: str, target: NvidiaTarget, facts: Mapping[str, Any]) -> KernelCode:
     from aecompiler.backends.triton.compiler import compile_kernel
-    from aecompiler.backends.triton.guards import sums_registers_by_wgmma
 
-    warps, stages, most = facts["num_warps"], facts["num_stages"], target.warps_without_copies
-    stage = facts["stage"]
-    if facts.get("of_chunks"):
-        most = 0  # they keep their warps: what went wrong in them is repaired (`wgmma_descriptors.py`)
+    warps, stages, stage = facts["num_warps"], facts["num_stages"], facts["stage"]
     made = compile_kernel(text, name, target, num_warps=warps, num_stages=stages, stage=stage)
-    if stage == "ttir" and most and warps > most and sums_registers_by_wgmma(str(made.stages["ttgir"])):
-        made = compile_kernel(text, name, target, num_warps=most, num_stages=stages)
     described = [each for each in map(parse_descriptor, facts["parameters"]) if each is not None]
     copies = tuple((each.copied_box, each.swizzle_bytes) for each in described)
     if made.copies != copies:

@@ -237,6 +237,4 @@ def pipeline_for(schedule: NvidiaSchedule, target: NvidiaTarget, triton: Version
     if chosen.split == "keys":
         rows += f" split-programs={PLAIN_BLOCKS * target.multiprocessors}"
     tiles = f"{rows} block-kv={chosen.block_kv}"
-    return (
-        f"builtin.module(attn-tt{{{tiles} least-value-features={target.least_value_features}{tanh}{values}}})"
-    )
+    return f"builtin.module(attn-tt{{{tiles}{tanh}{values}}})"

@@ -137,7 +137,7 @@ class Model:
         registers = self.plain_registers(schedule)
         found = occupancy(
             self.target,
-            num_warps=self._warps(schedule),
+            num_warps=schedule.num_warps,
             registers=min(int(registers), self.target.registers_per_thread),
             shared=plain_shared_bytes(self.facts, self.target, rows, keys, schedule.num_stages),
         )
@@ -149,13 +149,8 @@ class Model:
     def plain_registers(self, schedule: NvidiaSchedule) -> float:
         """What a thread needs: for sums, for scores, and for weights in the type of v."""
         elements = self.facts.value_features + schedule.block_kv * (1 + self.bytes / 4)
-        threads = self._warps(schedule) * self.target.warp_size
+        threads = schedule.num_warps * self.target.warp_size
         return self.constants["plain registers"] + schedule.block_q * elements / threads
-
-    def _warps(self, schedule: NvidiaSchedule) -> int:
-        """The warps of a kernel: fewer, on some chips, where v is not copied ahead."""
-        most = self.target.warps_without_copies
-        return min(schedule.num_warps, most) if most and schedule.num_stages == 1 else schedule.num_warps
 
     def _plain_step(self, schedule: NvidiaSchedule, blocks: int, registers: float, mask: bool) -> float:
         """Cycles of a step of each of the blocks that share a multiprocessor."""

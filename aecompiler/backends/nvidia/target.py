@@ -44,10 +44,6 @@ class NvidiaTarget(Target):
     `matrix_instruction`: "mma" (a warp, operands in registers), "wgmma" (four warps, operands in shared
     memory) or "tcgen05" (one thread, sums in tensor memory).
     `has_tma`: whether tensors are copied by descriptors, with barriers in shared memory that count bytes.
-    `least_value_features`: what the features of v are padded to. `warps_without_copies`: the most warps of a
-    kernel whose v can't be copied asynchronously, 0 for any (`triton/guards.py`); fewer than four warps take
-    the older instruction. Both guard against wrong sums on sm_90 with Triton 3.6, beside the repair of their
-    cause (`triton/wgmma_descriptors.py`).
     `wrong_transposes`: the first version of Triton from which on products are guarded against transposes of
     other products' results (`tt-guard-transposes`), and the first that needs it no more.
     """
@@ -72,8 +68,6 @@ class NvidiaTarget(Target):
     special_functions: int = 16
     matrix_instruction: MatrixInstruction
     has_tma: bool
-    least_value_features: int = 16
-    warps_without_copies: int = 0
     wrong_transposes: tuple[Version, Version] | None = None
 
     warp_size: int = 32
@@ -179,8 +173,6 @@ SM_90 = NvidiaTarget(
     barriers=64,
     tensor_flops=_rates(bf16=4096, tf32=2048, fp8=8192),
     matrix_instruction="wgmma",
-    least_value_features=64,
-    warps_without_copies=2,
     wrong_transposes=((3, 4), (3, 8)),
     has_tma=True,
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.kernel_abi import ITEM_BYTES
 from aecompiler.backends.triton.kernel_text import NUM_STAGES, NUM_WARPS
 from aecompiler.bindings import ir
@@ -31,7 +30,6 @@ def choose_for_chunks(loop: ir.Operation, function: ir.Operation, options: Kerne
 
     Programs without matrices, and those that mostly copy tiles, have one warp: more of them fit.
     """
-    function.attributes[kir.OF_CHUNKS] = ir.UnitAttr.get()
     is_small = _makes_vectors(loop) or _is_fallback(loop)
     chosen = {NUM_WARPS: 1 if is_small else _WARPS}
     for each in rw.walk_list(loop, "scf.for"):

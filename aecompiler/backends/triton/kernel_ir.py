@@ -19,9 +19,6 @@ negative and, with as many of them as are added up, not beyond any type."""
 WITHOUT_LAYOUTS = "tt_host.without_layouts"
 """The attribute of a kernel without layouts in a module whose other kernels have them."""
 
-OF_CHUNKS = "tt_host.of_chunks"
-"""The attribute of a kernel that is a part of a chunked recurrence."""
-
 _PURE = ("arith.", "math.", "tt.", "ttg.memdesc_", "ttg.convert_layout", "ttg.local_load")
 _EFFECTS = ("tt.store", "tt.descriptor_store", "tt.return", "tt.reduce.return", "tt.scan.return", "tt.func")
 
