@@ -14,12 +14,12 @@ from aecompiler.backends.amd.distribute.direct import DirectTile
 from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import Layout
 from aecompiler.backends.amd.distribute.offsets import Number, plus
+from aecompiler.backends.amd.distribute.operand_layouts import layout_of_part
 from aecompiler.backends.amd.distribute.places import (
     BYTES,
     WIDEST,
     is_all_true,
     is_zero,
-    layout_of_part,
     sum_of_places,
 )
 from aecompiler.bindings import arith, ir, load, vector

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from aecompiler.backends.amd.banks import conflict_cycles
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.fragments import Fragment
+from aecompiler.backends.amd.distribute.lane_numbers import Weights
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Bit, Layout, Place, bits_of
 from aecompiler.backends.amd.distribute.shared_memory import Buffer
 from aecompiler.bindings import arith, ir, load
@@ -43,9 +44,6 @@ COPY = "amd.copy"
 """The attribute of an access to one of two copies of a tile: 0, of this turn of the loop around, or 1, of
 the next."""
 
-
-Weights = tuple[int, ...]
-"""What each bit of a number adds to a place, in bytes."""
 
 Weigh = Callable[[Weights, Weights], ir.Value]
 """The sum of what the number of a lane and that of its wave add."""
@@ -220,18 +218,3 @@ class DirectTile:
 
 def _mark(op: ir.Operation, *, is_next: bool) -> None:
     op.attributes[COPY] = ir.IntegerAttr.get(ir.IntegerType.get_signless(64), int(is_next))
-
-
-def weighted(value: ir.Value, weights: Weights) -> ir.Value:
-    """The sum of the weights of the bits that a number of i32 has."""
-    total = fr.integer(0)
-    known = [(number, weight) for number, weight in enumerate(weights) if weight]
-    while known:
-        first, weight = known[0]
-        run = 1
-        while run < len(known) and known[run] == (first + run, weight << run):
-            run += 1
-        known = known[run:]
-        bits = arith.andi(arith.shrui(value, fr.integer(first)), fr.integer((1 << run) - 1))
-        total = arith.addi(total, arith.muli(bits, fr.integer(weight)))
-    return total

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, RUN, Lines, choose_lines, fits
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout, bits_of, blocked, dealt, uniform
 from aecompiler.backends.amd.distribute.offsets import Sum, Sums, unit_places
+from aecompiler.backends.amd.distribute.operand_layouts import layout_of_part, moved_source, repeated_source
 from aecompiler.backends.amd.distribute.products import (
     Form,
     Product,
@@ -451,36 +452,6 @@ def factor_dim(value: ir.Value) -> int | None:
         if op.name == "vector.transpose" and (found := factor_dim(op.results[0])) is not None:
             return list(op.attributes["permutation"])[found]
     return None
-
-
-def layout_of_part(layout: Layout, vector: ir.Value, dims: tuple[int, ...]) -> Layout:
-    """The layout of a vector whose dimensions are these of a tile, -1 for one of size 1."""
-    for dim in reversed(range(layout.rank)):
-        if dim not in dims:
-            layout = layout.without(dim)
-            dims = tuple(each - (each > dim) for each in dims)
-    kept = [dim for dim in dims if dim >= 0]
-    layout = layout.permuted(kept)
-    return layout.reshaped(tuple(vector.type.shape))
-
-
-def moved_source(op: ir.Operation, layout: Layout) -> Layout:
-    """The layout of the operand of a transpose or another shape, given that of its result."""
-    if op.name == "vector.transpose":
-        order = list(op.attributes["permutation"])
-        return layout.permuted([order.index(dim) for dim in range(len(order))])
-    return layout.reshaped(tuple(op.operands[0].type.shape))
-
-
-def repeated_source(op: ir.Operation, layout: Layout) -> Layout:
-    """The layout of the operand of a `vector.broadcast`, given that of its result."""
-    old, new = op.operands[0].type.shape, op.results[0].type.shape
-    for _ in range(len(new) - len(old)):
-        layout = layout.without(0)
-    for dim, size in enumerate(old):
-        if size == 1 and layout.shape[dim] != 1:
-            layout = layout.narrowed(dim)
-    return layout
 
 
 def is_all_true(mask: ir.Value) -> bool:

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.access import Access, Pointer
 from aecompiler.backends.amd.distribute.comparisons import compare_positions
-from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, Copies, DirectTile, Weights, weighted
+from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, Copies, DirectTile
 from aecompiler.backends.amd.distribute.fragments import Fragment
+from aecompiler.backends.amd.distribute.lane_numbers import Weights, moved_bits, weighted
 from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
 from aecompiler.backends.amd.distribute.matrices import multiply
 from aecompiler.backends.amd.distribute.offsets import Number, Sums
-from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile, moved_source, repeated_source
+from aecompiler.backends.amd.distribute.operand_layouts import moved_source, repeated_source
+from aecompiler.backends.amd.distribute.places import Choice, Places, is_tile
 from aecompiler.backends.amd.distribute.reaches import REACH, Reaches
 from aecompiler.backends.amd.distribute.reductions import reduce_tile, scan_tile
 from aecompiler.backends.amd.distribute.shared_memory import Exchange, SharedMemory, Staged
@@ -122,7 +124,7 @@ class Writer:
         key = (lanes, waves)
         if key not in self._positions:
             with self._entry:
-                parts = [_moved_bits(self.lane, lanes), _moved_bits(self.wave, waves)]
+                parts = [moved_bits(self.lane, lanes), moved_bits(self.wave, waves)]
                 found = [each for each in parts if each is not None]
                 self._positions[key] = functools.reduce(arith.ori, found) if found else fr.integer(0)
         return self._positions[key]
@@ -325,8 +327,8 @@ class Writer:
             else:
                 sources.append([self.scalar(each)] * count)
         if not sources:  # as of ub.poison
-            return Fragment(layout, tuple(_cloned(op, [], type_) for _ in range(count)))
-        parts = [_cloned(op, list(each), type_) for each in zip(*sources, strict=True)]
+            return Fragment(layout, tuple(rw.clone_as(op, [], type_) for _ in range(count)))
+        parts = [rw.clone_as(op, list(each), type_) for each in zip(*sources, strict=True)]
         return Fragment(layout, tuple(parts))
 
     def _constant(self, op: ir.Operation, layout: Layout, type_: ir.Type, count: int) -> Fragment:
@@ -473,25 +475,6 @@ def _arena_type(size: int) -> ir.Type:
     return ir.Type.parse(f"memref<{size}xi8, {WORKGROUP}>")
 
 
-def _moved_bits(value: ir.Value, places: Sequence[tuple[int, int]]) -> ir.Value | None:
-    """The number whose bit `b` is bit `n` of a value, for each (n, b); None where there are none."""
-    parts: list[ir.Value] = []
-    left = sorted(places)
-    while left:
-        first, to = left[0]
-        run = 1
-        while run < len(left) and left[run] == (first + run, to + run):
-            run += 1
-        left = left[run:]
-        bits = arith.andi(value, fr.integer(((1 << run) - 1) << first))
-        if first > to:
-            bits = arith.shrui(bits, fr.integer(first - to))
-        elif to > first:
-            bits = arith.shli(bits, fr.integer(to - first))
-        parts.append(bits)
-    return functools.reduce(arith.ori, parts) if parts else None
-
-
 def _renumbered(fragment: Fragment, layout: Layout) -> Fragment:
     """The same elements in the registers of another layout."""
     source = fragment.layout
@@ -500,11 +483,6 @@ def _renumbered(fragment: Fragment, layout: Layout) -> Fragment:
         for register in range(layout.count)
     ]
     return fr.fragment_of(layout, elements)
-
-
-def _cloned(op: ir.Operation, operands: Sequence[ir.Value], type_: ir.Type) -> ir.Value:
-    """An elementwise operation on parts."""
-    return rw.clone_as(op, operands, type_)
 
 
 def _to_all_lanes(rocdl: object, value: ir.Value) -> ir.Value:
