@@ -233,7 +233,9 @@ class Places:
         head = self.held[value]
         if head not in self._lines:
             read = next(
-                each for each in self.held if self.held[each] == head and rw.definer(each) is not None
+                each
+                for each in self.held
+                if self.held[each] == head and (op := rw.definer(each)) and op.name == "vector.gather"
             )
             self._lines[head] = choose_lines(
                 shape_of(head),
