@@ -92,6 +92,16 @@ def test_loops_have_one_barrier_and_no_access_that_conflicts(features, tile, dty
     assert launch.counts.hot_loop.write_conflict_cycles == 0
 
 
+def test_barriers_for_other_bytes_leave_the_next_tiles_on_their_way():
+    kernel = compiled(attention(1, 1, 64, 64, **CAUSAL), "gfx950", block_q=16, block_kv=64, waves=4)
+    check(kernel, operands(kernel, 1, 5, 200))
+    (name,) = kernel.artifact.manifest["kernels"]
+    loop = main_loop(kernel.artifact.code(name, "aligned").assembly)
+    assert sum(line == "s_barrier" for line in loop) > 1
+    (wait,) = (number for number, line in enumerate(loop) if "vmcnt" in line)
+    assert wait < min(number for number, line in enumerate(loop) if line.endswith(" lds"))
+
+
 @pytest.mark.parametrize(
     ("dqk", "dv", "dtype", "tile", "waves"),
     [

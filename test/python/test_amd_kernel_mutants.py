@@ -118,6 +118,14 @@ def test_missing_barriers_and_raised_waits_of_loads_into_local_memory_are_caught
 
 
 @pytest.mark.slow
+def test_missing_barriers_and_raised_waits_of_waves_that_share_rows_are_caught(monkeypatch):
+    options = {"block_q": 16, "block_kv": 128, "waves": 8}
+    kernel = compiled(attention(1, 1, 64, 64, **CAUSAL), "gfx950", **options)
+    calls = [operands(kernel, 1, 16, 300), with_infinity(operands(kernel, 1, 9, 300))]
+    check_waits_and_barriers(kernel, calls, monkeypatch)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bf16", "f32"])
 def test_missing_barriers_and_raised_waits_of_other_types_are_caught(dtype, monkeypatch):
     kernel = compiled(attention(1, 1, dtype=dtype, **CAUSAL), "gfx942", **TILES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from dataclasses import dataclass
 
 from aecompiler.backends.amd.distribute.direct import COPY
@@ -17,11 +18,14 @@ _BY_ADDRESS = {"llvm.load": 0, "rocdl.ds.read.tr16.b64": 0, _DIRECT: 1}
 """Operations whose operand of that number is an address, computed of that of an array."""
 _ADDRESSES = ("llvm.inttoptr", "arith.addi", "arith.index_cast", "arith.trunci")
 _NO_LOADS_ON_THEIR_WAY = 0x0F70
-"""The counters of `s_waitcnt`, in the form that all chips of CDNA have: vmcnt 0, others as they are."""
+_LOCAL_IS_DONE = 0xC07F
+"""The counters of `s_waitcnt`, in the form that all chips of CDNA have: vmcnt 0, or lgkmcnt 0, others as they
+are."""
 
 _NEXT = 1
 """The copy of the next turn."""
 _WORKGROUP = "workgroup"
+_WAVE = "wavefront"
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,14 @@ _Open = frozenset[_Access]
 """What has been done since the last barrier, on some way to a place."""
 
 
+class _Kind(enum.IntEnum):
+    """What a barrier does about loads into local memory: there are none, it leaves or awaits them."""
+
+    NONE = 0
+    LEAVES = 1
+    WAITS = 2
+
+
 @register_pass
 class PlaceBarriers(Pass):
     """Put a barrier between accesses to local memory whose order matters.
@@ -77,7 +89,8 @@ class PlaceBarriers(Pass):
     straight into local memory (`rocdl.raw.ptr.buffer.load.lds`) is written at some time later: the barrier
     between the load and what needs it is behind a wait for loads (`rocdl.s.waitcnt`). Of a view of two copies
     of a tile, accesses say by `amd.copy` which they mean: 0, that of this turn of the loop around, or 1, that
-    of the next; barriers of the turn don't wait for what is on its way to the latter.
+    of the next; barriers of the turn don't wait for what is on its way to the latter. They are
+    `rocdl.s.barrier` between fences of a wave then, as LLVM waits for all loads at those of a workgroup.
 
     ```mlir
     vector.store %x, %view[%i] : memref<256xf16, #gpu.address_space<workgroup>>, vector<4xf16>
@@ -123,8 +136,8 @@ class _Barriers:
 
     def __init__(self, block: ir.Block) -> None:
         self.steps = _steps(block)
-        self.before: dict[ir.Operation, bool] = {}
-        """Operations that a barrier is placed before, and whether it waits for loads, too."""
+        self.before: dict[ir.Operation, _Kind] = {}
+        """Operations that a barrier is placed before, and what it does about loads."""
         self.ends: set[ir.Operation] = set()
         """Operations before which loads are waited for, without a barrier."""
 
@@ -138,15 +151,15 @@ class _Barriers:
         for op in list(self.before):
             found = self.before
             without = {each for each in found if each != op}
-            self._settle(dict.fromkeys(without, False))
+            self._settle(dict.fromkeys(without, _Kind.NONE))
             if set(self.before) != without:
                 self.before = found
-        self._settle(dict.fromkeys(self.before, False))
+        self._settle(dict.fromkeys(self.before, _Kind.NONE))
 
-    def _settle(self, before: dict[ir.Operation, bool]) -> None:
+    def _settle(self, before: dict[ir.Operation, _Kind]) -> None:
         """Begin with some barriers, and add others until there is nothing new."""
         self.before = before
-        known: dict[ir.Operation, bool] | None = None
+        known: dict[ir.Operation, _Kind] | None = None
         while known != self.before:
             known = dict(self.before)
             self.ends.clear()
@@ -154,14 +167,21 @@ class _Barriers:
 
     def place(self) -> None:
         """Write the barriers."""
-        gpu, rocdl = load("dialects.gpu"), load("dialects.rocdl")
+        gpu, llvm, rocdl = load("dialects.gpu"), load("dialects.llvm"), load("dialects.rocdl")
         spaces = ir.ArrayAttr.get([ir.Attribute.parse(f"#gpu.address_space<{_WORKGROUP}>")])
         for op in self.ends:
             with ir.InsertionPoint(op), op.location:
                 rocdl.s_waitcnt(_NO_LOADS_ON_THEIR_WAY)
-        for op, waits in self.before.items():
+        for op, kind in self.before.items():
             with ir.InsertionPoint(op), op.location:
-                if waits:
+                if kind == _Kind.LEAVES:
+                    # Fences of workgroups, as gpu.barrier becomes, wait for all loads into local memory.
+                    llvm.fence(llvm.AtomicOrdering.release, syncscope=_WAVE)
+                    rocdl.s_waitcnt(_LOCAL_IS_DONE)
+                    rocdl.s_barrier()
+                    llvm.fence(llvm.AtomicOrdering.acquire, syncscope=_WAVE)
+                    continue
+                if kind == _Kind.WAITS:
                     rocdl.s_waitcnt(_NO_LOADS_ON_THEIR_WAY)
                 gpu.barrier(address_spaces=spaces)
 
@@ -187,8 +207,9 @@ class _Barriers:
         if op in self.before or any(access.meets(other) for other in done):
             loads = _on_their_way(done)
             waits = any(each.copy != _NEXT or access.meets(each) for each in loads)
-            self.before[op] = waits or self.before.get(op, False)
-            return frozenset((access,)) | (frozenset() if self.before[op] else loads)
+            kind = _Kind.WAITS if waits else _Kind.LEAVES if loads else _Kind.NONE
+            self.before[op] = max(kind, self.before.get(op, _Kind.NONE))
+            return frozenset((access,)) | (frozenset() if self.before[op] == _Kind.WAITS else loads)
         return done | {access}
 
     def _loop(self, step: _Step, done: _Open) -> _Open:

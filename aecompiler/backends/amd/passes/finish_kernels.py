@@ -14,10 +14,12 @@ _LIBRARY = "__oc"
 """How names of the functions of AMD's device libraries begin."""
 
 _LOAD_TO_LDS = "rocdl.raw.ptr.buffer.load.lds"
-_LDS_READS = ("llvm.load", "rocdl.ds.read.tr16.b64")
+_LDS_ACCESSES = {"llvm.load": 0, "llvm.store": 1, "rocdl.ds.read.tr16.b64": 0}
+"""Accesses to LDS but for loads into it, and which of their operands is the address."""
+
 _DOMAIN = '#llvm.alias_scope_domain<id = "amd.lds">'
 _LOADS_SCOPE = f'[#llvm.alias_scope<id = "amd.lds.loads", domain = {_DOMAIN}>]'
-_READS_SCOPE = f'[#llvm.alias_scope<id = "amd.lds.reads", domain = {_DOMAIN}>]'
+_OTHERS_SCOPE = f'[#llvm.alias_scope<id = "amd.lds.others", domain = {_DOMAIN}>]'
 
 _DIALECTS = ("llvm.", "rocdl.")
 _CAST = "builtin.unrealized_conversion_cast"
@@ -83,7 +85,7 @@ class FinishKernels(Pass):
                 self._describe(child, has_library=has_library)
 
     def _separate(self, op: ir.Operation) -> None:
-        """Say that reads of LDS are not of what loads put there meanwhile: barriers are between these."""
+        """Say that accesses to LDS are not of what loads put there meanwhile: barriers are between these."""
         loads = rw.walk_list(op, _LOAD_TO_LDS)
         if not loads:
             return
@@ -91,9 +93,10 @@ class FinishKernels(Pass):
         for each in loads:
             each.attributes["alias_scopes"] = scopes
         for each in rw.walk_list(op):
-            if each.name in _LDS_READS and f"<{_LDS_SPACE}>" in str(each.operands[0].type):
+            address = _LDS_ACCESSES.get(each.name)
+            if address is not None and f"<{_LDS_SPACE}>" in str(each.operands[address].type):
                 each.attributes["noalias_scopes"] = scopes
-                each.attributes["alias_scopes"] = ir.Attribute.parse(_READS_SCOPE)
+                each.attributes["alias_scopes"] = ir.Attribute.parse(_OTHERS_SCOPE)
 
     def _align(self, array: ir.Operation) -> None:
         if "addr_space" in array.attributes and array.attributes["addr_space"].value == _LDS_SPACE:

@@ -30,11 +30,12 @@ gpu.module @kernels {
     llvm.return
   }
 
-  // Reads of LDS are said to be none of what loads put there meanwhile: or else each would wait for the loads.
+  // Accesses to LDS are said to be none of what loads put there meanwhile: or else each would wait for the loads.
   // CHECK:         llvm.func @direct(
   // CHECK:           rocdl.raw.ptr.buffer.load.lds {{.*}} {alias_scopes = [#alias_scope]}
   // CHECK:           llvm.load %{{.*}} {alias_scopes = [#alias_scope1], noalias_scopes = [#alias_scope]} : !llvm.ptr<3>
   // CHECK:           rocdl.ds.read.tr16.b64 %{{.*}} {alias_scopes = [#alias_scope1], noalias_scopes = [#alias_scope]}
+  // CHECK:           llvm.store %{{.*}} {alias_scopes = [#alias_scope1], noalias_scopes = [#alias_scope]}
   // CHECK:           llvm.load %{{[^ ]+}} : !llvm.ptr<1> -> f32
   llvm.func @direct(%b: !llvm.ptr<8>, %l: !llvm.ptr<3>, %g: !llvm.ptr<1>) attributes {gpu.kernel, rocdl.kernel} {
     %z = llvm.mlir.constant(0 : i32) : i32
@@ -42,6 +43,7 @@ gpu.module @kernels {
     rocdl.raw.ptr.buffer.load.lds %b, %l, %w, %z, %z, %z, 0
     %x = llvm.load %l : !llvm.ptr<3> -> vector<8xf16>
     %y = rocdl.ds.read.tr16.b64 %l : <3> -> vector<4xf16>
+    llvm.store %y, %l : vector<4xf16>, !llvm.ptr<3>
     %a = llvm.load %g : !llvm.ptr<1> -> f32
     llvm.return
   }

@@ -47,17 +47,20 @@ gpu.module @kernels {
 !memory = memref<256xi8, #gpu.address_space<workgroup>>
 !view = memref<32xf16, #gpu.address_space<workgroup>>
 
-// A barrier in between, for other bytes, leaves the next turn's loads on their way; behind the loop either copy
-// may be anything, and who writes there waits.
+// A barrier in between, for other bytes, leaves the next turn's loads on their way: it is no gpu.barrier, whose
+// fences wait for all. Behind the loop either copy may be anything, and who writes there waits.
 // CHECK-LABEL: gpu.func @others
 // CHECK:         scf.for
 // CHECK:           rocdl.s.waitcnt
 // CHECK-NEXT:      gpu.barrier
 // CHECK-NEXT:      rocdl.raw.ptr.buffer.load.lds
 // CHECK:           vector.store
-// CHECK-NOT:       rocdl.s.waitcnt
-// CHECK:           gpu.barrier
+// CHECK-NEXT:      llvm.fence syncscope("wavefront") release
+// CHECK-NEXT:      rocdl.s.waitcnt 49279
+// CHECK-NEXT:      rocdl.s.barrier
+// CHECK-NEXT:      llvm.fence syncscope("wavefront") acquire
 // CHECK-NEXT:      vector.load
+// CHECK-NOT:       rocdl.s.waitcnt
 // CHECK:           llvm.load
 // CHECK:         }
 // CHECK:         rocdl.s.waitcnt
