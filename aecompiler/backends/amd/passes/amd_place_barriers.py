@@ -145,10 +145,12 @@ class _Barriers:
         """Find where barriers are needed, and which of them wait for loads.
 
         The first turn of a loop may need one that the barriers of later turns make needless, so that each is
-        left out again if nothing needs it then.
+        left out again if nothing needs it then. Those before loads for the next turn are the last: a barrier
+        behind such loads, in their place, would wait for them, too.
         """
-        self._settle({})
-        for op in list(self.before):
+        firsts = _first_loads(self.steps)
+        self._settle(dict.fromkeys(firsts, _Kind.NONE))
+        for op in [*(each for each in self.before if each not in firsts), *firsts]:
             found = self.before
             without = {each for each in found if each != op}
             self._settle(dict.fromkeys(without, _Kind.NONE))
@@ -239,6 +241,13 @@ def _steps(block: ir.Block) -> tuple[_Step, ...]:
         elif (access := _access(op)) is not None or op.name in ("gpu.barrier", "gpu.return"):
             found.append(_Step(op, access))
     return tuple(found)
+
+
+def _first_loads(steps: tuple[_Step, ...]) -> list[ir.Operation]:
+    """The first load for the next turn in each loop that has one."""
+    own = [step.op for step in steps if step.access and step.access.is_direct and step.access.copy == _NEXT]
+    inner = [op for step in steps for region in step.regions for op in _first_loads(region)]
+    return own[:1] + inner
 
 
 def _on_their_way(done: _Open) -> _Open:

@@ -99,3 +99,44 @@ gpu.module @kernels {
     gpu.return
   }
 }
+
+// -----
+
+!memory = memref<256xi8, #gpu.address_space<workgroup>>
+
+// Where another barrier of the turn lies between reads and the loads that overwrite what was read, the one that
+// waits for this turn's tiles still is before the loads for the next one, which it would else wait for, too.
+// CHECK-LABEL: gpu.func @barrier_of_turn
+// CHECK:         scf.for
+// CHECK:           rocdl.s.waitcnt 3952
+// CHECK-NEXT:      gpu.barrier memfence
+// CHECK-NEXT:      rocdl.raw.ptr.buffer.load.lds
+// CHECK-NOT:       rocdl.s.waitcnt
+// CHECK:           llvm.load
+// CHECK-NEXT:      gpu.barrier
+// CHECK-NEXT:      scf.yield
+gpu.module @kernels {
+  gpu.func @barrier_of_turn(%n: index, %b: !llvm.ptr<8>, %o: i32) workgroup(%lds: !memory) kernel {
+    %c0 = arith.constant 0 : index
+    %c1 = arith.constant 1 : index
+    %z = arith.constant 0 : i32
+    %w = arith.constant 16 : i32
+    %apart = arith.constant 128 : i32
+    %at = memref.extract_aligned_pointer_as_index %lds : !memory -> index
+    %i = arith.index_cast %at : index to i32
+    %p = llvm.inttoptr %i : i32 to !llvm.ptr<3>
+    rocdl.raw.ptr.buffer.load.lds %b, %p, %w, %o, %z, %z, 0 {amd.copy = 0 : i64}
+    %r = scf.for %t = %c0 to %n step %c1 iter_args(%turn = %z) -> (i32) {
+      %next = arith.subi %apart, %turn : i32
+      %j = arith.addi %i, %next : i32
+      %q = llvm.inttoptr %j : i32 to !llvm.ptr<3>
+      rocdl.raw.ptr.buffer.load.lds %b, %q, %w, %o, %z, %z, 0 {amd.copy = 1 : i64}
+      %k = arith.addi %i, %turn : i32
+      %u = llvm.inttoptr %k : i32 to !llvm.ptr<3>
+      %x = llvm.load %u {amd.copy = 0 : i64} : !llvm.ptr<3> -> vector<8xf16>
+      gpu.barrier
+      scf.yield %next : i32
+    }
+    gpu.return
+  }
+}
