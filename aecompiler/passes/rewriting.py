@@ -135,6 +135,17 @@ def constant_of(shaped: ir.RankedTensorType, value: int | float) -> ir.Value:
     return arith.constant(shaped, ir.DenseElementsAttr.get_splat(shaped, scalar))
 
 
+def constant_of_all(value: ir.Value) -> ir.Attribute | None:
+    """The constant that a value, or each element of a vector, is; None for any other value."""
+    op = definer(value)
+    if op is None or op.name != "arith.constant":
+        return None
+    attribute = op.attributes["value"]
+    if not isinstance(value.type, ir.VectorType):
+        return attribute
+    return attribute.get_splat_value() if attribute.is_splat else None
+
+
 def constant_value(value: ir.Value) -> int | None:
     """The integer that `value` always is, or None."""
     if isinstance(value.owner, ir.Block) or value.owner.operation.name != "arith.constant":

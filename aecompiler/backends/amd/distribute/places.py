@@ -467,10 +467,9 @@ def is_all_true(mask: ir.Value) -> bool:
 
 def is_zero(value: ir.Value) -> bool:
     """Whether all elements of a tile are known to be 0."""
-    op = rw.definer(value)
-    if op is None or op.name != "arith.constant" or not op.attributes["value"].is_splat:
+    splat = rw.constant_of_all(value)
+    if splat is None:
         return False
-    splat = op.attributes["value"].get_splat_value()
     return splat.value == 0 if not isinstance(splat, ir.BoolAttr) else not splat.value
 
 

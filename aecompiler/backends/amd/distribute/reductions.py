@@ -258,14 +258,9 @@ def from_lane(writer: Writer, value: ir.Value, bits: int) -> ir.Value:
 
 def _is_identity(start: ir.Value, combine: Combine) -> bool:
     """Whether a reduction starts from what changes nothing."""
-    op = rw.definer(start)
-    if op is None or op.name != "arith.constant":
+    attribute = rw.constant_of_all(start)
+    if attribute is None:
         return False
-    attribute = op.attributes["value"]
-    if isinstance(start.type, ir.VectorType):
-        if not attribute.is_splat:
-            return False
-        attribute = attribute.get_splat_value()
     element = start.type.element_type if isinstance(start.type, ir.VectorType) else start.type
     identity = identity_of(f"arith.{combine.__name__}", element)
     return identity is not None and attribute.value == identity

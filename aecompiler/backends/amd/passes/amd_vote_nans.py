@@ -89,11 +89,5 @@ def _is_zero(value: ir.Value) -> bool:
     op = rw.definer(value)
     if op is not None and op.name == "vector.broadcast":
         return _is_zero(op.operands[0])
-    if op is None or op.name != "arith.constant":
-        return False
-    attribute = op.attributes["value"]
-    if isinstance(value.type, ir.VectorType):
-        if not attribute.is_splat:
-            return False
-        attribute = attribute.get_splat_value()
+    attribute = rw.constant_of_all(value)
     return isinstance(attribute, ir.FloatAttr) and attribute.value == 0
