@@ -117,19 +117,23 @@ def supervise(work: Callable[[Reporter], int], timeout: float, *, quiet: bool = 
         sys.stderr.flush()
         read_end, write_end = os.pipe()
         alive_read, alive_write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(read_end)
-            os.close(alive_write)
-            _child(work, write_end, alive_read, timeout, quiet)
+        pid: int | None = None
         try:
+            # A signal just after the fork would end this process without the child that it does not know yet.
+            with _held_signals() as mask:
+                pid = os.fork()
+                if pid == 0:
+                    os.close(read_end)
+                    os.close(alive_write)
+                    _child(work, write_end, alive_read, mask, timeout, quiet)
             os.close(write_end)
             os.close(alive_read)
             outcome = _wait(pid, read_end, timeout)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
             raise
         finally:
             os.close(read_end)
@@ -161,6 +165,18 @@ def _ending_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _held_signals() -> Iterator[set[int]]:
+    """Keep the signals that end a process waiting, and give the mask of signals of before."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        # Handlers of signals that came before run inside this call, and may raise.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
+        yield mask
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _wait(pid: int, read_end: int, timeout: float) -> Outcome:
@@ -196,7 +212,12 @@ def _wait(pid: int, read_end: int, timeout: float) -> Outcome:
 
 
 def _child(
-    work: Callable[[Reporter], int], write_end: int, alive_read: int, timeout: float, quiet: bool
+    work: Callable[[Reporter], int],
+    write_end: int,
+    alive_read: int,
+    mask: set[int],
+    timeout: float,
+    quiet: bool,
 ) -> None:
     """Run `work` and leave the process; never returns to the caller's stack."""
     status = INTERNAL
@@ -204,6 +225,7 @@ def _child(
         for number in _ENDING_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _end_with_parent(alive_read, timeout)
         _set_limits()
         if quiet:
@@ -239,6 +261,9 @@ def _end_with_parent(alive_read: int, timeout: float) -> None:
         signal.signal(signal.SIGIO, signal.SIG_DFL)
         fcntl.fcntl(alive_read, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(alive_read, fcntl.F_SETFL, fcntl.fcntl(alive_read, fcntl.F_GETFL) | os.O_ASYNC)
+    # The kernel tells of no end that came before it was asked. Nothing is written: readable means ended.
+    if select.select([alive_read], [], [], 0)[0]:
+        os._exit(INTERNAL)
 
 
 def _set_limits() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -371,7 +372,9 @@ def test_failing_write_of_json_is_named(run: Run) -> None:
 def test_interrupt_ends_quietly(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     command = [sys.executable, "-m", "aecompiler.tools.bench", "--list", "--bench-dir", str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    # As in a shell's foreground: its jobs in the background ignore SIGINT.
+    obey = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=obey)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     deadline = time.monotonic() + 30
     while not children.read_text() and time.monotonic() < deadline:
