@@ -278,13 +278,6 @@ def test_tiles_that_are_no_powers_of_two(rows, tile, number, normalizer):
     attend((q, k, v), mask=mask, normalize=normalize, tile=tile)
 
 
-@pytest.mark.parametrize(("d", "dv"), [(16, 16), (16, 24), (24, 80)])
-def test_features_of_v_that_are_padded_further(d, dv):
-    """Also where other sizes of the tile equal the number of features."""
-    tile = "block-q=16 block-kv=16 least-value-features=64"
-    attend(data(19, 21, d, dv, "bf16"), mask=aec.masks.causal, dtype="bf16", rounded="bf16", tile=tile)
-
-
 def test_no_sequences_launch_nothing():
     q, k, v = data()
     attend((q[:0], k[:0], v[:0]))

@@ -102,14 +102,14 @@ def _carried(kernel: KernelBuilder, value: ir.Value) -> Lanes:
         tile = kernel.tile(value)
         if tile.merged > 1:
             raise UnsupportedTile("a tile that is handed on whose dimensions are one in registers")
-        return tile.whole(kernel.register_sizes(tile.shape))
+        return tile.whole(tt.register_sizes(tile.shape))
     lanes = kernel.lanes(value)
     return Lanes(ln.wide(lanes)) if lanes.range is not None else lanes
 
 
 def _carried_type(kernel: KernelBuilder, type_: ir.Type) -> ir.Type:
     if isinstance(type_, ir.RankedTensorType):
-        return tt.typed(kernel.register_sizes(type_.shape), type_.element_type)
+        return tt.typed(tt.register_sizes(type_.shape), type_.element_type)
     return tt.integer(64) if isinstance(type_, ir.IndexType) else type_
 
 

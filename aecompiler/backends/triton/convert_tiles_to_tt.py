@@ -40,8 +40,8 @@ class ConvertTilesToTT(Pass):
     Rows of several heads, whose dimensions `tensor.collapse_shape` makes one, are one dimension in registers.
     With descriptors they are a box of both, reshaped.
 
-    Sizes in registers are rounded up to powers of two, those of v's features to `least-value-features`; what
-    is beyond the tile is neither read nor written.
+    Sizes in registers are rounded up to powers of two, 16 at least; what is beyond the tile is neither read
+    nor written.
     Positions have 32 bits where their ranges allow it: sizes are at most 2^30. Of two factors of a product,
     the wider one is rounded to the type of the other, which may happen to weights only; `precision` says how
     products of f32 are computed. A product with the attribute `attn.exact` widens the narrower factor, and is
@@ -66,7 +66,6 @@ class ConvertTilesToTT(Pass):
 
     precision: str = option("tf32x3", "how products of f32 are computed: ieee, tf32x3 or tf32")
     library: str = option("libdevice", "the device's library of math functions: libdevice or ocml")
-    least_value_features: int = option(16, "what the features of v are padded to at least, in 16 bits")
     descriptors: bool = option(False, "copy tiles through descriptors of tensors where that can be done")
     section: int = option(
         8, "of how many heads tiles are started before those of the next, where some take longer than others"
@@ -89,9 +88,6 @@ class ConvertTilesToTT(Pass):
         ):
             if value not in known:
                 raise ValueError(f"expects {name} to be one of {', '.join(known)}, got '{value}'")
-        least = self.least_value_features
-        if not 16 <= least <= 256 or least & (least - 1):
-            raise ValueError(f"expects least-value-features to be a power of two of 16 to 256, got {least}")
         if not 1 <= self.section <= 1 << 16:
             raise ValueError(f"expects section to be 1 to {1 << 16}, got {self.section}")
 
@@ -103,7 +99,6 @@ class ConvertTilesToTT(Pass):
             library=self.library,
             section=self.section,
             pairs=self.pairs,
-            least_value_features=self.least_value_features,
             descriptors=self.descriptors,
             chunk_stages=self.chunk_stages,
             chunk_shared_bytes=self.chunk_shared_bytes,

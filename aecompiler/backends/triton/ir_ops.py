@@ -443,3 +443,8 @@ def ret() -> None:
 def register_size(size: int) -> int:
     """What a size is rounded up to in registers: a power of two, at least 16 as products of matrices need."""
     return 1 << max(4, (size - 1).bit_length())
+
+
+def register_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """What sizes are rounded up to in registers."""
+    return tuple(map(register_size, sizes))

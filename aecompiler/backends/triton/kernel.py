@@ -50,7 +50,6 @@ class KernelOptions:
     library: str
     section: int
     pairs: bool
-    least_value_features: int
     descriptors: bool
     chunk_stages: int
     chunk_shared_bytes: int
@@ -76,7 +75,6 @@ class KernelBuilder:
         """Constants and scalars from outside that are computed again, operands first."""
         body = loop.regions[0].blocks[0]
         rank = len(body.arguments) - len(loop.results)
-        self.least = _least_sizes(loop, options.least_value_features)
         self.positions = list(body.arguments)[:rank]
         self.outs = list(body.arguments)[rank:]
         operands = list(loop.operands)
@@ -313,14 +311,6 @@ class KernelBuilder:
     def _int(self, op: str, a: Lanes, b: Lanes) -> Lanes:
         return ln.compute(op, a, b, ())
 
-    def register_sizes(self, sizes: Sequence[int]) -> tuple[int, ...]:
-        """What sizes are rounded up to in registers."""
-        return tuple(max(tt.register_size(size), self.least.get(size, 0)) for size in sizes)
-
-    def in_registers(self, tile: Tile) -> tuple[int, ...]:
-        """The shape of a tile in registers."""
-        return self.register_sizes(tile.in_registers)
-
     # ---- values ----------------------------------------------------------------------------------
 
     def entry(self, value: ir.Value) -> Entry:
@@ -348,7 +338,7 @@ class KernelBuilder:
                 raise UnsupportedTile("a tensor in memory that is not cut into tiles")
             offsets = (ln.constant(0),) * rank
             region = Region(
-                found, offsets, tuple(range(rank)), shape, self.register_sizes(shape), (None,) * rank
+                found, offsets, tuple(range(rank)), shape, tt.register_sizes(shape), (None,) * rank
             )
             return Tile(region.load(), None, shape, clean=True)
         if not isinstance(found, Tile):
@@ -427,23 +417,6 @@ def _own_memory(init: ir.Value, loop: ir.Operation) -> ir.Value:
         return init
     with ir.InsertionPoint(op), op.location:
         return op.clone().results[0]
-
-
-def _least_sizes(loop: ir.Operation, features: int) -> dict[int, int]:
-    """To what sizes are rounded up beyond what is needed: those of the features of v, in 16 bits.
-
-    They are the columns of products with f32 that are added to what is there: scores begin with 0.
-    """
-    found = {}
-    for op in rw.walk_list(loop, "linalg.generic"):
-        *factors, into = op.operands
-        elements = [str(tt.element_of(factor)) for factor in factors]
-        is_made = not isinstance(into.owner, ir.Block)
-        begins = is_made and into.owner.operation.name in ("linalg.fill", "arith.constant")
-        is_product = len(op.results) == 1 and len(op.attributes["iterator_types"]) == 3
-        if is_product and not begins and "f32" in elements and {"f16", "bf16"} & set(elements):
-            found[into.type.shape[-1]] = features
-    return found
 
 
 def _block_of(value: ir.Value) -> ir.Block:

@@ -61,7 +61,6 @@ def tt(
     keep_loops: Annotated[bool, "loops over tiles of keys stay loops where they turn once"] = False,
     precision: Annotated[str, "how products of f32 are computed: ieee, tf32x3 or tf32"] = "tf32x3",
     library: Annotated[str, "the device's library of math functions: libdevice or ocml"] = "libdevice",
-    least_value_features: Annotated[int, "what v's features are padded to at least, in 16 bits"] = 16,
     section: Annotated[int, "of how many heads uneven tiles are started before those of the next"] = 8,
     pairs: Annotated[bool, "uneven tiles of a head come in the order first, last, second, ..."] = False,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
@@ -97,9 +96,8 @@ def tt(
             "canonicalize",
             "cse",
             f"convert-tiles-to-tt{{precision={precision} library={library} section={section} "
-            f"pairs={render(pairs)} least-value-features={least_value_features} "
-            f"descriptors={render(descriptors)} chunk-stages={chunk_stages} "
-            f"chunk-shared-bytes={chunk_shared_bytes}}}",
+            f"pairs={render(pairs)} descriptors={render(descriptors)} "
+            f"chunk-stages={chunk_stages} chunk-shared-bytes={chunk_shared_bytes}}}",
             "tt-narrow-bits",
             "tt-move-addends",
             *(["tt-fold-exponents"] if fold_exponents else []),

@@ -60,7 +60,7 @@ class Structured:
             sizes[loop] = 1
         if self.merged:
             sizes[self.merged[0]] = math.prod(self.sizes[loop] for loop in self.merged)
-        return self.kernel.register_sizes(sizes)
+        return tt.register_sizes(sizes)
 
     def build(self) -> list[Tile]:
         """The results."""

@@ -77,7 +77,7 @@ def _put(kernel: KernelBuilder, small: Tile, tile: Tile, part: Part) -> Tile:
         raise UnsupportedTile("tiles put together whose dimensions are one in registers")
     if small.has_limits or tile.has_limits or any(step != 1 for step in part.steps):
         raise UnsupportedTile("a tile that is put into others with steps, or whose size is not known")
-    padded, own = (kernel.register_sizes(each.shape) for each in (tile, small))
+    padded, own = (tt.register_sizes(each.shape) for each in (tile, small))
     return put(small, tile, part, padded, own)
 
 
@@ -114,7 +114,7 @@ def _extract_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
         limits.append(None if whole in (None, size) else _as_lanes(kernel, size))
     merged = _merged_in_users(kernel, op.results[0])
     sizes_there = merge(shape, merged)
-    padded = kernel.register_sizes(sizes_there)
+    padded = tt.register_sizes(sizes_there)
     region = Region(source, tuple(offsets), tuple(kept), tuple(shape), padded, tuple(limits), merged)
     value = kernel.descriptors.load(op, region) if kernel.options.descriptors else None
     clean = value is None or padded == sizes_there
@@ -151,7 +151,7 @@ def _part_of_tile(kernel: KernelBuilder, op: ir.Operation, source: Tile) -> Tile
         if full != source.shape or not all(map(part.is_beginning, range(len(full)))):
             raise UnsupportedTile("a part of a tile whose dimensions are one in registers")
         return dataclasses.replace(source, limits=tuple(limits))
-    taken = take(source, part, kernel.register_sizes(full))
+    taken = take(source, part, tt.register_sizes(full))
     is_clean = source.clean and full == source.shape
     return dataclasses.replace(taken, limits=tuple(limits), clean=is_clean)
 
@@ -169,7 +169,7 @@ def _insert_slice(kernel: KernelBuilder, op: ir.Operation) -> None:
     small, into = kernel.tile(op.operands[0]), kernel.entry(op.operands[1])
     if isinstance(into, Window):
         offsets, _, kept = _slice_of(kernel, op)
-        padded = kernel.in_registers(small)
+        padded = tt.register_sizes(small.in_registers)
         into.region(offsets, kept, small, padded).store(small.whole(padded).value)
         kernel.entries[op.results[0]] = into
         return
@@ -189,7 +189,7 @@ def _put_row(kernel: KernelBuilder, op: ir.Operation, small: Tile, tile: Tile) -
     )
     if not is_whole or small.has_limits or tile.has_limits or max(small.merged, tile.merged) > 1:
         raise UnsupportedTile("a part of a tile that is put at places that are computed, and is no row")
-    return put_at(small, tile, kept, places, kernel.register_sizes(tile.shape))
+    return put_at(small, tile, kept, places, tt.register_sizes(tile.shape))
 
 
 def _select(kernel: KernelBuilder, op: ir.Operation) -> None:
@@ -201,7 +201,7 @@ def _select(kernel: KernelBuilder, op: ir.Operation) -> None:
     condition, *tiles = kernel.lanes(op.operands[0]), *map(kernel.tile, list(op.operands)[1:])
     if any(tile.has_limits or tile.merged > 1 for tile in tiles):
         raise UnsupportedTile("a choice of tiles whose size is not known or whose dimensions are one there")
-    padded = kernel.register_sizes(tiles[0].shape)
+    padded = tt.register_sizes(tiles[0].shape)
     yes, no = (tile.whole(padded) for tile in tiles)
     value = ln.choose(condition, yes, no, padded)
     kernel.entries[op.results[0]] = Tile(value.value, None, tiles[0].shape)
@@ -257,7 +257,7 @@ def _filled(kernel: KernelBuilder, source: Tile, pad: Lanes, with_zeros: bool) -
     """A tile with a number beyond its limits."""
     if not source.has_limits or (with_zeros and (source.clean or source.filled)):
         return dataclasses.replace(source, limits=())
-    padded = kernel.in_registers(source)
+    padded = tt.register_sizes(source.in_registers)
     lanes = source.whole(padded)
     positions = tile_positions(source.shape, source.merged, padded)
     for position, limit in zip(positions, source.limits, strict=True):
@@ -308,7 +308,7 @@ def _with_ones(kernel: KernelBuilder, tile: Tile, shape: tuple[int, ...], places
     if tile.value is None:
         return Tile(None, tile.everywhere, shape)
     loops = tuple(range(len(shape)))
-    lanes = ln.spread(tile.lanes(places), loops, kernel.register_sizes(shape))
+    lanes = ln.spread(tile.lanes(places), loops, tt.register_sizes(shape))
     return Tile(lanes.value, None, shape)
 
 
@@ -346,7 +346,7 @@ def _insert(kernel: KernelBuilder, op: ir.Operation) -> None:
     tile = kernel.tile(op.operands[0])
     offsets, _, kept = _slice_of(kernel, op)
     limits = tile.limits or (None,) * len(tile.shape)
-    padded = kernel.in_registers(tile)
+    padded = tt.register_sizes(tile.in_registers)
     region = Region(target, tuple(offsets), tuple(kept), tile.shape, padded, limits, tile.merged)
     value = tile.whole(padded).value
     if not (kernel.options.descriptors and kernel.descriptors.store(op, region, value)):

@@ -2,13 +2,11 @@
 // RUN: not aec-opt %s --split-input-file --convert-tiles-to-tt 2>&1 | FileCheck %s --check-prefix=STRICT
 // RUN: not aec-opt %s --convert-tiles-to-tt=precision=half 2>&1 | FileCheck %s --check-prefix=PRECISION
 // RUN: not aec-opt %s --convert-tiles-to-tt=library=libm 2>&1 | FileCheck %s --check-prefix=LIBRARY
-// RUN: not aec-opt %s --convert-tiles-to-tt=least-value-features=24 2>&1 | FileCheck %s --check-prefix=FEATURES
 // RUN: not aec-opt %s --convert-tiles-to-tt=section=0 2>&1 | FileCheck %s --check-prefix=SECTION
 
 // STRICT: error: 'builtin.module' op needs a context that allows unregistered dialects
 // PRECISION: pass 'convert-tiles-to-tt': expects precision to be one of tf32, tf32x3, ieee, got 'half'
 // LIBRARY: pass 'convert-tiles-to-tt': expects library to be one of libdevice, ocml, got 'libm'
-// FEATURES: pass 'convert-tiles-to-tt': expects least-value-features to be a power of two of 16 to 256, got 24
 // SECTION: pass 'convert-tiles-to-tt': expects section to be 1 to 65536, got 0
 
 // A grid starts at 0, and visits all numbers.
