@@ -409,27 +409,26 @@ class Writer:
         lower, upper, step, *inits = op.operands
         induction, *carried = body.arguments
         bounds = [self.scalar(each) for each in (lower, upper, step)]
-        tiles = [self.tiles[each].copies for each in carried if each in self.places.held]
-        copies = list({id(each): each for each in tiles}.values())
-        count = len(copies)
-        loop = scf.ForOp(*bounds, [*[fr.integer(0)] * count, *self._flat_as(inits, carried)])
+        copies = next((self.tiles[each].copies for each in carried if each in self.places.held), None)
+        first = [fr.integer(0)] if copies else []
+        loop = scf.ForOp(*bounds, [*first, *self._flat_as(inits, carried)])
         self._loops.append(op)
         self.numbers[induction] = loop.induction_variable
         given = list(loop.inner_iter_args)
-        for each, turn in zip(copies, given, strict=False):
-            each.turn = turn
+        if copies:
+            copies.turn = given[0]
         with ir.InsertionPoint(loop.body):
-            self._bind(carried, given[count:])
+            self._bind(carried, given[len(first) :])
             ends = self.block(body)
-            turns = [each.next for each in copies]
+            turns = [copies.next] if copies else []
             scf.YieldOp([*turns, *self._flat_as(ends, carried)])
         self._loops.pop()
-        for each in copies:
-            self.memory.use(each.buffer)
+        if copies:
+            self.memory.use(copies.buffer)
         for name in op.attributes:
             if name.startswith(("attn.", "amd.")):
                 loop.operation.attributes[name] = op.attributes[name]
-        self._bind(op.results, list(loop.results)[count:])
+        self._bind(op.results, list(loop.results)[len(first) :])
 
     def _if(self, op: ir.Operation) -> None:
         results = list(op.results)
