@@ -370,6 +370,29 @@ def test_loads_into_local_memory_need_vmcnt_and_a_barrier():
         result_of(TO_LOCAL.format(wait=wait, barrier="", other="0x100"), 128, lds_bytes=512)
 
 
+ENDS_EARLY = """v_and_b32_e32 v3, 63, v0
+v_lshlrev_b32_e32 v3, 2, v3
+v_readfirstlane_b32 s8, v0
+s_cmp_eq_u32 s8, 0
+s_cbranch_scc1 .LBB0_1
+s_mov_b32 m0, 0
+global_load_lds_dword v3, s[2:3]
+s_endpgm
+.LBB0_1:
+{barrier}
+ds_read_b32 v1, v3
+s_waitcnt lgkmcnt(0)
+v_add_u32_e32 v1, 1, v1"""
+
+
+def test_waves_end_when_their_loads_into_local_memory_are_over():
+    """s_endpgm waits for them, so that LDS may go to another workgroup; others see them behind a barrier."""
+    whole = result_of(ENDS_EARLY.format(barrier="s_barrier"), 128, lds_bytes=256)
+    assert np.array_equal(whole, np.repeat([1, 0], 64))
+    with pytest.raises(LocalMemoryRace, match="with no barrier between its wait and this access"):
+        result_of(ENDS_EARLY.format(barrier="").replace("LBB0_1:", "LBB0_1:\ns_nop 0"), 128, lds_bytes=256)
+
+
 @pytest.mark.parametrize(
     ("stride", "chip", "cycles"),
     [

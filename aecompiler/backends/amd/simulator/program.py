@@ -100,7 +100,7 @@ def build(instruction: Instruction, body: Body, target: AmdTarget, cell: int) ->
     """The closure that executes an instruction, or None where the chip or the simulator doesn't know it."""
     name = instruction.opcode
     if name == "s_endpgm":
-        return lambda wave: AT_END
+        return build_end(instruction)
     if name == "s_barrier":
         return lambda wave: AT_BARRIER
     if name == "s_waitcnt":
@@ -123,6 +123,17 @@ def build(instruction: Instruction, body: Body, target: AmdTarget, cell: int) ->
         if step is not None:
             return step
     return None
+
+
+def build_end(instruction: Instruction) -> Run:
+    """s_endpgm, which waits for all that is under way: loads into local memory may be."""
+    wait = build_wait(instruction, {"vmcnt": 0, "lgkmcnt": 0})
+
+    def run(wave: Wave) -> int:
+        wait(wave)
+        return AT_END
+
+    return run
 
 
 def build_wait(instruction: Instruction, counts: dict[str, int]) -> Run:

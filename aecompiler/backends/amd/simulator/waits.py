@@ -9,6 +9,9 @@ States" and "Data dependency resolution"). Flat accesses count in both and compl
 The largest value of a counter's field (63, 15) means no wait. No more operations are under way than that: an
 instruction beyond it is issued when the oldest is complete, which LLVM relies on
 (https://github.com/ROCm/rocm-systems/issues/11202).
+
+A wave may end while operations are under way, also loads into local memory, which another workgroup may get
+next: s_endpgm waits for all of them before it ends the wave (CDNA4 ISA reference, "SOPP Instructions").
 """
 
 from __future__ import annotations
