@@ -16,6 +16,8 @@ from aecompiler.signature import arguments_of, find_function, inlined, parse, re
 from aecompiler.size_analysis import analyze
 
 FORMS = ("sequence", "step")
+OF_CHUNKS = ("chunk", "chunk_value_block", "chunk_stages", "shared_heads")
+"""The options, of some targets, that say how recurrences are computed in chunks."""
 
 
 def compile(
@@ -37,7 +39,7 @@ def compile(
     `form` "step" compiles the one-step form of a program with a recurrence (`attn-derive-step`), for
     decoding: a call computes one position of each request and updates their states in a pool, which is the
     argument of the initial state, or a new one, `state`. A new last argument, `slots`, says where; -1 is no
-    request.
+    request. Options of chunks are no options of this form.
 
     With `simulate` the kernel runs in a simulator of the target, in this process and on arrays of the host:
     for results without the chip ("amd:gfx942"), not for time.
@@ -52,6 +54,10 @@ def compile(
     if simulate:
         backend = simulated(backend)
     schedule = backend.schedule(options)
+    for name in OF_CHUNKS if form == "step" else ():
+        if given := options.get(name):
+            rule = f"expects {name} to be 0 with form='step', which computes one position at a time"
+            raise ValueError(f"{rule}, got {given}")
     module, names = _load(program)
     with module.context:
         op = find_function(module, function)

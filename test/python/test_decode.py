@@ -266,6 +266,16 @@ def test_programs_without_a_recurrence_have_no_steps():
         aec.compile(load("gla").build(), form="steps")
 
 
+@pytest.mark.parametrize(
+    ("target", "options"),
+    [("cpu", {"chunk": 64}), ("amd:gfx942", {"chunk": 1}), ("nvidia:sm_90", {"chunk_stages": 2})],
+)
+def test_options_of_chunks_are_refused_for_a_step(target, options):
+    (name,) = options
+    with pytest.raises(ValueError, match=f"expects {name} to be 0 with form='step', which computes one pos"):
+        aec.compile(load("retnet").build(), target=target, form="step", **options)
+
+
 def test_work_around_the_recurrence_is_done_for_each_step():
     x = aec.tensor("B", 2, "T", 8)
 
