@@ -3,11 +3,13 @@
 import dataclasses
 from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import pytest
-from test_amd_simulator import LANE, kernel, result_of
+from amd_assembly import LANE, kernel, result_of
 
 from aecompiler.backends.amd.simulator import Program, Runaway, SimulationError, UnknownInstruction, simulate
+from aecompiler.backends.amd.target import NAMED_TARGETS
 
 NAN, ONE, TWO, THREE = "0x7fc00000", "1.0", "2.0", "0x40400000"
 
@@ -203,3 +205,145 @@ def test_other_modes_of_floats_are_refused():
         with pytest.raises(SimulationError, match=rf"expects \.amdhsa_{name} [03], .*, got {value}"):
             Program.load(program.body, program.metadata, "k", "gfx942")
         del program.metadata.directives[name]
+
+
+@pytest.mark.parametrize(
+    ("control", "source"),
+    [
+        ("quad_perm:[1,0,3,2]", LANE ^ 1),
+        ("row_ror:3", LANE // 16 * 16 + (LANE - 3) % 16),
+        ("row_mirror", LANE // 16 * 16 + 15 - LANE % 16),
+        ("row_half_mirror", LANE // 8 * 8 + 7 - LANE % 8),
+        ("row_newbcast:5", LANE // 16 * 16 + 5),
+        ("row_shl:1", np.where(LANE % 16 < 15, LANE + 1, -1)),
+        ("row_shr:4", np.where(LANE % 16 >= 4, LANE - 4, -1)),
+    ],
+)
+def test_dpp_reads_other_lanes(control, source):
+    code = f"v_mov_b32_e32 v1, 99\nv_mov_b32_dpp v1, v0 {control} row_mask:0xf bank_mask:0xf"
+    assert np.array_equal(result_of(code), np.where(source >= 0, source, 99))
+    assert np.array_equal(result_of(code + " bound_ctrl:1"), np.where(source >= 0, source, 0))
+
+
+def test_swizzle_and_permutes():
+    swap = "ds_swizzle_b32 v1, v0 offset:swizzle(SWAP,16)\ns_waitcnt lgkmcnt(0)"
+    assert np.array_equal(result_of(swap), LANE ^ 16)
+    back = "v_xor_b32_e32 v2, 0x14, v10\nds_bpermute_b32 v1, v2, v0\ns_waitcnt lgkmcnt(0)"
+    assert np.array_equal(result_of(back), LANE ^ 5)
+
+
+def test_swaps_of_rows_exchange_halves():
+    code = "v_mov_b32_e32 v1, v0\nv_add_u32_e32 v2, 0x64, v0\nv_permlane32_swap_b32_e32 v1, v2"
+    assert np.array_equal(result_of(code, chip="gfx950"), np.where(LANE < 32, LANE, LANE - 32 + 100))
+
+
+MATRIX_CASES = [
+    (target.chip, matrix) for target in NAMED_TARGETS.values() for matrix in target.matrix_instructions
+]
+
+
+@pytest.mark.parametrize(
+    ("chip", "matrix"), MATRIX_CASES, ids=[f"{chip}-{m.name}" for chip, m in MATRIX_CASES]
+)
+def test_matrix_instructions_multiply(chip, matrix):
+    random = np.random.default_rng(0)
+    m, n, k = matrix.m, matrix.n, matrix.k
+    kinds = {
+        "f16": np.float16,
+        "bf16": ml_dtypes.bfloat16,
+        "f32": np.float32,
+        "xf32": np.float32,
+        "f64": np.float64,
+    }
+    kind, wide = kinds[matrix.dtype], np.float64 if matrix.dtype == "f64" else np.float32
+    a, b, c = random.standard_normal((m, k)), random.standard_normal((k, n)), random.standard_normal((m, n))
+    a, b, c = a.astype(kind), b.astype(kind), c.astype(wide)
+    each = m * k // 64
+    left, right = np.zeros((64, each), kind), np.zeros((64, each), kind)
+    rows, results = np.zeros((64, m * n // 64), int), m * n // 64
+    for lane in range(64):
+        left[lane] = a[lane % m, lane // m * each :][:each]
+        right[lane] = b[lane // n * each :, lane % n][:each]
+        for r in range(results):
+            if matrix.dtype == "f64":
+                rows[lane, r] = lane // 16 + 4 * r
+            elif m == 16:
+                rows[lane, r] = 4 * (lane // 16) + r
+            else:
+                rows[lane, r] = 8 * (r // 4) + 4 * (lane // 32) + r % 4
+    columns = np.arange(64)[:, None] % n
+    total = np.ascontiguousarray(c[rows, columns])
+    words, out = left.nbytes // 256, total.nbytes // 256
+    code = []
+    for register, array, count, first in (
+        (4, "s[2:3]", words, 16),
+        (5, "s[4:5]", words, 32),
+        (6, "s[6:7]", out, 64),
+    ):
+        code.append(f"v_mul_u32_u24_e32 v{register}, {4 * count}, v0")
+        code += [f"global_load_dword v{first + r}, v{register}, {array} offset:{4 * r}" for r in range(count)]
+    span = lambda first, count: f"v[{first}:{first + count - 1}]" if count > 1 else f"v{first}"  # noqa: E731
+    code += [
+        "s_waitcnt vmcnt(0)",
+        f"{matrix.name} {span(64, out)}, {span(16, words)}, {span(32, words)}, {span(64, out)}",
+    ]
+    code += [f"global_store_dword v6, v{64 + r}, s[6:7] offset:{4 * r}" for r in range(out)]
+    simulate(kernel("\n".join(code), 3, chip=chip), [left, right, total], 1, 64)
+    expected = (a.astype(np.float64) @ b.astype(np.float64) + c)[rows, columns]
+    tolerance = {"f64": 1e-14, "xf32": 1e-2}.get(matrix.dtype, 1e-5)
+    assert np.abs(total - expected).max() < tolerance
+
+
+DIVIDE = """v_lshlrev_b32_e32 v20, 3, v0
+global_load_dwordx2 v[2:3], v20, s[2:3]
+global_load_dwordx2 v[4:5], v20, s[4:5]
+s_waitcnt vmcnt(0)
+v_div_scale_f64 v[6:7], s[10:11], v[4:5], v[4:5], v[2:3]
+v_rcp_f64_e32 v[8:9], v[6:7]
+v_fma_f64 v[10:11], -v[6:7], v[8:9], 1.0
+v_fma_f64 v[8:9], v[8:9], v[10:11], v[8:9]
+v_div_scale_f64 v[12:13], vcc, v[2:3], v[4:5], v[2:3]
+v_mul_f64 v[14:15], v[12:13], v[8:9]
+v_fma_f64 v[6:7], -v[6:7], v[14:15], v[12:13]
+v_div_fmas_f64 v[6:7], v[6:7], v[8:9], v[14:15]
+v_div_fixup_f64 v[2:3], v[6:7], v[4:5], v[2:3]
+global_store_dwordx2 v20, v[2:3], s[6:7]"""
+
+
+def test_divisions_in_f64_are_right_at_the_ends_of_the_range():
+    numbers = [0.0, -0.0, 1, -3.5, 1e-310, 5e-324, 2.3e-308, 7e300, -1e-300, 1.7e308, np.inf, -np.inf, np.nan]
+    x, y = (np.ravel(each) for each in np.meshgrid(numbers, numbers))
+    count = -(-x.size // 64) * 64
+    x, y = (np.concatenate([each, np.ones(count - x.size)]) for each in (x, y))
+    program = kernel(DIVIDE, pointers=3)
+    for first in range(0, count, 64):
+        part, out = slice(first, first + 64), np.zeros(64)
+        simulate(program, [np.copy(x[part]), np.copy(y[part]), out], 1, 64)
+        with np.errstate(all="ignore"):
+            want = x[part] / y[part]
+        np.testing.assert_allclose(out, want, rtol=3e-16, atol=5e-324)
+        assert np.array_equal(np.signbit(out), np.signbit(want) & ~np.isnan(want))
+
+
+def test_leading_bits_of_the_sign_are_counted():
+    shifted = result_of("v_lshlrev_b32_e32 v1, v0, v0\nv_ffbh_i32_e32 v1, v1")
+    numbers = (np.arange(64) << np.arange(64) % 32) & 0xFFFFFFFF
+    numbers = np.where(numbers >> 31, ~numbers & 0xFFFFFFFF, numbers)
+    assert [int(each) for each in shifted] == [32 - int(n).bit_length() if n else 0xFFFFFFFF for n in numbers]
+
+
+def test_constants_of_mixed_sums_are_of_the_type_of_the_operand():
+    code = "v_cvt_f32_u32_e32 v2, v0\nv_fma_mix_f32 v1, -v2, 1.0, {c} op_sel_hi:[0,{half},0]"
+    halves = result_of(code.format(c="2.0", half=1)).view(np.float32)
+    singles = result_of(code.format(c="neg(2.0)", half=0)).view(np.float32)
+    assert np.array_equal(halves, 2.0 - LANE)
+    assert np.array_equal(singles, -2.0 - LANE)
+
+
+def test_both_words_of_the_constant_0_are_0():
+    code = (
+        "v_cvt_f32_u32_e32 v2, v0\nv_mov_b32_e32 v3, v2\nv_pk_add_f32 v[4:5], v[2:3], 0\nv_mov_b32_e32 v1, v5"
+    )
+    assert np.array_equal(result_of(code).view(np.float32), LANE)
+    with pytest.raises(UnknownInstruction, match=r"upper word of the constant '1\.0'"):
+        result_of(code.replace("v[2:3], 0", "v[2:3], 1.0"))
