@@ -14,6 +14,7 @@ from aecompiler.backends.triton import (  # noqa: F401  (registers)
     tt_keep_loops,
     tt_move_addends,
     tt_narrow_bits,
+    tt_scale_weights,
 )
 from aecompiler.backends.triton.chunk_kernels import USUAL_SHARED_BYTES
 from aecompiler.backends.triton.tt_approximate_tanh import Tanh
@@ -65,6 +66,9 @@ def tt(
     pairs: Annotated[bool, "uneven tiles of a head come in the order first, last, second, ..."] = False,
     descriptors: Annotated[bool, "copy tiles through descriptors of tensors where that can be done"] = False,
     fold_exponents: Annotated[bool, "compute exponentials to base 2, with factors folded in"] = True,
+    scale_weights: Annotated[
+        bool, "multiply weights so that f16 has no denormal ones, for products that take these for 0"
+    ] = False,
     approximate_reciprocals: Annotated[bool, "compute 1 / d by NVIDIA's instruction where it can"] = True,
     tanh: Annotated[Tanh, "the library's, or NVIDIA's instruction with errors of 2^-11"] = Tanh.LIBRARY,
     guard_transposes: Annotated[
@@ -101,6 +105,7 @@ def tt(
             "tt-narrow-bits",
             "tt-move-addends",
             *(["tt-fold-exponents"] if fold_exponents else []),
+            *(["tt-scale-weights"] if scale_weights else []),
             *(["tt-approximate-reciprocals"] if approximate_reciprocals else []),
             *_TANH[tanh],
             *(["tt-guard-transposes"] if guard_transposes else []),
