@@ -139,6 +139,8 @@ def pipeline_for(schedule: AmdSchedule, target: AmdTarget) -> str:
     if chosen.split == "keys":
         parts.append(f"split-programs={PARTS_OF_UNIT * target.compute_units}")
     parts += ["precision=ieee", "library=ocml", "approximate-reciprocals=false"]
+    if target.matrix_flushes_denormals:
+        parts.append("scale-weights=true")
     if block := chosen.value_block:
         parts += [f"value-block={block}", f"step-value-block={block}", f"chunk-value-block={block}"]
     if chunk := chosen.chunk or min(USUAL_CHUNK, chosen.block_kv):
