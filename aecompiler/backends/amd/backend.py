@@ -148,11 +148,10 @@ def compile_text(
 ) -> KernelCode:
     """The code of a form of a kernel in Triton's dialect by a road; `facts` are those of the manifest."""
     waves, options = facts["waves"], facts["options"]
+    if road == "triton":
+        return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
     with make_context(allow_unregistered_dialects=True):
         module = ir.Module.parse(text)
-        if road == "triton":
-            mlir_road.check_products(module, target, waves)
-            return triton_road.compile_kernel(text, name, target, waves=waves, options=options).code
         return mlir_road.compile_kernels(module, target, facts, is_near=form == ALIGNED)[name]
 
 

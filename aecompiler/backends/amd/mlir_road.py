@@ -43,7 +43,7 @@ def compile_kernels(
     `is_near`.
     """
     waves = facts["waves"]
-    check_products(module, target, waves)
+    _check_products(module, target, waves)
     _promise_sizes(module, facts)
     run_pipeline(module, lanes_pipeline(target, facts, is_near=is_near))
     predicted = {name: _predicted(each) for name, each in _kernels(module)}
@@ -80,7 +80,7 @@ def text_of(module: ir.Module, target: AmdTarget, facts: Mapping[str, Any], form
     `form` is "vector", "gpu", "rocdl" or "llvm".
     """
     waves = facts["waves"]
-    check_products(module, target, waves)
+    _check_products(module, target, waves)
     pipeline = TO_VECTORS if form == "vector" else lanes_pipeline(target, facts, is_near=True)
     _promise_sizes(module, facts)
     run_pipeline(module, pipeline)
@@ -119,10 +119,10 @@ def _waves_per_simd(facts: Mapping[str, Any]) -> int:
     return facts["options"].get("waves_per_eu", 0)
 
 
-def check_products(module: ir.Module, target: AmdTarget, waves: int) -> None:
+def _check_products(module: ir.Module, target: AmdTarget, waves: int) -> None:
     """Refuse kernels (`tt.func`) with a product that registers don't hold.
 
-    Kernels are written register by register, by either road: one that is far too large takes hours.
+    Kernels are written register by register: one that is far too large takes hours.
     """
     for function in rw.walk_list(module.operation, "tt.func"):
         for product in rw.walk_list(function, "tt.dot"):

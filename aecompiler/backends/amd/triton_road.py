@@ -32,6 +32,8 @@ def machine_of(target: AmdTarget) -> Machine:
         lanes=target.wave_size,
         module="triton.backends.amd.compiler",
         assembly="amdgcn",
+        registers=target.registers_per_wave,
+        block_registers=target.simds * target.registers * target.wave_size,
         options={"arch": target.chip},
     )
 

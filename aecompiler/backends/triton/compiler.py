@@ -101,6 +101,8 @@ def machine_of(target: NvidiaTarget) -> Machine:
         lanes=target.warp_size,
         module="triton.backends.nvidia.compiler",
         assembly="ptx",
+        registers=2 * (target.registers_per_thread + 1),  # half of them spilled, which still works
+        block_registers=2 * target.registers,
         options={"arch": f"sm{target.arch}"},
     )
 

@@ -24,6 +24,7 @@ from aecompiler.backends.isolated_calls import WRITTEN
 from aecompiler.backends.triton import complaints
 from aecompiler.backends.triton.complaints import Source
 from aecompiler.backends.triton.spellings import Version, respell
+from aecompiler.backends.triton.tile_limits import too_large
 from aecompiler.diagnostics import Diagnostic, compile_error, stderr_to
 from aecompiler.errors import BackendError, CompileError, ResourceError
 
@@ -36,7 +37,8 @@ class Machine:
     """What Triton is to make code for.
 
     `target`: the name of our target; `backend`, `arch`, `lanes`: Triton's `GPUTarget`; `module`: where its
-    backend is; `assembly`: the stage that makes the last text; `options`: those that are always given.
+    backend is; `assembly`: the stage that makes the last text; `registers`: how many the result of one
+    product may have of a thread, and `block_registers` of a block; `options`: those that are always given.
     """
 
     target: str
@@ -45,6 +47,8 @@ class Machine:
     lanes: int
     module: str
     assembly: str
+    registers: int
+    block_registers: int
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -77,6 +81,7 @@ class Compilation:
         from triton.backends.compiler import GPUTarget, Language
         from triton.compiler.compiler import make_backend
 
+        self.check_tiles(options["num_warps"])
         machine = self.machine
         backend = make_backend(GPUTarget(machine.backend, machine.arch, machine.lanes))
         context = ir.context()
@@ -150,9 +155,19 @@ class Compilation:
     def check_most(self, what: str, needed: int, most: int) -> None:
         """Refuse a kernel that needs more of something than a block may have."""
         if needed > most:
-            message = f"expects at most {most} {what} in a block, got {needed}"
-            error = refuse(self.name, self.machine.target, "resources", Diagnostic("error", message))
-            raise ResourceError(str(error), error.diagnostics)
+            self._lack(f"expects at most {most} {what} in a block, got {needed}")
+
+    def check_tiles(self, num_warps: int) -> None:
+        """Refuse tiles that are too large, before Triton sees them; text with layouts is not looked at."""
+        if self.stage == "ttir":
+            machine, threads = self.machine, num_warps * self.machine.lanes
+            most = min(machine.registers, machine.block_registers // threads)
+            if message := too_large(self.source.text, threads, most):
+                self._lack(message)
+
+    def _lack(self, message: str) -> NoReturn:
+        error = refuse(self.name, self.machine.target, "resources", Diagnostic("error", message))
+        raise ResourceError(str(error), error.diagnostics)
 
     def refuse(self, doing: str, complaint: Diagnostic, cause: BaseException | None = None) -> NoReturn:
         """Raise the error of this kernel."""
