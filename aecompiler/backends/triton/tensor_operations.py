@@ -270,6 +270,8 @@ def _collapse_shape(kernel: KernelBuilder, op: ir.Operation) -> None:
     """Dimensions that are one in registers as one."""
     tile, shape = kernel.tile(op.operands[0]), tuple(op.results[0].type.shape)
     if tile.value is not None and merge(tile.shape, tile.merged) != shape:
+        if [each for each in tile.shape if each != 1] == [each for each in shape if each != 1]:
+            raise UnsupportedTile("a dimension of size 1 left out of a tile that is in registers")
         raise UnsupportedTile("dimensions as one that are not the first ones of a part of a tensor in memory")
     if tile.has_limits:
         raise UnsupportedTile("dimensions as one whose size is not known")

@@ -307,6 +307,29 @@ func.func @f(%x: tensor<16x2x8xf32>) -> tensor<16x16xf32> {
 
 // -----
 
+// A dimension of size 1 has 16 elements in registers.
+func.func @f(%x: tensor<16xf32>) -> tensor<16xf64> {
+  %empty = tensor.empty() : tensor<16xf64>
+  %o = scf.forall (%t) in (1) shared_outs(%out = %empty) -> (tensor<16xf64>) {
+    %row = tensor.extract_slice %x[0] [16] [1] : tensor<16xf32> to tensor<16xf32>
+    %a = tensor.expand_shape %row [[0, 1]] output_shape [16, 1] : tensor<16xf32> into tensor<16x1xf32>
+    %e = tensor.empty() : tensor<16x1xf64>
+    %w = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>], iterator_types = ["parallel", "parallel"]} ins(%a : tensor<16x1xf32>) outs(%e : tensor<16x1xf64>) {
+    ^bb0(%in: f32, %old: f64):
+      %y = arith.extf %in : f32 to f64
+      linalg.yield %y : f64
+    } -> tensor<16x1xf64>
+    // expected-error @+1 {{'tensor.collapse_shape' op unsupported in a kernel: a dimension of size 1 left out of a tile that is in registers}}
+    %r = tensor.collapse_shape %w [[0, 1]] : tensor<16x1xf64> into tensor<16xf64>
+    scf.forall.in_parallel {
+      tensor.parallel_insert_slice %r into %out[0] [16] [1] : tensor<16xf64> into tensor<16xf64>
+    }
+  }
+  return %o : tensor<16xf64>
+}
+
+// -----
+
 // Another dimension than the first one as two.
 func.func @f(%x: tensor<16x16xf32>) -> tensor<16x2x8xf32> {
   %empty = tensor.empty() : tensor<16x2x8xf32>
