@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aecompiler.backends.amd.banks import BANK_BYTES, conflict_cycles
 from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.fragments import Fragment
-from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
+from aecompiler.backends.amd.distribute.layouts import Layout
+from aecompiler.backends.amd.distribute.rows import WIDEST_BITS, Rows, choose_rows
 from aecompiler.bindings import arith, ir, load, vector
 
 _ALIGNMENT = 16
@@ -17,13 +16,17 @@ _ALIGNMENT = 16
 
 @dataclass
 class Buffer:
-    """A piece of local memory, from the time that it is written first to when it is read last."""
+    """A piece of local memory, from the time that it is written first to when it is read last.
+
+    `is_near`: it would rather be where places are small numbers, which offsets of accesses can hold.
+    """
 
     memory: ir.Value
     shift: ir.Operation
     size: int
     born: int
     died: int
+    is_near: bool
 
 
 class SharedMemory:
@@ -34,7 +37,7 @@ class SharedMemory:
         self.time = 0
         self._buffers: list[Buffer] = []
 
-    def allocate(self, count: int, element: ir.Type, bits: int) -> Buffer:
+    def allocate(self, count: int, element: ir.Type, bits: int, *, is_near: bool = False) -> Buffer:
         """Memory for `count` elements."""
         memref = load("dialects.memref")
         space = self.arena.type.memory_space
@@ -42,7 +45,7 @@ class SharedMemory:
         type_ = ir.MemRefType.get([count], element, memory_space=space)
         view = memref.view(type_, self.arena, shift.result, [])
         self.time += 1
-        buffer = Buffer(view, shift.operation, count * bits // 8, self.time, self.time)
+        buffer = Buffer(view, shift.operation, count * bits // 8, self.time, self.time, is_near)
         self._buffers.append(buffer)
         return buffer
 
@@ -52,39 +55,47 @@ class SharedMemory:
         buffer.died = self.time
 
     def place(self) -> int:
-        """Choose where all buffers are; the bytes that they take together."""
-        placed: list[tuple[int, Buffer]] = []
-        total = 0
-        for buffer in sorted(self._buffers, key=lambda each: (-each.size, each.born)):
-            others = sorted(
-                (at, other.size)
-                for at, other in placed
-                if other.born <= buffer.died and buffer.born <= other.died
-            )
-            at = 0
-            for start, size in others:
-                if at + buffer.size <= start:
-                    break
-                at = max(at, -(-(start + size) // _ALIGNMENT) * _ALIGNMENT)
-            placed.append((at, buffer))
+        """Choose where all buffers are; the bytes that they take together.
+
+        Those that would rather be near come first where that takes no more bytes.
+        """
+        by_size = sorted(self._buffers, key=lambda each: (-each.size, each.born))
+        near_first = sorted(by_size, key=lambda each: not each.is_near)
+        found = min(_places(near_first), _places(by_size), key=_end)
+        for at, buffer in found:
             buffer.shift.attributes["value"] = ir.IntegerAttr.get(ir.IndexType.get(), at)
-            total = max(total, at + buffer.size)
-        return total
+        return _end(found)
+
+
+def _places(buffers: Sequence[Buffer]) -> list[tuple[int, Buffer]]:
+    """Where buffers are if each is put, in this order, at the first place that is free while it is used."""
+    placed: list[tuple[int, Buffer]] = []
+    for buffer in buffers:
+        others = sorted(
+            (at, other.size)
+            for at, other in placed
+            if other.born <= buffer.died and buffer.born <= other.died
+        )
+        at = 0
+        for start, size in others:
+            if at + buffer.size <= start:
+                break
+            at = max(at, -(-(start + size) // _ALIGNMENT) * _ALIGNMENT)
+        placed.append((at, buffer))
+    return placed
+
+
+def _end(placed: Sequence[tuple[int, Buffer]]) -> int:
+    return max((at + buffer.size for at, buffer in placed), default=0)
 
 
 @dataclass
 class Staged:
-    """A tile in local memory, in rows along the dimension `inner` that begin `stride` elements apart."""
+    """A tile in local memory; `element` is the type in registers."""
 
     buffer: Buffer
-    inner: int
-    stride: int
+    rows: Rows
     element: ir.Type
-    """The type in registers."""
-
-    def widest(self, bits: int) -> int:
-        """How many elements can be read and written together."""
-        return math.gcd(self.stride, 128 // bits)
 
 
 class Exchange:
@@ -101,28 +112,29 @@ class Exchange:
         element = fr.element_type(first.type)
         stored, bits = _stored(element)
         inner = reader.registers[0][0] if reader.registers else reader.rank - 1
-        width, rows = layout.shape[inner], math.prod(layout.shape) // layout.shape[inner]
-        stride = width if rows == 1 else self._stride(inner, layout, reader, bits)
-        buffer = self.memory.allocate(rows * stride, stored, bits)
-        staged = Staged(buffer, inner, stride, element)
-        order = layout.runs_along(inner, staged.widest(bits))
-        base = self._base(staged, layout)
+        rows = choose_rows(layout, reader, inner, bits, self.banks)
+        order = layout.runs_along(inner, rows.widest(bits))
+        # Accesses of 8 bytes go in pairs, whose offsets have 8 bits; those of 16 have offsets of 16 bits.
+        is_near = len(order[0]) * bits < WIDEST_BITS
+        staged = Staged(self.memory.allocate(rows.size, stored, bits, is_near=is_near), rows, element)
+        base = self._base(rows, layout)
         for start in order:
             elements = [fragment.element(register) for register in start]
             if stored != element:
                 elements = [arith.extui(stored, each) for each in elements]
-            self._store(staged, fr.build(elements), base, self._shift(staged, layout, start[0]), bits)
-        self.memory.use(buffer)
+            self._store(staged, fr.build(elements), base, rows.shift(layout, start[0]), bits)
+        self.memory.use(staged.buffer)
         return staged
 
     def read(self, staged: Staged, layout: Layout) -> Fragment:
         """The fragment of a staged tile."""
         stored, bits = _stored(staged.element)
-        order = layout.runs_along(staged.inner, staged.widest(bits))
-        base = self._base(staged, layout)
+        rows = staged.rows
+        order = layout.runs_along(rows.inner, rows.widest(bits))
+        base = self._base(rows, layout)
         elements: dict[int, ir.Value] = {}
         for start in order:
-            loaded = self._load(staged, base, self._shift(staged, layout, start[0]), len(start), stored, bits)
+            loaded = self._load(staged, base, rows.shift(layout, start[0]), len(start), stored, bits)
             for place, register in enumerate(start):
                 element = loaded if len(start) == 1 else fr.extract(loaded, place)
                 if stored != staged.element:
@@ -141,60 +153,18 @@ class Exchange:
         self.memory.use(staged.buffer)
         return fr.fragment_of(layout, elements)
 
-    def _stride(self, inner: int, writer: Layout, reader: Layout, bits: int) -> int:
-        """How far apart rows are: lanes that read together meet in few banks, and then those that write.
-
-        Runs of the reader that follow each other are put between rows, up to those of all banks.
-        """
-        width, run = reader.shape[inner], min(reader.contiguous(inner), 128 // bits)
-        run = max(run, BANK_BYTES * 8 // bits)
-
-        def conflicts(stride: int) -> tuple[int, int, int]:
-            reads, writes = (
-                self._conflicts(layout, inner, stride, bits, writes=is_writer)
-                for layout, is_writer in ((reader, False), (writer, True))
-            )
-            return reads, writes, stride
-
-        most = self.banks * BANK_BYTES * 8 // bits
-        return min(map(conflicts, range(width, width + most, run)))[-1]
-
-    def _conflicts(self, layout: Layout, inner: int, stride: int, bits: int, *, writes: bool) -> int:
-        """Conflict cycles of the first access; those of other registers are elsewhere in the same way."""
-        run = len(layout.runs_along(inner, math.gcd(stride, 128 // bits))[0])
-        places = []
-        for lane in range(1 << LANE_BITS):
-            index = [0] * layout.rank
-            for bit, place in enumerate(layout.lanes):
-                if place is not None and lane >> bit & 1:
-                    index[place[0]] |= 1 << place[1]
-            row = 0
-            for dim, size in enumerate(layout.shape):
-                if dim != inner:
-                    row = row * size + index[dim]
-            places.append((row * stride + index[inner]) * bits // 8)
-        return conflict_cycles(places, self.banks, run * bits // 8, writes)
-
-    def _row(self, staged: Staged, layout: Layout, index: Callable[[int], int]) -> int:
-        row = 0
-        for dim, size in enumerate(layout.shape):
-            if dim != staged.inner:
-                row = row * size + index(dim)
-        return row * staged.stride + index(staged.inner)
-
-    def _shift(self, staged: Staged, layout: Layout, register: int) -> int:
-        """What a register adds to the place of the first."""
-        index = layout.register_index(register)
-        return self._row(staged, layout, lambda dim: index[dim])
-
-    def _base(self, staged: Staged, layout: Layout) -> ir.Value:
+    def _base(self, rows: Rows, layout: Layout) -> ir.Value:
         """The place of the first register."""
         place = fr.integer(0)
-        for dim, size in enumerate(layout.shape):
-            if dim != staged.inner:
-                place = arith.addi(arith.muli(place, fr.integer(size)), self.position(layout, dim))
-        place = arith.muli(place, fr.integer(staged.stride))
-        return arith.addi(place, self.position(layout, staged.inner))
+        for dim in range(layout.rank):
+            bits = [each[1] for each in (*layout.lanes, *layout.waves) if each is not None and each[0] == dim]
+            for first, factor in rows.factors(dim):
+                if max(bits, default=-1) < first:
+                    continue
+                index = self.position(layout, dim)
+                above = arith.shrui(index, fr.integer(first)) if first else index
+                place = arith.addi(place, arith.muli(above, fr.integer(factor)))
+        return place
 
     def _at(self, base: ir.Value, shift: int) -> ir.Value:
         place = arith.addi(base, fr.integer(shift)) if shift else base

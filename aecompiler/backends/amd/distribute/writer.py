@@ -286,7 +286,7 @@ class Writer:
         lines = [self.places.lines_of(each) for each in heads]
         ends = list(itertools.accumulate(each.size * ELEMENT_BYTES for each in lines))
         byte = ir.IntegerType.get_signless(8)
-        copies = Copies(self.memory.allocate(2 * ends[-1], byte, 8), ends[-1])
+        copies = Copies(self.memory.allocate(2 * ends[-1], byte, 8, is_near=True), ends[-1])
         for each, its, origin in zip(heads, lines, [0, *ends], strict=False):
             self.tiles[each] = DirectTile(its, fr.element_type(each.type), copies, origin)
 

@@ -3,20 +3,20 @@
 // RUN: aec-opt %s --pass-pipeline='builtin.module(amd-distribute-tiles{chip=gfx942 waves=2 matrix=32},canonicalize,cse)' | FileCheck %s --check-prefix=WIDE
 
 // The left factor goes to registers, since waves have rows of their own; the right one through local memory,
-// turned, with rows of 80 elements. Bytes behind each pointer are parameters. The first tile reaches 63 rows, of
+// turned, with rows of 80 elements and a gap after 16. Bytes behind each pointer are parameters. The first tile reaches 63 rows, of
 // as many elements as parameter 3 says, and one row.
 // CHECK-LABEL: gpu.func @product(
 // CHECK-SAME:    %[[A:[^ ]+]]: !llvm.ptr<1>, %[[B:[^ ]+]]: !llvm.ptr<1>, %[[O:[^ ]+]]: !llvm.ptr<1>, %{{[^ ]+}}: i64,
 // CHECK-SAME:    %[[BYTES_A:[^ ]+]]: i64, %[[BYTES_B:[^ ]+]]: i64, %[[BYTES_O:[^ ]+]]: i64)
-// CHECK-SAME:    workgroup(%[[LDS:[^ ]+]] : memref<10240xi8, #gpu.address_space<workgroup>>) kernel
+// CHECK-SAME:    workgroup(%[[LDS:[^ ]+]] : memref<10320xi8, #gpu.address_space<workgroup>>) kernel
 // CHECK-SAME:    amd.reach = [{pointer = 0 : i64, terms = [array<i64: 128>, array<i64: 126, 3>]},
-// CHECK-SAME:    amd.shared_bytes = 10240 : i64
+// CHECK-SAME:    amd.shared_bytes = 10320 : i64
 // CHECK-SAME:    known_block_size = array<i32: 256, 1, 1>
 // CHECK:         %[[LEFT:[^ ]+]] = rocdl.make.buffer.rsrc %[[A]],
 // CHECK-COUNT-2: rocdl.raw.ptr.buffer.load %[[LEFT]], %{{.*}} : vector<4xi32>
 // CHECK:         %[[RIGHT:[^ ]+]] = rocdl.make.buffer.rsrc %[[B]],
 // CHECK-COUNT-4: rocdl.raw.ptr.buffer.load %[[RIGHT]], %{{.*}} : vector<2xi32>
-// CHECK:         %[[VIEW:[^ ]+]] = memref.view %[[LDS]][%{{.*}}][] : {{.*}} to memref<5120xf16, #gpu.address_space<workgroup>>
+// CHECK:         %[[VIEW:[^ ]+]] = memref.view %[[LDS]][%{{.*}}][] : {{.*}} to memref<5160xf16, #gpu.address_space<workgroup>>
 // CHECK-COUNT-4: vector.store %{{.*}}, %[[VIEW]]{{.*}} {alignment = 8 : i64} : {{.*}}, vector<4xf16>
 // CHECK-COUNT-8: vector.load %[[VIEW]]{{.*}} {alignment = 16 : i64} : {{.*}}, vector<8xf16>
 // CHECK-COUNT-16: amdgpu.mfma 16x16x16 %{{.*}} : vector<4xf16>, vector<4xf16>, vector<4xf32>
