@@ -114,16 +114,18 @@ def test_values_that_are_not_finite_stay_where_they_are(name: str, options: str)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_passes_on_vectors_leave_results_as_they_are(name: str) -> None:
-    passes = "amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-prefetch-tiles"
+    passes = (
+        "amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-extract-elements,"
+        "amd-prefetch-tiles"
+    )
     check(name, ODD, SMALL_TILES, then=f"{passes},canonicalize,cse")
 
 
 @pytest.mark.parametrize("infinite", [0.001, 0.02])
 @pytest.mark.parametrize("name", ["softmax", "softcap", "sinks", "sliding_window", "off_by_one", "alibi"])
 def test_other_maxima_leave_results_as_they_are(name: str, infinite: float) -> None:
-    check(
-        name, ODD, "block-kv=16", infinite=infinite, then="amd-relax-maxima,amd-vote-nans,amd-prefetch-tiles"
-    )
+    passes = "amd-relax-maxima,amd-vote-nans,amd-extract-elements,amd-prefetch-tiles"
+    check(name, ODD, "block-kv=16", infinite=infinite, then=passes)
 
 
 @pytest.mark.parametrize("name", ["softmax", "sinks", "sliding_window", "off_by_one", "alibi"])

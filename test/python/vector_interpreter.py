@@ -303,6 +303,16 @@ def _transpose(op: ir.Operation) -> Compute:
     return lambda a: np.transpose(a, order)
 
 
+def _extract(op: ir.Operation) -> Compute:
+    (known,) = op.attributes["static_position"]
+
+    def compute(a: Any, place: Any = known) -> Any:
+        assert 0 <= place < len(a), f"{op.name} at {place} of {len(a)}"
+        return a[place]
+
+    return compute
+
+
 def _steps(op: ir.Operation) -> Compute:
     (size,) = _shape(op.results[0].type)
     return lambda: np.arange(size)
@@ -418,6 +428,7 @@ _COMPUTES: dict[str, Callable[[ir.Operation], Compute]] = {
     "ub.poison": _poison,
     "vector.broadcast": _broadcast,
     "vector.contract": _contract,
+    "vector.extract": _extract,
     "vector.gather": _gather,
     "vector.multi_reduction": _reduce,
     "vector.scan": _scan,

@@ -56,7 +56,10 @@ def tt_to_lanes(
     prefetch: Annotated[
         bool, "loops read the tiles of their next turn before they work on this one's"
     ] = True,
-    sched_barriers: Annotated[bool, "LLVM leaves reads ahead behind what is before them"] = True,
+    sched_barriers: Annotated[
+        bool,
+        "LLVM leaves reads ahead behind what is before them",
+    ] = True,
     priority: Annotated[bool, "waves go first while they compute products"] = True,
     xcds: Annotated[int, "dies of the chip, over which workgroups are dealt in turn"] = 1,
     near: Annotated[bool, "there are less than 2^31 bytes behind each address"] = False,
@@ -77,7 +80,10 @@ def tt_to_lanes(
         "cse",
         "amd-relax-maxima",
         "amd-vote-nans",
-        *([f"amd-prefetch-tiles{{branch={render(direct)}}}", "canonicalize", "cse"] if prefetch else []),
+        "amd-extract-elements",
+        *([f"amd-prefetch-tiles{{branch={render(direct)}}}"] if prefetch else []),
+        "canonicalize",
+        "cse",
         f"amd-distribute-tiles{{chip={chip} waves={waves} matrix={matrix} near={render(near)} "
         f"direct={render(direct)}}}",
         "canonicalize",

@@ -15,13 +15,8 @@ from aecompiler.backends.amd.distribute.fragments import Fragment
 from aecompiler.backends.amd.distribute.layouts import Layout
 from aecompiler.backends.amd.distribute.offsets import Number, plus
 from aecompiler.backends.amd.distribute.operand_layouts import layout_of_part
-from aecompiler.backends.amd.distribute.places import (
-    BYTES,
-    WIDEST,
-    is_all_true,
-    is_zero,
-    sum_of_places,
-)
+from aecompiler.backends.amd.distribute.places import BYTES, WIDEST
+from aecompiler.backends.amd.distribute.tile_facts import is_all_true, is_zero, sum_of_places
 from aecompiler.bindings import arith, ir, load, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.tile_program import RETRY
@@ -80,7 +75,7 @@ class Access:
         """Load the next copy of a tile, as a `vector.gather` reads it, straight into local memory."""
         memory, *_, mask, _ = op.operands
         place = _Place(self.writer, op, memory, mask, tile.lines.layout)
-        tile.write(lambda register: (place.resource, *place.offset(register)), self.writer.weigh)
+        tile.write(lambda register: (place.resource, *place.offset(register)), self.writer.lanes.weigh)
 
     def scatter(self, op: ir.Operation) -> None:
         """Do a `vector.scatter`."""
@@ -201,7 +196,7 @@ class _Place:
         """The offset of the first register in bytes, but for what is not a sum of multiples of positions."""
         place = fr.integer(0)
         for dim, step in sorted(self.sum.steps.items()):
-            position = self.writer.position(self.layout, dim)
+            position = self.writer.lanes.position(self.layout, dim)
             place = arith.addi(place, arith.muli(position, self.writer.number(step, 32)))
         return arith.muli(place, fr.integer(self.bytes))
 

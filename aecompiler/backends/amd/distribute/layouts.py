@@ -168,6 +168,24 @@ def dealt(shape: Sequence[int], first: Sequence[Bit], waves: int, order: Sequenc
     return Layout(tuple(shape), registers, tuple(places[:LANE_BITS]), tuple(places[LANE_BITS:]))
 
 
+def dealt_within_waves(shape: Sequence[int], first: Sequence[Bit], waves: int, inner: int) -> Layout:
+    """The bits `first` in registers, others in lanes and then registers, but none of dimension 0 in waves.
+
+    Waves have the highest bits of the other dimensions that are left, those of `inner` first, and are alike
+    where there are too few.
+    """
+    order = [inner, *reversed([dim for dim in range(1, len(shape)) if dim != inner])]
+    left = [
+        (dim, bit) for dim in order if dim for bit in range(bits_of(shape[dim])) if (dim, bit) not in first
+    ]
+    of_waves = left[max(len(left) - waves, 0) :]
+    lanes = left[: len(left) - len(of_waves)]
+    lanes += [(0, bit) for bit in range(bits_of(shape[0])) if (0, bit) not in first]
+    places: list[Place] = [*lanes[:LANE_BITS], *[None] * (LANE_BITS - len(lanes))]
+    alike: list[Place] = [*of_waves, *[None] * (waves - len(of_waves))]
+    return Layout(tuple(shape), (*first, *lanes[LANE_BITS:]), tuple(places), tuple(alike))
+
+
 def blocked(shape: Sequence[int], waves: int, contiguous: int, most: int, other: int | None = None) -> Layout:
     """Lanes that have up to `most` elements next to each other along `contiguous`, as memory is read best.
 

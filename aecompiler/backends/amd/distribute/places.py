@@ -10,8 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, RUN, Lines, choose_lines, fits
-from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout, bits_of, blocked, dealt, uniform
-from aecompiler.backends.amd.distribute.offsets import Sum, Sums, unit_places
+from aecompiler.backends.amd.distribute.layouts import (
+    LANE_BITS,
+    Layout,
+    bits_of,
+    blocked,
+    dealt,
+    dealt_within_waves,
+    uniform,
+)
+from aecompiler.backends.amd.distribute.offsets import Sums, unit_places
 from aecompiler.backends.amd.distribute.operand_layouts import layout_of_part, moved_source, repeated_source
 from aecompiler.backends.amd.distribute.products import (
     Form,
@@ -21,6 +29,7 @@ from aecompiler.backends.amd.distribute.products import (
     place_operands,
     result_layout,
 )
+from aecompiler.backends.amd.distribute.tile_facts import factor_dim, is_all_true, is_zero, sum_of_places
 from aecompiler.backends.amd.target import AmdTarget
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
@@ -107,6 +116,8 @@ class Places:
                 changed |= self._set(op.results[0], self._result_of_product(op))
             elif op.name == "vector.multi_reduction":
                 changed |= self._find_reduction(op)
+            elif op.name == "vector.extract" and op.operands[0] in self.homes:
+                changed |= self._set(op.results[0], self.homes[op.operands[0]].without(0))
             elif len(op.results) == 1 and is_tile(op.results[0]) and op.name.startswith(("arith.", "math.")):
                 homes = [self.homes[each] for each in op.operands if each in self.homes]
                 if homes:
@@ -186,6 +197,8 @@ class Places:
                     return self._set(same[0], self._chosen(same))
             if op.name == "vector.multi_reduction" and op.operands[0] not in self.homes:
                 return self._set(op.operands[0], self._default(op.operands[0]))
+            if op.name == "vector.extract" and op.operands[0] not in self.homes:
+                return self._set(op.operands[0], self._extracted(op.operands[0]))
         return False
 
     def _chosen(self, same: list[ir.Value]) -> Layout:
@@ -270,6 +283,12 @@ class Places:
         if not shape:
             return uniform(self.choice.waves)
         return blocked(shape, self.choice.waves, len(shape) - 1, WIDEST // element_bytes(value))
+
+    def _extracted(self, value: ir.Value) -> Layout:
+        """Places along the first dimension within waves: what stands at one needs no local memory."""
+        shape, inner = shape_of(value), self._contiguous(value)
+        run = bits_of(min(WIDEST // element_bytes(value), shape[inner]))
+        return dealt_within_waves(shape, [(inner, bit) for bit in range(run)], self.choice.waves, inner)
 
     def _scanned(self, op: ir.Operation) -> Layout:
         """Neighbours along the dimension of a scan in neighbouring lanes of one wave."""
@@ -396,6 +415,8 @@ class Places:
                 self._need(operands[0], self.homes[operands[0]])
                 if is_tile(op.results[0]):
                     self._need(operands[1], self.homes[op.results[0]])
+            case "vector.extract":
+                self._need(operands[0], self.homes[operands[0]])
             case "vector.scatter":
                 self._need_scatter(op)
             case "vector.gather":
@@ -443,43 +464,6 @@ class Places:
                     self._need(each, layout)
             case _:
                 raise PassFailure(op, "unsupported: an operation on tiles that lanes don't know")
-
-
-def factor_dim(value: ir.Value) -> int | None:
-    """Along which dimension products sum a tile that is a factor, or whose transpose is; None for others."""
-    for use in value.uses:
-        op = use.owner.operation
-        if op.name == "vector.contract" and use.operand_number < 2:
-            return 1 - use.operand_number
-        if op.name == "vector.transpose" and (found := factor_dim(op.results[0])) is not None:
-            return list(op.attributes["permutation"])[found]
-    return None
-
-
-def is_all_true(mask: ir.Value) -> bool:
-    """Whether a mask leaves out nothing."""
-    op = rw.definer(mask)
-    if op is None or op.name != "arith.constant":
-        return False
-    value = op.attributes["value"]
-    return value.is_splat and bool(ir.IntegerAttr(value.get_splat_value()).value)
-
-
-def is_zero(value: ir.Value) -> bool:
-    """Whether all elements of a tile are known to be 0."""
-    splat = rw.constant_of_all(value)
-    if splat is None:
-        return False
-    return splat.value == 0 if not isinstance(splat, ir.BoolAttr) else not splat.value
-
-
-def sum_of_places(sums: Sums, access: ir.Operation) -> Sum:
-    """Where the elements of a tile are, behind the address that a gather or a scatter has."""
-    _, *base, offsets, _, _ = access.operands
-    total = sums.of(offsets)
-    for each in base:
-        total = total.plus(Sum(rest=sums.of(each).rest))
-    return total
 
 
 def _terminator(block: ir.Block) -> ir.Operation:

@@ -169,15 +169,16 @@ def shuffled(value: ir.Value, distance: int, *, up: bool = False) -> ir.Value:
     def words(word: ir.Value) -> ir.Value:
         return gpu.ShuffleOp(word, fr.integer(distance), fr.integer(1 << LANE_BITS), mode).results[0]
 
-    return _moved(value, words)
+    return moved(value, words)
 
 
-def _by_lane(word: ir.Value, source: ir.Value) -> ir.Value:
+def by_lane(word: ir.Value, source: ir.Value) -> ir.Value:
+    """The i32 of the lane with a number."""
     rocdl = load("dialects.rocdl")
     return rocdl.ds_bpermute(word.type, arith.shli(source, fr.integer(2)), word)
 
 
-def _moved(value: ir.Value, move: Callable[[ir.Value], ir.Value]) -> ir.Value:
+def moved(value: ir.Value, move: Callable[[ir.Value], ir.Value]) -> ir.Value:
     """A value of any type moved between lanes as words of 32 bits."""
     element = value.type
     i32, i64 = (ir.IntegerType.get_signless(bits) for bits in (32, 64))
@@ -197,23 +198,32 @@ def _moved(value: ir.Value, move: Callable[[ir.Value], ir.Value]) -> ir.Value:
 def between_waves(
     writer: Writer, fragment: Fragment, layout: Layout, dims: Sequence[int], combine: Combine
 ) -> Fragment:
-    """Combine what waves have, through local memory: each wave writes its own, and reads all."""
+    """Combine what waves have."""
+    target = fragment.layout
+    everything = of_all_waves(writer, fragment, layout, dims)
+    return Fragment(target, within_lanes(everything, target, [0], combine))
+
+
+def of_all_waves(writer: Writer, fragment: Fragment, layout: Layout, dims: Sequence[int]) -> Fragment:
+    """What waves have that differ in `dims` of a layout, through local memory: each writes, and reads all.
+
+    The fragment has one dimension more, in front and in registers: which of the waves.
+    """
     target = fragment.layout
     bits = [n for n, place in enumerate(layout.waves) if place is not None and place[0] in dims]
     shape = (1 << len(bits), *target.shape)
-    moved = [None if place is None else (place[0] + 1, place[1]) for place in target.lanes]
+    lanes = [None if place is None else (place[0] + 1, place[1]) for place in target.lanes]
     waves = [None if place is None else (place[0] + 1, place[1]) for place in target.waves]
     own = list(waves)
     for number, bit in enumerate(bits):
         own[bit] = (0, number)
     registers = tuple((dim + 1, bit) for dim, bit in target.registers)
-    source = Layout(shape, registers, tuple(moved), tuple(own))
+    source = Layout(shape, registers, tuple(lanes), tuple(own))
     reader = Layout(
-        shape, (*registers, *((0, number) for number in range(len(bits)))), tuple(moved), tuple(waves)
+        shape, (*registers, *((0, number) for number in range(len(bits)))), tuple(lanes), tuple(waves)
     )
     staged = writer.exchange.write(Fragment(source, fragment.parts), reader)
-    everything = writer.exchange.read(staged, reader)
-    return Fragment(target, within_lanes(everything, target, [0], combine))
+    return writer.exchange.read(staged, reader)
 
 
 def scan_tile(writer: Writer, op: ir.Operation) -> Fragment:
@@ -232,7 +242,7 @@ def scan_tile(writer: Writer, op: ir.Operation) -> Fragment:
     values = fragment.elements()
     for bit, own in bits.items():
         distance = 1 << bit
-        has = arith.cmpi(arith.CmpIPredicate.uge, writer.position(layout, dim), fr.integer(1 << own))
+        has = arith.cmpi(arith.CmpIPredicate.uge, writer.lanes.position(layout, dim), fr.integer(1 << own))
         before = [shuffled(each, distance, up=True) for each in values]
         values = [
             arith.select(has, combine(left, each), each) for left, each in zip(before, values, strict=True)
@@ -252,8 +262,8 @@ def scan_tile(writer: Writer, op: ir.Operation) -> Fragment:
 
 def from_lane(writer: Writer, value: ir.Value, bits: int) -> ir.Value:
     """The value of the lane whose number has these bits set, too."""
-    source = arith.ori(writer.lane, fr.integer(bits))
-    return _moved(value, lambda word: _by_lane(word, source))
+    source = arith.ori(writer.lanes.lane, fr.integer(bits))
+    return moved(value, lambda word: by_lane(word, source))
 
 
 def _is_identity(start: ir.Value, combine: Combine) -> bool:

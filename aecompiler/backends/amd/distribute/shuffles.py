@@ -48,7 +48,7 @@ def shuffle(writer: Writer, op: ir.Operation, layout: Layout) -> Fragment:
     mask = list(op.attributes["mask"])
     count = first.type.shape[0]
     runs = _runs(mask)
-    position = writer.position(layout, 0)
+    position = writer.lanes.position(layout, 0)
 
     def place(register: int) -> ir.Value:
         index = fr.plus(position, layout.register_index(register)[0])

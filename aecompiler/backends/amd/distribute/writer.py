@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Sequence
 
@@ -10,9 +9,10 @@ from aecompiler.backends.amd.distribute import fragments as fr
 from aecompiler.backends.amd.distribute.access import Access, Pointer
 from aecompiler.backends.amd.distribute.comparisons import compare_positions
 from aecompiler.backends.amd.distribute.direct import ELEMENT_BYTES, Copies, DirectTile
+from aecompiler.backends.amd.distribute.extracts import extract_tile
 from aecompiler.backends.amd.distribute.fragments import Fragment
-from aecompiler.backends.amd.distribute.lane_numbers import Weights, moved_bits, weighted
-from aecompiler.backends.amd.distribute.layouts import LANE_BITS, Layout
+from aecompiler.backends.amd.distribute.lane_positions import LanePositions
+from aecompiler.backends.amd.distribute.layouts import Layout
 from aecompiler.backends.amd.distribute.matrices import multiply
 from aecompiler.backends.amd.distribute.offsets import Number, Sums
 from aecompiler.backends.amd.distribute.operand_layouts import moved_source, repeated_source
@@ -26,6 +26,7 @@ from aecompiler.backends.triton.kernel_ir import SIZES
 from aecompiler.bindings import arith, ir, load, scf, vector
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.registry import PassFailure
+from aecompiler.passes.tile_program import RETRY
 
 WORKGROUP = "#gpu.address_space<workgroup>"
 
@@ -63,12 +64,9 @@ class Writer:
         self.staged: dict[tuple[ir.Value, Layout], Staged] = {}
         self.tiles: dict[ir.Value, DirectTile] = {}
         """What loops hand on in local memory."""
-        self._positions: dict[tuple[object, ...], ir.Value] = {}
         self._loops: list[ir.Operation] = []
         """The loops around what is being written, the innermost last."""
-        self._entry: ir.InsertionPoint
-        self.lane: ir.Value
-        self.wave: ir.Value
+        self.lanes: LanePositions
 
     # ---- the kernel ------------------------------------------------------------------------------
 
@@ -97,12 +95,11 @@ class Writer:
         arena = block.add_argument(_arena_type(1), self.function.location)
         function.attributes["workgroup_attributions"] = ir.IntegerAttr.get(i64, 1)
         with ir.InsertionPoint(block), self.function.location:
-            thread = gpu.thread_id(gpu.Dimension.x)
-            self._number_lanes(arith.index_cast(ir.IntegerType.get_signless(32), thread))
-            marker = fr.integer(0, 1).owner
-            self._entry = ir.InsertionPoint(marker)
+            self.lanes = LanePositions()
             self.memory = SharedMemory(arena)
-            self.exchange = Exchange(self.memory, self.choice.target.lds_banks, self.position)
+            self.exchange = Exchange(
+                self.memory, self.choice.target.lds_banks, lambda *of: self.lanes.position(*of)
+            )
             self.block(self.old)
             gpu.ReturnOp([])
         used = self.memory.place()
@@ -110,32 +107,6 @@ class Writer:
         function.operation.attributes[REACH] = self.reaches.attribute()
         function.operation.attributes[SHARED_BYTES] = ir.IntegerAttr.get(i64, used)
         return function.operation
-
-    def _number_lanes(self, thread: ir.Value) -> None:
-        rocdl = load("dialects.rocdl")
-        i32 = ir.IntegerType.get_signless(32)
-        self.lane = arith.andi(thread, fr.integer((1 << LANE_BITS) - 1))
-        self.wave = rocdl.readfirstlane(i32, arith.shrui(thread, fr.integer(LANE_BITS)))
-
-    def position(self, layout: Layout, dim: int) -> ir.Value:
-        """What the lane and its wave contribute to the index in a dimension, of i32."""
-        lanes = tuple((n, place[1]) for n, place in enumerate(layout.lanes) if place and place[0] == dim)
-        waves = tuple((n, place[1]) for n, place in enumerate(layout.waves) if place and place[0] == dim)
-        key = (lanes, waves)
-        if key not in self._positions:
-            with self._entry:
-                parts = [moved_bits(self.lane, lanes), moved_bits(self.wave, waves)]
-                found = [each for each in parts if each is not None]
-                self._positions[key] = functools.reduce(arith.ori, found) if found else fr.integer(0)
-        return self._positions[key]
-
-    def weigh(self, lanes: Weights, waves: Weights) -> ir.Value:
-        """The sum of what the bits of the numbers of the lane and its wave add, of i32."""
-        key = (lanes, waves)
-        if key not in self._positions:
-            with self._entry:
-                self._positions[key] = arith.addi(weighted(self.lane, lanes), weighted(self.wave, waves))
-        return self._positions[key]
 
     def number(self, number: Number, bits: int) -> ir.Value:
         """A sum of products of scalars, of i32 or i64."""
@@ -182,7 +153,7 @@ class Writer:
             return self.exchange.read(self.staged[value, layout], layout)
         if value in self.tiles:
             self.memory.use(self.tiles[value].copies.buffer)
-            return self.tiles[value].read(layout, self.weigh)
+            return self.tiles[value].read(layout, self.lanes.weigh)
         op = rw.definer(value)
         if op is not None and self._is_held(op):
             return Fragment(layout, self.fragment(op.operands[0], moved_source(op, layout)).parts)
@@ -234,6 +205,8 @@ class Writer:
                 self.define(op.results[0], multiply(self, op))
             case "vector.multi_reduction":
                 self._reduce(op)
+            case "vector.extract":
+                self._extract(op)
             case "vector.scan":
                 self.define(op.results[0], scan_tile(self, op))
             case "vector.shuffle":
@@ -310,7 +283,7 @@ class Writer:
                 source = moved_source(op, layout)
                 return Fragment(layout, self.fragment(operands[0], source).parts)
             case "vector.step":
-                first = self.position(layout, 0)
+                first = self.lanes.position(layout, 0)
                 return fr.fragment_from(layout, lambda r: fr.plus(first, layout.register_index(r)[0]))
             case "arith.constant":
                 return self._constant(op, layout, type_, count)
@@ -376,6 +349,13 @@ class Writer:
             rocdl = load("dialects.rocdl")
             self.numbers[result] = _to_all_lanes(rocdl, found.parts[0])
 
+    def _extract(self, op: ir.Operation) -> None:
+        (result,), found = op.results, extract_tile(self, op)
+        if is_tile(result):
+            self.define(result, found)
+        else:
+            self.numbers[result] = _to_all_lanes(load("dialects.rocdl"), found.parts[0])
+
     # ---- control flow ----------------------------------------------------------------------------
 
     def _flat_as(self, values: Sequence[ir.Value], heads: Sequence[ir.Value]) -> list[ir.Value]:
@@ -434,13 +414,17 @@ class Writer:
         results = list(op.results)
         types = [type_ for value in results for type_ in self._types(value)]
         has_else = len(op.regions[1].blocks) > 0
+        lanes = self.lanes
         branch = scf.IfOp(self.scalar(op.operands[0]), types, has_else=has_else)
         for region, block in zip(op.regions, (branch.then_block, branch.else_block), strict=False):
             if not len(region.blocks) or block is None:
                 continue
             with ir.InsertionPoint(block):
+                if RETRY in op.attributes and len(region.blocks[0].operations) > 1:
+                    self.lanes = LanePositions(apart=True)
                 ends = self.block(region.blocks[0])
                 scf.YieldOp(self._flat_as(ends, results))
+            self.lanes = lanes
         self._bind(results, list(branch.results))
 
     def _while(self, op: ir.Operation) -> None:

@@ -2,6 +2,7 @@
 
 from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
     amd_distribute_tiles,
+    amd_extract_elements,
     amd_merge_bounds,
     amd_order_grid,
     amd_place_barriers,

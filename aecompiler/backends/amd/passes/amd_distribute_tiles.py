@@ -43,6 +43,11 @@ class DistributeTiles(Pass):
     (`amd.divisibility`) and the mask allow. Where a loop moves positions that are compared with a bound that
     all registers of a lane have, what is left of the bound is compared with a constant of each register.
 
+    An element at a place that all lanes share (`vector.extract`) is chosen among registers by the bits of the
+    place, and brought by the lane, or through local memory by the wave, that has it. Code that hardly ever
+    runs (`attn.retry`) numbers lanes anew, with an empty piece of assembly, so that LLVM computes nothing of
+    it elsewhere.
+
     Kernels get `amd.shared_bytes`, the bytes of local memory that they use; buffers that are not in use at
     the same time share them. `amd.registers` is an estimate of the vector registers of a lane. `amd.reach`
     says for each memref how far its tiles reach in bytes, as counts of products of parameters, or nothing if

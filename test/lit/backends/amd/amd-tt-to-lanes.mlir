@@ -3,12 +3,12 @@
 // RUN: aec-opt %s --allow-unregistered-dialect --amd-tt-to-lanes | FileCheck %s
 
 // PIPELINE:      builtin.module(convert-tt-to-vector,canonicalize,cse,
-// PIPELINE-SAME: amd-order-grid{xcds=4},amd-use-unsigned,amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,
+// PIPELINE-SAME: amd-order-grid{xcds=4},amd-use-unsigned,amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-extract-elements,
 // PIPELINE-SAME: amd-prefetch-tiles,canonicalize,cse,
 // PIPELINE-SAME: amd-distribute-tiles{chip=gfx950 waves=2 matrix=16 near=true},canonicalize,cse,loop-invariant-code-motion,
 // PIPELINE-SAME: amd-place-barriers,amd-place-sched-barriers,amd-raise-priority)
 
-// PLAIN: builtin.module(convert-tt-to-vector,canonicalize,cse,amd-use-unsigned,amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-distribute-tiles,canonicalize,cse,loop-invariant-code-motion,amd-place-barriers)
+// PLAIN: builtin.module(convert-tt-to-vector,canonicalize,cse,amd-use-unsigned,amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-extract-elements,canonicalize,cse,amd-distribute-tiles,canonicalize,cse,loop-invariant-code-motion,amd-place-barriers)
 
 // 256 threads of 4 waves write one element each, and no operation of tt is left.
 // CHECK-LABEL: gpu.func @write(
