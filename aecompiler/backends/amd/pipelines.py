@@ -58,7 +58,7 @@ def tt_to_lanes(
     ] = True,
     sched_barriers: Annotated[
         bool,
-        "LLVM leaves reads ahead behind what is before them",
+        "LLVM leaves reads ahead, and comparisons, where they are",
     ] = True,
     priority: Annotated[bool, "waves go first while they compute products"] = True,
     xcds: Annotated[int, "dies of the chip, over which workgroups are dealt in turn"] = 1,
@@ -90,7 +90,7 @@ def tt_to_lanes(
         "cse",
         "loop-invariant-code-motion",
         "amd-place-barriers",
-        *(["amd-place-sched-barriers"] if sched_barriers else []),
+        *(["amd-space-comparisons", "amd-place-sched-barriers"] if sched_barriers else []),
         *(["amd-raise-priority"] if priority else []),
     )
     return ",".join(steps)

@@ -10,6 +10,7 @@ from aecompiler.backends.amd.passes import (  # noqa: F401  (registers)
     amd_prefetch_tiles,
     amd_raise_priority,
     amd_relax_maxima,
+    amd_space_comparisons,
     amd_use_unsigned,
     amd_vote_nans,
     convert_tt_to_vector,

@@ -6,7 +6,7 @@
 // PIPELINE-SAME: amd-order-grid{xcds=4},amd-use-unsigned,amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-extract-elements,
 // PIPELINE-SAME: amd-prefetch-tiles,canonicalize,cse,
 // PIPELINE-SAME: amd-distribute-tiles{chip=gfx950 waves=2 matrix=16 near=true},canonicalize,cse,loop-invariant-code-motion,
-// PIPELINE-SAME: amd-place-barriers,amd-place-sched-barriers,amd-raise-priority)
+// PIPELINE-SAME: amd-place-barriers,amd-space-comparisons,amd-place-sched-barriers,amd-raise-priority)
 
 // PLAIN: builtin.module(convert-tt-to-vector,canonicalize,cse,amd-use-unsigned,amd-merge-bounds,canonicalize,cse,amd-relax-maxima,amd-vote-nans,amd-extract-elements,canonicalize,cse,amd-distribute-tiles,canonicalize,cse,loop-invariant-code-motion,amd-place-barriers)
 
