@@ -19,6 +19,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from aecompiler.backends.amd.codegen.lost_scalars import lost_scalar
+from aecompiler.backends.amd.simulator.text import parse_body
 from aecompiler.backends.isolated_calls import WRITTEN
 from aecompiler.diagnostics import stderr_to
 from aecompiler.errors import BackendError, ResourceError
@@ -39,6 +41,7 @@ module {{
 _LIBRARIES = ("ocml", "ockl")
 _NAME = re.compile(r"[A-Za-z_][\w.$]*\Z")
 _KERNEL = re.compile(r"^define (?:[\w()]+ )*?amdgpu_kernel void @(?P<name>[\w.$]+)\(", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"^attributes #\d+ = \{", re.MULTILINE)
 _TARGET_LINE = re.compile(r"^target .*$", re.MULTILINE)
 _LINE_NUMBER = re.compile(r"(?:at line |line ?no: ?)(?P<line>\d+)")
 _PARSING = re.compile(r"^failed to parse (LLVM )?IR: ")
@@ -67,9 +70,9 @@ def compile_text(text: str, name: str, chip: str, *, fuse_multiply_add: bool = F
     `fuse_multiply_add` lets LLVM turn a product and a sum into one instruction that rounds once, everywhere;
     else it does so only where the IR allows it (`contract`).
 
-    Raises `ResourceError` for more LDS than there is, and `BackendError` where Triton is missing, or refuses
-    the text. LLVM ends the process where it can't
-    select instructions, as for an intrinsic that the chip does not have.
+    Raises `ResourceError` for more LDS than there is, and for scalars that LLVM loses; `BackendError` where
+    Triton is missing, or refuses the text. LLVM ends the process where it can't select instructions, as for
+    an intrinsic that the chip does not have.
     """
     if name not in kernel_names(text):
         known = ", ".join(kernel_names(text)) or "none"
@@ -80,7 +83,7 @@ def compile_text(text: str, name: str, chip: str, *, fuse_multiply_add: bool = F
         with open(written, "wb") as sink, stderr_to(sink.fileno()):
             llvm.init_targets()
             optimized = _optimized(text, name, chip, fuse_multiply_add)
-            assembly = _assembly(optimized, chip, fuse_multiply_add)
+            assembly = _checked_assembly(optimized, name, chip, fuse_multiply_add)
         said = written.read_text(encoding="utf-8", errors="backslashreplace")
     if errors := _ERROR.findall(said):  # LLVM goes on after some, with code that is wrong
         raise error_of(errors[0])
@@ -223,6 +226,19 @@ def _link_library(native: Any, module: Any, chip: str) -> None:
     amd.set_bool_control_constant(module, "__oclc_wavefrontsize64", True)
     folder = Path(_triton("backends.amd").__file__).parent / "lib"
     native.llvm.link_extern_libs(module, [str(folder / f"{name}.bc") for name in needed])
+
+
+def _checked_assembly(optimized: str, name: str, chip: str, fuse_multiply_add: bool) -> str:
+    """Assembly in which LLVM has lost no scalar; `ResourceError` where it does so in each of two ways."""
+    # By "noimplicitfloat" LLVM merges no loads, so that parameters are not in groups of eight and sixteen.
+    used = ""
+    for text in (optimized, _ATTRIBUTES.sub(r"\g<0> noimplicitfloat", optimized)):
+        assembly = _assembly(text, chip, fuse_multiply_add)
+        lost = lost_scalar(parse_body(assembly, name)) if "v_writelane_b32" in assembly else None
+        if lost is None:
+            return assembly
+        used = f"'{lost.text}' in line {lost.line}"
+    raise ResourceError(f"expects code whose scalar registers are set, got {used}")
 
 
 def _assembly(optimized: str, chip: str, fuse_multiply_add: bool) -> str:
