@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from aecompiler.backends.triton.constant_factors import SPREAD, number_of
+from aecompiler.backends.triton.constant_factors import SPREAD, is_f32, number_of
 from aecompiler.backends.triton.weight_bounds import is_reduction
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 
 _SUMS = ("arith.addf", "arith.subf")
 _SHAPES = ("arith.negf", "tt.broadcast", "tt.expand_dims", "tt.reshape", "tt.trans")
+_MOVES = (*_SHAPES, "arith.select")
+"""They compute no number that a narrow type may not hold."""
+
 _FIRST_INIT = 3
 
 
@@ -31,9 +34,9 @@ class Exit:
 class CarriedScale:
     """The values that carry a common factor if the values `seeds` are multiplied by it.
 
-    `values`: those, with the seeds that reach each; `exits`: where they leave; `is_asked`: whether products
-    of them with 0 are taken, by which kernels ask whether they are finite. `mixed`: what is made of values
-    with the factor and of others, with the seeds of those.
+    `values`: those, with the seeds that reach each; `exits`: where they leave; `asked`: the seeds of values
+    of which products with 0 are taken, by which kernels ask whether they are finite. `mixed`: what is made of
+    values with the factor and of others, with the seeds of those.
     """
 
     def __init__(self, seeds: Iterable[ir.Value]):
@@ -41,7 +44,7 @@ class CarriedScale:
         self.values: dict[ir.Value, set[ir.Value]] = {}
         self.exits: list[Exit] = []
         self.mixed: dict[ir.Value, set[ir.Value]] = {}
-        self.is_asked = False
+        self.asked: set[ir.Value] = set()
         for seed in self.seeds:
             self._reach(seed)
         self._prune()
@@ -68,7 +71,7 @@ class CarriedScale:
             for use in value.uses:
                 op = use.owner.operation
                 if _is_question(op):
-                    self.is_asked = True
+                    self.asked |= self.values[value]
                 elif not any(target in self.values for target in _targets(use)):
                     self.exits.append(Exit(value, op, use.operand_number))
 
@@ -132,7 +135,8 @@ def _targets(use: ir.OpOperand) -> Sequence[ir.Value]:
         or (op.name == "arith.select" and position > 0)
         or is_reduction(op, ("arith.addf",))
     )
-    return list(op.results) if is_linear else []
+    has_room = op.name in _MOVES or all(map(is_f32, op.results))
+    return list(op.results) if is_linear and has_room else []
 
 
 def _is_question(op: ir.Operation) -> bool:

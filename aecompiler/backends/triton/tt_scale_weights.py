@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.carried_scales import CarriedScale
 from aecompiler.backends.triton.constant_factors import Constants, is_f32
-from aecompiler.backends.triton.weight_bounds import bound_of
+from aecompiler.backends.triton.weight_bounds import bound_of, powers_of
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, option, register_pass
@@ -18,6 +18,9 @@ _MOST_EXPONENT = 15
 
 _ROUNDING = 8
 """The power of two by which the power of s - m may exceed 1, both being rounded, of scores below 2^24."""
+
+_MOST_FACTOR = 64
+"""The largest power of two that is used, however small weights are: 2^-k is no denormal number."""
 
 _NEEDS = "needs what is not scaled"
 
@@ -33,15 +36,17 @@ class ScaleWeights(Pass):
     carries that factor through its loops, and is multiplied by 2^-k behind them. Weights of softmax have B =
     1 and k = 15: those below 2^-29 are lost.
 
-    Multiples by powers of two are exact. So nothing else changes, as long as no accumulator is beyond 2^113.
+    Multiples by powers of two are exact. So nothing else changes, as long as no accumulator is beyond
+    2^(128 - k). Where bounds are small, k is at most 64.
 
     A weight has a bound if it is the power of s - m, with an m that is at least the maximum of the row of s,
     the quotient of a constant and that or another one plus a power, as in sigmoid, a constant, or a choice or
     product of such. Rounded, the power of s - m exceeds 1 where scores are beyond 10^6, and f16 may overflow.
     Kernels that ask whether the accumulator is finite, by a product with 0, see that, and compute the tile
-    again. In others k is less by 8: weights of scores below 2^24 are no more than 2^8.
+    again. Where one does not ask, k is less by 8 for each such power: those of scores below 2^24 are no more
+    than 2^8.
 
-    Whatever has the factor has it everywhere: from rounded weights it goes through products with an
+    Whatever has the factor has it everywhere: from rounded weights it goes, in f32, through products with an
     accumulator that has it or is 0, sums and choices of what has it, multiples, and what loops carry and
     branches give if all of that has it. Where anything else is made of it, it is multiplied by 2^-k first,
     but not within the innermost loop around the product: such weights stay as they are, and so do those whose
@@ -114,7 +119,9 @@ class ScaleWeights(Pass):
             refused = _refused(scale)
             if not refused:
                 exponent = self.exponent - math.ceil(math.log2(max(bounds.values())))
-                plan.scale, plan.factor = scale, 2.0 ** max(exponent - _ROUNDING * (not scale.is_asked), 0)
+                unseen = max(map(_powers_of, bounds.keys() - scale.asked), default=0)
+                exponent = min(max(exponent - _ROUNDING * unseen, 0), _MOST_FACTOR)
+                plan.scale, plan.factor = scale, 2.0**exponent
                 break
             for weight, reason in refused.items():
                 plan.reasons[weight] = reason
@@ -130,6 +137,11 @@ class _Plan:
     reasons: dict[ir.Value, str] = field(default_factory=dict)
     scale: CarriedScale | None = None
     factor: float = 1.0
+
+
+def _powers_of(weight: ir.Value) -> int:
+    """How many powers of differences a rounded weight is a product of."""
+    return powers_of(weight.owner.operation.operands[0])
 
 
 def _rounded_weights(kernel: ir.Operation) -> list[ir.Value]:

@@ -12,7 +12,7 @@ from aecompiler.backends.triton.constant_factors import SPREAD, as_multiple, num
 from aecompiler.bindings import ir
 from aecompiler.passes import rewriting as rw
 
-_SAME = 2.0**-20
+_SAME = 2.0**-22
 """How far two products of constants may be apart that are one number but for rounding."""
 
 _POWERS = ("math.exp", "math.exp2")
@@ -44,6 +44,24 @@ def bound_of(value: ir.Value) -> float | None:
     if left is None or right is None:
         return None
     return max(left, right) if op.name == "arith.select" else left * right
+
+
+def powers_of(value: ir.Value) -> int:
+    """How many powers of differences that are at most 0 a value with a bound is a product of.
+
+    Of each, rounding may make more than 1.
+    """
+    op = rw.definer(value)
+    if number_of(value) is not None or op is None:
+        return 0
+    if op.name in SPREAD:
+        return powers_of(op.operands[0])
+    if op.name in _POWERS:
+        return 1
+    if op.name not in ("arith.select", "arith.mulf"):
+        return 0
+    left, right = (powers_of(each) for each in list(op.operands)[-2:])
+    return max(left, right) if op.name == "arith.select" else left + right
 
 
 def _of_quotient(op: ir.Operation) -> float | None:

@@ -137,7 +137,7 @@
 // CHECK:         scf.if
 // CHECK-NEXT:      scf.yield %[[BACK]]
 // WHY:      kernel @sigmoid:
-// WHY-NEXT:   weights 0: times 16
+// WHY-NEXT:   weights 0: times 4096
 "tt.func"() ({
 ^bb0(%s: tensor<32x32xf32>, %v: tensor<32x32xf16>, %mask: tensor<32x32xi1>, %bit: i1, %other: tensor<32x32xf32>):
   %zeros = arith.constant dense<0.0> : tensor<32x32xf32>

@@ -20,7 +20,8 @@ class SpaceComparisons(Pass):
     keeps them there. A comparison writes a bit of each lane to scalar registers. On gfx942 and gfx950 two
     other instructions must pass before the vector unit reads them, and LLVM, which uses one pair of registers
     for all comparisons of a tile, puts `s_nop` between: one for each element. Where they choose offsets of a
-    few loads into registers, one barrier is in front of the first of these: all comparisons are there.
+    few loads into registers, one barrier is in front of the first of these: `amd-distribute-tiles` makes all
+    comparisons before.
 
     ```mlir
     %m0 = arith.cmpi sge, %left, %c0 : vector<4xi32>
