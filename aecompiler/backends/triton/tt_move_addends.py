@@ -8,6 +8,7 @@ from aecompiler.backends.triton import ir_ops as tt
 from aecompiler.backends.triton import kernel_ir as kir
 from aecompiler.backends.triton.constant_factors import is_f32, number_of
 from aecompiler.backends.triton.row_terms import is_separable, repeated, separate, spread
+from aecompiler.backends.triton.weight_bounds import is_reduction
 from aecompiler.bindings import arith, ir
 from aecompiler.passes import rewriting as rw
 from aecompiler.passes.infra import Pass, register_pass
@@ -86,7 +87,7 @@ class _Difference:
 def _move(sum_: ir.Operation, tile: ir.Value, addend: ir.Value) -> bool:
     """Move what is added to a tile, or a part of it, if all uses of the sum allow it."""
     users = list(dict.fromkeys(use.owner.operation for use in sum_.results[0].uses))
-    reductions = [user for user in users if _is_maximum(user)]
+    reductions = [user for user in users if is_reduction(user, _MAXIMA)]
     if not reductions:
         return False
     axis = _axis(reductions[0])
@@ -128,16 +129,6 @@ class _Moved:
 
 def _axis(reduction: ir.Operation) -> int:
     return int(ir.IntegerAttr(reduction.attributes["axis"]).value)
-
-
-def _is_maximum(op: ir.Operation) -> bool:
-    """Whether an operation is the maximum along an axis of one tile."""
-    if op.name != "tt.reduce" or len(op.operands) != 1:
-        return False
-    block = op.regions[0].blocks[0]
-    first, *rest = (view.operation for view in block.operations)
-    of_both = first.name in _MAXIMA and set(first.operands) == set(block.arguments)
-    return of_both and len(rest) == 1 and list(rest[0].operands) == list(first.results)
 
 
 def _difference(
